@@ -1,0 +1,43 @@
+"""The sizes of an unpadded U-Net (Ronneberger et al. 2015, section 2), and where its overlap tiles lie.
+
+Every level takes 4 pixels off a side (two 3x3 convolutions), `depth` times on the way down, once at the bottom and
+`depth` times on the way up; pooling halves the side and must not meet an odd one. With b the side that enters the
+bottom level, tile = 2^depth b + 4 (2^depth - 1) and output = tile - (12 * 2^depth - 8): 572 gives 388 at depth 4.
+"""
+
+MIN_BOTTOM_PX = 8  # the smallest side at the bottom level that leaves any output: 4 pixels
+
+
+def border_px(depth: int = 4) -> int:
+    """Pixels that the network takes off a tile in all, both sides together: 184 at depth 4."""
+    return 12 * 2**depth - 8
+
+
+def smallest_tile(depth: int = 4) -> int:
+    """The smallest legal tile: 188 at depth 4, which gives 4 pixels of output."""
+    return 2**depth * MIN_BOTTOM_PX + 4 * (2**depth - 1)
+
+
+def is_legal_tile(tile_px: int, depth: int = 4) -> bool:
+    """Whether a network of this depth can take a tile of this side without cutting a pixel off in silence."""
+    return tile_px >= smallest_tile(depth) and (tile_px - smallest_tile(depth)) % 2**depth == 0
+
+
+def legal_tiles_near(tile_px: int, depth: int = 4) -> tuple[int, int]:
+    """The nearest legal tiles, (at most, at least) `tile_px`; both the smallest one where nothing smaller is legal."""
+    smallest, step = smallest_tile(depth), 2**depth
+    if tile_px <= smallest:
+        return smallest, smallest
+    below = tile_px - (tile_px - smallest) % step
+    return below, below if below == tile_px else below + step
+
+
+def output_size(tile_px: int, depth: int = 4) -> int:
+    """Side of the network's output for a legal tile: 388 for 572 at depth 4."""
+    assert is_legal_tile(tile_px, depth), (tile_px, depth)
+    return tile_px - border_px(depth)
+
+
+def tile_origins(length_px: int, output_px: int) -> range:
+    """Where the outputs of the tiles along one axis begin, so that they cover `length_px` pixels exactly once."""
+    return range(0, length_px, output_px)
