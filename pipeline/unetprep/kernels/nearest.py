@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 FAR = np.float32(np.inf)
 
 
-@njit(nogil=True, cache=True, inline="always")  # type: ignore[misc]
+@njit(nogil=True, cache=True, inline="always")
 def _offer(dist, label, near):  # type: ignore[no-untyped-def]
     """Take one candidate into `near` = (d1, l1, d2, l2), the two nearest distinct labels so far."""
     d1, l1, d2, l2 = near
@@ -26,7 +26,7 @@ def _offer(dist, label, near):  # type: ignore[no-untyped-def]
     return near
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _sweep(labels, step, reach, dist, label):  # type: ignore[no-untyped-def]
     """First pass: along axis 0 of labels (n, lines), forth and back, into dist and label (2, n, lines)."""
     n, lines = labels.shape
@@ -53,7 +53,7 @@ def _sweep(labels, step, reach, dist, label):  # type: ignore[no-untyped-def]
                 dist[0, p, x], label[0, p, x], dist[1, p, x], label[1, p, x] = near
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _search(dist_in, label_in, step, reach, dist, label):  # type: ignore[no-untyped-def]
     """A further pass: along the last axis of (2, lines, n), from what the passes before found on each line."""
     _, lines, n = dist_in.shape

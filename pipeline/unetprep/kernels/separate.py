@@ -6,6 +6,7 @@ given, so that the answer at a pixel depends on nothing but its neighbours and a
 """
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,13 @@ def separate_instances(labels: NDArray[np.integer], dims: int = 2) -> NDArray[np
     images. Afterwards no two cells are 8-connected (26-connected in 3D): of two adjacent pixels of different
     cells the one that comes later in raster order has become background.
     """
-    cell = labels != 0
+    cell: NDArray[np.bool_] = labels != 0
     target = cell.copy()
+    sides = labels.shape[-dims:]
     for offset in product((-1, 0, 1), repeat=dims):
-        if offset >= (0,) * dims:  # the neighbours that come before a pixel in raster order
+        if offset >= (0,) * dims:  # only the neighbours that come before a pixel in raster order
             continue
-        here = tuple(slice(max(0, -o), min(n, n - o)) for o, n in zip(offset, labels.shape[-dims:], strict=True))
-        there = tuple(slice(s.start + o, s.stop + o) for s, o in zip(here, offset, strict=True))
-        other = (labels[..., *here] != labels[..., *there]) & cell[..., *there]
-        target[..., *here] &= ~other
-    return target.astype(np.uint8)
+        here: Any = (..., *(slice(max(0, -o), min(n, n - o)) for o, n in zip(offset, sides, strict=True)))
+        there: Any = (..., *(slice(max(0, o), min(n, n + o)) for o, n in zip(offset, sides, strict=True)))
+        target[here] &= ~((labels[here] != labels[there]) & cell[there])
+    return target.view(np.uint8)

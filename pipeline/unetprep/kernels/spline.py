@@ -1,4 +1,4 @@
-"""From a coarse grid of displacements to a dense field: the interpolating cubic B-spline (Ronneberger et al. 2015, 3.1).
+"""From a coarse grid of displacements to a dense field by the interpolating cubic B-spline (Ronneberger 2015, §3.1).
 
 The first and the last node lie on the first and the last pixel, and the signal is mirrored there. Along one axis the
 field is basis @ inverse(collocation) @ nodes, so the whole expansion is two small matrix products.

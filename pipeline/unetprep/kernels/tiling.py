@@ -10,22 +10,22 @@ MIN_BOTTOM_PX = 8  # the smallest side at the bottom level that leaves any outpu
 
 def border_px(depth: int = 4) -> int:
     """Pixels that the network takes off a tile in all, both sides together: 184 at depth 4."""
-    return 12 * 2**depth - 8
+    return 12 * (1 << depth) - 8
 
 
 def smallest_tile(depth: int = 4) -> int:
     """The smallest legal tile: 188 at depth 4, which gives 4 pixels of output."""
-    return 2**depth * MIN_BOTTOM_PX + 4 * (2**depth - 1)
+    return (1 << depth) * MIN_BOTTOM_PX + 4 * ((1 << depth) - 1)
 
 
 def is_legal_tile(tile_px: int, depth: int = 4) -> bool:
     """Whether a network of this depth can take a tile of this side without cutting a pixel off in silence."""
-    return tile_px >= smallest_tile(depth) and (tile_px - smallest_tile(depth)) % 2**depth == 0
+    return tile_px >= smallest_tile(depth) and (tile_px - smallest_tile(depth)) % (1 << depth) == 0
 
 
 def legal_tiles_near(tile_px: int, depth: int = 4) -> tuple[int, int]:
     """The nearest legal tiles, (at most, at least) `tile_px`; both the smallest one where nothing smaller is legal."""
-    smallest, step = smallest_tile(depth), 2**depth
+    smallest, step = smallest_tile(depth), (1 << depth)
     if tile_px <= smallest:
         return smallest, smallest
     below = tile_px - (tile_px - smallest) % step

@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-@njit(nogil=True, cache=True, inline="always")  # type: ignore[misc]
+@njit(nogil=True, cache=True, inline="always")
 def _fold(i, size):  # type: ignore[no-untyped-def]
     """Index inside [0, size) that i stands for when the edge pixel is mirrored without being repeated."""
     if 0 <= i < size:
@@ -18,7 +18,7 @@ def _fold(i, size):  # type: ignore[no-untyped-def]
     return min(i, 2 * (size - 1) - i)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _warp(image, target, weights, field, turn, out_image, out_target, out_weights):  # type: ignore[no-untyped-def]
     channels, height, width = image.shape
     side = out_image.shape[1]
@@ -62,11 +62,11 @@ def warp_tile(
     """Move one stored tile by a displacement field and a turn about its centre, resampling everything once.
 
     image (c, tile + 2 margin, same) of any number dtype, target and weights (output + 2 margin, same); field (2, tile,
-    tile) in pixels; turn a 2x2 matrix, orthogonal. The output pixel q takes the input at turn @ (q - centre) + centre +
-    field(q). Returns image (c, tile, tile) float32, interpolated linearly; target (output, output), the nearest pixel
-    (a tie goes to the larger coordinate), so that no label is invented; weights (output, output) float32, linear. Beyond
-    the stored tile the image is mirrored, the target 0 and the weight 0. A field of zeros and the identity give the
-    centre of the stored tile, bit for bit.
+    tile) in pixels; turn a 2x2 matrix, orthogonal. The output pixel q takes the input at turn @ (q - centre) + centre
+    + field(q). Returns image (c, tile, tile) float32, interpolated linearly; target (output, output), the nearest pixel
+    (a tie goes to the larger coordinate), so that no label is invented; weights (output, output) float32, linear.
+    Beyond the stored tile the image is mirrored, the target 0 and the weight 0. A field of zeros and the identity give
+    the centre of the stored tile, bit for bit.
     """
     side = field.shape[-1]
     output = target.shape[-1] - (image.shape[-1] - side)

@@ -33,7 +33,7 @@ def balanced_class_weights(counts: NDArray[np.int64]) -> tuple[float, ...]:
     return tuple(total / (present * int(n)) if n else 0.0 for n in counts)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _weigh(dist, target, class_weights, w0, sigma_px, reach_px, out):  # type: ignore[no-untyped-def]
     for z in range(out.shape[0]):
         for y in range(out.shape[1]):

@@ -1,0 +1,59 @@
+# make demo: set up what is needed and run the main job on a real image.   make test: set up and pass every check.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+READY := $(VENV)/.ready
+# A folder of wheels that the user's pip looks in is handed to uv too, which would not look there by itself.
+LINKS := $(if $(wildcard $(PIP_FIND_LINKS)),--find-links $(PIP_FIND_LINKS))
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup demo test lint clean
+help:
+	@echo "make demo    set up and run the main job on a real image (a few minutes)"
+	@echo "make test    set up and run lint, types, import rules and all tests"
+	@echo "make lint    the same without the tests"
+	@echo "make clean   remove the environment and what the demo made"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	    || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	python -m pip install --quiet --disable-pip-version-check uv \
+	    && uv pip install --quiet --python $(VENV)/bin/python $(LINKS) -c constraints.txt -e '.[dev]' \
+	    || python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Every line is what a user would type. Repeated, the finished steps do nothing.
+demo: $(READY)
+	unetprep fetch nuclei --out demo/nuclei
+	unetprep import --image demo/nuclei/img2d.tif --labels demo/nuclei/mask2d.tif --out demo/nuclei.zarr \
+	    --val-fraction 0.1 --test-fraction 0.25
+	unetprep weights --out demo/nuclei.zarr
+	unetprep deform --out demo/nuclei.zarr
+	unetprep tiles --out demo/nuclei.zarr --tile 316
+	unettrain fit demo/nuclei.zarr --run demo/run --base-channels 16 --steps 300
+	unettrain predict demo/run demo/nuclei.zarr/images/img2d-test --out demo/prediction.tif --overwrite
+	unettrain evaluate demo/prediction.tif demo/nuclei.zarr/images/img2d-test
+	unettrain report demo/run
+	@echo; echo "Look at demo/run/report.html"
+
+test: lint
+	python -m pytest
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,106 @@
+"""Options that mean the same everywhere, and options made from parameter classes."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields
+from typing import Any, get_args, get_type_hints
+
+import click
+
+from unetcli.errors import exit_codes
+
+SCHEMA_VERSION = 1
+
+Command = Callable[..., Any]
+
+
+class Examples(click.Command):
+    """A command whose help begins with examples, and whose errors become exit codes."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help page: examples first."""
+        write_examples(self.examples, formatter)
+        super().format_help(ctx, formatter)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with exit_codes():
+            return super().invoke(ctx)
+
+
+class ExamplesGroup(click.Group):
+    """A group whose help begins with examples and lists the commands in the order in which they are used."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help page: examples first."""
+        write_examples(self.examples, formatter)
+        super().format_help(ctx, formatter)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were added."""
+        return list(self.commands)
+
+
+def write_examples(examples: str, formatter: click.HelpFormatter) -> None:
+    """Write examples, one a line, at the head of a help page."""
+    with formatter.section("Examples"):
+        for line in examples.strip().splitlines():
+            formatter.write(f"  {line.strip()}\n")
+    formatter.write("\n")
+
+
+def from_fields(kind: type, name_of: Callable[[str], str], only: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """One option for each field of a parameter class (or `only` some), with its default, type, choices and help."""
+
+    def decorate(command: Command) -> Command:
+        types = get_type_hints(kind)
+        for field in reversed(fields(kind)):
+            if not only or field.name in only:
+                command = _option(field, name_of(field.name), types[field.name])(command)
+        return command
+
+    return decorate
+
+
+def _option(field: Field[Any], name: str, annotated: Any) -> Callable[[Command], Command]:
+    kind = next((t for t in get_args(annotated) if t is not type(None)), annotated)  # of float | None: float
+    choices = field.metadata["choices"]
+    return click.option(
+        f"--{name}/--no-{name}" if kind is bool else f"--{name}",
+        field.name,
+        type=click.Choice(choices) if choices else kind,
+        default=field.default,
+        show_default=field.default not in ("", None),
+        help=field.metadata["help"],
+    )
+
+
+def chosen(kind: type, values: Mapping[str, Any]) -> Any:
+    """The parameter object from the values of its options."""
+    return kind(**{f.name: values[f.name] for f in fields(kind) if f.name in values})
+
+
+def common(command: Command) -> Command:
+    """Options of every command that prints a result."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Say more on stderr."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
+        click.option("--json", "as_json", is_flag=True, help="The result as one JSON object on stdout."),
+    ):
+        command = option(command)
+    return command
+
+
+def result(command: str, values: dict[str, Any], text: str, as_json: bool) -> None:
+    """Print a result on stdout: a line for people, or one JSON object."""
+    click.echo(
+        json.dumps({"schema_version": SCHEMA_VERSION, "command": command, **values}, indent=1) if as_json else text
+    )

@@ -1,0 +1,248 @@
+"""unetprep: from labelled images to a store that trains."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unetcli.options import Command, Examples, ExamplesGroup, chosen, common, from_fields, result
+from unetcli.progress import progress
+from unetprep import __version__
+from unetprep.errors import InvalidInput
+from unetprep.params import DeformParams, ImportParams, Params, TilesParams, WeightsParams, option_name
+
+if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
+    from unetprep.run import Scheduler, Summary
+    from unetprep.store import Store
+
+GROUP_EXAMPLES = """
+unetprep weights --in labels.tif --out ds.zarr
+unetprep import --image images/ --labels masks/ --out ds.zarr
+unetprep run recipe.toml
+"""
+
+
+@click.group(
+    cls=ExamplesGroup, examples=GROUP_EXAMPLES, context_settings={"max_content_width": 110, "show_default": True}
+)
+@click.version_option(__version__, prog_name="unetprep")
+def main() -> None:
+    """Prepare labelled images for U-Net training: weight maps, deformation fields and mirrored tiles, in a Zarr store.
+
+    A command that is repeated does nothing; one that was interrupted goes on where it stopped.
+    """
+
+
+def running(command: Command) -> Command:
+    """Options of every command that writes a store."""
+    for option in (
+        click.option("--overwrite", is_flag=True, help="Replace what stands there, made in another way."),
+        click.option("--workers", type=click.IntRange(1), help="Threads of the local scheduler.  [default: all cores]"),
+        click.option(
+            "--scheduler", default="local", help="local, or the address of a Dask scheduler, tcp://HOST:PORT."
+        ),
+    ):
+        command = option(command)
+    return common(command)
+
+
+def _scheduler(values: Mapping[str, Any]) -> "Scheduler":
+    from unetprep.run import Scheduler
+
+    return Scheduler(values["scheduler"], values["workers"] or 0)
+
+
+def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool) -> None:
+    """Say what was done; the same for every command that writes a store."""
+    written = sum(s.shards_written for s in summaries)
+    lines = [
+        f"{s.stage}: wrote {s.shards_written} of {s.shards_total} shards in {s.seconds:.1f} s"
+        if s.shards_written
+        else f"{s.stage}: nothing to do, all {s.shards_total} shards are there"
+        for s in summaries
+    ]
+    values = {
+        "store": store,
+        "status": "done" if written else "nothing to do",
+        "stages": [vars(s) for s in summaries],
+    }
+    result(command, values, "\n".join([*lines, f"-> {store}"]), as_json)
+
+
+def _import(
+    out: str, images: Sequence[str], labels: Sequence[str], params: ImportParams, values: Mapping[str, Any]
+) -> "Summary":
+    from unetprep.importing import import_images
+
+    with progress("import", values["quiet"]) as report:
+        return import_images(
+            out, images, labels, params, _scheduler(values), overwrite=values["overwrite"], on_progress=report
+        )
+
+
+def _open(url: str, create: bool) -> "Store":
+    from unetprep.store import Store
+
+    return Store.open_or_create(url) if create else Store.open(url)
+
+
+def _run_stage(store: "Store", name: str, params: Params, values: Mapping[str, Any]) -> "Summary":
+    from unetprep.run import run_stage
+    from unetprep.stages import STAGES
+
+    with progress(name, values["quiet"]) as report:
+        return run_stage(
+            store, STAGES[name], params, _scheduler(values), overwrite=values["overwrite"], on_progress=report
+        )
+
+
+# -- fetch ------------------------------------------------------------------------------------------------------------
+
+
+@main.command(
+    cls=Examples, examples="unetprep fetch nuclei\nunetprep fetch nuclei --out data/nuclei\nunetprep fetch my-data.toml"
+)
+@click.argument("name")
+@click.option("--out", help="Folder for the files.  [default: data/NAME]")
+@common
+def fetch(name: str, out: str | None, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Fetch a public data set, checking every file against its checksum.
+
+    NAME is one of the manifests that come with unetprep, or the path of a manifest.
+    """
+    from unetprep.fetching import fetch_files
+
+    fetched = fetch_files(name, out)
+    lines = [f"{path}  ({what})" for path, what in fetched.files.items()]
+    text = "\n".join([*lines, f"{fetched.title}; {fetched.terms}"])
+    result("fetch", {"name": name, "files": fetched.files, "terms": fetched.terms}, text, as_json)
+
+
+# -- import -----------------------------------------------------------------------------------------------------------
+
+
+@main.command(
+    "import",
+    cls=Examples,
+    examples="unetprep import --image img.tif --labels mask.tif --out ds.zarr --test-fraction 0.25\n"
+    "unetprep import --image images/ --labels masks/ --out ds.zarr",
+)
+@click.option("--image", "images", multiple=True, required=True, metavar="PATH", help="An image, or a folder of them.")
+@click.option("--labels", multiple=True, required=True, metavar="PATH", help="Its labels, or a folder of them.")
+@click.option("--out", required=True, metavar="STORE", help="The store; made if it is not there.")
+@from_fields(ImportParams, option_name)
+@running
+def import_(images: tuple[str, ...], labels: tuple[str, ...], out: str, **values: Any) -> None:
+    """Import images and their labels, paired by file name, of any sizes, grey or with channels.
+
+    TIFF, PNG, JPEG, BMP, .npy and Zarr are read. Labels number the cells from 1; 0 is background.
+    """
+    summary = _import(out, images, labels, chosen(ImportParams, values), values)
+    _report("import", out, [summary], values["as_json"])
+
+
+# -- the stages -------------------------------------------------------------------------------------------------------
+
+
+LABEL_OPTIONS = ("dims", "instances")  # of an import, where labels are all that is imported
+
+
+@main.command(
+    cls=Examples,
+    examples="unetprep weights --in labels.tif --out ds.zarr\nunetprep weights --out ds.zarr --sigma 5 --w0 10",
+)
+@click.option("--in", "inputs", multiple=True, metavar="PATH", help="Labels to import first: files or folders.")
+@click.option("--out", required=True, metavar="STORE", help="The store; made if labels are given and it is not there.")
+@from_fields(WeightsParams, option_name)
+@from_fields(ImportParams, option_name, only=LABEL_OPTIONS)
+@running
+def weights(inputs: tuple[str, ...], out: str, **values: Any) -> None:
+    """Compute the weight map: how much each pixel counts, most between cells that nearly touch.
+
+    Also writes the target, with a line of background between touching cells.
+    """
+    params = chosen(WeightsParams, values)
+    files = [path for path in inputs if path != out]
+    summaries = [_import(out, (), files, chosen(ImportParams, values), values)] if files else []
+    summaries.append(_run_stage(_open(out, create=False), "weights", params, values))
+    _report("weights", out, summaries, values["as_json"])
+
+
+def _add_stage(name: str, kind: type[Params], create: bool, examples: str, help: str) -> None:
+    """Add the command of a stage that works on the store alone; its options come from its parameters."""
+
+    @main.command(name, cls=Examples, examples=examples, help=help)
+    @click.option("--in", "inputs", multiple=True, metavar="STORE", help="The same store; may be left off.")
+    @click.option("--out", required=True, metavar="STORE", help="The store that is read and written.")
+    @from_fields(kind, option_name)
+    @running
+    def command(inputs: tuple[str, ...], out: str, **values: Any) -> None:
+        for path in inputs:
+            if path != out:
+                raise InvalidInput(
+                    f"--in is {path} and --out is {out}",
+                    allowed="one store: this stage reads what stands in it, and writes beside it",
+                    hint=f"leave --in off; images come in with: unetprep import --image ... --labels ... --out {out}",
+                )
+        params = chosen(kind, values)
+        _report(name, out, [_run_stage(_open(out, create), name, params, values)], values["as_json"])
+
+
+_add_stage(
+    "deform",
+    DeformParams,
+    create=True,
+    examples="unetprep deform --out ds.zarr\nunetprep deform --out ds.zarr --fields 5000 --sigma 10 --seed 1",
+    help="Draw random elastic deformations and keep them as coarse grids of displacements.",
+)
+_add_stage(
+    "tiles",
+    TilesParams,
+    create=False,
+    examples="unetprep tiles --out ds.zarr\nunetprep tiles --out ds.zarr --tile 316",
+    help="Cut the images into the network's input tiles, mirroring what lies outside.",
+)
+
+
+# -- run and info -----------------------------------------------------------------------------------------------------
+
+
+@main.command(cls=Examples, examples="unetprep run recipe.toml\nunetprep run recipe.toml --scheduler tcp://head:8786")
+@click.argument("recipe")
+@click.option("--out", metavar="STORE", help="The store, instead of the one that the recipe names.")
+@running
+def run(recipe: str, out: str | None, **values: Any) -> None:
+    """Do it all, as a recipe says: import, weights, deform and tiles.
+
+    \b
+    RECIPE is a TOML file; every key but out and [import] labels may be left off:
+      out = "ds.zarr"
+      [import]
+      image = "images"
+      labels = "masks"
+      test-fraction = 0.2
+      [weights]
+      sigma = 5
+      [tiles]
+      tile = 316
+    """
+    from unetprep.recipe import read_recipe
+
+    plan = read_recipe(recipe)
+    url = out or plan.out
+    summaries = [_import(url, plan.images, plan.labels, plan.importing, values)]
+    store = _open(url, create=False)
+    summaries += [_run_stage(store, name, params, values) for name, params in plan.stages.items()]
+    _report("run", url, summaries, values["as_json"])
+
+
+@main.command(cls=Examples, examples="unetprep info ds.zarr\nunetprep info ds.zarr --json")
+@click.argument("store")
+@common
+def info(store: str, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Show what a store holds and which stages have run."""
+    from unetcli.describing import as_text
+    from unetprep.info import describe
+
+    found = describe(store)
+    result("info", found, as_text(found), as_json)

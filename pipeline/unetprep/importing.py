@@ -1,0 +1,33 @@
+"""Import as a run: plan it, then make the store and fill it. Nothing is written before every source has been read."""
+
+import time
+from collections.abc import Sequence
+
+from unetprep.params import ImportParams
+from unetprep.plan import plan_job
+from unetprep.run import OnProgress, Scheduler, Summary, run_plans
+from unetprep.stages.importing import plan_import
+from unetprep.store import Store
+
+
+def import_images(
+    url: str,
+    images: Sequence[str],
+    labels: Sequence[str],
+    params: ImportParams,
+    scheduler: Scheduler,
+    *,
+    overwrite: bool = False,
+    on_progress: OnProgress = lambda done, total: None,
+) -> Summary:
+    """Import images and labels, files or folders, into the store at `url`, which is made if it is not there."""
+    start = time.perf_counter()
+    planned = plan_import(images, labels, params)
+    store = Store.open_or_create(url)
+    if not overwrite:
+        planned.check_against(store)
+    plans = [plan_job(store, job, overwrite) for job in planned.jobs]
+    if any(plan.missing for plan in plans) or not set(planned.images) <= set(store.names):
+        store.add_images(planned.images)
+    written = run_plans(store, plans, scheduler, on_progress)
+    return Summary("import", sum(plan.num_shards for plan in plans), written, time.perf_counter() - start)

@@ -1,0 +1,63 @@
+"""What a store holds, as plain values."""
+
+from typing import Any
+
+from unetprep.layout import (
+    FORMAT_VERSION,
+    GRIDS,
+    TILES,
+    image_path,
+    labels_path,
+    pixels_path,
+    weights_path,
+)
+from unetprep.store import Store
+
+
+def describe(url: str) -> dict[str, Any]:
+    """Images, fields and tiles of a store, and the state of each array: finished, unfinished, stale or missing.
+
+    Raises InvalidInput if there is no store of this format.
+    """
+    store = Store.open(url)
+    return {
+        "store": url,
+        "format_version": FORMAT_VERSION,
+        "images": [_image(store, name) for name in store.names],
+        "fields": _array(store, GRIDS),
+        "tiles": _tiles(store),
+    }
+
+
+def _array(store: Store, path: str) -> dict[str, Any]:
+    record = store.record(path)
+    if not record:
+        return {"state": "missing"}
+    array = store.array(path)
+    fresh = all(store.record(p).get("fingerprint") == f for p, f in record["inputs"].items() if "/" in p)
+    state = "unfinished" if not record["complete"] else "finished" if fresh else "stale"
+    return {
+        "state": state,
+        "shape": list(array.shape),
+        "dtype": array.dtype.name,
+        "stored_bytes": array.nbytes_stored(),
+        "parameters": record["parameters"],
+    }
+
+
+def _image(store: Store, name: str) -> dict[str, Any]:
+    record = store.record(image_path(name))
+    paths = {
+        "image": pixels_path(name),
+        "instances": labels_path(name, "instances"),
+        "target": labels_path(name, "target"),
+        "weights": weights_path(name),
+    }
+    arrays = {key: _array(store, path) for key, path in paths.items()}
+    return {"name": name, **{key: record[key] for key in ("split", "dims", "intensity", "source")}, "arrays": arrays}
+
+
+def _tiles(store: Store) -> dict[str, Any]:
+    found = _array(store, f"{TILES}/image")
+    geometry = store.record(TILES)
+    return {**found, **{key: geometry[key] for key in ("tile", "output", "margin", "depth") if key in geometry}}

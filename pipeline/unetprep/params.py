@@ -1,0 +1,128 @@
+"""What can be set: the parameters of every stage, with defaults, units, limits and help. Standard library alone.
+
+The command line makes its options from these, a recipe its sections, and a store records them. A unit stands at the end
+of a name (`sigma_px`) and is left off on the command line (`--sigma`).
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from unetprep.errors import InvalidInput
+
+
+def parameter(default: Any, help: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+    """A field of a parameter class: its default, its help and what it may be."""
+    return field(default=default, metadata={"help": help, "least": least, "choices": choices})
+
+
+def option_name(field_name: str) -> str:
+    """The name of a parameter on the command line and in a recipe."""
+    return field_name.removesuffix("_px").replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Params:
+    """Base of the parameter classes: checks every value against its field's limits."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, name = getattr(self, f.name), option_name(f.name)
+            choices, least = f.metadata["choices"], f.metadata["least"]
+            if choices and value not in choices:
+                raise InvalidInput(f"{name} is {value!r}", allowed=", ".join(choices))
+            if least is not None and not value >= least:
+                raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}")
+
+
+@dataclass(frozen=True)
+class ImportParams(Params):
+    """How images and labels are read."""
+
+    axes: str = parameter(
+        "",
+        "Axes of the image files, as yx, zyx, cyx, yxc or czyx (z: slices or a volume, c: channels).  [default: as the"
+        " file says]",
+    )
+    dims: str = parameter(
+        "2", "2: the slices of a stack are independent images; 3: a stack is one volume.", choices=("2", "3")
+    )
+    instances: str = parameter(
+        "auto",
+        "ids: every number is one cell; components: every connected piece of the mask is one (4-connected, 6-connected"
+        " in 3D); auto: ids, refusing labels that look like a binary mask.",
+        choices=("auto", "ids", "components"),
+    )
+    intensity: str = parameter(
+        "auto",
+        "What becomes 0 and 1 for the network. dtype: the range of the integer type; minmax: the least and the greatest"
+        " value of each image; auto: dtype for 8 bits, minmax for all else.",
+        choices=("auto", "dtype", "minmax"),
+    )
+    val_fraction: float = parameter(
+        0.0, "Share of the images kept for validation. Of a single image, a strip is cut off.", least=0
+    )
+    test_fraction: float = parameter(
+        0.0, "Share of the images held out for the final scores, never trained on; likewise.", least=0
+    )
+    seed: int = parameter(0, "Decides which images are kept apart.", least=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.val_fraction + self.test_fraction >= 1:
+            raise InvalidInput(
+                f"val-fraction {self.val_fraction} and test-fraction {self.test_fraction} leave nothing to train on",
+                allowed="fractions whose sum is under 1",
+            )
+
+
+@dataclass(frozen=True)
+class WeightsParams(Params):
+    """The weight map of the paper, Eq. 2."""
+
+    w0: float = parameter(10.0, "Height of the border term.", least=0)
+    sigma_px: float = parameter(5.0, "Width of the border term, in pixels.", least=1e-3)
+    class_weights: str = parameter(
+        "balanced",
+        "w_c. balanced: from the number of pixels of each class in the whole data set; none: 1 for both; or two"
+        " numbers, background,cell.",
+    )
+    separate: bool = parameter(True, "Put a line of background between touching cells.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.fixed_class_weights()
+
+    def fixed_class_weights(self) -> tuple[float, float] | None:
+        """The two class weights if they are given, None if they come from the data."""
+        if self.class_weights == "balanced":
+            return None
+        try:
+            background, cell = map(float, ("1,1" if self.class_weights == "none" else self.class_weights).split(","))
+            if background >= 0 and cell >= 0:
+                return background, cell
+        except ValueError:
+            pass
+        raise InvalidInput(
+            f"class-weights is {self.class_weights!r}", allowed='balanced, none, or two numbers from 0 such as "1,2.5"'
+        )
+
+
+@dataclass(frozen=True)
+class DeformParams(Params):
+    """Random elastic deformations, as grids of displacements (section 3.1 of the paper)."""
+
+    fields: int = parameter(1000, "How many fields.", least=1)
+    grid: int = parameter(3, "Nodes along each side of the grid.", least=2)
+    sigma_px: float = parameter(10.0, "Standard deviation of the displacement at a node, in pixels.", least=0)
+    seed: int = parameter(0, "Field k depends on the seed and on k alone.", least=0)
+
+
+@dataclass(frozen=True)
+class TilesParams(Params):
+    """Mirrored overlap tiles (section 2 of the paper)."""
+
+    tile_px: int = parameter(572, "Side of the network's input, in pixels: 16 k + 60, from 188, at depth 4.", least=1)
+    depth: int = parameter(4, "How many times the network pools; it decides which tiles are legal.", least=1)
+    margin_px: int = parameter(
+        32, "Further pixels kept around a tile, so that deformation moves real pixels in.", least=0
+    )

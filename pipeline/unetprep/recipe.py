@@ -1,0 +1,81 @@
+"""A recipe: one TOML file that says everything, from the images to the tiles."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from unetprep.errors import InvalidInput
+from unetprep.params import DeformParams, ImportParams, Params, TilesParams, WeightsParams, option_name
+
+P = TypeVar("P", bound=Params)
+STAGE_PARAMS: dict[str, type[Params]] = {"weights": WeightsParams, "deform": DeformParams, "tiles": TilesParams}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a recipe says. Paths are as seen from the folder of the recipe."""
+
+    out: str
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
+    importing: ImportParams
+    stages: dict[str, Params]
+
+
+def read_recipe(path: str) -> Recipe:
+    """Read a recipe. Raises InvalidInput for what is not TOML, an unknown key or a value of the wrong type."""
+    try:
+        data = tomllib.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise InvalidInput(f"the recipe {path} is not there") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is not TOML: {error}") from None
+    _check_keys(data, ["out", "import", *STAGE_PARAMS], path)
+    section = dict(data.get("import", {}))
+    images, labels = (_paths(section.pop(key, ()), path) for key in ("image", "labels"))
+    if not labels or "out" not in data:
+        raise InvalidInput(
+            f"{path} does not say {'out' if labels else 'labels in [import]'}",
+            allowed='out = "ds.zarr", and image and labels in [import]',
+        )
+    return Recipe(
+        _paths(data["out"], path)[0],
+        images,
+        labels,
+        params_from(ImportParams, section, f"[import] of {path}", also=("image", "labels")),
+        {name: params_from(kind, data.get(name, {}), f"[{name}] of {path}") for name, kind in STAGE_PARAMS.items()},
+    )
+
+
+def params_from(kind: type[P], values: Mapping[str, Any], where: str, also: tuple[str, ...] = ()) -> P:
+    """Parameters of one stage from the values of a section, by their names on the command line."""
+    known = {option_name(f.name): f for f in fields(kind)}
+    _check_keys(values, [*known, *also], where)
+    given: dict[str, Any] = {}
+    for key, value in values.items():
+        wanted: type = type(known[key].default)
+        value = str(value) if wanted is str and isinstance(value, int) else value
+        if not isinstance(value, (int, float) if wanted is float else wanted) or (
+            isinstance(value, bool) and wanted is not bool
+        ):
+            raise InvalidInput(f"{key} in {where} is {value!r}", allowed=f"a value like {known[key].default!r}")
+        given[known[key].name] = wanted(value)
+    return kind(**given)
+
+
+def _check_keys(values: Mapping[str, Any], known: list[str], where: str) -> None:
+    for key in values:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            raise InvalidInput(
+                f"{key!r} in {where} is not known" + (f"; did you mean {near[0]!r}?" if near else ""),
+                allowed=", ".join(known),
+            )
+
+
+def _paths(value: Any, recipe: str) -> tuple[str, ...]:
+    values = [value] if isinstance(value, str) else list(value)
+    return tuple(v if "://" in v else str(Path(recipe).parent / v) for v in values)

@@ -1,0 +1,86 @@
+"""Which label image belongs to which image: the one of the same name."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from unetprep.errors import InvalidInput
+from unetprep.sources.source import FORMATS, PICTURES, TIFFS, Source, open_source
+
+LABEL_ENDING = re.compile(r"[-_. ]?(masks?|labels?|lbl|instances?|segmentation|seg|gt)$", re.IGNORECASE)
+IMAGE_ENDING = re.compile(r"[-_. ]?(images?|img|raw)$", re.IGNORECASE)
+
+
+def expand(paths: Sequence[str]) -> list[str]:
+    """Image files for what a user named: a file or a Zarr stands for itself, a folder for the images in it, sorted."""
+    found = []
+    for path in paths:
+        folder = Path(path)
+        if not folder.is_dir() or (folder / "zarr.json").exists() or (folder / ".zarray").exists():
+            found.append(path)
+            continue
+        inside = sorted(p for p in folder.iterdir() if p.suffix.lower() in (*PICTURES, *TIFFS, ".npy", ".zarr"))
+        if not inside:
+            raise InvalidInput(f"{path} is a folder without images", allowed=FORMATS)
+        found += map(str, inside)
+    return found
+
+
+def find_pairs(images: Sequence[str], labels: Sequence[str], axes: str = "") -> list[tuple[str, Source | None, Source]]:
+    """(name, image, labels) for every label image; the image is None if no images are given at all.
+
+    A single image goes with a single label image whatever they are called. Several are paired by file name, of which an
+    ending such as `_mask` or `_image` does not count. Raises InvalidInput if one is left over, or if a pair's sizes
+    differ.
+    """
+    label_sources = [open_source(path) for path in expand(labels)]
+    if not images:
+        return [(name, None, source) for name, source in _by_name(label_sources, None).items()]
+    image_sources = [open_source(path, axes) for path in expand(images)]
+    if len(image_sources) == len(label_sources) == 1:
+        pairs = [(image_sources[0].stem, image_sources[0], label_sources[0])]
+    else:
+        by_image, by_label = _by_name(image_sources, IMAGE_ENDING), _by_name(label_sources, LABEL_ENDING)
+        _check_partners(by_image, by_label)
+        pairs = [(name, by_image[name], by_label[name]) for name in by_image]
+    for _, image, label in pairs:
+        _check_shapes(image, label)
+    return list(pairs)
+
+
+def _by_name(sources: list[Source], ending: re.Pattern[str] | None) -> dict[str, Source]:
+    named: dict[str, Source] = {}
+    for source in sources:
+        name = (ending.sub("", source.stem) if ending else source.stem) or source.stem
+        if name in named:
+            raise InvalidInput(
+                f"{named[name].path} and {source.path} have the same name {name!r}", hint="rename one of them"
+            )
+        named[name] = source
+    return named
+
+
+def _check_partners(images: dict[str, Source], labels: dict[str, Source]) -> None:
+    for mine, others, kind in ((images, labels, "labels"), (labels, images, "image")):
+        alone = [source.path for name, source in mine.items() if name not in others]
+        if alone:
+            raise InvalidInput(
+                f"{alone[0]} has no {kind} of its name" + (f", nor have {len(alone) - 1} more" if alone[1:] else ""),
+                allowed="one label image for each image, with the same file name up to _mask, _labels and the like",
+            )
+
+
+def _check_shapes(image: Source, label: Source) -> None:
+    if label.shape[0] != 1:
+        raise InvalidInput(
+            f"{label.path} has {label.shape[0]} channels (shape {label.file_shape})",
+            allowed="label images of one channel, whose values are the numbers of the cells",
+            hint="save the labels as numbers, not as colours",
+        )
+    if image.shape[1:] != label.shape[1:]:
+        raise InvalidInput(
+            f"{image.path} and its labels {label.path} differ in size:"
+            f" {image.shape[1:]} and {label.shape[1:]} pixels (z, y, x)",
+            allowed="the same size",
+            hint="check that they belong together; if the axes were misread, name them with --axes",
+        )

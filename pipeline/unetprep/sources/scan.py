@@ -1,0 +1,92 @@
+"""A first reading of a source, before anything is written: what its values are, and whether they can be used."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.errors import InvalidInput
+from unetprep.grid import Box, shard_box, shard_counts
+from unetprep.sources.source import Source
+
+LARGEST_LABEL = int(np.iinfo(np.int32).max)
+IMAGE_DTYPES = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}  # every other one is kept as float32
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was seen: range of the values and a digest of the pixels as they will be stored."""
+
+    low: float
+    high: float
+    digest: str
+
+
+def stored_dtype(source: Source) -> str:
+    """The dtype that an image of this source has in the store."""
+    return IMAGE_DTYPES.get(source.dtype, "float32")
+
+
+def scan_image(source: Source, box: Box, shard: tuple[int, ...]) -> Scan:
+    """Read an image once. Raises InvalidInput for complex numbers, NaN or infinity, naming the place."""
+    if np.dtype(source.dtype).kind not in "buif":
+        raise InvalidInput(f"{source.path} has dtype {source.dtype}", allowed="integers or real numbers")
+    low, high, digest = np.inf, -np.inf, sha256()
+    for where, block in _blocks(source, box, shard):
+        block = block.astype(stored_dtype(source))
+        if not np.isfinite(block).all():
+            place = np.argwhere(~np.isfinite(block))[0] + [s.start for s in where]
+            value = block[~np.isfinite(block)][0]
+            raise InvalidInput(
+                f"{source.path} holds {value} at (c, z, y, x) = {tuple(map(int, place))}",
+                allowed="finite numbers",
+                hint="replace such pixels, for example with the median of their neighbours",
+            )
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        digest.update(np.ascontiguousarray(block).tobytes())
+    return Scan(low, high, digest.hexdigest())
+
+
+def scan_labels(source: Source, box: Box, shard: tuple[int, ...]) -> tuple[Scan, NDArray[np.int64]]:
+    """Read labels once; also up to two of the numbers in them.
+
+    Raises InvalidInput for real numbers, negative or too large ones, and for labels without a single cell.
+    """
+    if np.dtype(source.dtype).kind not in "bui":
+        raise InvalidInput(
+            f"{source.path}: labels of dtype {source.dtype}",
+            allowed="integers: 0 for background and one number for each cell",
+            hint="save them as integers; if they were resized, resize again without interpolation (nearest)",
+        )
+    low, high, digest, ids = 0, 0, sha256(), np.empty(0, np.int64)
+    for _, block in _blocks(source, box, shard):
+        low, high = min(low, int(block.min())), max(high, int(block.max()))
+        if low < 0 or high > LARGEST_LABEL:
+            raise InvalidInput(
+                f"{source.path} holds the label {low if low < 0 else high}",
+                allowed=f"0 to {LARGEST_LABEL}",
+                hint="number the cells 1, 2, 3, ...; 0 is background",
+            )
+        ids = np.union1d(ids, _some_ids(block))[:2]
+        digest.update(np.ascontiguousarray(block.astype("<i4")).tobytes())
+    if high == 0:
+        raise InvalidInput(f"{source.path} is empty: every label is 0", allowed="at least one cell")
+    return Scan(low, high, digest.hexdigest()), ids
+
+
+def _some_ids(block: NDArray[Any]) -> NDArray[np.int64]:
+    cells = block[block != 0]
+    return np.array([cells.min(), cells.max()] if cells.size else [], np.int64)
+
+
+def _blocks(source: Source, box: Box, shard: tuple[int, ...]) -> Iterator[tuple[Box, NDArray[Any]]]:
+    """The blocks of a box, shard by shard in order; `shard` is (z, y, x)."""
+    shape = tuple(b.stop - b.start for b in box[1:])
+    for index in product(*map(range, shard_counts(shape, shard))):
+        inner = shard_box(index, shape, shard)
+        where = (box[0], *(slice(b.start + s.start, b.start + s.stop) for b, s in zip(box[1:], inner, strict=True)))
+        yield where, source.read(where)

@@ -1,0 +1,183 @@
+"""One image, whatever file it lies in, seen as an array (c, z, y, x) of which boxes can be read."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+
+from unetprep.errors import InvalidInput
+from unetprep.grid import Box
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+TIFFS = (".tif", ".tiff")
+FORMATS = "TIFF, PNG, JPEG, BMP, .npy, Zarr"
+STACK_AXES = "zqit"  # what TIFF writers call an axis of slices: depth, unknown, sequence, time
+CHANNEL_AXES = "cs"
+MAX_CHANNELS_LAST = 4
+
+
+@dataclass(frozen=True)
+class Source(ABC):
+    """An image in a file. `axes` names the axes of the file's array, out of c, z, y and x; each at most once."""
+
+    path: str
+    axes: str
+    file_shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(c, z, y, x); an axis that the file does not have counts 1."""
+        sides = dict(zip(self.axes, self.file_shape, strict=True))
+        c, z, y, x = (sides.get(a, 1) for a in "czyx")
+        return c, z, y, x
+
+    @property
+    def stem(self) -> str:
+        """Name of the file without its ending."""
+        return Path(self.path.rstrip("/")).name.split(".")[0]
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """The pixels of a box of (c, z, y, x)."""
+        whole = dict(zip("czyx", box, strict=True))
+        block = self._read_file(tuple(whole[a] for a in self.axes))
+        order = sorted(range(block.ndim), key=lambda i: "czyx".index(self.axes[i]))
+        missing = tuple(i for i, a in enumerate("czyx") if a not in self.axes)
+        return np.expand_dims(block.transpose(order), missing)
+
+    @abstractmethod
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        """The pixels of a box of the file's own array."""
+
+
+@dataclass(frozen=True)
+class TiffSource(Source):
+    """A TIFF file; only the strips, tiles or pages that a box needs are decoded."""
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        with tifffile.TiffFile(self.path) as tiff, tiff.aszarr() as store:
+            return np.asarray(zarr.open_array(store, mode="r")[box])
+
+
+@dataclass(frozen=True)
+class PictureSource(Source):
+    """A PNG, JPEG or BMP file, decoded whole and kept for the next box."""
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        return _decoded(self.path)[box]
+
+
+@lru_cache(maxsize=4)
+def _decoded(path: str) -> NDArray[Any]:
+    return np.asarray(imageio.imread(path))
+
+
+@dataclass(frozen=True)
+class NpySource(Source):
+    """A .npy file, mapped into memory."""
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        return np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False)[box])
+
+
+@dataclass(frozen=True)
+class ZarrSource(Source):
+    """A Zarr array, or the full resolution of an OME-Zarr image; a path or a URL."""
+
+    array_path: str = ""
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        return np.asarray(zarr.open_array(self.path, path=self.array_path, mode="r")[box])
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource(Source):
+    """An array in memory that stands in for a file."""
+
+    array: NDArray[Any]
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        return np.asarray(self.array[box])
+
+
+def open_source(path: str, axes: str = "") -> Source:
+    """Look at an image file. `axes` overrides what the file says of its axes.
+
+    Raises InvalidInput if it is missing, unreadable, of an unknown format, or if its axes are not clear.
+    """
+    suffix = Path(path).suffix.lower()
+    try:
+        if suffix in TIFFS:
+            source: Source = _open_tiff(path)
+        elif suffix in PICTURES:
+            pixels = _decoded(path)
+            source = PictureSource(path, "yxc"[: pixels.ndim], pixels.shape, pixels.dtype.name)
+        elif suffix == ".npy":
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+            source = NpySource(path, _guessed_axes(mapped.shape), mapped.shape, mapped.dtype.name)
+        elif Path(path).is_dir() or "://" in path:
+            source = _open_zarr(path)
+        elif not Path(path).exists():
+            raise FileNotFoundError(path)
+        else:
+            raise InvalidInput(f"{path} ends in {suffix!r}, which is no image format known here", allowed=FORMATS)
+    except FileNotFoundError:
+        raise InvalidInput(f"{path} is not there", allowed=f"an image file: {FORMATS}") from None
+    except (OSError, ValueError, KeyError, IndexError, tifffile.TiffFileError) as error:
+        raise InvalidInput(
+            f"{path} cannot be read: {error}", hint="open it in a viewer; it may be cut short"
+        ) from error
+    return _with_axes(source, axes or source.axes)
+
+
+def _open_tiff(path: str) -> Source:
+    with tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0]
+        names = series.axes.lower()
+    axes = "".join("z" if a in STACK_AXES else "c" if a in CHANNEL_AXES else a for a in names)
+    return TiffSource(path, axes, series.shape, series.dtype.name)
+
+
+def _open_zarr(path: str) -> Source:
+    try:
+        node = zarr.open(path, mode="r")
+    except FileNotFoundError:
+        raise InvalidInput(f"{path} is a folder without a Zarr array", allowed=f"an image: {FORMATS}") from None
+    array_path, axes = "", ""
+    if isinstance(node, zarr.Group):
+        attributes: dict[str, Any] = node.attrs.asdict()
+        images = attributes.get("ome", attributes).get("multiscales")
+        if not images:
+            raise InvalidInput(f"{path} is a Zarr group without an OME-Zarr image", allowed="an array or an image")
+        array_path = images[0]["datasets"][0]["path"]
+        axes = "".join(axis["name"] for axis in images[0].get("axes", []))
+    array = zarr.open_array(path, path=array_path, mode="r")
+    axes = axes or "".join(getattr(array.metadata, "dimension_names", None) or ()) or _guessed_axes(array.shape)
+    axes = "".join("z" if a in STACK_AXES else a for a in axes)
+    return ZarrSource(path, axes, array.shape, array.dtype.name, array_path)
+
+
+def _guessed_axes(shape: tuple[int, ...]) -> str:
+    if len(shape) == 3 and shape[-1] <= MAX_CHANNELS_LAST:
+        return "yxc"
+    return {2: "yx", 3: "zyx", 4: "czyx"}.get(len(shape), "?" * len(shape))
+
+
+def _with_axes(source: Source, axes: str) -> Source:
+    """Drop axes of length 1 that nobody asked for, and check what is left."""
+    axes = axes.lower()
+    shape = source.file_shape
+    if len(axes) == len(shape) and sorted(axes) == sorted(set(axes)) and {"y", "x"} <= set(axes) <= set("czyx"):
+        return replace(source, axes=axes)
+    raise InvalidInput(
+        f"{source.path} has shape {shape} with axes {axes!r}",
+        allowed="y and x, at most one of z (slices) and at most one of c (channels)",
+        hint="name them with --axes, one letter for each side of the shape, or split the file",
+    )

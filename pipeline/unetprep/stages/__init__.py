@@ -1,0 +1,8 @@
+"""The stages, by the name of their command. A new stage is a module here and one line below."""
+
+from unetprep.stage import Stage
+from unetprep.stages.deform import DEFORM
+from unetprep.stages.tiles import TILES_STAGE
+from unetprep.stages.weights import WEIGHTS
+
+STAGES: dict[str, Stage] = {stage.name: stage for stage in (WEIGHTS, DEFORM, TILES_STAGE)}

@@ -1,0 +1,130 @@
+"""Import: images and labels of any file format become the store's own arrays.
+
+Every source is read twice: first whole, checking its values and taking a digest of its pixels, before anything is
+written; then shard by shard into the store. So bad input leaves nothing behind, and a rerun knows what it continues.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unetprep.errors import Conflict, InvalidInput
+from unetprep.grid import Box, Index
+from unetprep.kernels.components import label_components
+from unetprep.layout import Provenance, image_path, labels_path, pixel_array, pixel_chunks, pixels_path
+from unetprep.params import ImportParams
+from unetprep.sources import ArraySource, Source, find_pairs
+from unetprep.sources.scan import scan_image, scan_labels, stored_dtype
+from unetprep.stage import Blocks, Job
+from unetprep.stages.splitting import Part, split_parts
+from unetprep.store import Store
+
+KERNEL_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ImportJob(Job):
+    """Copy the part of a source at `origin` (c, z, y, x) into one array."""
+
+    source: Source
+    origin: tuple[int, ...]
+
+    def compute(self, store: Store, index: Index) -> Blocks:
+        """One shard, read from the source and cast to the stored dtype."""
+        (box,) = self.boxes(index)
+        whole = (slice(0, 1),) * (4 - len(box)) + box
+        where = tuple(slice(b.start + o, b.stop + o) for b, o in zip(whole, self.origin, strict=True))
+        block = self.source.read(where).reshape([b.stop - b.start for b in box])
+        return (block.astype(self.outputs[0].dtype),)
+
+
+@dataclass(frozen=True)
+class Import:
+    """A planned import: what each image's group says, and the jobs that fill its arrays."""
+
+    images: dict[str, dict[str, object]]
+    jobs: tuple[ImportJob, ...]
+
+    def check_against(self, store: Store) -> None:
+        """Conflict if the store has an image of one of these names that is not the same."""
+        for name, attributes in self.images.items():
+            there = store.record(image_path(name))
+            for key in ("dims", "split", "intensity"):
+                if there and there.get(key) != attributes[key] and key in there:
+                    raise Conflict(
+                        f"{store.url} has an image {name!r} with {key} {there[key]}, not {attributes[key]}",
+                        hint="--overwrite replaces it",
+                    )
+
+
+def plan_import(images: Sequence[str], labels: Sequence[str], params: ImportParams) -> Import:
+    """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used."""
+    groups: dict[str, dict[str, object]] = {}
+    jobs: list[ImportJob] = []
+    for part in split_parts(find_pairs(images, labels, params.axes), params):
+        attributes, planned = _plan_part(part, params)
+        groups[part.name] = attributes
+        jobs += planned
+    return Import(groups, tuple(jobs))
+
+
+def _plan_part(part: Part, params: ImportParams) -> tuple[dict[str, object], list[ImportJob]]:
+    dims = int(params.dims)
+    shape = tuple(b.stop - b.start for b in part.box[1:])
+    shard = pixel_chunks(shape, dims)[1]
+    label_box = (slice(0, 1), *part.box[1:])
+    scan, ids = scan_labels(part.labels, label_box, shard)
+    labels = part.labels
+    if params.instances == "components":
+        labels, label_box = _components(part, label_box, dims)
+        scan, ids = scan_labels(labels, label_box, shard)
+    elif params.instances == "auto" and len(ids) == 1:
+        _refuse_mask(part, label_box, dims, int(ids[0]))
+    jobs = [_job(labels_path(part.name, "instances"), "int32", labels, label_box, dims, scan.digest)]
+    low, high = 0.0, 1.0
+    files = [part.labels.path]
+    if part.image is not None:
+        seen = scan_image(part.image, part.box, shard)
+        low, high = _intensity(part.image, (seen.low, seen.high), params.intensity)
+        jobs.append(_job(pixels_path(part.name), stored_dtype(part.image), part.image, part.box, dims, seen.digest))
+        files.insert(0, part.image.path)
+    names = [file.rstrip("/").rpartition("/")[2] for file in files]
+    return {"dims": dims, "split": part.split, "intensity": [low, high], "source": names}, jobs
+
+
+def _job(path: str, dtype: str, source: Source, box: Box, dims: int, digest: str) -> ImportJob:
+    shape = tuple(b.stop - b.start for b in box)
+    shape = shape if path.endswith("/image") else shape[1:]
+    provenance = Provenance("import", KERNEL_VERSION, {"dtype": dtype, "shape": list(shape)}, {"pixels": digest})
+    return ImportJob((pixel_array(path, shape, dtype, dims, provenance),), source, tuple(b.start for b in box))
+
+
+def _components(part: Part, box: Box, dims: int) -> tuple[Source, Box]:
+    """The connected pieces of a mask, as labels of the part alone."""
+    labels = label_components(part.labels.read(box)[0] != 0, dims)
+    source = ArraySource(part.labels.path, "zyx", labels.shape, "int32", labels)
+    return source, (slice(0, 1), *(slice(0, n) for n in labels.shape))
+
+
+def _refuse_mask(part: Part, box: Box, dims: int, label: int) -> None:
+    """One number in several pieces is a mask: without instances there is no second nearest cell."""
+    pieces = int(label_components(part.labels.read(box)[0] != 0, dims).max())
+    if pieces > 1:
+        raise InvalidInput(
+            f"{part.labels.path} looks like a binary mask: its only label is {label}, in {pieces} separate pieces",
+            allowed="a number of its own for each cell; without it no border between two cells is known",
+            hint="--instances components numbers the connected pieces; --instances ids takes them as one cell",
+        )
+
+
+def _intensity(image: Source, seen: tuple[float, float], rule: str) -> tuple[float, float]:
+    kind = np.dtype(image.dtype)
+    if rule == "dtype" or (rule == "auto" and kind == np.uint8):
+        if kind.kind not in "ui":
+            raise InvalidInput(
+                f"{image.path} has dtype {image.dtype}, which has no natural range", hint="use --intensity minmax"
+            )
+        return float(np.iinfo(kind).min), float(np.iinfo(kind).max)
+    low, high = seen
+    return low, high if high > low else low + 1

@@ -1,0 +1,221 @@
+"""Tiles: the network's inputs with mirrored context, and what it has to learn on each, 64 to a shard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.errors import InvalidInput
+from unetprep.grid import Index
+from unetprep.kernels.tiling import border_px, is_legal_tile, legal_tiles_near, output_size, tile_origins
+from unetprep.layout import (
+    SPLITS,
+    TILES,
+    TILES_A_SHARD,
+    ArraySpec,
+    Provenance,
+    image_path,
+    labels_path,
+    pixels_path,
+    weights_path,
+)
+from unetprep.params import TilesParams
+from unetprep.stage import Blocks, Job, Stage
+from unetprep.stages.weights import IMPORT
+from unetprep.store import Store
+
+KERNEL_VERSION = 1
+PER_TILE = {
+    "image_index": "int32",
+    "z": "int32",
+    "y0": "int32",
+    "x0": "int32",
+    "split": "uint8",
+    "foreground": "float32",
+    "intensity_low": "float32",
+    "intensity_high": "float32",
+}
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """What a task must know of one image."""
+
+    name: str
+    sides: tuple[int, int, int]  # (z, y, x)
+    split: str
+    intensity: tuple[float, float]
+
+    def num_tiles(self, output_px: int) -> int:
+        """How many tiles cover it."""
+        z, y, x = self.sides
+        return z * len(tile_origins(y, output_px)) * len(tile_origins(x, output_px))
+
+    def origin(self, k: int, output_px: int) -> tuple[int, int, int]:
+        """Where the output of its tile k begins, (z, y, x); tiles go along x first."""
+        columns, rows = (len(tile_origins(n, output_px)) for n in (self.sides[2], self.sides[1]))
+        z, rest = divmod(k, rows * columns)
+        return z, rest // columns * output_px, rest % columns * output_px
+
+
+@dataclass(frozen=True)
+class TilesJob(Job):
+    """All arrays of the group `tiles`."""
+
+    images: tuple[Tiled, ...]
+    params: TilesParams
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The number of the first tile of each image, and behind them the number of all tiles."""
+        output_px = output_size(self.params.tile_px, self.params.depth)
+        return list(accumulate((image.num_tiles(output_px) for image in self.images), initial=0))
+
+    def compute(self, store: Store, index: Index) -> Blocks:
+        """One shard: up to 64 tiles, one after the other."""
+        tiles = self.boxes(index)[0][0]
+        rows = [self._tile(store, k) for k in range(tiles.start, tiles.stop)]
+        return tuple(
+            np.stack([np.asarray(row[o.path.rpartition("/")[2]]) for row in rows]).astype(o.dtype) for o in self.outputs
+        )
+
+    def _tile(self, store: Store, k: int) -> dict[str, Any]:
+        which = int(np.searchsorted(self.starts, k, side="right")) - 1
+        image, p = self.images[which], self.params
+        output_px = output_size(p.tile_px, p.depth)
+        z, y0, x0 = image.origin(k - self.starts[which], output_px)
+        context = border_px(p.depth) // 2 + p.margin_px
+        outer, inner = p.tile_px + 2 * p.margin_px, output_px + 2 * p.margin_px
+        pixels = store.array(pixels_path(image.name))
+        around = (z, y0 - p.margin_px, x0 - p.margin_px)
+        target = store.read_mirrored(labels_path(image.name, "target"), around, (1, inner, inner))[0]
+        weights = store.read_mirrored(weights_path(image.name), around, (1, inner, inner))[0]
+        in_image = self._in_image(image, around, inner)
+        middle = np.s_[p.margin_px : inner - p.margin_px, p.margin_px : inner - p.margin_px]
+        return {
+            "image": store.read_mirrored(
+                pixels_path(image.name), (0, z, y0 - context, x0 - context), (pixels.shape[0], 1, outer, outer)
+            )[:, 0],
+            "target": target,
+            "weights": np.where(in_image, weights, 0),
+            "foreground": target[middle][in_image[middle]].mean(),
+            "image_index": which,
+            "z": z,
+            "y0": y0,
+            "x0": x0,
+            "split": SPLITS.index(image.split),
+            "intensity_low": image.intensity[0],
+            "intensity_high": image.intensity[1],
+        }
+
+    @staticmethod
+    def _in_image(image: Tiled, start: tuple[int, int, int], side: int) -> NDArray[np.bool_]:
+        rows, columns = (
+            (np.arange(a, a + side) >= 0) & (np.arange(a, a + side) < n)
+            for a, n in zip(start[1:], image.sides[1:], strict=True)
+        )
+        return rows[:, None] & columns
+
+
+def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
+    """One job for the tiles of all images."""
+    _check_tile(params)
+    if not store.names:
+        raise InvalidInput(f"{store.url} holds no images", hint=f"run: {IMPORT}")
+    channels: dict[str, int] = {}
+    inputs: dict[str, str] = {}
+    dtypes, images = set(), []
+    for name in store.names:
+        pixels = store.finished_array(pixels_path(name), IMPORT)
+        channels[name] = pixels.shape[0]
+        dtypes.add(pixels.dtype)
+        paths = (pixels_path(name), labels_path(name, "target"), weights_path(name))
+        for path in paths:
+            store.finished_array(path, f"unetprep weights --out {store.url}")
+        inputs |= {path: store.record(path)["fingerprint"] for path in paths}
+        record = store.record(image_path(name))
+        z, y, x = pixels.shape[1:]
+        images.append(Tiled(name, (z, y, x), record["split"], tuple(record["intensity"])))
+    _check_channels(channels)
+    made = Provenance(
+        "tiles",
+        KERNEL_VERSION,
+        {
+            "tile_px": params.tile_px,
+            "margin_px": params.margin_px,
+            "depth": params.depth,
+            "images": {i.name: [i.split, *i.intensity] for i in images},
+        },
+        inputs,
+    )
+    job = TilesJob((), tuple(images), params)
+    outputs = _outputs(job.starts[-1], next(iter(channels.values())), np.result_type(*dtypes).name, params, made)
+    return [TilesJob(outputs, job.images, params)]
+
+
+def _outputs(total: int, channels: int, dtype: str, params: TilesParams, made: Provenance) -> tuple[ArraySpec, ...]:
+    outer = params.tile_px + 2 * params.margin_px
+    inner = outer - border_px(params.depth)
+    inset = -params.margin_px
+    context = inset - border_px(params.depth) // 2
+    arrays = {
+        "image": ((channels, outer, outer), ("c", "y", "x"), dtype),
+        "target": ((inner, inner), ("y_out", "x_out"), "uint8"),
+        "weights": ((inner, inner), ("y_out", "x_out"), "float32"),
+        **{name: ((), (), kind) for name, kind in PER_TILE.items()},
+    }
+    shard = min(TILES_A_SHARD, total)
+    return tuple(
+        ArraySpec(
+            f"{TILES}/{name}",
+            (total, *sides),
+            kind,
+            ("tile", *dims),
+            (1 if sides else shard, *sides),
+            (shard, *sides),
+            made,
+            codec="lz4" if sides else "zstd",
+            origins={"y": context, "x": context, "y_out": inset, "x_out": inset},
+        )
+        for name, (sides, dims, kind) in arrays.items()
+    )
+
+
+def _check_tile(params: TilesParams) -> None:
+    if not is_legal_tile(params.tile_px, params.depth):
+        near = sorted(set(legal_tiles_near(params.tile_px, params.depth)))
+        raise InvalidInput(
+            f"tile is {params.tile_px} pixels, which a network of depth {params.depth} cannot take",
+            allowed=" or ".join(map(str, near)) + f", and so on in steps of {1 << params.depth}",
+        )
+
+
+def _check_channels(channels: dict[str, int]) -> None:
+    if len(set(channels.values())) > 1:
+        first, *_ = channels
+        other = next(name for name in channels if channels[name] != channels[first])
+        raise InvalidInput(
+            f"image {first!r} has {channels[first]} channels and image {other!r} has {channels[other]}",
+            allowed="one number of channels for all images of a store",
+            hint="put grey and colour images into stores of their own",
+        )
+
+
+def describe_tiles(store: Store, params: TilesParams) -> None:
+    """Write the geometry, and which arrays are coordinates, into the group's attributes."""
+    store.update_record(
+        TILES,
+        names=store.names,
+        tile=params.tile_px,
+        output=output_size(params.tile_px, params.depth),
+        margin=params.margin_px,
+        depth=params.depth,
+    )
+    store.set_coordinates(TILES, [*PER_TILE])
+
+
+TILES_STAGE = Stage("tiles", TilesParams, (plan_tiles,), describe_tiles)
