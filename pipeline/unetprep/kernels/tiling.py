@@ -2,10 +2,9 @@
 
 Every level takes 4 pixels off a side (two 3x3 convolutions), `depth` times on the way down, once at the bottom and
 `depth` times on the way up; pooling halves the side and must not meet an odd one. With b the side that enters the
-bottom level, tile = 2^depth b + 4 (2^depth - 1) and output = tile - (12 * 2^depth - 8): 572 gives 388 at depth 4.
+bottom level, tile = 2^depth b + 4 (2^depth - 1) and output = tile - (12 * 2^depth - 8) = 2^depth (b - 8) + 4: at depth
+4, 572 gives 388.
 """
-
-MIN_BOTTOM_PX = 8  # the smallest side at the bottom level that leaves any output: 4 pixels
 
 
 def border_px(depth: int = 4) -> int:
@@ -15,7 +14,8 @@ def border_px(depth: int = 4) -> int:
 
 def smallest_tile(depth: int = 4) -> int:
     """The smallest legal tile: 188 at depth 4, which gives 4 pixels of output."""
-    return (1 << depth) * MIN_BOTTOM_PX + 4 * ((1 << depth) - 1)
+    bottom = 7 if depth == 1 else 8  # the smallest b of which anything is left
+    return (1 << depth) * bottom + 4 * ((1 << depth) - 1)
 
 
 def is_legal_tile(tile_px: int, depth: int = 4) -> bool:

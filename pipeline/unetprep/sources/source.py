@@ -1,6 +1,10 @@
 """One image, whatever file it lies in, seen as an array (c, z, y, x) of which boxes can be read."""
 
+import struct
+import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +25,7 @@ FORMATS = "TIFF, PNG, JPEG, BMP, .npy, Zarr"
 STACK_AXES = "zqit"  # what TIFF writers call an axis of slices: depth, unknown, sequence, time
 CHANNEL_AXES = "cs"
 MAX_CHANNELS_LAST = 4
+DAMAGED = (OSError, ValueError, LookupError, RuntimeError, struct.error, zlib.error, tifffile.TiffFileError)
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,10 @@ class Source(ABC):
         return Path(self.path.rstrip("/")).name.split(".")[0]
 
     def read(self, box: Box) -> NDArray[Any]:
-        """The pixels of a box of (c, z, y, x)."""
+        """The pixels of a box of (c, z, y, x). Raises InvalidInput where the file is damaged."""
         whole = dict(zip("czyx", box, strict=True))
-        block = self._read_file(tuple(whole[a] for a in self.axes))
+        with readable(self.path):
+            block = self._read_file(tuple(whole[a] for a in self.axes))
         order = sorted(range(block.ndim), key=lambda i: "czyx".index(self.axes[i]))
         missing = tuple(i for i, a in enumerate("czyx") if a not in self.axes)
         return np.expand_dims(block.transpose(order), missing)
@@ -76,7 +82,7 @@ class PictureSource(Source):
 
 @lru_cache(maxsize=4)
 def _decoded(path: str) -> NDArray[Any]:
-    return np.asarray(imageio.imread(path))
+    return np.asarray(imageio.imread(path, plugin="pillow"))
 
 
 @dataclass(frozen=True)
@@ -112,29 +118,36 @@ def open_source(path: str, axes: str = "") -> Source:
 
     Raises InvalidInput if it is missing, unreadable, of an unknown format, or if its axes are not clear.
     """
-    suffix = Path(path).suffix.lower()
-    try:
-        if suffix in TIFFS:
-            source: Source = _open_tiff(path)
-        elif suffix in PICTURES:
-            pixels = _decoded(path)
-            source = PictureSource(path, "yxc"[: pixels.ndim], pixels.shape, pixels.dtype.name)
-        elif suffix == ".npy":
-            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-            source = NpySource(path, _guessed_axes(mapped.shape), mapped.shape, mapped.dtype.name)
-        elif Path(path).is_dir() or "://" in path:
-            source = _open_zarr(path)
-        elif not Path(path).exists():
-            raise FileNotFoundError(path)
-        else:
-            raise InvalidInput(f"{path} ends in {suffix!r}, which is no image format known here", allowed=FORMATS)
-    except FileNotFoundError:
-        raise InvalidInput(f"{path} is not there", allowed=f"an image file: {FORMATS}") from None
-    except (OSError, ValueError, KeyError, IndexError, tifffile.TiffFileError) as error:
-        raise InvalidInput(
-            f"{path} cannot be read: {error}", hint="open it in a viewer; it may be cut short"
-        ) from error
+    if "://" not in path and not Path(path).exists():
+        raise InvalidInput(f"{path} is not there", allowed=f"an image file: {FORMATS}")
+    with readable(path):
+        source = _open(path)
     return _with_axes(source, axes or source.axes)
+
+
+@contextmanager
+def readable(path: str) -> Iterator[None]:
+    """Turn what a damaged file makes its reader raise into an InvalidInput that names the file."""
+    try:
+        yield
+    except DAMAGED as error:
+        hint = "open it in a viewer: it may be cut short, or no image at all"
+        raise InvalidInput(f"{path} cannot be read: {error}", hint=hint) from error
+
+
+def _open(path: str) -> Source:
+    suffix = Path(path).suffix.lower()
+    if suffix in TIFFS:
+        return _open_tiff(path)
+    if suffix in PICTURES:
+        pixels = _decoded(path)
+        return PictureSource(path, "yxc"[: pixels.ndim], pixels.shape, pixels.dtype.name)
+    if suffix == ".npy":
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        return NpySource(path, _guessed_axes(mapped.shape), mapped.shape, mapped.dtype.name)
+    if "://" in path or Path(path).is_dir():
+        return _open_zarr(path)
+    raise InvalidInput(f"{path} ends in {suffix!r}, which is no image format known here", allowed=FORMATS)
 
 
 def _open_tiff(path: str) -> Source:

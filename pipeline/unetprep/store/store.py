@@ -128,7 +128,8 @@ class Store:
     def array(self, path: str) -> "zarr.Array[Any]":
         """An array, opened once."""
         if path not in self._arrays:
-            self._arrays[path] = zarr.open_array(self.url, path=path, mode="r+", config=WHOLE_SHARDS)
+            array = zarr.open_array(self.url, path=path, mode="r+")
+            self._arrays[path] = array.with_config(WHOLE_SHARDS)  # open_array has a config too, and ignores it
         return self._arrays[path]
 
     def finished_array(self, path: str, made_by: str) -> "zarr.Array[Any]":

@@ -1,0 +1,165 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pipeline.conftest import LOCAL, save, tree
+from tests.synthetic import cell_image, cell_labels
+from unetprep.errors import Conflict, InvalidInput
+from unetprep.importing import import_images
+from unetprep.params import ImportParams
+from unetprep.store import Store
+
+LABELS = cell_labels((70, 60), 10)
+IMAGE = cell_image(LABELS)
+
+
+def run(folder: Path, image: np.ndarray | None, labels: np.ndarray, **params: object) -> Store:
+    images = [] if image is None else [save(folder / "x.npy", image)]
+    url = str(folder / "ds.zarr")
+    import_images(url, images, [save(folder / "y.npy", labels)], ImportParams(**params), LOCAL)  # type: ignore[arg-type]
+    return Store.open(url)
+
+
+def stored(store: Store, path: str) -> np.ndarray:
+    return np.asarray(store.array(path)[:])
+
+
+def test_pixels_and_labels_arrive_unchanged(tmp_path: Path) -> None:
+    store = run(tmp_path, IMAGE, LABELS)
+    np.testing.assert_array_equal(stored(store, "images/x/image")[0, 0], IMAGE)
+    np.testing.assert_array_equal(stored(store, "images/x/labels/instances/instances")[0], LABELS)
+    assert store.record("images/x") == {
+        "dims": 2,
+        "split": "train",
+        "intensity": [0.0, 255.0],
+        "source": ["x.npy", "y.npy"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept", "intensity"),
+    [
+        ("uint8", "uint8", (0, 255)),
+        ("uint16", "uint16", (7, 200)),
+        ("float64", "float32", (7, 200)),
+        ("int16", "float32", (7, 200)),
+        ("bool", "uint8", (1, 2)),
+    ],
+)
+def test_dtypes_and_intensities(tmp_path: Path, dtype: str, kept: str, intensity: tuple[float, float]) -> None:
+    image = np.clip(IMAGE, 7, 200).astype(dtype)
+    store = run(tmp_path, image, LABELS)
+    assert store.array("images/x/image").dtype == kept
+    assert store.record("images/x")["intensity"] == list(intensity)
+    np.testing.assert_array_equal(stored(store, "images/x/image")[0, 0], image.astype(kept))
+
+
+def test_the_range_of_the_dtype_can_be_asked_for(tmp_path: Path) -> None:
+    assert run(tmp_path, IMAGE.astype("uint16"), LABELS, intensity="dtype").record("images/x")["intensity"] == [
+        0,
+        65535,
+    ]
+    with pytest.raises(InvalidInput, match="has dtype float32, which has no natural range"):
+        run(tmp_path, IMAGE.astype("float32"), LABELS, intensity="dtype")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (LABELS.astype(np.float32), "labels of dtype float32"),
+        (LABELS.astype(np.int16) - 1, "holds the label -1"),
+        (LABELS.astype(np.int64) * 2**31, "holds the label"),
+        (LABELS * 0, "is empty: every label is 0"),
+        ((LABELS > 0).astype(np.uint8), "looks like a binary mask: its only label is 1, in .* separate pieces"),
+        ((LABELS > 0).astype(np.uint8) * 255, "its only label is 255"),
+        (LABELS[:-1], r"differ in size: \(1, 70, 60\) and \(1, 69, 60\)"),
+    ],
+)
+def test_unusable_labels_are_refused_and_nothing_is_written(tmp_path: Path, labels: np.ndarray, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        run(tmp_path, IMAGE, labels)
+    assert not (tmp_path / "ds.zarr").exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_that_is_not_finite_is_refused_with_the_place(tmp_path: Path, value: float) -> None:
+    image = IMAGE.astype(np.float32)
+    image[12, 34] = value
+    with pytest.raises(InvalidInput, match=r"x\.npy holds (nan|inf) at \(c, z, y, x\) = \(0, 0, 12, 34\)"):
+        run(tmp_path, image, LABELS)
+    assert not (tmp_path / "ds.zarr").exists()
+
+
+def test_a_mask_names_the_way_out_and_components_take_it(tmp_path: Path) -> None:
+    mask = np.zeros((40, 40), np.uint8)
+    mask[2:8, 2:8], mask[20:30, 5:9] = 255, 255
+    with pytest.raises(InvalidInput, match="--instances components"):
+        run(tmp_path, None, mask)
+    found = stored(run(tmp_path, None, mask, instances="components"), "images/y/labels/instances/instances")[0]
+    np.testing.assert_array_equal(found, np.where(mask, np.arange(40)[:, None] // 20 + 1, 0))
+    whole = stored(run(tmp_path / "..", None, mask, instances="ids"), "images/y/labels/instances/instances")[0]
+    np.testing.assert_array_equal(whole, mask)
+
+
+def test_one_cell_in_one_piece_is_no_mask(tmp_path: Path) -> None:
+    run(tmp_path, None, np.pad(np.ones((5, 5), np.uint8), 10))
+
+
+def test_a_single_image_is_cut_into_strips(tmp_path: Path) -> None:
+    store = run(tmp_path, IMAGE, LABELS, val_fraction=0.1, test_fraction=0.3)
+    assert store.names == ["x-train", "x-val", "x-test"]
+    assert [store.record(f"images/{n}")["split"] for n in store.names] == ["train", "val", "test"]
+    parts = [stored(store, f"images/{n}/image")[0, 0] for n in store.names]
+    assert [p.shape for p in parts] == [(42, 60), (7, 60), (21, 60)]
+    np.testing.assert_array_equal(np.concatenate(parts), IMAGE)
+
+
+def test_a_stack_is_cut_between_slices(tmp_path: Path) -> None:
+    stack = np.stack([IMAGE] * 4)
+    store = run(tmp_path, stack, np.stack([LABELS] * 4), test_fraction=0.25)
+    assert [store.array(f"images/{n}/image").shape for n in store.names] == [(1, 3, 70, 60), (1, 1, 70, 60)]
+
+
+def test_many_images_are_split_whole_and_by_the_seed(tmp_path: Path) -> None:
+    for folder in ("i", "m"):
+        (tmp_path / folder).mkdir()
+    for k in range(10):
+        save(tmp_path / "i" / f"{k}.npy", IMAGE)
+        save(tmp_path / "m" / f"{k}.npy", LABELS)
+
+    def splits(seed: int) -> list[str]:
+        url = str(tmp_path / f"{seed}.zarr")
+        params = ImportParams(val_fraction=0.1, test_fraction=0.2, seed=seed)
+        import_images(url, [str(tmp_path / "i")], [str(tmp_path / "m")], params, LOCAL)
+        store = Store.open(url)
+        return [store.record(f"images/{n}")["split"] for n in store.names]
+
+    first = splits(0)
+    assert sorted(first) == ["test"] * 2 + ["train"] * 7 + ["val"]
+    assert any(splits(seed) != first for seed in (1, 2, 3))
+
+
+def test_repeating_does_nothing_and_other_pixels_are_a_conflict(tmp_path: Path) -> None:
+    store = run(tmp_path, IMAGE, LABELS)
+    before = tree(store.url)
+    run(tmp_path, IMAGE, LABELS)
+    assert tree(store.url) == before
+    with pytest.raises(Conflict, match=r"images/x/image is in .* made in another way: from other pixels"):
+        run(tmp_path, IMAGE[::-1], LABELS)
+    with pytest.raises(Conflict, match="has an image 'x' with intensity"):
+        run(tmp_path, IMAGE, LABELS, intensity="minmax")
+    assert tree(store.url) == before
+
+
+def test_fractions_that_leave_nothing_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="leave nothing to train on"):
+        ImportParams(val_fraction=0.5, test_fraction=0.5)
+
+
+def test_what_is_no_store_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "ds.zarr").mkdir()
+    (tmp_path / "ds.zarr" / "mine.txt").write_text("precious")
+    with pytest.raises(Conflict, match="is there already, and is no store of unetprep"):
+        run(tmp_path, IMAGE, LABELS)
+    assert tree(tmp_path / "ds.zarr") == {"mine.txt": b"precious"}

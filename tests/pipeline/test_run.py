@@ -1,0 +1,191 @@
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import reference
+from tests.pipeline.conftest import LOCAL, tree
+from unetprep import layout
+from unetprep.errors import Conflict, Failure, InvalidInput
+from unetprep.grid import Index
+from unetprep.importing import import_images
+from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
+from unetprep.plan import plan_job
+from unetprep.run import Scheduler, run_stage
+from unetprep.stage import Blocks, Job
+from unetprep.stages import STAGES
+from unetprep.store import Store
+
+TILES = TilesParams(tile_px=60, depth=2, margin_px=8)
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards so small that every image has many."""
+    monkeypatch.setitem(layout.PIXEL_CHUNK, 2, (1, 16, 16))
+    monkeypatch.setitem(layout.PIXEL_SHARD, 2, (1, 32, 48))
+
+
+@pytest.fixture
+def chopped(small_shards: None, store: Store) -> Store:
+    """The store of the other tests, in small shards."""
+    assert len(store.written_shards("images/a/image")) > 4
+    return store
+
+
+def weights(store: Store, **options: object) -> int:
+    return run_stage(store, STAGES["weights"], WeightsParams(**options), LOCAL).shards_written  # type: ignore[arg-type]
+
+
+def test_weights_equal_the_formula_over_the_whole_image(chopped: Store) -> None:
+    weights(chopped, class_weights="0.5,2")
+    for name in chopped.names:
+        labels = np.asarray(chopped.array(f"images/{name}/labels/instances/instances")[0])
+        target = np.asarray(chopped.array(f"images/{name}/labels/target/target")[0])
+        np.testing.assert_array_equal(target, reference.separate(labels))
+        expected = reference.weight_map(labels, target, (0.5, 2))
+        np.testing.assert_allclose(chopped.array(f"images/{name}/weights")[0], expected, atol=2e-6)
+
+
+def test_any_chunking_gives_the_same_bits(files: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights(store)
+    monkeypatch.setitem(layout.PIXEL_CHUNK, 2, (1, 8, 8))
+    monkeypatch.setitem(layout.PIXEL_SHARD, 2, (1, 16, 24))
+    url = str(files / "chopped.zarr")
+    import_images(url, [str(files / "images")], [str(files / "masks")], ImportParams(), LOCAL)
+    chopped = Store.open(url)
+    weights(chopped)
+    for name in store.names:
+        for path in (f"images/{name}/labels/target/target", f"images/{name}/weights"):
+            np.testing.assert_array_equal(chopped.array(path)[:], store.array(path)[:])
+
+
+def test_class_weights_balance_the_training_images(chopped: Store) -> None:
+    weights(chopped)
+    target = [np.asarray(chopped.array(f"images/{n}/labels/target/target")[:]).ravel() for n in chopped.names]
+    share = np.concatenate(target).mean()
+    used = chopped.record("images/a/weights")["parameters"]["class_weights"]
+    assert used == pytest.approx([0.5 / (1 - share), 0.5 / share])
+
+
+def test_a_second_run_does_nothing(chopped: Store) -> None:
+    assert weights(chopped) > 10
+    before = tree(chopped.url)
+    assert weights(chopped) == 0
+    assert tree(chopped.url) == before
+
+
+def test_an_interrupted_run_is_continued_to_the_same_bytes(chopped: Store, tmp_path: Path) -> None:
+    weights(chopped)
+    whole = tree(chopped.url)
+    array = Path(chopped.url) / "images/a/weights"
+    lost = sorted(p for p in array.rglob("*") if p.is_file() and p.name != "zarr.json")[::2]
+    for shard in lost:
+        shard.unlink()
+    metadata = json.loads((array / "zarr.json").read_text())
+    metadata["attributes"]["unetprep"]["complete"] = False
+    (array / "zarr.json").write_text(json.dumps(metadata))
+    assert weights(chopped) == len(lost) > 1
+    assert tree(chopped.url) == whole
+
+
+def test_a_shard_of_zeros_is_written_too(chopped: Store) -> None:
+    weights(chopped, class_weights="0,0", w0=0.0)
+    assert not np.asarray(chopped.array("images/a/weights")[:]).any()
+    assert len(chopped.written_shards("images/a/weights")) == 3 * 3
+
+
+def test_another_parameter_is_a_conflict_that_names_it(chopped: Store) -> None:
+    weights(chopped)
+    before = tree(chopped.url)
+    with pytest.raises(Conflict, match=r"images/a/weights is in .*: sigma is 5\.0 there and 6\.0 now"):
+        weights(chopped, sigma_px=6.0)
+    assert tree(chopped.url) == before
+    run_stage(chopped, STAGES["weights"], WeightsParams(sigma_px=6.0), LOCAL, overwrite=True)
+    assert chopped.record("images/a/weights")["parameters"]["sigma_px"] == 6.0
+    assert weights(chopped, sigma_px=6.0) == 0
+
+
+def test_what_came_from_replaced_arrays_is_a_conflict(chopped: Store) -> None:
+    weights(chopped)
+    run_stage(chopped, STAGES["tiles"], TILES, LOCAL)
+    run_stage(chopped, STAGES["weights"], WeightsParams(w0=5.0), LOCAL, overwrite=True)
+    with pytest.raises(Conflict, match="tiles/image is in .*: from other images/a/weights, images/b/weights"):
+        run_stage(chopped, STAGES["tiles"], TILES, LOCAL)
+
+
+@dataclass(frozen=True)
+class Broken(Job):
+    """A job whose second shard cannot be read."""
+
+    def compute(self, store: Store, index: Index) -> Blocks:
+        if any(index):
+            raise OSError("disk on fire")
+        return (np.ones([b.stop - b.start for b in self.boxes(index)[0]]),)
+
+
+def test_a_failing_shard_is_named_and_the_array_stays_unfinished(chopped: Store) -> None:
+    from unetprep.run import run_plans
+
+    made = layout.Provenance("broken", 1, {}, {})
+    spec = layout.ArraySpec("images/a/weights", (1, 64, 64), "float32", layout.AXES, (1, 8, 8), (1, 32, 64), made)
+    with pytest.raises(Failure, match=r"shard \(0, 1, 0\) of images/a/weights could not be read or written: disk on"):
+        run_plans(chopped, [plan_job(chopped, Broken((spec,)))], LOCAL, lambda done, total: None)
+    assert not chopped.record("images/a/weights")["complete"]
+    with pytest.raises(InvalidInput, match="images/a/weights is not finished"):
+        chopped.finished_array("images/a/weights", "unetprep weights")
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """A Dask cluster of two workers in this process."""
+    from dask.distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+    ) as made:
+        yield made.scheduler_address
+
+
+def test_a_cluster_gives_the_same_bytes(chopped: Store, cluster: str, tmp_path: Path) -> None:
+    copy = Store(shutil.copytree(chopped.url, tmp_path / "copy.zarr").as_posix())
+    seen: list[tuple[int, int]] = []
+    for name, params in (("weights", WeightsParams()), ("deform", DeformParams(fields=5000)), ("tiles", TILES)):
+        run_stage(chopped, STAGES[name], params, LOCAL)
+        run_stage(copy, STAGES[name], params, Scheduler(cluster), on_progress=lambda d, t: seen.append((d, t)))
+    assert tree(copy.url) == tree(chopped.url)
+    assert all(done <= total for done, total in seen)
+    assert sum(done == total for done, total in seen) == 4  # weights has two steps
+
+
+def test_a_scheduler_that_is_not_there_is_named(store: Store) -> None:
+    with pytest.raises(InvalidInput, match="scheduler is 'slurmy'"):
+        Scheduler("slurmy")
+
+
+def test_fields_have_their_place_in_the_store(store: Store) -> None:
+    run_stage(store, STAGES["deform"], DeformParams(fields=7, grid=4, sigma_px=3.0, seed=9), LOCAL)
+    grids = store.array("fields/grids")
+    assert grids.shape == (7, 2, 4, 4)
+    assert store.record("fields/grids")["interpolation"] == "cubic-bspline"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: WeightsParams(sigma_px=0), r"sigma is 0\n  allowed: at least 0.001"),
+        (lambda: WeightsParams(sigma_px=float("nan")), "sigma is nan"),
+        (lambda: WeightsParams(class_weights="1"), "class-weights is .1.\n  allowed: balanced, none, or two numbers"),
+        (lambda: WeightsParams(class_weights="-1,2"), "class-weights is"),
+        (lambda: DeformParams(grid=1), "grid is 1"),
+        (lambda: DeformParams(fields=0), "fields is 0"),
+        (lambda: ImportParams(dims="4"), "dims is '4'"),
+    ],
+)
+def test_parameters_are_checked(make: object, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        make()  # type: ignore[operator]

@@ -1,0 +1,150 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pipeline.conftest import LOCAL, save
+from tests.synthetic import cell_image, cell_labels
+from unetprep.errors import InvalidInput
+from unetprep.importing import import_images
+from unetprep.params import ImportParams, TilesParams, WeightsParams
+from unetprep.run import run_stage
+from unetprep.stages import STAGES
+from unetprep.store import Store
+
+SMALL = TilesParams(tile_px=60, depth=2, margin_px=8)  # output 20, 20 pixels of context on every side
+OUTPUT, CONTEXT = 20, 20
+
+
+def tiled(store: Store, params: TilesParams = SMALL) -> dict[str, np.ndarray]:
+    run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
+    run_stage(store, STAGES["tiles"], params, LOCAL)
+    names = ("image", "target", "weights", "image_index", "z", "y0", "x0", "split", "foreground")
+    return {name: np.asarray(store.array(f"tiles/{name}")[:]) for name in names}
+
+
+def test_every_pixel_is_the_output_of_one_tile_and_the_centres_give_the_image_back(store: Store) -> None:
+    tiles = tiled(store)
+    middle = np.s_[SMALL.margin_px : SMALL.margin_px + OUTPUT]
+    for k, name in enumerate(store.names):
+        for kind, path in (("target", "labels/target/target"), ("weights", "weights")):
+            whole = np.asarray(store.array(f"images/{name}/{path}")[0])
+            back, seen = np.zeros(np.add(whole.shape, OUTPUT), whole.dtype), np.zeros(np.add(whole.shape, OUTPUT), int)
+            for t in np.flatnonzero(tiles["image_index"] == k):
+                y, x = tiles["y0"][t], tiles["x0"][t]
+                back[y : y + OUTPUT, x : x + OUTPUT] = tiles[kind][t][middle, middle]
+                seen[y : y + OUTPUT, x : x + OUTPUT] += 1
+            inside = np.s_[: whole.shape[0], : whole.shape[1]]
+            assert (seen[inside] == 1).all()
+            np.testing.assert_array_equal(back[inside], whole)
+
+
+def test_context_is_mirrored_as_numpy_pads(store: Store) -> None:
+    tiles, pad = tiled(store), 120
+    for t in range(len(tiles["z"])):
+        name = store.names[tiles["image_index"][t]]
+        whole = np.asarray(store.array(f"images/{name}/image")[:, tiles["z"][t]])
+        padded = np.pad(whole, ((0, 0), (pad, pad), (pad, pad)), mode="reflect")
+        corner = [pad + tiles[a][t] - CONTEXT - SMALL.margin_px for a in ("y0", "x0")]
+        side = SMALL.tile_px + 2 * SMALL.margin_px
+        expected = padded[:, corner[0] :, corner[1] :][:, :side, :side]
+        np.testing.assert_array_equal(tiles["image"][t], expected)
+
+
+def test_weights_are_zero_outside_the_image_and_only_there(store: Store) -> None:
+    tiles = tiled(store)
+    for t in range(len(tiles["z"])):
+        name = store.names[tiles["image_index"][t]]
+        height, width = store.array(f"images/{name}/weights").shape[1:]
+        rows = tiles["y0"][t] - SMALL.margin_px + np.arange(OUTPUT + 2 * SMALL.margin_px)
+        columns = tiles["x0"][t] - SMALL.margin_px + np.arange(OUTPUT + 2 * SMALL.margin_px)
+        inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+        np.testing.assert_array_equal(tiles["weights"][t] > 0, inside)
+
+
+def test_foreground_is_the_share_of_cell_pixels_in_the_image(store: Store) -> None:
+    tiles = tiled(store)
+    target = np.asarray(store.array("images/a/labels/target/target")[0])
+    for t in np.flatnonzero(tiles["image_index"] == 0):
+        part = target[tiles["y0"][t] :, tiles["x0"][t] :][:OUTPUT, :OUTPUT]
+        assert tiles["foreground"][t] == pytest.approx(part.mean())
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (1, 1), (1, 30), (33, 2)])
+def test_an_image_smaller_than_a_tile_works_by_mirroring(tmp_path: Path, shape: tuple[int, int]) -> None:
+    labels = np.zeros(shape, np.uint8)
+    labels[0, 0] = 1
+    image, mask = save(tmp_path / "x.npy", cell_image(labels.astype(np.uint16))), save(tmp_path / "y.npy", labels)
+    url = str(tmp_path / "ds.zarr")
+    import_images(url, [image], [mask], ImportParams(), LOCAL)
+    tiles = tiled(Store.open(url))
+    side = SMALL.tile_px + 2 * SMALL.margin_px
+    start = CONTEXT + SMALL.margin_px
+    whole = np.load(image)
+    for axis, n in enumerate(shape):
+        index = np.abs(np.arange(-start, side - start))
+        folded = [i % (2 * n - 2) if n > 1 else 0 for i in index]
+        whole = whole.take([min(i, 2 * n - 2 - i) if n > 1 else 0 for i in folded], axis=axis)
+    np.testing.assert_array_equal(tiles["image"][0, 0], whole)
+
+
+def test_slices_of_a_stack_and_channels_are_tiled(tmp_path: Path) -> None:
+    labels = np.stack([cell_labels((30, 30), 4, seed) for seed in range(3)])
+    image = np.stack([np.stack([cell_image(s, seed=c) for s in labels]) for c in range(2)])
+    url = str(tmp_path / "ds.zarr")
+    import_images(url, [save(tmp_path / "x.npy", image)], [save(tmp_path / "y.npy", labels)], ImportParams(), LOCAL)
+    tiles = tiled(Store.open(url))
+    assert tiles["image"].shape == (12, 2, 76, 76)
+    assert tiles["z"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    np.testing.assert_array_equal(tiles["image"][5, 1, 28:48, 28:38], image[1, 1, :20, 20:])
+
+
+def test_images_of_different_dtypes_keep_their_values(tmp_path: Path) -> None:
+    labels = cell_labels((30, 30), 4)
+    for folder in ("i", "m"):
+        (tmp_path / folder).mkdir()
+    for name, scale in (("a", np.uint8(1)), ("b", np.uint16(200))):
+        save(tmp_path / "i" / f"{name}.npy", cell_image(labels) * scale)
+        save(tmp_path / "m" / f"{name}.npy", labels)
+    url = str(tmp_path / "ds.zarr")
+    import_images(url, [str(tmp_path / "i")], [str(tmp_path / "m")], ImportParams(), LOCAL)
+    store = Store.open(url)
+    tiles = tiled(store)
+    assert tiles["image"].dtype == np.uint16
+    np.testing.assert_array_equal(tiles["image"][0, 0, 28:48, 28:48], cell_image(labels)[:20, :20])
+    assert (
+        store.array("tiles/intensity_high")[:].tolist()
+        == [255.0] * 4 + [float((cell_image(labels) * np.uint16(200)).max())] * 4
+    )
+
+
+def test_images_of_different_channels_are_refused(tmp_path: Path) -> None:
+    labels = cell_labels((30, 30), 4)
+    for folder in ("i", "m"):
+        (tmp_path / folder).mkdir()
+    for name, shape in (("a", (30, 30)), ("b", (30, 30, 3))):
+        save(tmp_path / "i" / f"{name}.png", np.zeros(shape, np.uint8))
+        save(tmp_path / "m" / f"{name}.png", labels)
+    url = str(tmp_path / "ds.zarr")
+    import_images(url, [str(tmp_path / "i")], [str(tmp_path / "m")], ImportParams(), LOCAL)
+    with pytest.raises(InvalidInput, match="image 'a' has 1 channels and image 'b' has 3"):
+        tiled(Store.open(url))
+
+
+def test_an_illegal_tile_names_the_nearest_legal_ones(store: Store) -> None:
+    with pytest.raises(InvalidInput, match=r"tile is 500 pixels.*\n  allowed: 492 or 508, and so on in steps of 16"):
+        tiled(store, TilesParams(tile_px=500))
+    with pytest.raises(InvalidInput, match="allowed: 188, and so on"):
+        tiled(store, TilesParams(tile_px=100))
+
+
+def test_what_is_missing_is_named_with_its_command(store: Store) -> None:
+    with pytest.raises(InvalidInput, match=r"images/a/labels/target/target is missing in .*\n.*unetprep weights --out"):
+        run_stage(store, STAGES["tiles"], SMALL, LOCAL)
+
+
+def test_labels_alone_cannot_be_tiled(tmp_path: Path) -> None:
+    url = str(tmp_path / "ds.zarr")
+    import_images(url, [], [save(tmp_path / "y.npy", cell_labels((30, 30), 4))], ImportParams(), LOCAL)
+    with pytest.raises(InvalidInput, match=r"images/y/image is missing in .*\n.*unetprep import --image"):
+        tiled(Store.open(url))

@@ -1,0 +1,54 @@
+"""The slow, obvious formulas that the kernels must agree with: whole image, one cell or one pixel at a time."""
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+
+def two_nearest(labels: NDArray[np.integer], spacing: tuple[float, ...]) -> NDArray[np.float64]:
+    """Distances to the nearest and the second nearest cell, (2, ...): one distance transform a cell, then a sort."""
+    ids = [i for i in np.unique(labels) if i]
+    far = np.full(labels.shape, np.inf)
+    distances = [ndimage.distance_transform_edt(labels != i, sampling=spacing) for i in ids]
+    return np.sort(np.stack([far, far, *distances]), axis=0)[:2]
+
+
+def separate(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Pixel by pixel in raster order: background where an earlier neighbour belongs to another cell."""
+    target = (labels != 0).astype(np.uint8)
+    offsets = [o for o in product((-1, 0, 1), repeat=labels.ndim) if o < (0,) * labels.ndim]
+    for place in np.ndindex(labels.shape):
+        for offset in offsets:
+            other = tuple(p + o for p, o in zip(place, offset, strict=True))
+            if all(0 <= q < n for q, n in zip(other, labels.shape, strict=True)) and labels[other] not in (
+                0,
+                labels[place],
+            ):
+                target[place] = 0
+    return target
+
+
+def weight_map(
+    labels: NDArray[np.integer],
+    target: NDArray[np.uint8],
+    class_weights: tuple[float, float],
+    w0: float = 10.0,
+    sigma: float = 5.0,
+) -> NDArray[np.float64]:
+    """Equation 2, in the background."""
+    d1, d2 = two_nearest(labels, (1.0,) * labels.ndim)
+    border = w0 * np.exp(-((d1 + d2) ** 2) / (2 * sigma**2))
+    return np.asarray(class_weights)[target] + np.where(target == 0, border, 0)
+
+
+def warp(
+    image: NDArray[np.generic], field: NDArray[np.float64], turn: NDArray[np.float64], margin: int, order: int
+) -> NDArray[np.float64]:
+    """One channel, resampled by scipy at the displaced and turned coordinates; mirrored outside."""
+    side = field.shape[-1]
+    centre = (side - 1) / 2
+    grid = np.stack(np.meshgrid(*[np.arange(side)] * 2, indexing="ij")) - centre
+    coordinates = np.einsum("ij,jyx->iyx", turn, grid) + centre + field + margin
+    return ndimage.map_coordinates(np.asarray(image, np.float64), coordinates, order=order, mode="mirror")
