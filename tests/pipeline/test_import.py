@@ -163,3 +163,14 @@ def test_what_is_no_store_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="is there already, and is no store of unetprep"):
         run(tmp_path, IMAGE, LABELS)
     assert tree(tmp_path / "ds.zarr") == {"mine.txt": b"precious"}
+
+
+def test_components_hang_together_by_sides_and_not_through_slices(tmp_path: Path) -> None:
+    mask = np.zeros((2, 4, 6), np.uint8)
+    mask[:, 0, 0], mask[:, 1, 1], mask[:, 3, 2:5] = 1, 1, 1
+    found = stored(run(tmp_path, None, mask, instances="components"), "images/y/labels/instances/instances")
+    assert (found[0, 0, 0], found[0, 1, 1], found[0, 3, 2], found[0, 3, 4]) == (1, 2, 3, 3)
+    assert set(found[1].ravel()) == {0, 4, 5, 6}
+    (tmp_path / "volume").mkdir()
+    volume = run(tmp_path / "volume", None, mask, instances="components", dims="3")
+    assert stored(volume, "images/y/labels/instances/instances").max() == 3

@@ -114,7 +114,7 @@ def test_what_came_from_replaced_arrays_is_a_conflict(chopped: Store) -> None:
     weights(chopped)
     run_stage(chopped, STAGES["tiles"], TILES, LOCAL)
     run_stage(chopped, STAGES["weights"], WeightsParams(w0=5.0), LOCAL, overwrite=True)
-    with pytest.raises(Conflict, match="tiles/image is in .*: from other images/a/weights, images/b/weights"):
+    with pytest.raises(Conflict, match=r"tiles/image is in .*: from other images/a/weights, images/b/weights"):
         run_stage(chopped, STAGES["tiles"], TILES, LOCAL)
 
 

@@ -110,7 +110,7 @@ def test_pairs_are_found_by_name_whatever_the_endings(tmp_path: Path) -> None:
         save(tmp_path / "images" / f"{name}.png", pixels((9, 9)))
         save(tmp_path / "masks" / f"{name}_mask.tif", pixels((9, 9)))
     pairs = find_pairs([str(tmp_path / "images")], [str(tmp_path / "masks")])
-    assert [(name, Path(i.path).name, Path(l.path).name) for name, i, l in pairs if i] == [
+    assert [(name, Path(i.path).name, Path(m.path).name) for name, i, m in pairs if i] == [
         ("a1", "a1.png", "a1_mask.tif"),
         ("b2", "b2.png", "b2_mask.tif"),
     ]

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.grid import Box, Index
-from unetprep.kernels.components import label_components
 from unetprep.layout import Provenance, image_path, labels_path, pixel_array, pixel_chunks, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import ArraySource, Source, find_pairs
@@ -102,14 +103,24 @@ def _job(path: str, dtype: str, source: Source, box: Box, dims: int, digest: str
 
 def _components(part: Part, box: Box, dims: int) -> tuple[Source, Box]:
     """The connected pieces of a mask, as labels of the part alone."""
-    labels = label_components(part.labels.read(box)[0] != 0, dims)
+    labels = _pieces(part, box, dims)
     source = ArraySource(part.labels.path, "zyx", labels.shape, "int32", labels)
     return source, (slice(0, 1), *(slice(0, n) for n in labels.shape))
 
 
+def _pieces(part: Part, box: Box, dims: int) -> NDArray[np.int32]:
+    """Number the pieces that hang together by pixel sides, through all slices of a stack without joining them."""
+    sides = ndimage.generate_binary_structure(3, 1)
+    if dims == 2:
+        sides[[0, 2]] = False
+    labels = np.empty([b.stop - b.start for b in box[1:]], np.int32)
+    ndimage.label(part.labels.read(box)[0] != 0, sides, output=labels)
+    return labels
+
+
 def _refuse_mask(part: Part, box: Box, dims: int, label: int) -> None:
     """One number in several pieces is a mask: without instances there is no second nearest cell."""
-    pieces = int(label_components(part.labels.read(box)[0] != 0, dims).max())
+    pieces = int(_pieces(part, box, dims).max())
     if pieces > 1:
         raise InvalidInput(
             f"{part.labels.path} looks like a binary mask: its only label is {label}, in {pieces} separate pieces",

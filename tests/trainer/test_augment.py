@@ -1,0 +1,117 @@
+"""Augmentation: one draw for every array, coordinates as an image, labels never invented."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from unettrain.augment import NO_AUGMENTATION, TURNS, Augmentation, Draw, apply, draw
+from unettrain.layout import StoredTile
+
+TILE, OUTPUT, MARGIN = 60, 20, 8
+NO_GRIDS = np.zeros((0, 2, 1, 1), np.float32)
+GRIDS = np.random.default_rng(3).normal(0, 2, (6, 2, 3, 3)).astype(np.float32)
+
+
+def stored_tile(intensity: tuple[float, float] = (0.0, 1.0)) -> StoredTile:
+    """A tile whose two channels are the coordinates y and x of its pixels, and whose target and weights follow them."""
+    y, x = np.mgrid[: TILE + 2 * MARGIN, : TILE + 2 * MARGIN].astype(np.float32)
+    cut = (TILE - OUTPUT) // 2
+    inner = np.s_[cut : cut + OUTPUT + 2 * MARGIN, cut : cut + OUTPUT + 2 * MARGIN]
+    target = np.where((y // 5 + x // 3) % 2 == 0, 7, 3).astype(np.uint8)[inner]
+    return StoredTile(np.stack([y, x]), target, (2 * y + x)[inner], intensity)
+
+
+def centre(array: NDArray[Any], side: int) -> NDArray[Any]:
+    first = (array.shape[-1] - side) // 2
+    return array[..., first : first + side, first : first + side]
+
+
+def turned(array: NDArray[Any], quarters: int, mirrored: bool) -> NDArray[Any]:
+    """By so many quarter turns, and mirrored in the diagonal."""
+    result = np.rot90(array, quarters, (-2, -1))
+    return result.swapaxes(-2, -1) if mirrored else result
+
+
+def test_without_augmentation_it_is_the_centre_of_the_stored_tile() -> None:
+    stored = stored_tile()
+    image, target, weights = apply(Draw(), stored, NO_GRIDS, TILE)
+    np.testing.assert_array_equal(image, centre(stored.image, TILE))
+    np.testing.assert_array_equal(target, centre(stored.target, OUTPUT))
+    np.testing.assert_array_equal(weights, centre(stored.weights, OUTPUT))
+    assert [a.dtype.name for a in (image, target, weights)] == ["float32", "uint8", "float32"]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_intensities_are_scaled_before_the_gray_levels(dtype: type[np.number]) -> None:
+    raw = np.full((1, TILE + 2 * MARGIN, TILE + 2 * MARGIN), 150, dtype)
+    stored = StoredTile(raw, stored_tile().target, stored_tile().weights, (50.0, 250.0))
+    assert apply(Draw(), stored, NO_GRIDS, TILE)[0].max() == 0.5
+    dark = apply(Draw(black=-0.04, white=1.02), stored, NO_GRIDS, TILE)[0]
+    np.testing.assert_allclose(dark, -0.04 + 0.5 * (1.02 + 0.04), rtol=1e-6)
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_the_turns_are_those_of_a_square_and_move_all_arrays_alike(turn: int) -> None:
+    stored = stored_tile()
+    moved: list[NDArray[Any]] = [*apply(Draw(turn=turn), stored, NO_GRIDS, TILE)]
+    plain: list[NDArray[Any]] = [*apply(Draw(), stored, NO_GRIDS, TILE)]
+    matching = [
+        (quarters, mirrored)
+        for quarters, mirrored in itertools.product(range(4), (False, True))
+        if all(np.array_equal(turned(a, quarters, mirrored), b) for a, b in zip(plain, moved, strict=True))
+    ]
+    assert len(matching) == 1
+    assert (turn == 0) is (matching == [(0, False)])
+    assert all(not np.array_equal(a, b) for a, b in itertools.combinations(TURNS, 2))
+
+
+@given(turn=st.integers(0, 7), field=st.integers(0, 5))
+def test_image_target_and_weights_stay_aligned(turn: int, field: int) -> None:
+    stored = stored_tile()
+    image, target, weights = apply(Draw(field=field, turn=turn), stored, GRIDS, TILE)
+    y, x = centre(image, OUTPUT)  # where each output pixel came from, since the image holds its own coordinates
+    cut = (TILE - OUTPUT) // 2
+    inside = (np.minimum(y, x) >= cut) & (np.maximum(y, x) <= cut + OUTPUT + 2 * MARGIN - 1)
+    np.testing.assert_allclose(weights[inside], (2 * y + x)[inside], atol=1e-3)
+    clear = inside & (abs(y % 1 - 0.5) > 0.01) & (abs(x % 1 - 0.5) > 0.01)
+    rows, columns = (np.round(a[clear]).astype(int) - cut for a in (y, x))
+    np.testing.assert_array_equal(target[clear], stored.target[rows, columns])
+    assert clear.mean() > 0.8
+    assert set(np.unique(target)) <= {0, 3, 7}
+    assert not target[weights > 0][target[weights > 0] == 0].size
+
+
+def test_a_field_displaces_by_what_its_nodes_say() -> None:
+    grids = np.zeros((1, 2, 3, 3), np.float32)
+    grids[0, 0], grids[0, 1] = 2.0, -3.0
+    image = apply(Draw(field=0), stored_tile(), grids, TILE)[0]
+    expected = centre(stored_tile().image, TILE) + np.array([2.0, -3.0])[:, None, None]
+    np.testing.assert_allclose(image, expected, atol=1e-3)
+
+
+@given(seed=st.integers(0, 2**63), epoch=st.integers(0, 2**40), sample=st.integers(0, 2**40))
+def test_a_draw_is_a_pure_function_within_its_limits(seed: int, epoch: int, sample: int) -> None:
+    choice = draw(Augmentation(), 100, seed, epoch, sample)
+    assert choice == draw(Augmentation(), 100, seed, epoch, sample)
+    assert choice.field is not None
+    assert 0 <= choice.field < 100
+    assert 0 <= choice.turn < 8
+    assert abs(choice.black) <= 0.05
+    assert abs(choice.white - 1) <= 0.05
+    still = draw(Augmentation(deform=False, gray_values=False), 100, seed, epoch, sample)
+    assert still == Draw(None, choice.turn)
+    assert draw(NO_AUGMENTATION, 100, seed, epoch, sample) == Draw()
+
+
+def test_draws_differ_by_seed_epoch_and_sample_and_are_spread_evenly() -> None:
+    draws = [draw(Augmentation(), 10, s, e, k) for s in range(4) for e in range(20) for k in range(20)]
+    assert len(set(draws)) == len(draws)
+    assert np.bincount([d.field or 0 for d in draws], minlength=10).min() > 100
+    assert np.bincount([d.turn for d in draws], minlength=8).min() > 140
+    assert abs(np.mean([d.black for d in draws])) < 0.005
+    assert abs(np.corrcoef([d.black for d in draws], [d.white for d in draws])[0, 1]) < 0.1

@@ -1,0 +1,145 @@
+"""The stream: an order that depends on (seed, epoch, step) alone, and threads that end."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from unettrain.augment import NO_AUGMENTATION, Augmentation
+from unettrain.errors import InvalidInput
+from unettrain.layout import StoredTile, Tiles, open_tiles
+from unettrain.stream import Batch, TileStream
+
+MakeStore = Callable[..., Path]
+NUM_TRAIN = 13
+
+
+def same(a: Batch, b: Batch) -> bool:
+    pairs = ((a.image, b.image), (a.target, b.target), (a.weights, b.weights), (a.indices, b.indices))
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def stream_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("unettrain-stream")]
+
+
+def test_batches_have_the_shapes_and_types_of_training(make_store: MakeStore) -> None:
+    batch = next(iter(TileStream(make_store(), batch_size=3)))
+    assert (batch.image.shape, batch.image.dtype) == ((3, 1, 60, 60), torch.float32)
+    assert (batch.target.shape, batch.target.dtype) == ((3, 20, 20), torch.int64)
+    assert (batch.weights.shape, batch.weights.dtype) == ((3, 20, 20), torch.float32)
+    assert (batch.indices.shape, batch.indices.dtype) == ((3,), torch.int64)
+    assert 0.1 < float(batch.image.mean()) < 0.9
+
+
+def test_without_augmentation_they_are_the_stored_tiles(make_store: MakeStore) -> None:
+    store = make_store(num_fields=0)
+    tiles = open_tiles(store)
+    for batch in TileStream(store, "val", batch_size=2, augmentation=NO_AUGMENTATION, num_steps=2):
+        for k, index in enumerate(batch.indices.tolist()):
+            stored = tiles.read(index)
+            assert index in tiles.indices("val")
+            np.testing.assert_array_equal(batch.image[k], stored.image[:, 8:-8, 8:-8] / np.float32(255))
+            np.testing.assert_array_equal(batch.target[k], stored.target[8:-8, 8:-8])
+            np.testing.assert_array_equal(batch.weights[k], stored.weights[8:-8, 8:-8])
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 13, 30])
+def test_every_epoch_takes_every_tile_once_in_another_order(make_store: MakeStore, batch_size: int) -> None:
+    stream = TileStream(make_store(), batch_size=batch_size)
+    samples = [sample for step in range(60) for sample in stream.samples(step)]
+    epochs = [[tile for epoch, tile in samples if epoch == e] for e in range(samples[-1][0])]
+    assert [epoch for epoch, _ in samples] == sorted(epoch for epoch, _ in samples)
+    assert all(Counter(epoch) == Counter(range(NUM_TRAIN)) for epoch in epochs)
+    assert len(set(map(tuple, epochs))) == len(epochs) > 3
+
+
+def test_the_order_depends_on_the_seed(make_store: MakeStore) -> None:
+    store = make_store()
+    orders = [[TileStream(store, seed=seed).samples(k) for k in range(NUM_TRAIN)] for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_starting_at_a_step_goes_on_as_if_never_stopped(make_store: MakeStore) -> None:
+    store = make_store()
+    whole = list(TileStream(store, batch_size=2, num_steps=20))
+    rest = list(TileStream(store, batch_size=2, start_step=9, num_steps=11))
+    assert len(rest) == 11
+    assert all(map(same, whole[9:], rest))
+
+
+@pytest.mark.parametrize(("num_threads", "num_ahead"), [(1, 1), (3, 2), (4, 50)])
+def test_threads_change_nothing(make_store: MakeStore, num_threads: int, num_ahead: int) -> None:
+    stream = TileStream(make_store(), num_steps=12, num_threads=num_threads, num_ahead=num_ahead)
+    assert all(map(same, stream, [stream.batch(step) for step in range(12)]))
+    assert not stream_threads()
+
+
+def test_a_stream_that_is_closed_or_left_ends_its_threads(make_store: MakeStore) -> None:
+    stream = TileStream(make_store())
+    with closing(stream.batches(0)) as batches:
+        assert len(list(islice(batches, 3))) == 3
+        assert stream_threads()
+    assert not stream_threads()
+    for _ in stream:
+        break
+    assert not stream_threads()
+
+
+def test_no_more_than_asked_is_read_ahead(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted = list[int]()
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *args: Any, **kwargs: Any) -> Any:
+            submitted.append(args[1])
+            return super().submit(*args, **kwargs)
+
+    monkeypatch.setattr("unettrain.stream.ThreadPoolExecutor", Pool)
+    with closing(TileStream(make_store(), num_ahead=3).batches(10)) as batches:
+        for _ in range(5):
+            next(batches)
+    assert submitted == [10, 11, 12, 13, 14, 15, 16]
+
+
+def test_an_error_while_reading_comes_up_at_its_place(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = TileStream(make_store(), num_steps=10, num_threads=3, num_ahead=6)
+    broken, read = stream.samples(4)[0][1], Tiles.read
+
+    def fail(self: Tiles, index: int) -> StoredTile:
+        if index == broken:
+            raise OSError("the disk is gone")
+        return read(self, index)
+
+    monkeypatch.setattr(Tiles, "read", fail)
+    batches = iter(stream)
+    assert len(list(islice(batches, 4))) == 4
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(batches)
+    assert not stream_threads()
+
+
+def test_an_empty_split_is_refused_with_what_there_is(make_store: MakeStore) -> None:
+    with pytest.raises(InvalidInput, match=r"no tiles in the split 'test'\n.*train 13, val 4, test 0"):
+        TileStream(make_store(), "test")
+    with pytest.raises(InvalidInput, match="allowed: train, val, test"):
+        TileStream(make_store(), "training")
+
+
+def test_fields_are_needed_only_to_deform(make_store: MakeStore) -> None:
+    store = make_store(num_fields=0)
+    with pytest.raises(InvalidInput, match="unetprep deform"):
+        TileStream(store)
+    assert len(list(TileStream(store, augmentation=Augmentation(deform=False), num_steps=2))) == 2
+
+
+def test_a_batch_has_at_least_one_tile(make_store: MakeStore) -> None:
+    with pytest.raises(InvalidInput, match="batch_size is 0"):
+        TileStream(make_store(), batch_size=0)

@@ -1,0 +1,73 @@
+"""The parameters, and that looking at them is cheap."""
+
+import ast
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import unetprep
+import unettrain
+import unettrain.fitting
+from unettrain.config import FitConfig, UNetConfig
+from unettrain.errors import InvalidInput
+
+
+@pytest.mark.parametrize("cls", [FitConfig, UNetConfig])
+def test_every_field_has_help_that_ends_in_a_stop(cls: type) -> None:
+    for f in fields(cls):
+        assert f.metadata["help"].rstrip("]").endswith((".", "cores", "adam")), f.name
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": 0}, "steps is 0\n  allowed: at least 1"),
+        ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'\n  allowed: sgd, adam"),
+        ({"normalizer": "mean"}, "allowed: weights, pixels, none"),
+        ({"momentum": 1.0}, "momentum is 1.0\n  allowed: at least 0 and under 1"),
+        ({"dropout": 1.0}, "dropout is 1.0\n  allowed: at least 0 and under 1"),
+        ({"learning_rate": -1.0}, "learning-rate is -1.0"),
+        ({"learning_rate": float("nan")}, "learning-rate is nan"),
+        ({"seed": -1}, "seed is -1"),
+        ({"num_classes": 1}, "num-classes is 1"),
+        ({"variant": "v2"}, "allowed: paper, release"),
+        ({"precision": "float16"}, "allowed: float32, bfloat16"),
+    ],
+)
+def test_a_bad_value_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        FitConfig(**values)
+
+
+def test_the_network_takes_channels_and_depth_from_the_tiles() -> None:
+    config = FitConfig(base_channels=8, variant="release", dropout=0.2, num_classes=3)
+    assert config.network(2, 3) == UNetConfig(2, 3, 8, 3, "release", 0.2)
+    assert FitConfig(learning_rate=0.5).peak_rate == 0.5
+
+
+def test_the_public_names_are_there_and_fit_stays_a_function() -> None:
+    assert all(hasattr(unettrain, name) for name in unettrain.__all__)
+    assert unettrain.fit is unettrain.fitting.fit
+    assert unettrain.metrics.Overlap().iou == 1
+    assert unettrain.__version__ == unetprep.__version__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        unettrain.nothing  # noqa: B018
+
+
+def test_importing_the_package_and_the_parameters_leaves_the_heavy_ones_out() -> None:
+    code = "import sys, unettrain, unettrain.config; print([m for m in ('torch', 'zarr', 'numpy') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_trainer_imports_neither_dask_nor_xarray_and_of_the_pipeline_the_kernels_alone() -> None:
+    sources = sorted(Path(unettrain.__file__).parent.rglob("*.py"))
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source.read_text()))]
+    modules = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    modules |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    assert len(sources) > 15
+    assert not {m for m in modules if m.split(".")[0] in ("dask", "distributed", "xarray", "unetcli", "click")}
+    assert all(m.startswith("unetprep.kernels.") for m in modules if m.startswith("unetprep"))

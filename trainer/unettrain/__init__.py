@@ -1,0 +1,58 @@
+"""unettrain: the U-Net of Ronneberger et al. 2015, trained on the tiles, weight maps and fields that unetprep computed.
+
+Importing this package is cheap, and torch stays out until a name below that needs it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unettrain import metrics as metrics
+    from unettrain.augment import Augmentation as Augmentation
+    from unettrain.checkpoint import load_checkpoint as load_checkpoint
+    from unettrain.config import FitConfig as FitConfig
+    from unettrain.config import UNetConfig as UNetConfig
+    from unettrain.fitting import fit as fit
+    from unettrain.intensity import intensity_range as intensity_range
+    from unettrain.loss import weighted_cross_entropy as weighted_cross_entropy
+    from unettrain.model import UNet as UNet
+    from unettrain.predict import predict_image as predict_image
+    from unettrain.stream import TileStream as TileStream
+
+__version__ = "0.1.0"
+__all__ = [
+    "Augmentation",
+    "FitConfig",
+    "TileStream",
+    "UNet",
+    "UNetConfig",
+    "__version__",
+    "fit",
+    "intensity_range",
+    "load_checkpoint",
+    "metrics",
+    "predict_image",
+    "weighted_cross_entropy",
+]
+
+# No name may equal that of its module: importing the module would put itself in the name's place.
+_HOMES = {
+    "Augmentation": "unettrain.augment",
+    "FitConfig": "unettrain.config",
+    "TileStream": "unettrain.stream",
+    "UNet": "unettrain.model",
+    "UNetConfig": "unettrain.config",
+    "fit": "unettrain.fitting",
+    "intensity_range": "unettrain.intensity",
+    "load_checkpoint": "unettrain.checkpoint",
+    "predict_image": "unettrain.predict",
+    "weighted_cross_entropy": "unettrain.loss",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module("unettrain.metrics")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

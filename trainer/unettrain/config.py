@@ -1,0 +1,118 @@
+"""What can be set about the network and its training, with defaults, limits and help. No torch in here.
+
+The command line makes its options from `FitConfig`, and a run directory and a checkpoint record both classes.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from unettrain.errors import InvalidInput
+
+
+def option(
+    default: Any, help: str, *, least: float | None = None, choices: tuple[str, ...] = (), changes_result: bool = True
+) -> Any:
+    """A field: its default, its help, what it may be, and whether a run that differs in it is another run."""
+    metadata = {"help": help, "least": least, "choices": choices, "changes_result": changes_result}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Base of the classes below: checks every value against its field's limits."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, name = getattr(self, f.name), f.name.replace("_", "-")
+            choices, least = f.metadata["choices"], f.metadata["least"]
+            if choices and value not in choices:
+                raise InvalidInput(f"{name} is {value!r}", allowed=", ".join(choices))
+            if least is not None and value is not None and not value >= least:
+                raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}")
+
+
+VARIANTS = ("paper", "release")
+
+
+@dataclass(frozen=True)
+class UNetConfig(Checked):
+    """The shape of the network. With the defaults it is the paper's: 23 convolutions, 31,030,658 parameters."""
+
+    in_channels: int = option(1, "Channels of the image.", least=1)
+    num_classes: int = option(2, "Channels of the output.", least=2)
+    base_channels: int = option(64, "Channels of the first level; every level below has twice as many.", least=1)
+    depth: int = option(4, "How many times the network pools.", least=1)
+    variant: str = option("paper", "paper, or the authors' 2015 release.", choices=VARIANTS)
+    dropout: float = option(0.5, "Share of activations dropped at the two deepest levels.", least=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.dropout < 1:
+            raise InvalidInput(f"dropout is {self.dropout}", allowed="at least 0 and under 1")
+
+
+@dataclass(frozen=True)
+class FitConfig(Checked):
+    """A training run. The paper fixes momentum, batch size, dropout and loss, and says nothing of rate and steps."""
+
+    steps: int = option(
+        10_000, "Updates in all. An existing run goes on up to this number.", least=1, changes_result=False
+    )
+    batch_size: int = option(1, "Tiles a step. The paper prefers one large tile to a batch of small ones.", least=1)
+    optimizer: str = option("sgd", "sgd with momentum, as in the paper; or adam.", choices=("sgd", "adam"))
+    learning_rate: float | None = option(
+        None,
+        "Step size; the paper gives none. At 1e-2 sgd may die.  [default: 1e-3 for sgd, 1e-4 for adam]",
+        least=0,
+    )
+    momentum: float = option(0.99, "Momentum of sgd; at 0.99 it multiplies the step size by 100.", least=0)
+    warmup_steps: int = option(0, "Raise the step size from 0 over this many steps at the start.", least=0)
+    clip_norm: float = option(
+        1.0, "Scale a gradient of a greater norm down to this one, which keeps sgd from dying. 0: never.", least=0
+    )
+    normalizer: str = option(
+        "weights",
+        "What the weighted sum over the pixels is divided by: the sum of the weights, the number of pixels, or none (as"
+        " the paper prints it; it asks for a step size 10,000 times smaller).",
+        choices=("weights", "pixels", "none"),
+    )
+    deform: bool = option(True, "Deform each tile by one of the stored fields.")
+    flips: bool = option(True, "Mirror and turn each tile by quarter turns at random.")
+    gray_values: bool = option(True, "Shift the black and the white level of each tile by up to 5 percent.")
+    base_channels: int = option(64, "Channels of the first level: 64 in the paper; 8 to 16 train on a laptop.", least=1)
+    num_classes: int = option(2, "Classes in the target, background included.", least=2)
+    variant: str = option(
+        "paper", "paper, or release: the authors' 2015 network, with 31,100,354 parameters.", choices=VARIANTS
+    )
+    dropout: float = option(0.5, "Share of activations dropped at the two deepest levels.", least=0)
+    seed: int = option(0, "Decides the initial weights, the order of the tiles, augmentation and dropout.", least=0)
+    precision: str = option(
+        "float32",
+        "float32, or bfloat16 for the convolutions (about 1.6 times faster; the loss stays float32).",
+        choices=("float32", "bfloat16"),
+    )
+    validate_every: int = option(
+        200, "Steps between validations; each also saves the run.", least=1, changes_result=False
+    )
+    log_every: int = option(10, "Steps between lines of log.jsonl.", least=1, changes_result=False)
+    device: str = option("auto", "auto (a GPU if there is one), cpu, cuda, cuda:1, mps ...", changes_result=False)
+    threads: int | None = option(
+        None, "Threads of the network on the CPU.  [default: all cores]", least=1, changes_result=False
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.network(in_channels=1, depth=1)
+        if not self.momentum < 1:
+            raise InvalidInput(f"momentum is {self.momentum}", allowed="at least 0 and under 1")
+
+    def network(self, in_channels: int, depth: int) -> UNetConfig:
+        """The network for tiles of so many channels and this depth."""
+        return UNetConfig(in_channels, self.num_classes, self.base_channels, depth, self.variant, self.dropout)
+
+    @property
+    def peak_rate(self) -> float:
+        """The step size after the warm-up."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return {"sgd": 1e-3, "adam": 1e-4}[self.optimizer]

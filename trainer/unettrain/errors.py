@@ -1,0 +1,28 @@
+"""What can go wrong for a user, and how it is said: what it is, what was seen, what is allowed, what to do."""
+
+
+class UnettrainError(Exception):
+    """Root of every error that this package raises on purpose.
+
+    `problem` says what is wrong and what was seen; `allowed` what would have been right; `hint` what to do now.
+    """
+
+    def __init__(self, problem: str, *, allowed: str = "", hint: str = "") -> None:
+        lines = [problem]
+        if allowed:
+            lines.append(f"  allowed: {allowed}")
+        if hint:
+            lines.append(f"  to do:   {hint}")
+        super().__init__("\n".join(lines))
+
+
+class InvalidInput(UnettrainError):
+    """A file, array, store or parameter that cannot be used."""
+
+
+class Conflict(UnettrainError):
+    """What is to be written stands there already, made in another way."""
+
+
+class Failure(UnettrainError):
+    """Valid input that could not be carried through: a training that diverged, a write."""

@@ -1,0 +1,134 @@
+"""Fit a network to the tiles of a store: the loop, its log, its checkpoints, and going on where a run stopped."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from unettrain.augment import NO_AUGMENTATION, Augmentation
+from unettrain.checkpoint import load_checkpoint, save_checkpoint
+from unettrain.config import FitConfig
+from unettrain.rundir import RunDir, open_run
+from unettrain.stream import TileStream
+from unettrain.training import Training
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a run stands after an update, `seconds` after `fit` began; `val_` only where a validation was made."""
+
+    step: int
+    steps: int
+    loss: float
+    seconds: float
+    val_loss: float | None = None
+    val_iou: float | None = None
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A run that reached its steps. `best_loss` is the lowest validation loss, None without a validation split."""
+
+    run_dir: Path
+    step: int
+    updates: int  # made by this call: 0 where the run was complete
+    best_loss: float | None
+
+
+def fit(
+    store: str | Path,
+    run_dir: str | Path,
+    config: FitConfig | None = None,
+    *,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> FitResult:
+    """Train a network on the tiles of a store, in a run directory, and go on there where the same run stopped.
+
+    The directory gets config.json, log.jsonl, last.pt (the run) and best.pt (the network of the lowest validation
+    loss), saved at every validation, at the end and on Ctrl-C. On the CPU the result depends on store and configuration
+    alone, whether the run was interrupted or not. A run that has reached `config.steps` is left as it is.
+
+    Raises InvalidInput for a store that cannot be trained on, Conflict where another run stands in `run_dir`, Failure
+    where the training diverges.
+    """
+    config = config or FitConfig()
+    augmentation = Augmentation(config.deform, config.flips, config.gray_values)
+    stream = TileStream(store, "train", config.batch_size, config.seed, augmentation)
+    num_val = len(stream.tiles.indices("val"))
+    validation = TileStream(store, "val", augmentation=NO_AUGMENTATION, num_steps=num_val) if num_val else None
+    run, training = _open(store, run_dir, config, stream, overwrite)
+    first = training.step
+    with torch.random.fork_rng([training.device] if training.device.type == "cuda" else []):
+        _train(run, training, stream, validation, on_progress)
+    return FitResult(run.path, training.step, training.step - first, training.best_loss)
+
+
+def _open(
+    store: str | Path, run_dir: str | Path, config: FitConfig, stream: TileStream, overwrite: bool
+) -> tuple[RunDir, Training]:
+    """The directory of the run, and the training as it stood there, or at its beginning."""
+    tiles = stream.tiles
+    network = config.network(tiles.num_channels, tiles.depth)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    training = Training(network, config, tiles.tile_px)
+    run = open_run(run_dir, store, tiles.fingerprints | stream.fields.fingerprints, network, config, overwrite)
+    if run.last.exists():
+        training.restore(load_checkpoint(run.last))
+    run.cut_log(training.step if training.pending_loss is None else training.step - 1)
+    return run, training
+
+
+def _train(
+    run: RunDir,
+    training: Training,
+    stream: TileStream,
+    validation: TileStream | None,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Update after update up to the configured step; what was left pending by an interrupt is finished first."""
+    begun = time.perf_counter()
+    try:
+        if training.pending_loss is not None:
+            on_progress(_finish_step(run, training, validation, begun))
+        with closing(stream.batches(training.step, max(0, training.config.steps - training.step))) as batches:
+            for batch in batches:
+                training.update(batch)
+                on_progress(_finish_step(run, training, validation, begun))
+    except KeyboardInterrupt:
+        if training.whole:
+            save_checkpoint(run.last, training.checkpoint(with_optimizer=True))
+        raise
+
+
+def _finish_step(run: RunDir, training: Training, validation: TileStream | None, begun: float) -> Progress:
+    """What follows an update: validation and saving where they are due, a line of the log."""
+    step, config, loss = training.step, training.config, training.pending_loss
+    assert loss is not None
+    due = step % config.validate_every == 0 or step == config.steps
+    scores = _validate(run, training, validation) if due else {}
+    progress = Progress(step, config.steps, loss, time.perf_counter() - begun, **scores)
+    if due or step % config.log_every == 0:
+        values = asdict(progress) | {"seconds": round(progress.seconds, 3)}
+        run.append_log({name: v for name, v in values.items() if v is not None and name != "steps"})
+    training.pending_loss = None
+    if due:
+        save_checkpoint(run.last, training.checkpoint(with_optimizer=True))
+    return progress
+
+
+def _validate(run: RunDir, training: Training, validation: TileStream | None) -> dict[str, float]:
+    """Scores over the validation split, none without one; saves the network if it is the best so far."""
+    if validation is None:
+        save_checkpoint(run.best, training.checkpoint(with_optimizer=False))
+        return {}
+    found = training.validate(validation)
+    if training.best_loss is None or found.loss < training.best_loss:
+        best = replace(training.checkpoint(with_optimizer=False), best_loss=found.loss)
+        save_checkpoint(run.best, best)
+        training.best_loss = found.loss
+    return {"val_loss": found.loss, "val_iou": found.cells.iou}

@@ -1,0 +1,60 @@
+"""What becomes 0 and 1 for the network. Stored images carry their range; here is the rule for a new one.
+
+An image is scaled as a whole, never tile by tile: per-tile ranges give seams, and the paper scales by 1/255 alone.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unettrain.errors import InvalidInput
+
+INTENSITY_RULE = "uint8: 0 to 255; every other dtype: least and greatest value of the image"
+ROWS_AT_ONCE = 1024
+
+
+class ArrayLike(Protocol):
+    """A numpy array, or something that is cut like one and read where it is cut, such as a zarr array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sides."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its values."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """A part of it."""
+
+
+def intensity_range(image: ArrayLike) -> tuple[float, float]:
+    """(low, high) of an image (..., y, x) by `INTENSITY_RULE`, read a block of rows at a time.
+
+    A constant image gets high = low + 1. Raises InvalidInput for an empty image, and for values that are not finite.
+    """
+    if 0 in image.shape:
+        raise InvalidInput(f"an image of shape {tuple(image.shape)} has no pixels")
+    if image.dtype == np.uint8:
+        return 0.0, 255.0
+    extremes = np.array([(block.min(), block.max()) for block in _blocks(image)], np.float64)
+    low, high = float(extremes[:, 0].min()), float(extremes[:, 1].max())
+    if not np.isfinite(high - low):
+        raise InvalidInput(f"the image's values range from {low} to {high}", allowed="finite numbers")
+    return low, high if high > low else low + 1.0
+
+
+def _blocks(image: ArrayLike) -> Iterator[NDArray[Any]]:
+    for index in np.ndindex(image.shape[:-2]):
+        for top in range(0, image.shape[-2], ROWS_AT_ONCE):
+            yield np.asarray(image[(*index, slice(top, top + ROWS_AT_ONCE))])
+
+
+def scale_intensity(image: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
+    """(image - low) / (high - low) in float32, in a new array of the same shape."""
+    scaled = image.astype(np.float32)
+    scaled -= np.float32(low)
+    scaled /= np.float32(high - low) or np.float32(1)
+    return scaled

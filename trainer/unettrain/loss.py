@@ -1,0 +1,42 @@
+"""The energy of Ronneberger et al. 2015, Eq. 1: softmax cross-entropy, weighted pixel by pixel.
+
+    E = sum over x of w(x) * -log p_target(x)(x)          (the printed formula lacks the minus)
+
+As printed it is a plain sum, 150,544 times the mean at 388 x 388 pixels. The authors' later plugin (Falk et al. 2019)
+divides by the sum of the weights, which makes a step size hold for any tile size and any scale of the weights.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unettrain.errors import InvalidInput
+
+NORMALIZERS = ("weights", "pixels", "none")
+
+
+def weighted_cross_entropy(scores: Tensor, target: Tensor, weights: Tensor, normalizer: str = "weights") -> Tensor:
+    """The loss of a batch, a float32 scalar, computed in float32 also under autocast.
+
+    scores (b, class, y, x) of any float dtype, before the softmax; target (b, y, x) int64; weights (b, y, x), not
+    negative. `normalizer` says what sum(w * CE) over the whole batch is divided by: "weights", sum(w); "pixels", the
+    number of pixels, those of weight 0 included; "none", nothing. Where every weight is 0 the loss is 0.
+    """
+    if normalizer not in NORMALIZERS:
+        raise InvalidInput(f"normalizer is {normalizer!r}", allowed=", ".join(NORMALIZERS))
+    return normalize(*weighted_sums(scores, target, weights), target.numel(), normalizer)
+
+
+def weighted_sums(scores: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """sum(w * CE) and sum(w) over a batch, float32: what validation adds up over a whole split."""
+    with torch.autocast(scores.device.type, enabled=False):
+        entropy = F.cross_entropy(scores.float(), target, reduction="none")  # (b, y, x)
+        weights = weights.float()
+        return (weights * entropy).sum(), weights.sum()
+
+
+def normalize(weighted: Tensor, weight: Tensor, num_pixels: int, normalizer: str) -> Tensor:
+    """sum(w * CE) over what `normalizer` names; 0 where the sum of the weights is 0."""
+    if normalizer == "weights":
+        return weighted / weight.clamp_min(torch.finfo(torch.float32).tiny)
+    return weighted / num_pixels if normalizer == "pixels" else weighted

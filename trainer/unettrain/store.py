@@ -1,0 +1,80 @@
+"""Opening a store of pipeline/LAYOUT.md by zarr, and refusing one that would be half understood.
+
+Refused are another format version, an array that is missing or not finished, and one that was computed from something
+that has since been replaced: every array records the fingerprints of those it was computed from.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from unettrain.errors import InvalidInput
+
+FORMAT_VERSION = 1
+KEY = "unetprep"
+OURS = ("images/", "fields/", "tiles/")
+
+
+def open_store(store: str | Path) -> zarr.Group:
+    """The root group of the store at a path or URL, for reading. Raises InvalidInput if it is none of ours."""
+    try:
+        root = zarr.open_group(str(store), mode="r", zarr_format=3, use_consolidated=False)
+    except FileNotFoundError:
+        raise InvalidInput(f"there is no store at {store}", hint="check the path; `unetprep` makes stores") from None
+    except ImportError as error:
+        raise InvalidInput(f"{store} cannot be read from here: {error}", hint="install what it names") from None
+    version = attributes(root).get("format_version")
+    if version is None:
+        raise InvalidInput(f"{store} is Zarr, but no store of unetprep: it has no format_version")
+    if version != FORMAT_VERSION:
+        raise InvalidInput(
+            f"{store} has format version {version}",
+            allowed=f"{FORMAT_VERSION}, the only one that this unettrain reads",
+            hint="use the release of unettrain that goes with the unetprep that wrote it",
+        )
+    return root
+
+
+def attributes(node: Any) -> dict[str, Any]:
+    """Our own attributes of a group or an array; none of them where it has none or is not there."""
+    found = node.attrs.get(KEY) if isinstance(node, zarr.Group | zarr.Array) else None
+    return found if isinstance(found, dict) else {}
+
+
+def fingerprint(array: zarr.Array[Any]) -> str:
+    """What stands for the values of an array."""
+    return str(attributes(array).get("fingerprint", ""))
+
+
+def open_array(root: zarr.Group, path: str, store: str | Path, command: str) -> zarr.Array[Any]:
+    """An array that is there and finished. Raises InvalidInput with the command that makes it."""
+    array = root.get(path)
+    if not isinstance(array, zarr.Array):
+        raise InvalidInput(f"{store} has no {path}", hint=command)
+    if not attributes(array).get("complete", False):
+        raise InvalidInput(f"{path} of {store} is not finished", hint=f"run it again, it goes on: {command}")
+    return array
+
+
+def refuse_stale(root: zarr.Group, paths: Sequence[str], store: str | Path) -> None:
+    """Raise InvalidInput if one of the arrays, or one it was computed from, was made of something since replaced.
+
+    What is no longer in the store cannot be compared and is passed over: the groups `tiles` and `fields` may travel
+    without the images. At import an input is a file that lay elsewhere.
+    """
+    seen, waiting = set(paths), list(paths)
+    while waiting:
+        path = waiting.pop()
+        record = attributes(root.get(path))
+        for source, then in record.get("inputs", {}).items():
+            now = attributes(root.get(source)).get("fingerprint") if source.startswith(OURS) else None
+            if now is not None and now != then:
+                raise InvalidInput(
+                    f"{path} of {store} is stale: it was computed from {source} as it was before",
+                    hint=f"unetprep {record.get('stage', 'STAGE')} --out {store} --overwrite",
+                )
+            if now is not None and source not in seen:
+                seen.add(source)
+                waiting.append(source)

@@ -1,0 +1,125 @@
+"""Batches of tiles from a store, in an order that is a pure function of (seed, epoch, step).
+
+A few threads read and augment ahead of the consumer, a bounded number of batches; zarr's codecs and the warp release
+the GIL. What comes out does not depend on their number.
+"""
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unettrain import rng
+from unettrain.augment import Augmentation, apply, draw
+from unettrain.errors import InvalidInput
+from unettrain.layout import NO_FIELDS, SPLITS, Tiles, open_fields, open_tiles
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's tiles: image (b, c, y, x) float32; target (b, y, x) int64; weights (b, y, x) float32; indices (b,)."""
+
+    image: Tensor
+    target: Tensor
+    weights: Tensor
+    indices: Tensor
+
+
+class TileStream:
+    """An iterable over the batches of one split, from `start_step` on, `num_steps` of them or without end.
+
+    Every epoch is a permutation of the split's tiles; a batch may span two epochs. Starting at step k gives what a
+    stream from 0 gives from its k-th batch on. Every `iter()` begins at `start_step` with threads of its own, which end
+    when the iterator is exhausted or closed; a reading error is raised where its batch would have come.
+
+    Raises InvalidInput where the store has no usable tiles, none in this split, or no fields while `deform` is on.
+    """
+
+    def __init__(
+        self,
+        store: str | Path,
+        split: str = "train",
+        batch_size: int = 1,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        start_step: int = 0,
+        num_steps: int | None = None,
+        num_threads: int = 2,
+        num_ahead: int = 4,
+    ) -> None:
+        self.tiles = open_tiles(store)
+        self.augmentation = augmentation or Augmentation()
+        self.fields = open_fields(store) if self.augmentation.deform else NO_FIELDS
+        self.split_indices = _tiles_of(self.tiles, split, store)
+        self.batch_size, self.seed = batch_size, seed
+        self.start_step, self.num_steps = start_step, num_steps
+        self.num_threads, self.num_ahead = num_threads, num_ahead
+        if batch_size < 1:
+            raise InvalidInput(f"batch_size is {batch_size}", allowed="at least 1")
+
+    def samples(self, step: int) -> list[tuple[int, int]]:
+        """(epoch, tile) of each sample of a step."""
+        num = len(self.split_indices)
+        places = (divmod(place, num) for place in range(step * self.batch_size, (step + 1) * self.batch_size))
+        return [(epoch, int(self.split_indices[_permutation(num, self.seed, epoch)[k]])) for epoch, k in places]
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step, read and augmented in the calling thread."""
+        samples = self.samples(step)
+        images, targets, weights = zip(*(self._tile(epoch, tile) for epoch, tile in samples), strict=True)
+        return Batch(
+            torch.from_numpy(np.stack(images)),
+            torch.from_numpy(np.stack(targets).astype(np.int64)),
+            torch.from_numpy(np.stack(weights)),
+            torch.tensor([tile for _, tile in samples]),
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches(self.start_step, self.num_steps)
+
+    def batches(self, start_step: int, num_steps: int | None = None) -> Generator[Batch]:
+        """The batches from `start_step` on, read ahead. Close it (`contextlib.closing`) to end its threads early."""
+        steps = count(start_step) if num_steps is None else range(start_step, start_step + num_steps)
+        ahead: deque[Future[Batch]] = deque()
+        pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="unettrain-stream")
+        try:
+            for step in steps:
+                ahead.append(pool.submit(self.batch, step))
+                if len(ahead) >= self.num_ahead:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _tile(self, epoch: int, tile: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
+        choice = draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile)
+        return apply(choice, self.tiles.read(tile), self.fields.grids, self.tiles.tile_px)
+
+
+@lru_cache(maxsize=4)
+def _permutation(num: int, seed: int, epoch: int) -> NDArray[np.intp]:
+    """The order of an epoch. Cached, since every step asks for it: not to be written to."""
+    order = rng.generator(rng.ORDER, seed, epoch).permutation(num)
+    order.setflags(write=False)
+    return order
+
+
+def _tiles_of(tiles: Tiles, split: str, store: str | Path) -> NDArray[np.intp]:
+    indices = tiles.indices(split)
+    if len(indices) == 0:
+        counts = ", ".join(f"{name} {len(tiles.indices(name))}" for name in SPLITS)
+        raise InvalidInput(
+            f"{store} has no tiles in the split {split!r}",
+            allowed=f"a split that has some; here: {counts}",
+            hint="the splits are made at import (val-fraction, test-fraction)",
+        )
+    return indices
