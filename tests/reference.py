@@ -1,6 +1,7 @@
 """The slow, obvious formulas that the kernels must agree with: whole image, one cell or one pixel at a time."""
 
 from itertools import product
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ def two_nearest(labels: NDArray[np.integer], spacing: tuple[float, ...]) -> NDAr
 
 def separate(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Pixel by pixel in raster order: background where an earlier neighbour belongs to another cell."""
-    target = (labels != 0).astype(np.uint8)
+    target: NDArray[np.uint8] = (labels != 0).astype(np.uint8)
     offsets = [o for o in product((-1, 0, 1), repeat=labels.ndim) if o < (0,) * labels.ndim]
     for place in np.ndindex(labels.shape):
         for offset in offsets:
@@ -44,11 +45,12 @@ def weight_map(
 
 
 def warp(
-    image: NDArray[np.generic], field: NDArray[np.float64], turn: NDArray[np.float64], margin: int, order: int
+    image: NDArray[Any], field: NDArray[np.float64], turn: NDArray[np.float64], margin: int, order: Literal[0, 1]
 ) -> NDArray[np.float64]:
     """One channel, resampled by scipy at the displaced and turned coordinates; mirrored outside."""
     side = field.shape[-1]
     centre = (side - 1) / 2
     grid = np.stack(np.meshgrid(*[np.arange(side)] * 2, indexing="ij")) - centre
-    coordinates = np.einsum("ij,jyx->iyx", turn, grid) + centre + field + margin
-    return ndimage.map_coordinates(np.asarray(image, np.float64), coordinates, order=order, mode="mirror")
+    coordinates: NDArray[np.float64] = np.einsum("ij,jyx->iyx", turn, grid) + centre + field + margin
+    pixels = np.asarray(image, np.float64)
+    return np.asarray(ndimage.map_coordinates(pixels, coordinates, order=order, mode="mirror"))

@@ -33,6 +33,7 @@ def test_pixels_and_labels_arrive_unchanged(tmp_path: Path) -> None:
         "dims": 2,
         "split": "train",
         "intensity": [0.0, 255.0],
+        "intensity_rule": "auto",
         "source": ["x.npy", "y.npy"],
     }
 

@@ -48,7 +48,8 @@ def test_weights_equal_the_formula_over_the_whole_image(chopped: Store) -> None:
         target = np.asarray(chopped.array(f"images/{name}/labels/target/target")[0])
         np.testing.assert_array_equal(target, reference.separate(labels))
         expected = reference.weight_map(labels, target, (0.5, 2))
-        np.testing.assert_allclose(chopped.array(f"images/{name}/weights")[0], expected, atol=2e-6)
+        found = np.asarray(chopped.array(f"images/{name}/weights")[0])
+        np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
 def test_any_chunking_gives_the_same_bits(files: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,8 +41,8 @@ def test_a_stack_is_separated_slice_by_slice() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint64])
-def test_any_integer_dtype(dtype: type) -> None:
-    labels = np.array([[1, 2]], dtype)
+def test_any_integer_dtype(dtype: type[np.integer]) -> None:
+    labels: NDArray[np.integer] = np.array([[1, 2]]).astype(dtype)
     result = separate_instances(labels)
     assert result.dtype == np.uint8
     np.testing.assert_array_equal(result, [[1, 0]])

@@ -113,7 +113,7 @@ def test_images_of_different_dtypes_keep_their_values(tmp_path: Path) -> None:
     assert tiles["image"].dtype == np.uint16
     np.testing.assert_array_equal(tiles["image"][0, 0, 28:48, 28:48], cell_image(labels)[:20, :20])
     assert (
-        store.array("tiles/intensity_high")[:].tolist()
+        np.asarray(store.array("tiles/intensity_high")[:]).tolist()
         == [255.0] * 4 + [float((cell_image(labels) * np.uint16(200)).max())] * 4
     )
 

@@ -127,10 +127,11 @@ def test_an_error_while_reading_comes_up_at_its_place(make_store: MakeStore, mon
 
 
 def test_an_empty_split_is_refused_with_what_there_is(make_store: MakeStore) -> None:
+    store = make_store()
     with pytest.raises(InvalidInput, match=r"no tiles in the split 'test'\n.*train 13, val 4, test 0"):
-        TileStream(make_store(), "test")
+        TileStream(store, "test")
     with pytest.raises(InvalidInput, match="allowed: train, val, test"):
-        TileStream(make_store(), "training")
+        TileStream(store, "training")
 
 
 def test_fields_are_needed_only_to_deform(make_store: MakeStore) -> None:

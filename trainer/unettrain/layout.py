@@ -129,7 +129,9 @@ def open_image(store: str | Path, name: str) -> StoredImage:
     if name not in names:
         raise InvalidInput(f"{store} has no image {name!r}", allowed=", ".join(names) or "none: it has no images")
     root = open_store(store)
-    pixels = open_array(root, f"images/{name}/image", store, f"unetprep import --in IMAGES --out {store}")
+    pixels = open_array(
+        root, f"images/{name}/image", store, f"unetprep import --image IMAGES --labels LABELS --out {store}"
+    )
     found = attributes(root[f"images/{name}"])
     missing = [key for key in ("intensity", "dims", "split") if key not in found]
     if missing:

@@ -51,7 +51,7 @@ class Import:
         """Conflict if the store has an image of one of these names that is not the same."""
         for name, attributes in self.images.items():
             there = store.record(image_path(name))
-            for key in ("dims", "split", "intensity"):
+            for key in ("dims", "split", "intensity", "intensity_rule"):
                 if there and there.get(key) != attributes[key] and key in there:
                     raise Conflict(
                         f"{store.url} has an image {name!r} with {key} {there[key]}, not {attributes[key]}",
@@ -91,7 +91,8 @@ def _plan_part(part: Part, params: ImportParams) -> tuple[dict[str, object], lis
         jobs.append(_job(pixels_path(part.name), stored_dtype(part.image), part.image, part.box, dims, seen.digest))
         files.insert(0, part.image.path)
     names = [file.rstrip("/").rpartition("/")[2] for file in files]
-    return {"dims": dims, "split": part.split, "intensity": [low, high], "source": names}, jobs
+    attributes: dict[str, object] = {"dims": dims, "split": part.split, "source": names}
+    return {**attributes, "intensity": [low, high], "intensity_rule": params.intensity}, jobs
 
 
 def _job(path: str, dtype: str, source: Source, box: Box, dims: int, digest: str) -> ImportJob:

@@ -126,6 +126,7 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
     _check_tile(params)
     if not store.names:
         raise InvalidInput(f"{store.url} holds no images", hint=f"run: {IMPORT}")
+    _common_rule(store)
     channels: dict[str, int] = {}
     inputs: dict[str, str] = {}
     dtypes, images = set(), []
@@ -205,6 +206,17 @@ def _check_channels(channels: dict[str, int]) -> None:
         )
 
 
+def _common_rule(store: Store) -> str:
+    """The rule by which the intensities of all images were found, which holds for images to come."""
+    rules = {name: store.record(image_path(name))["intensity_rule"] for name in store.names}
+    if len(set(rules.values())) > 1:
+        raise InvalidInput(
+            f"the images of {store.url} were imported with different --intensity: {rules}",
+            hint="import them anew with one rule; a network needs to know which one holds for new images",
+        )
+    return str(next(iter(rules.values())))
+
+
 def describe_tiles(store: Store, params: TilesParams) -> None:
     """Write the geometry, and which arrays are coordinates, into the group's attributes."""
     store.update_record(
@@ -214,6 +226,7 @@ def describe_tiles(store: Store, params: TilesParams) -> None:
         output=output_size(params.tile_px, params.depth),
         margin=params.margin_px,
         depth=params.depth,
+        intensity_rule=_common_rule(store),
     )
     store.set_coordinates(TILES, [*PER_TILE])
 

@@ -66,7 +66,7 @@ def plan_targets(store: Store, params: WeightsParams) -> Sequence[Job]:
         path, dims = labels_path(name, "instances"), store.dims(name)
         shape = store.finished_array(path, IMPORT).shape
         inputs = {path: store.record(path)["fingerprint"]}
-        made = Provenance("weights: target", TARGET_VERSION, {"separate": params.separate}, inputs)
+        made = Provenance("weights", TARGET_VERSION, {"separate": params.separate}, inputs)
         target = pixel_array(labels_path(name, "target"), shape, "uint8", dims, made)
         jobs.append(TargetJob((target, _counts(target)), path, dims, params.separate))
     return jobs

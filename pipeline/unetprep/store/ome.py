@@ -9,24 +9,20 @@ def _axis(name: str) -> dict[str, str]:
     return {"name": name, "type": "channel" if name == "c" else "space"}
 
 
-def multiscale(array_name: str, axes: tuple[str, ...]) -> dict[str, Any]:
-    """The entry for one array at full resolution, in pixels."""
+def image_attributes(array_name: str, axes: tuple[str, ...]) -> dict[str, Any]:
+    """Attribute `ome` of a group that holds one image, at full resolution, in pixels."""
     scale = {"type": "scale", "scale": [1.0] * len(axes)}
-    return {
+    multiscale = {
         "name": array_name,
         "axes": [_axis(a) for a in axes],
         "datasets": [{"path": array_name, "coordinateTransformations": [scale]}],
     }
-
-
-def image_attributes(arrays: dict[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Attribute `ome` of an image group that holds these arrays (name: axes); the first one is what viewers show."""
-    return {"version": VERSION, "multiscales": [multiscale(name, axes) for name, axes in arrays.items()]}
+    return {"version": VERSION, "multiscales": [multiscale]}
 
 
 def label_attributes(array_name: str, axes: tuple[str, ...]) -> dict[str, Any]:
     """Attribute `ome` of one label image."""
-    return {**image_attributes({array_name: axes}), "image-label": {"source": {"image": "../../"}}}
+    return {**image_attributes(array_name, axes), "image-label": {"source": {"image": "../../"}}}
 
 
 def labels_attributes(names: list[str]) -> dict[str, Any]:

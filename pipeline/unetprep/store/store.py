@@ -16,7 +16,7 @@ from unetprep import __version__
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.grid import Box, Index
 from unetprep.kernels.mirror import mirror_index
-from unetprep.layout import AXES, CHANNEL_AXES, FORMAT_VERSION, IMAGES, KEY, ArraySpec, image_path
+from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, image_path
 from unetprep.store.codecs import compressors
 from unetprep.store.ome import image_attributes, label_attributes, labels_attributes
 
@@ -204,7 +204,7 @@ def _create_array(root: zarr.Group, spec: ArraySpec, record: dict[str, Any]) -> 
         dtype=spec.dtype,
         chunks=spec.chunk,
         shards=spec.shard,
-        compressors=compressors(spec),
+        compressors=compressors(spec.codec, spec.dtype),
         fill_value=0,
         dimension_names=spec.dims,
         attributes={KEY: record},
@@ -225,6 +225,7 @@ def _write_coordinate(root: zarr.Group, path: str, dim: str, length: int, origin
         dtype="int64",
         chunks=chunk,
         shards=chunk,
+        compressors=compressors("zstd", "int64"),
         dimension_names=(dim,),
         fill_value=0,
         attributes={"units": "pixel"} if dim[0] in "zyx" else {},
@@ -236,9 +237,9 @@ def _write_coordinate(root: zarr.Group, path: str, dim: str, length: int, origin
 def _write_ome(root: zarr.Group, group: str, name: str, dims: tuple[str, ...]) -> None:
     image, is_label, kind = group.partition("/labels/")
     if not is_label:
-        axes = {"image": CHANNEL_AXES, "weights": AXES}
-        shown = {array: axes[array] for array in axes if f"{group}/{array}" in root}
-        root[group].update_attributes({"ome": image_attributes(shown)})
+        # One multiscale, since the labels beside it must have as many: the image, or without one the weights.
+        if name == "image" or f"{group}/image" not in root:
+            root[group].update_attributes({"ome": image_attributes(name, dims)})
     elif name == kind:
         root[group].update_attributes({"ome": label_attributes(name, dims)})
         labels = root[f"{image}/labels"]

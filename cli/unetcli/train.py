@@ -1,0 +1,125 @@
+"""unettrain: train on a store, predict, score, report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unetcli.options import Examples, ExamplesGroup, chosen, common, from_fields, result
+from unetcli.progress import progress
+from unettrain import __version__
+from unettrain.config import FitConfig
+
+if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
+    from unettrain.fitting import Progress
+
+GROUP_EXAMPLES = """
+unettrain fit ds.zarr
+unettrain predict runs/ds image.tif --out prediction.tif
+unettrain evaluate prediction.tif labels.tif
+unettrain report runs/ds
+"""
+
+
+@click.group(cls=ExamplesGroup, examples=GROUP_EXAMPLES, context_settings={"max_content_width": 110})
+@click.version_option(__version__, prog_name="unettrain")
+def main() -> None:
+    """Train the U-Net of 2015 on a store that unetprep made; predict without seams; score; report."""
+
+
+def _option_name(field_name: str) -> str:
+    return field_name.replace("_", "-")
+
+
+@main.command(
+    cls=Examples,
+    examples="unettrain fit ds.zarr\nunettrain fit ds.zarr --run runs/small --base-channels 16 --steps 2000",
+)
+@click.argument("store")
+@click.option("--run", metavar="DIR", help="Directory of the run.  [default: runs/STORE, without its ending]")
+@click.option("--overwrite", is_flag=True, help="Start afresh where another run stands.")
+@from_fields(FitConfig, _option_name)
+@common
+def fit(store: str, run: str | None, overwrite: bool, as_json: bool, quiet: bool, verbose: bool, **values: Any) -> None:
+    """Train a network on the tiles of STORE.
+
+    The same command goes on where a run stopped, and does nothing once it is complete.
+    """
+    config = chosen(FitConfig, values)
+    directory = run or f"runs/{Path(store.rstrip('/')).stem}"
+    from unettrain.fitting import fit as train
+
+    with progress("fit", quiet) as report:
+
+        def shown(p: "Progress") -> None:
+            scores = {"loss": p.loss, "val-loss": p.val_loss, "val-iou": p.val_iou}
+            report(p.step, p.steps, **{name: value for name, value in scores.items() if value is not None})
+
+        done = train(store, directory, config, overwrite=overwrite, on_progress=shown)
+    text = f"trained {done.updates} steps, {done.step} in all" if done.updates else f"nothing to do at step {done.step}"
+    best = "" if done.best_loss is None else f"; best validation loss {done.best_loss:.4g}"
+    found = {"run": str(done.run_dir), "step": done.step, "updates": done.updates, "best_loss": done.best_loss}
+    result("fit", found, f"fit: {text}{best}\n-> {directory}", as_json)
+
+
+@main.command(
+    cls=Examples,
+    examples="unettrain predict runs/ds image.tif --out prediction.tif\n"
+    "unettrain predict runs/ds/best.pt ds.zarr/images/img-test --out prediction.zarr",
+)
+@click.argument("checkpoint")
+@click.argument("image")
+@click.option("--out", required=True, metavar="PATH", help="The prediction: .tif, .npy or .zarr.")
+@click.option("--axes", default="", help="Axes of the image file, as for unetprep import.  [default: as the file says]")
+@click.option("--tile", type=int, help="Side of a tile in pixels; the result does not depend on it.  [default: 572]")
+@click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda ...")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the network on the CPU.  [default: all cores]")
+@click.option("--overwrite", is_flag=True, help="Replace what stands at --out.")
+@common
+def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, verbose: bool, **values: Any) -> None:
+    """Predict the probability of a cell at every pixel of IMAGE, of any size, without seams.
+
+    CHECKPOINT is a run, whose best network is taken, or one of its .pt files. IMAGE is a file, or an image of a store,
+    STORE/images/NAME.
+    """
+    from unetcli.predicting import predict_file
+
+    with progress("predict", quiet) as report:
+        shape = predict_file(checkpoint, image, out, on_progress=report, **values)
+    sides = " x ".join(map(str, shape))
+    result("predict", {"out": out, "shape": list(shape)}, f"predict: {sides} probabilities\n-> {out}", as_json)
+
+
+@main.command(
+    cls=Examples,
+    examples="unettrain evaluate prediction.tif labels.tif\n"
+    "unettrain evaluate prediction.tif ds.zarr/images/img-test --json",
+)
+@click.argument("prediction")
+@click.argument("labels")
+@common
+def evaluate(prediction: str, labels: str, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Score PREDICTION against LABELS: IoU of the foreground, and AP of the cells.
+
+    PREDICTION holds probabilities (over 0.5 is a cell) or a mask. LABELS number the cells; an image of a store,
+    STORE/images/NAME, stands for its own labels.
+    """
+    from unetcli.evaluating import as_text, evaluate_files
+
+    scores = evaluate_files(prediction, labels)
+    result("evaluate", scores, as_text(scores), as_json)
+
+
+@main.command(cls=Examples, examples="unettrain report runs/ds\nunettrain report runs/ds --out report.html")
+@click.argument("run")
+@click.option("--out", metavar="FILE", help="The page.  [default: RUN/report.html]")
+@click.option("--store", metavar="STORE", help="The store, if it has moved since the training.")
+@common
+def report(run: str, out: str | None, store: str | None, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Show a run in one HTML page: the data, its weights and tiles, the training, the predictions and their scores."""
+    from unetcli.evaluating import as_table
+    from unettrain.report import write_report
+
+    written = write_report(run, out, store)
+    values = {"out": str(written.path), "scores": written.scores}
+    result("report", values, f"{as_table(written.scores)}\n-> {written.path}", as_json)

@@ -1,0 +1,147 @@
+"""LAYOUT.md, the writer and the reader say the same."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import xarray
+import yaozarrs
+import zarr
+
+import unetprep.layout
+import unettrain.layout
+import unettrain.store
+from tests.synthetic import cell_image, cell_labels
+from unetprep.importing import import_images
+from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
+from unetprep.run import Scheduler, run_stage
+from unetprep.stages import STAGES
+from unetprep.store import Store
+from unettrain.stream import TileStream
+
+LAYOUT = (Path(unetprep.layout.__file__).parents[1] / "LAYOUT.md").read_text()
+LOCAL = Scheduler(workers=2)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store on which every stage has run."""
+    folder = tmp_path_factory.mktemp("contract")
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir()
+    for name, shape in (("a", (90, 130)), ("b", (61, 47)), ("c", (70, 70))):
+        labels = cell_labels(shape, 20)
+        tifffile.imwrite(folder / "images" / f"{name}.tif", cell_image(labels))
+        tifffile.imwrite(folder / "masks" / f"{name}.tif", labels)
+    where = str(folder / "ds.zarr")
+    params = ImportParams(val_fraction=0.3, test_fraction=0.3)
+    import_images(where, [str(folder / "images")], [str(folder / "masks")], params, LOCAL)
+    store = Store.open(where)
+    run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
+    run_stage(store, STAGES["deform"], DeformParams(fields=10), LOCAL)
+    run_stage(store, STAGES["tiles"], TilesParams(tile_px=60, depth=2, margin_px=8), LOCAL)
+    return where
+
+
+def arrays(url: str) -> dict[str, "zarr.Array[Any]"]:
+    root = zarr.open_group(url, mode="r", use_consolidated=False)
+    return {path: node for path, node in root.members(max_depth=None) if isinstance(node, zarr.Array)}
+
+
+def documented() -> dict[str, tuple[str, ...]]:
+    """The arrays of the tree in LAYOUT.md that state their dimensions."""
+    found = re.findall(r"[├└]── (\w+)\s+\((.*?)\)\s+(?:u?int|float)\d+", LAYOUT.partition("└── tiles/")[0])
+    return {name: tuple(dims.split(", ")) for name, dims in found}
+
+
+def test_every_array_is_sharded_checksummed_and_has_named_dimensions(url: str) -> None:
+    for path, array in arrays(url).items():
+        metadata: Any = array.metadata
+        assert metadata.dimension_names and all(metadata.dimension_names), path  # noqa: PT018
+        assert array.shards is not None, path
+        inner = metadata.codecs[0].to_dict()["configuration"]
+        assert [c["name"] for c in inner["codecs"]][-1] == "crc32c", path
+        assert [c["name"] for c in inner["index_codecs"]][-1] == "crc32c", path
+
+
+def test_the_documented_arrays_are_those_written(url: str) -> None:
+    expected = documented()
+    assert {"image", "weights", "instances", "target", "grids", "class_counts"} <= set(expected)
+    written = {path: array for path, array in arrays(url).items() if not path.startswith("tiles/")}
+    for path, array in written.items():
+        name = path.rpartition("/")[2]
+        dims = tuple(array.metadata.dimension_names)  # type: ignore[union-attr]
+        if len(dims) > 1:
+            assert expected[name] == dims, path
+    named = re.search(r"└── (image_index [\w ]+?) {2,}\(tile\)", LAYOUT)
+    assert named
+    assert {p.rpartition("/")[2] for p in arrays(url) if p.startswith("tiles/")} == {
+        *named[1].split(),
+        *("image", "target", "weights", "tile", "c", "y", "x", "y_out", "x_out"),
+    }
+
+
+def test_both_sides_check_the_documented_version(url: str) -> None:
+    version = int(re.search(r"format version (\d+)", LAYOUT)[1])  # type: ignore[index]
+    assert version == unetprep.layout.FORMAT_VERSION == unettrain.store.FORMAT_VERSION
+    assert Store(url).record("")["format_version"] == version
+    assert unetprep.layout.SPLITS == unettrain.layout.SPLITS
+    assert unetprep.layout.KEY == unettrain.store.KEY
+
+
+def test_attributes_are_as_documented(url: str) -> None:
+    store = Store(url)
+    for path, array in arrays(url).items():
+        record = store.record(path)
+        if record:
+            wanted = {"complete", "fingerprint", "stage", "kernel_version", "parameters", "inputs"}
+            assert wanted <= set(record), path
+            assert record["complete"] is True
+        else:
+            assert array.ndim == 1, path  # a coordinate
+    keys = re.findall(r"^\|[^|]*\| (`[a-z_`, ]+`) \|", LAYOUT, re.MULTILINE)
+    assert {k for row in keys for k in re.findall(r"\w+", row)} >= {
+        *store.record("images/a"),
+        *store.record("tiles"),
+        *store.record("images"),
+        *store.record(""),
+    }
+
+
+def test_xarray_opens_every_group_with_labelled_dimensions_and_coordinates(url: str) -> None:
+    groups = {path.rpartition("/")[0] for path in arrays(url)}
+    assert {"images/a", "images/b/labels/target", "fields", "tiles"} <= groups
+    for group in groups:
+        with xarray.open_zarr(url, group=group, consolidated=False, chunks=None) as dataset:
+            for dim in dataset.dims:
+                assert dim in dataset.coords, (group, dim)
+    with xarray.open_zarr(url, group="tiles", consolidated=False, chunks=None) as tiles:
+        assert set(tiles.data_vars) == {"image", "target", "weights"}
+        assert {"image_index", "z", "y0", "x0", "split", "foreground"} <= set(tiles.coords)
+        val = tiles.isel(tile=(tiles.split == 1).values)
+        assert 0 < val.sizes["tile"] < tiles.sizes["tile"]
+        around = tiles.image.sel(y=slice(-8, 27), x=slice(-8, 27))
+        assert around.sizes["y"] == tiles.sizes["y_out"]
+        assert tiles.y_out.values.tolist() == around.y.values.tolist()
+
+
+def test_images_and_labels_are_valid_ome_zarr(url: str) -> None:
+    for name in Store(url).names:
+        for group in ("", "/labels", "/labels/instances", "/labels/target"):
+            yaozarrs.validate_zarr_store(f"{url}/images/{name}{group}")
+
+
+def test_the_trainer_reads_what_the_pipeline_wrote(url: str) -> None:
+    store = Store(url)
+    stream = TileStream(url, "train")
+    tiles = unettrain.layout.open_tiles(url)
+    assert (tiles.tile_px, tiles.output_px, tiles.margin_px, tiles.depth) == (60, 20, 8, 2)
+    for name in ("image", "target", "weights"):
+        stored = np.asarray(store.array(f"tiles/{name}")[3])
+        np.testing.assert_array_equal(getattr(tiles.read(3), name), stored)
+    assert stream.fields.grids.shape == (10, 2, 3, 3)
+    image = unettrain.layout.open_image(url, "a")
+    np.testing.assert_array_equal(image.pixels[:], store.array("images/a/image")[:])
