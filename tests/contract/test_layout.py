@@ -12,6 +12,7 @@ import yaozarrs
 import zarr
 
 import unetprep.layout
+import unettrain.intensity
 import unettrain.layout
 import unettrain.store
 from tests.synthetic import cell_image, cell_labels
@@ -73,7 +74,7 @@ def test_the_documented_arrays_are_those_written(url: str) -> None:
     written = {path: array for path, array in arrays(url).items() if not path.startswith("tiles/")}
     for path, array in written.items():
         name = path.rpartition("/")[2]
-        dims = tuple(array.metadata.dimension_names)  # type: ignore[union-attr]
+        dims = tuple(array.metadata.dimension_names)  # type: ignore[union-attr, arg-type]
         if len(dims) > 1:
             assert expected[name] == dims, path
     named = re.search(r"└── (image_index [\w ]+?) {2,}\(tile\)", LAYOUT)
@@ -145,3 +146,16 @@ def test_the_trainer_reads_what_the_pipeline_wrote(url: str) -> None:
     assert stream.fields.grids.shape == (10, 2, 3, 3)
     image = unettrain.layout.open_image(url, "a")
     np.testing.assert_array_equal(image.pixels[:], store.array("images/a/image")[:])
+
+
+@pytest.mark.parametrize("rule", ["auto", "dtype", "minmax"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_new_image_is_scaled_as_an_imported_one(tmp_path: Path, rule: str, dtype: str) -> None:
+    labels = cell_labels((40, 50), 5)
+    image = cell_image(labels).astype(dtype)
+    tifffile.imwrite(tmp_path / "i.tif", image)
+    tifffile.imwrite(tmp_path / "m.tif", labels)
+    where = str(tmp_path / "ds.zarr")
+    import_images(where, [str(tmp_path / "i.tif")], [str(tmp_path / "m.tif")], ImportParams(intensity=rule), LOCAL)
+    recorded = unettrain.layout.stored_intensity(f"{where}/images/i")
+    assert recorded == unettrain.intensity.intensity_range(image[None, None], rule)

@@ -102,7 +102,14 @@ def _put_tiles(root: zarr.Group, samples: Sequence[Sample], tile: int, depth: in
         for x0 in range(0, s.target.shape[2], output)
     ]
     names = [f"cells{k}" for k in range(len(samples))]
-    geometry = {"tile": tile, "output": output, "margin": margin, "depth": depth, "names": names}
+    geometry = {
+        "tile": tile,
+        "output": output,
+        "margin": margin,
+        "depth": depth,
+        "names": names,
+        "intensity_rule": "auto",
+    }
     root.create_group("tiles", attributes={"unetprep": geometry})
     cuts = [_cut(samples[k], z, y0, x0, tile, depth, margin) for k, z, y0, x0 in places]
     sources = {"image": "image", "target": "labels/target/target", "weights": "weights"}

@@ -9,7 +9,6 @@ import torch
 from unettrain.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from unettrain.config import UNetConfig
 from unettrain.errors import InvalidInput
-from unettrain.intensity import INTENSITY_RULE
 from unettrain.model import UNet
 
 NETWORK = UNetConfig(base_channels=2, depth=1, variant="release")
@@ -23,7 +22,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "a.pt", a_checkpoint())
     found = load_checkpoint(tmp_path / "a.pt")
     assert (found.network, found.tile_px, found.step, found.seed, found.best_loss) == (NETWORK, 40, 7, 5, 0.25)
-    assert found.intensity_rule == INTENSITY_RULE
+    assert found.intensity_rule == "auto"
     assert torch.equal(found.optimizer["state"][0], torch.ones(2))
     model, image = found.build(), torch.rand(1, 1, 40, 40)
     assert not model.training

@@ -15,7 +15,6 @@ import torch
 
 from unettrain.config import UNetConfig
 from unettrain.errors import InvalidInput
-from unettrain.intensity import INTENSITY_RULE
 from unettrain.model import UNet
 
 FORMAT = "unettrain checkpoint"
@@ -34,7 +33,7 @@ class Checkpoint:
     best_loss: float | None = None
     pending_loss: float | None = None  # of the last update, where its validation and its log line are still to come
     optimizer: dict[str, Any] = field(default_factory=dict)
-    intensity_rule: str = INTENSITY_RULE
+    intensity_rule: str = "auto"  # by which the range of a new image is found
 
     def build(self) -> UNet:
         """The network itself, on the CPU, in evaluation mode."""

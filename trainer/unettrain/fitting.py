@@ -75,7 +75,7 @@ def _open(
     network = config.network(tiles.num_channels, tiles.depth)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    training = Training(network, config, tiles.tile_px)
+    training = Training(network, config, tiles.tile_px, tiles.intensity_rule)
     run = open_run(run_dir, store, tiles.fingerprints | stream.fields.fingerprints, network, config, overwrite)
     if run.last.exists():
         training.restore(load_checkpoint(run.last))

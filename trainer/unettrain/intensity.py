@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
 
-INTENSITY_RULE = "uint8: 0 to 255; every other dtype: least and greatest value of the image"
+INTENSITY_RULES = ("auto", "dtype", "minmax")  # as at import; auto: dtype for 8 bits, minmax for all else
 ROWS_AT_ONCE = 1024
 
 
@@ -30,15 +30,22 @@ class ArrayLike(Protocol):
         """A part of it."""
 
 
-def intensity_range(image: ArrayLike) -> tuple[float, float]:
-    """(low, high) of an image (..., y, x) by `INTENSITY_RULE`, read a block of rows at a time.
+def intensity_range(image: ArrayLike, rule: str = "auto") -> tuple[float, float]:
+    """(low, high) of an image (..., y, x): what becomes 0 and 1.
+
+    dtype: the range of its integer type. minmax: its least and greatest value, read a block of rows at a time. auto:
+    dtype for uint8, minmax for every other.
 
     A constant image gets high = low + 1. Raises InvalidInput for an empty image, and for values that are not finite.
     """
     if 0 in image.shape:
         raise InvalidInput(f"an image of shape {tuple(image.shape)} has no pixels")
-    if image.dtype == np.uint8:
-        return 0.0, 255.0
+    if rule not in INTENSITY_RULES:
+        raise InvalidInput(f"intensity rule is {rule!r}", allowed=", ".join(INTENSITY_RULES))
+    if rule == "dtype" or (rule == "auto" and image.dtype == np.uint8):
+        if image.dtype.kind not in "ui":
+            raise InvalidInput(f"the image has dtype {image.dtype}", allowed="integers, as the images trained on")
+        return float(np.iinfo(image.dtype).min), float(np.iinfo(image.dtype).max)
     extremes = np.array([(block.min(), block.max()) for block in _blocks(image)], np.float64)
     low, high = float(extremes[:, 0].min()), float(extremes[:, 1].max())
     if not np.isfinite(high - low):

@@ -34,6 +34,7 @@ class Tiles:
     margin_px: int
     depth: int
     names: tuple[str, ...]
+    intensity_rule: str
     image: zarr.Array[Any]
     target: zarr.Array[Any]
     weights: zarr.Array[Any]
@@ -93,13 +94,14 @@ def open_tiles(store: str | Path) -> Tiles:
         for name in ("image", "target", "weights", "split", "intensity_low", "intensity_high")
     )
     found = attributes(root["tiles"])
-    missing = [key for key in ("tile", "output", "margin", "depth", "names") if key not in found]
+    missing = [key for key in ("tile", "output", "margin", "depth", "names", "intensity_rule") if key not in found]
     if missing:
         raise InvalidInput(f"the tiles of {store} lack {', '.join(missing)}", hint=f"{command} --overwrite")
     tile, output, margin, depth = (int(found[key]) for key in ("tile", "output", "margin", "depth"))
+    rule = str(found["intensity_rule"])
     numbers = np.asarray(split[:], np.uint8)
     intensity = np.stack([np.asarray(low[:], np.float32), np.asarray(high[:], np.float32)], axis=1)
-    tiles = Tiles(tile, output, margin, depth, tuple(found["names"]), image, target, weights, numbers, intensity)
+    tiles = Tiles(tile, output, margin, depth, tuple(found["names"]), rule, image, target, weights, numbers, intensity)
     _check_geometry(tiles, store)
     refuse_stale(root, [array.path for array in (image, target, weights)], store)
     return tiles
@@ -138,6 +140,15 @@ def open_image(store: str | Path, name: str) -> StoredImage:
         raise InvalidInput(f"image {name!r} of {store} lacks {', '.join(missing)}")
     low, high = found["intensity"]
     return StoredImage(name, pixels, (float(low), float(high)), int(found["dims"]), str(found["split"]))
+
+
+def stored_intensity(path: str) -> tuple[float, float] | None:
+    """(low, high) that a store records for its image at STORE/images/NAME; None for any other path."""
+    if not (Path(path).is_dir() or "://" in path):
+        return None
+    node = zarr.open(path, mode="r")
+    found = attributes(node).get("intensity")
+    return (float(found[0]), float(found[1])) if found else None
 
 
 def _check_geometry(tiles: Tiles, store: str | Path) -> None:

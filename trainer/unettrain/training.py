@@ -37,8 +37,8 @@ class Training:
     an update is under way: the state then belongs to no step.
     """
 
-    def __init__(self, network: UNetConfig, config: FitConfig, tile_px: int) -> None:
-        self.config, self.tile_px = config, tile_px
+    def __init__(self, network: UNetConfig, config: FitConfig, tile_px: int, intensity_rule: str = "auto") -> None:
+        self.config, self.tile_px, self.intensity_rule = config, tile_px, intensity_rule
         self.device = pick_device(config.device)
         self.model = UNet(network, config.seed).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.model, config)
@@ -65,6 +65,7 @@ class Training:
             self.best_loss,
             self.pending_loss if with_optimizer else None,
             self.optimizer.state_dict() if with_optimizer else {},
+            self.intensity_rule,
         )
 
     def update(self, batch: Batch) -> None:

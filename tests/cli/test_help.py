@@ -1,0 +1,36 @@
+import click
+import pytest
+from click.testing import CliRunner
+
+from unetcli import prep, train
+
+COMMANDS = [(m, name) for m in (prep.main, train.main) for name in m.commands]
+
+
+@pytest.mark.parametrize(("main", "name"), COMMANDS, ids=[name for _, name in COMMANDS])
+def test_every_command_has_help_that_begins_with_examples(main: click.Group, name: str) -> None:
+    said = CliRunner().invoke(main, [name, "--help"]).output
+    program = "unetprep" if main is prep.main else "unettrain"
+    first, example = said.splitlines()[:2]
+    assert first == "Examples:"
+    assert example.split()[:2] == [program, name]
+    for parameter in main.commands[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert parameter.help.rstrip().endswith((".", "]", ")")), parameter.help
+
+
+@pytest.mark.parametrize("main", [prep.main, train.main])
+def test_examples_name_commands_and_options_that_exist(main: click.Group) -> None:
+    lines = [line for c in (main, *main.commands.values()) for line in c.examples.strip().splitlines()]  # type: ignore[attr-defined]
+    for line in lines:
+        words = line.split()
+        command = main.commands[words[1]]
+        known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
+        assert {w for w in words if w.startswith("--")} <= known, line
+
+
+def test_the_groups_list_their_commands_in_order_of_use() -> None:
+    assert list(prep.main.commands) == ["fetch", "import", "weights", "deform", "tiles", "run", "info"]
+    assert list(train.main.commands) == ["fit", "predict", "evaluate", "report"]
+    assert CliRunner().invoke(prep.main, ["--version"]).output.startswith("unetprep, version ")

@@ -1,0 +1,235 @@
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from tests import reference
+from tests.cli.conftest import Run, labels_of
+from tests.pipeline.conftest import tree
+from unetprep.fetching import manifest_names
+
+
+def test_weights_work_on_their_own_and_a_second_run_has_nothing_to_do(run: Run, cells: Path) -> None:
+    said = run("unetprep weights --in labels.tif --out ds.zarr --class-weights 1,1").stdout
+    assert said.splitlines()[0].startswith("import: wrote 1 of 1 shards")
+    assert said.splitlines()[1].startswith("weights: wrote 2 of 2 shards")
+    labels = labels_of(cells)
+    expected = reference.weight_map(labels, reference.separate(labels), (1, 1))
+    found = zarr.open_array(str(cells / "ds.zarr"), path="images/labels/weights", mode="r")[0]
+    np.testing.assert_allclose(np.asarray(found), expected, atol=2e-6)
+    before = tree(cells / "ds.zarr")
+    again = run("unetprep weights --in labels.tif --out ds.zarr --class-weights 1,1").stdout
+    assert again == (
+        "import: nothing to do, all 1 shards are there\nweights: nothing to do, all 2 shards are there\n-> ds.zarr\n"
+    )
+    assert tree(cells / "ds.zarr") == before
+
+
+def test_the_stages_one_after_the_other_and_a_recipe_give_the_same_store(run: Run, cells: Path) -> None:
+    run("unetprep import --image img.tif --labels labels.tif --out one.zarr --test-fraction 0.3 --val-fraction 0.2")
+    run("unetprep weights --out one.zarr --sigma 4")
+    run("unetprep deform --in one.zarr --out one.zarr --fields 20 --seed 3")
+    run("unetprep tiles --out one.zarr --tile 188 --margin 16")
+    (cells / "recipe.toml").write_text(
+        'out = "two.zarr"\n[import]\nimage = "img.tif"\nlabels = ["labels.tif"]\ntest-fraction = 0.3\n'
+        "val-fraction = 0.2\n[weights]\nsigma = 4\n[deform]\nfields = 20\nseed = 3\n[tiles]\ntile = 188\nmargin = 16\n"
+    )
+    said = json.loads(run("unetprep run recipe.toml --json").stdout)
+    assert said["schema_version"] == 1
+    assert (said["command"], said["status"]) == ("run", "done")
+    assert [s["stage"] for s in said["stages"]] == ["import", "weights", "deform", "tiles"]
+    assert tree(cells / "one.zarr") == tree(cells / "two.zarr")
+    assert json.loads(run("unetprep run recipe.toml --json").stdout)["status"] == "nothing to do"
+
+
+def test_info_shows_every_array_and_its_state(run: Run, cells: Path) -> None:
+    run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
+    run("unetprep weights --out ds.zarr")
+    said = run("unetprep info ds.zarr").stdout
+    assert "image img  [train]  from img.tif, labels.tif" in said
+    assert "finished    1 x 140 x 110  float32" in said
+    assert "tiles         missing" in said
+    run("unetprep tiles --out ds.zarr --tile 188")
+    run("unetprep weights --out ds.zarr --w0 3 --overwrite")
+    found = json.loads(run("unetprep info ds.zarr --json").stdout)
+    assert found["tiles"]["state"] == "stale"
+    assert found["tiles"]["output"] == 4
+    assert found["images"][0]["arrays"]["weights"]["parameters"]["w0"] == 3.0
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A package index of one wheel, in a folder, and a manifest of a file in it."""
+    content = b"pixels"
+    wheel = tmp_path / "index" / "cellpack-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("cellpack/img.tif", content)
+        archive.writestr("cellpack-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: cellpack\nVersion: 1.0\n")
+        archive.writestr("cellpack-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    write_manifest(tmp_path, hashlib.sha256(content).hexdigest())
+    return content
+
+
+def write_manifest(folder: Path, sha256: str, version: str = "1.0", member: str = "cellpack/img.tif") -> None:
+    (folder / "cells.toml").write_text(
+        'title = "Cells"\nterms = "CC0"\n[source]\nkind = "wheel"\npackage = "cellpack"\n'
+        f'version = "{version}"\nplatform = "any"\npython = "3.11"\n'
+        f'[[files]]\nmember = "{member}"\npath = "img.tif"\nsha256 = "{sha256}"\n'
+    )
+
+
+def test_fetch_unpacks_and_checks_and_keeps_what_is_there(run: Run, index: bytes, tmp_path: Path) -> None:
+    assert "data/cells/img.tif  (fetched)" in run("unetprep fetch cells.toml").stdout
+    assert (tmp_path / "data/cells/img.tif").read_bytes() == index
+    assert "data/cells/img.tif  (was there)" in run("unetprep fetch cells.toml").stdout
+    (tmp_path / "data/cells/img.tif").write_bytes(b"mine")
+    assert "is there already, with another content" in run("unetprep fetch cells.toml", 4).stderr
+    assert (tmp_path / "data/cells/img.tif").read_bytes() == b"mine"
+
+
+def test_fetch_keeps_nothing_that_fails_its_checksum(run: Run, index: bytes, tmp_path: Path) -> None:
+    write_manifest(tmp_path, "0" * 64)
+    assert "has SHA-256" in run("unetprep fetch cells.toml", 1).stderr
+    write_manifest(tmp_path, "0" * 64, member="cellpack/other.tif")
+    assert "holds no cellpack/other.tif" in run("unetprep fetch cells.toml", 1).stderr
+    write_manifest(tmp_path, "0" * 64, version="2.0")
+    assert "cellpack==2.0 could not be downloaded" in run("unetprep fetch cells.toml", 1).stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_fetch_names_what_can_be_fetched(run: Run) -> None:
+    assert {"nuclei", "nuclei3d"} <= set(manifest_names())
+    assert "allowed: nuclei, nuclei3d" in run("unetprep fetch nothing", 3).stderr
+
+
+def unreadable(folder: Path) -> None:
+    (folder / "labels.tif").write_bytes(b"II*\x00\x08\x00")
+
+
+def cut_short(folder: Path) -> None:
+    whole = (folder / "labels.tif").read_bytes()
+    (folder / "labels.tif").write_bytes(whole[: len(whole) // 2])
+
+
+def rewrite(name: str, change: str) -> object:
+    def apply(folder: Path) -> None:
+        array = tifffile.imread(folder / name)
+        tifffile.imwrite(folder / name, eval(change, {"np": np, "a": array}))
+
+    return apply
+
+
+BAD_INPUT = {
+    "missing": (lambda folder: (folder / "labels.tif").unlink(), "labels.tif is not there"),
+    "unreadable": (unreadable, "labels.tif cannot be read"),
+    "cut short": (cut_short, "labels.tif cannot be read"),
+    "float": (rewrite("labels.tif", "a.astype('f4')"), "labels of dtype float32"),
+    "negative": (rewrite("labels.tif", "-a.astype('i4')"), "holds the label -"),
+    "too large": (rewrite("labels.tif", "a.astype('u4') * np.uint32(2**30)"), "holds the label"),
+    "shape": (rewrite("labels.tif", "a[:-1]"), r"img.tif and its labels labels.tif differ in size: (1, 140, 110)"),
+    "empty": (rewrite("labels.tif", "a * 0"), "labels.tif is empty: every label is 0"),
+    "binary": (rewrite("labels.tif", "(a > 0).astype('u1')"), "looks like a binary mask"),
+    "nan": (rewrite("img.tif", "np.where(a > 200, np.nan, a).astype('f4')"), "img.tif holds nan at (c, z, y, x) ="),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_one_message_and_leaves_nothing(run: Run, cells: Path, case: str) -> None:
+    spoil, message = BAD_INPUT[case]
+    spoil(cells)  # type: ignore[operator]
+    result = run("unetprep import --image img.tif --labels labels.tif --out ds.zarr", 3)
+    assert message in result.stderr
+    assert result.stderr.count("error:") == 1
+    assert result.stdout == ""
+    assert sorted(p.name for p in cells.iterdir() if p.name not in ("img.tif", "labels.tif")) == []
+
+
+def test_an_unusable_store_gets_one_message(run: Run, cells: Path) -> None:
+    assert "no.zarr is not there" in run("unetprep weights --out no.zarr", 3).stderr
+    assert "img.tif is not a Zarr v3 group" in run("unetprep weights --out img.tif", 3).stderr
+    zarr.create_group(str(cells / "other.zarr"))
+    assert "no store of unetprep" in run("unetprep info other.zarr", 3).stderr
+    run("unetprep weights --in labels.tif --out ds.zarr")
+    root = zarr.open_group(str(cells / "ds.zarr"))
+    root.attrs["unetprep"] = {"format_version": 99}
+    said = run("unetprep tiles --out ds.zarr", 3).stderr
+    assert "has format version 99" in said
+    assert "allowed: version 1" in said
+    assert "has format version 99" in run("unetprep weights --in labels.tif --out ds.zarr", 3).stderr
+
+
+def test_what_is_there_is_kept(run: Run, cells: Path) -> None:
+    run("unetprep weights --in labels.tif --out ds.zarr")
+    before = tree(cells / "ds.zarr")
+    assert "sigma is 5.0 there and 7.0 now" in run("unetprep weights --out ds.zarr --sigma 7", 4).stderr
+    (cells / "taken").write_text("mine")
+    assert "is there already, and is no store" in run("unetprep weights --in labels.tif --out taken", 4).stderr
+    assert (cells / "taken").read_text() == "mine"
+    assert tree(cells / "ds.zarr") == before
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("unetprep tiles --out ds.zarr --tile 500", 3, "allowed: 492 or 508, and so on in steps of 16"),
+        ("unetprep tiles --in labels.tif --out ds.zarr", 3, "one store: this stage reads what stands in it"),
+        ("unetprep tiles --out ds.zarr --tile 188", 3, "images/labels/image is missing in ds.zarr"),
+        ("unetprep weights --out ds.zarr --class-weights 1", 3, "class-weights is '1'"),
+        ("unetprep deform --out ds.zarr --grid 1", 3, "grid is 1\n  allowed: at least 2"),
+        ("unetprep weights --out ds.zarr --scheduler abacus", 3, "scheduler is 'abacus'"),
+        ("unetprep weights --in labels.tif", 2, "Missing option '--out'"),
+        ("unetprep wieghts", 2, "Did you mean 'weights'?"),
+    ],
+)
+def test_misuse_is_explained(run: Run, cells: Path, line: str, code: int, message: str) -> None:
+    run("unetprep weights --in labels.tif --out ds.zarr")
+    assert message in run(line, code).stderr
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (
+            'out = "x.zarr"\n[import]\nlabels = "labels.tif"\n[weights]\nsgima = 3',
+            "'sgima' in [weights] of recipe.toml is not known; did you mean 'sigma'?",
+        ),
+        ('out = "x.zarr"\n[import]\nlabels = "labels.tif"\n[wieghts]\n', "did you mean 'weights'?"),
+        (
+            'out = "x.zarr"\n[import]\nlabels = "labels.tif"\n[tiles]\ntile = "big"',
+            "tile in [tiles] of recipe.toml is 'big'\n  allowed: a value like 572",
+        ),
+        ('out = "x.zarr"\n', "does not say labels in [import]"),
+        ("out = ", "recipe.toml is not TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_explained(run: Run, cells: Path, recipe: str, message: str) -> None:
+    (cells / "recipe.toml").write_text(recipe)
+    assert message in run("unetprep run recipe.toml", 3).stderr
+    assert not (cells / "x.zarr").exists()
+
+
+def test_a_read_only_place_is_named(run: Run, cells: Path) -> None:
+    (cells / "file").write_text("")
+    said = run("unetprep weights --in labels.tif --out file/ds.zarr", 1).stderr
+    assert "file/ds.zarr" in said
+    assert said.count("error:") == 1
+
+
+def test_a_run_ends_with_its_exit_code_as_a_process_too(cells: Path) -> None:
+    line = [sys.executable, "-c", "from unetcli.prep import main; main()", "weights", "--in", "labels.tif"]
+    done = subprocess.run([*line, "--out", "ds.zarr"], cwd=cells, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "-> ds.zarr")
+    assert " weights 1/1" in done.stderr
+    quiet = subprocess.run([*line, "--out", "new.zarr", "-q"], cwd=cells, capture_output=True, text=True, check=False)
+    assert (quiet.returncode, quiet.stderr) == (0, "")

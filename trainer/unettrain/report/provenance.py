@@ -1,0 +1,120 @@
+"""Section 7, how it was made: what was set, by which software, and the commands that make it again."""
+
+import platform
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields
+from importlib.metadata import version
+from typing import Any
+
+from unettrain import __version__
+from unettrain.config import FitConfig
+from unettrain.report.page import Html, code, element, join, paragraph, section, table, text
+from unettrain.report.source import Run, images_of
+from unettrain.store import attributes
+
+PACKAGES = ("torch", "numpy", "zarr", "numba", "scikit-image")
+SEPARATE = "separate"
+FLAGS = ("axes", "images", "dtype", "shape", "indices")  # recorded, but not set by an option
+
+
+def making_section(run: Run) -> Html:
+    """Configuration, parameters of the stages, versions, commands."""
+    stages = dict(stage_parameters(run))
+    return section(
+        "making",
+        "How it was made",
+        paragraph("With the same store, configuration and software a training on the CPU gives the same network again."),
+        code(list(commands(run, stages))),
+        element("h3", text("Training")),
+        table(["setting", "value", "meaning"], _fit_rows(run)),
+        element("h3", text("Store")),
+        table(["stage", "parameter", "value"], _stage_rows(stages)),
+        element("h3", text("Software")),
+        table(["what", "version"], _software_rows(run)),
+    )
+
+
+def stage_parameters(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the store records of each of its stages, of one image where it is per image."""
+    image = (*images_of(run, "train"), *run.names, "")[0]
+    about = attributes(run.root.get(f"images/{image}"))
+    yield "import", {k: about[k] for k in ("dims", "intensity_rule", "source") if k in about}
+    sources = {"weights": (f"images/{image}/weights", f"images/{image}/labels/target/target"),
+               "deform": ("fields/grids",), "tiles": ("tiles/image",)}  # fmt: skip
+    for stage, paths in sources.items():
+        found = [attributes(run.root.get(path)).get("parameters", {}) for path in paths]
+        kept = {k: v for parameters in found for k, v in parameters.items() if k not in FLAGS}
+        if kept:
+            yield stage, kept
+
+
+def commands(run: Run, stages: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """The commands that make the store and the run, as far as they are recorded."""
+    store, files = run.store, shlex.quote(str(run.files.path))
+    several = len(run.names) > 1
+    yield "# as recorded; the paths of the images and the fractions held out are not recorded"
+    source = stages["import"].get("source", [])
+    image, labels = source if len(source) == 2 and not several else ("IMAGES", "LABELS")
+    yield f"unetprep import --image {shlex.quote(image)} --labels {shlex.quote(labels)} --out {shlex.quote(store)}"
+    for stage in ("weights", "deform", "tiles"):
+        if stage in stages:
+            options = [part for k, v in stages[stage].items() for part in option(k.removesuffix("_px"), v)]
+            yield shlex.join(["unetprep", stage, "--out", store, *options])
+    defaults = {f.name: f.default for f in fields(FitConfig)}
+    changed = {k: v for k, v in run.record["fit"].items() if v != defaults.get(k)}
+    options = [part for k, v in changed.items() for part in option(k, v)]
+    yield f"unettrain fit {shlex.quote(store)} --run {files} {shlex.join(options)}".rstrip()
+    yield f"unettrain report {files}"
+
+
+def option(name: str, value: Any) -> list[str]:
+    """A parameter as it stands on a command line."""
+    name = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    return [f"--{name}", as_words(value)]
+
+
+def as_words(value: Any) -> str:
+    """A value as one would type it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _fit_rows(run: Run) -> Iterator[list[Html]]:
+    help_of = {f.name: f.metadata["help"].split("  [default")[0] for f in fields(FitConfig)}
+    for name, value in run.record["fit"].items():
+        said = f"default: {FitConfig().peak_rate:g}" if name == "learning_rate" and value is None else as_words(value)
+        shown = "default" if value is None and name != "learning_rate" else said
+        yield [text(name.replace("_", "-")), text(shown), text(help_of.get(name, ""))]
+
+
+def _stage_rows(stages: dict[str, dict[str, Any]]) -> Iterator[list[Html]]:
+    for stage, parameters in stages.items():
+        for name, value in parameters.items():
+            yield [text(stage), text(name), text(as_words(value))]
+
+
+def _software_rows(run: Run) -> Iterator[list[Html]]:
+    yield [text("store written by"), text(attributes(run.root).get("software", "unknown"))]
+    yield [text("trained by"), text(run.record.get("software", "unknown"))]
+    yield [text("reported by"), text(f"unettrain {__version__}")]
+    yield [text("Python"), text(platform.python_version())]
+    for name in PACKAGES:
+        yield [text(name), text(version(name))]
+
+
+def footer() -> Html:
+    """Where the ideas come from."""
+    return element(
+        "footer",
+        join([
+            paragraph(
+                "O. Ronneberger, P. Fischer, T. Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation,"
+                " 2015 (arXiv 1505.04597). N. Otsu: A Threshold Selection Method from Gray-Level Histograms, 1979."
+                " AP as in U. Schmidt et al.: Cell Detection with Star-convex Polygons, 2018."
+            )
+        ]),
+    )  # fmt: skip

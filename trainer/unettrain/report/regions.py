@@ -1,0 +1,101 @@
+"""Which parts of the images are looked at: all of small data, evenly chosen parts of large data. Integers only, no I/O.
+
+Large images are cut to their middle, and of many images some are taken at equal distances, so that a report takes
+minutes, not hours, whatever the store holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_SIDE_PX = 1024
+MAX_SLICES = 16  # of a volume
+MAX_PIXELS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of one image: slices z0 to z1, rows y0 to y1, columns x0 to x1; `dims` as in the store."""
+
+    name: str
+    dims: int
+    z0: int
+    z1: int
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """What to cut out of an array (z, y, x)."""
+        return slice(self.z0, self.z1), slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+    @property
+    def num_pixels(self) -> int:
+        """How many pixels it has."""
+        return (self.z1 - self.z0) * (self.y1 - self.y0) * (self.x1 - self.x0)
+
+    @property
+    def connectivity(self) -> int:
+        """Which pixels belong together: 4 in a slice, 6 in a volume."""
+        return 4 if self.dims == 2 else 6
+
+    def grown(self, by_px: int, shape: tuple[int, ...]) -> "Region":
+        """With so many more pixels around it in the plane, as far as the image (z, y, x) has them."""
+        rows = max(0, self.y0 - by_px), min(shape[1], self.y1 + by_px)
+        columns = max(0, self.x0 - by_px), min(shape[2], self.x1 + by_px)
+        return replace(self, y0=rows[0], y1=rows[1], x0=columns[0], x1=columns[1])
+
+
+def plan_regions(
+    images: Mapping[str, tuple[tuple[int, ...], int]],
+    max_pixels: int = MAX_PIXELS,
+    max_side_px: int = MAX_SIDE_PX,
+) -> list[Region]:
+    """The regions that are looked at, of images given as name: ((z, y, x), dims).
+
+    All slices of images of `dims` 2 and the middle slices of volumes, each cut to its middle `max_side_px`; if these
+    have more than `max_pixels` in all, then as many at equal distances as fit, at least one.
+    """
+    regions = [region for name, (shape, dims) in images.items() for region in _of_image(name, shape, dims, max_side_px)]
+    total = sum(region.num_pixels for region in regions)
+    if total <= max_pixels:
+        return regions
+    num = max(1, len(regions) * max_pixels // total)
+    return [regions[k] for k in np.linspace(0, len(regions) - 1, num).round().astype(int)]
+
+
+def _of_image(name: str, shape: tuple[int, ...], dims: int, max_side_px: int) -> list[Region]:
+    (y0, y1), (x0, x1) = middle(shape[1], max_side_px), middle(shape[2], max_side_px)
+    stacks = [(z, z + 1) for z in range(shape[0])] if dims == 2 else [middle(shape[0], MAX_SLICES)]
+    return [Region(name, dims, z0, z1, y0, y1, x0, x1) for z0, z1 in stacks]
+
+
+def middle(length: int, most: int) -> tuple[int, int]:
+    """The middle `most` of so many, or all of them."""
+    start = max(0, length - most) // 2
+    return start, start + min(length, most)
+
+
+def window_around(centre: int, length: int, most: int) -> tuple[int, int]:
+    """At most `most` of so many, about `centre`, all inside."""
+    start = min(max(0, centre - most // 2), max(0, length - most))
+    return start, start + min(length, most)
+
+
+def densest_window(mask: NDArray[np.bool_], most: int) -> tuple[slice, slice]:
+    """The window of at most `most` a side in which most of mask (y, x) is true, of those on a coarse grid."""
+    sums = np.pad(mask.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    height, width = (min(n, most) for n in mask.shape)
+    rows, columns = (
+        np.unique(np.append(np.arange(0, n - side + 1, max(1, most // 4)), n - side))
+        for n, side in zip(mask.shape, (height, width), strict=True)
+    )
+    ends = (rows + height)[:, None], columns + width
+    held = sums[ends] - sums[rows[:, None], ends[1]] - sums[ends[0], columns] + sums[rows[:, None], columns]
+    row, column = np.unravel_index(int(held.argmax()), held.shape)
+    y, x = int(rows[row]), int(columns[column])
+    return slice(y, y + height), slice(x, x + width)

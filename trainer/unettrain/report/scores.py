@@ -1,0 +1,145 @@
+"""The scores on held-out images: of the trained network, of the same network untrained, and of Otsu's threshold.
+
+Each gets the same pixels, and its foreground is split into cells in the same way. Otsu (1979) needs to be told whether
+cells are brighter or darker than the ground: the training images say so, never those that are scored.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.filters import threshold_otsu
+
+from unetprep.kernels.tiling import border_px
+from unettrain.errors import InvalidInput
+from unettrain.intensity import scale_intensity
+from unettrain.layout import open_image
+from unettrain.model import UNet
+from unettrain.predict import predict_image
+from unettrain.report.regions import Region, densest_window, plan_regions
+from unettrain.report.source import Run, has_instances, image_shapes, images_of, read_labels, read_pixels, read_target
+from unettrain.scoring import Scores, foreground, pooled, score
+from unettrain.training import pick_device
+
+METHODS = ("trained", "untrained", "otsu")
+PREFERENCE = ("test", "val", "train")
+SHOWN_PX = 512
+POLARITY_PIXELS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One slice of a scored region, for pictures: image (c, y, x), cells (y, x), probability of a cell (y, x)."""
+
+    name: str
+    image: NDArray[Any]
+    labels: NDArray[np.integer]
+    probability: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The scores of each of METHODS, and on what they were taken."""
+
+    split: str
+    regions: tuple[Region, ...]
+    num_images: int  # of the split
+    num_pixels: int  # of all of them
+    cells_are_brighter: bool
+    cells_are_numbered: bool
+    scores: dict[str, Scores]
+    shown: Shown
+
+    @property
+    def names(self) -> list[str]:
+        """The images that were looked at."""
+        return list(dict.fromkeys(region.name for region in self.regions))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The scores as plain values, for JSON."""
+        methods = {name: scores.as_dict() for name, scores in self.scores.items()}
+        return methods | {"split": self.split, "images": self.names}
+
+
+def score_held_out(run: Run) -> HeldOut:
+    """Score the split `test`, without one `val`, without either `train`. Raises InvalidInput without any image."""
+    split = next((s for s in PREFERENCE if images_of(run, s)), None)
+    if split is None:
+        raise InvalidInput(
+            f"{run.store} has no images, only what was made from them",
+            hint=f"unettrain report {run.files.path} --store STORE, with the whole store",
+        )
+    shapes = image_shapes(run, images_of(run, split))
+    regions = plan_regions(shapes)
+    brighter = cells_are_brighter(run)
+    networks = _networks(run)
+    found: dict[str, list[Scores]] = {name: [] for name in METHODS}
+    shown: Shown | None = None
+    for region in regions:
+        image, labels = read_pixels(run, region), read_labels(run, region)
+        probabilities = {name: _predict(run, net, region, shapes[region.name][0]) for name, net in networks.items()}
+        masks = {name: foreground(p) for name, p in probabilities.items()} | {"otsu": otsu_mask(image, brighter)}
+        for name, mask in masks.items():
+            found[name].append(score(mask, labels, region.connectivity))
+        if shown is None or not shown.labels.any():
+            shown = _show(region, image, labels, probabilities["trained"])
+    assert shown is not None
+    return HeldOut(
+        split,
+        tuple(regions),
+        len(shapes),
+        sum(int(np.prod(shape)) for shape, _ in shapes.values()),
+        brighter,
+        all(has_instances(run, region.name) for region in regions),
+        {name: pooled(scores) for name, scores in found.items()},
+        shown,
+    )
+
+
+def _networks(run: Run) -> dict[str, UNet]:
+    device = pick_device("auto")
+    untrained = UNet(run.checkpoint.network, run.checkpoint.seed)
+    return {"trained": run.checkpoint.build().to(device), "untrained": untrained.to(device)}
+
+
+def _predict(run: Run, network: UNet, region: Region, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Probabilities (class, z, y, x) in a region, predicted with the pixels around it where the image has some."""
+    wide = region.grown(border_px(network.config.depth) // 2, shape)
+    stored = open_image(run.store, region.name)
+    predicted = predict_image(network, read_pixels(run, wide), stored.intensity, run.checkpoint.tile_px)
+    rows, columns = region.y0 - wide.y0, region.x0 - wide.x0
+    cut: NDArray[np.float32] = predicted[
+        ..., rows : rows + region.y1 - region.y0, columns : columns + region.x1 - region.x0
+    ]
+    return cut
+
+
+def _show(
+    region: Region, image: NDArray[Any], labels: NDArray[np.integer], probabilities: NDArray[np.float32]
+) -> Shown:
+    z = int((labels != 0).sum(axis=(1, 2)).argmax())
+    y, x = densest_window(labels[z] != 0, SHOWN_PX)
+    cell = 1 - probabilities[0, z, y, x]
+    return Shown(region.name, image[:, z, y, x], labels[z, y, x], cell, foreground(probabilities)[z, y, x])
+
+
+def cells_are_brighter(run: Run) -> bool:
+    """Whether, in the training images, cells are on average at least as bright as the ground."""
+    sums, counts = np.zeros(2), np.zeros(2)
+    for region in plan_regions(image_shapes(run, images_of(run, "train")), POLARITY_PIXELS):
+        low, high = open_image(run.store, region.name).intensity
+        values = scale_intensity(read_pixels(run, region), low, high).mean(axis=0, dtype=np.float64)
+        cell = (read_target(run, region) != 0).astype(np.intp)
+        sums += np.bincount(cell.ravel(), values.ravel(), minlength=2)
+        counts += np.bincount(cell.ravel(), minlength=2)
+    ground, cells = sums / np.maximum(counts, 1)
+    return bool(cells >= ground) or counts[1] == 0
+
+
+def otsu_mask(image: NDArray[Any], cells_are_brighter: bool) -> NDArray[np.bool_]:
+    """Otsu's threshold of one image (c, z, y, x), on the mean of its channels; the brighter side, or the darker one."""
+    values = image.mean(axis=0, dtype=np.float64)
+    threshold = threshold_otsu(values.ravel())
+    return np.asarray(values > threshold if cells_are_brighter else values <= threshold)

@@ -1,0 +1,131 @@
+"""What a report is made from: the files of a run, and the store it was trained on, read in parts that fit in memory."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from unettrain.checkpoint import Checkpoint, load_checkpoint
+from unettrain.errors import InvalidInput
+from unettrain.layout import SPLITS
+from unettrain.metrics.instances import label_components
+from unettrain.report.regions import Region
+from unettrain.rundir import RunDir
+from unettrain.store import attributes, fingerprint, open_array, open_store
+
+COLUMNS = ("image_index", "z", "y0", "x0", "split", "foreground")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has a network: its record (config.json), its log, its best network, and its store."""
+
+    files: RunDir
+    record: dict[str, Any]
+    log: list[dict[str, float]]
+    checkpoint: Checkpoint
+    store: str
+    root: zarr.Group
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The images of the store."""
+        return tuple(attributes(self.root.get("images")).get("names", ()))
+
+    def array(self, path: str, stage: str) -> zarr.Array[Any]:
+        """A finished array of the store, which `unetprep STAGE` makes."""
+        return open_array(self.root, path, self.store, f"unetprep {stage} --out {self.store}")
+
+    def changed(self) -> list[str]:
+        """Which of the arrays that the run was trained on are not in this store as they were then."""
+        nodes = {path: self.root.get(path) for path in self.record.get("data", {})}
+        now = {path: fingerprint(node) if isinstance(node, zarr.Array) else "" for path, node in nodes.items()}
+        return [path for path, then in self.record.get("data", {}).items() if now[path] != then]
+
+
+def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:
+    """Open a run and its store. Raises InvalidInput, naming the command that helps, where one of them is not there."""
+    files = RunDir(Path(run_dir))
+    command = f"unettrain fit STORE --run {run_dir}"
+    if not files.config.is_file():
+        raise InvalidInput(f"there is no run at {run_dir}: it has no config.json", hint=command)
+    try:
+        record = json.loads(files.config.read_text())
+    except json.JSONDecodeError:
+        raise InvalidInput(f"{files.config} cannot be read: it is not JSON", hint=f"{command} --overwrite") from None
+    if not files.best.is_file():
+        raise InvalidInput(f"{run_dir} has no best.pt: it has not come to its first validation", hint=command)
+    where = str(store or record["store"])
+    try:
+        root = open_store(where)
+    except InvalidInput as error:
+        problem = str(error).splitlines()[0]
+        raise InvalidInput(
+            f"the store of the run {run_dir} cannot be read: {problem}",
+            hint=f"if it has moved: unettrain report {run_dir} --store STORE",
+        ) from None
+    return Run(files, record, _read_log(files.log), load_checkpoint(files.best), where, root)
+
+
+def _read_log(path: Path) -> list[dict[str, float]]:
+    lines = path.read_text().splitlines() if path.is_file() else []
+    records = []
+    for line in lines:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:  # the torn last line of a run that was killed
+            break
+    return records
+
+
+def images_of(run: Run, split: str) -> list[str]:
+    """The names of the images of a split, in the store's order."""
+    return [name for name in run.names if attributes(run.root.get(f"images/{name}")).get("split") == split]
+
+
+def image_shapes(run: Run, names: Sequence[str]) -> dict[str, tuple[tuple[int, ...], int]]:
+    """((z, y, x), dims) of each image."""
+    return {
+        name: (run.array(f"images/{name}/image", "import").shape[1:], int(attributes(run.root[f"images/{name}"])["dims"]))
+        for name in names
+    }
+
+
+def read_pixels(run: Run, region: Region) -> NDArray[Any]:
+    """The image in a region, (c, z, y, x)."""
+    return np.asarray(run.array(f"images/{region.name}/image", "import")[(slice(None), *region.slices)])
+
+
+def read_target(run: Run, region: Region) -> NDArray[np.uint8]:
+    """The target in a region, (z, y, x)."""
+    return np.asarray(run.array(f"images/{region.name}/labels/target/target", "weights")[region.slices])
+
+
+def has_instances(run: Run, name: str) -> bool:
+    """Whether the cells of an image are numbered."""
+    return isinstance(run.root.get(f"images/{name}/labels/instances/instances"), zarr.Array)
+
+
+def read_labels(run: Run, region: Region) -> NDArray[np.integer]:
+    """The cells in a region, (z, y, x), numbered; the connected pieces of the target where the store has no numbers."""
+    if has_instances(run, region.name):
+        path = f"images/{region.name}/labels/instances/instances"
+        return np.asarray(run.array(path, "import")[region.slices])
+    return label_components(read_target(run, region), region.connectivity)
+
+
+def read_weights(run: Run, region: Region) -> NDArray[np.float32]:
+    """The weight map in a region, (z, y, x)."""
+    return np.asarray(run.array(f"images/{region.name}/weights", "weights")[region.slices])
+
+
+def training_tiles(run: Run) -> dict[str, NDArray[Any]]:
+    """Columns of the training tiles: `tile`, its number, and where it lies."""
+    columns = {name: np.asarray(run.array(f"tiles/{name}", "tiles")[:]) for name in COLUMNS}
+    numbers = np.flatnonzero(columns["split"] == SPLITS.index("train"))
+    return {"tile": numbers} | {name: values[numbers] for name, values in columns.items()}
