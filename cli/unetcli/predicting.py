@@ -61,8 +61,10 @@ def predict_file(
     pixels = Pixels(open_source(image, axes))
     intensity = stored_intensity(image) or intensity_range(pixels, trained.intensity_rule)
     classes = predict_image(model, pixels, intensity, tile, on_progress=on_progress)
-    prediction = classes[1] if len(classes) == 2 else classes
-    _write(out, prediction)
+    prediction, axes = (classes[1], "zyx") if len(classes) == 2 else (classes, "czyx")
+    if pixels.shape[1] == 1:  # one slice: an image again, no stack
+        prediction, axes = prediction.squeeze(-3), axes.replace("z", "")
+    _write(out, prediction, axes)
     return tuple(prediction.shape)
 
 
@@ -87,11 +89,10 @@ def _check_out(out: str, overwrite: bool) -> None:
         raise Conflict(f"{out} is there already", hint="--overwrite replaces it, or name another --out")
 
 
-def _write(out: str, prediction: NDArray[np.float32]) -> None:
+def _write(out: str, prediction: NDArray[np.float32], axes: str) -> None:
     """Write beside the place, then move there, so that no half of a file is ever found under the name."""
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    axes = "zyx" if prediction.ndim == 3 else "czyx"
     partial = path.with_name(f".{path.stem}.partial{path.suffix.lower()}")
     _remove(partial)
     try:

@@ -8,8 +8,8 @@ import numpy as np
 
 from unettrain.report.page import Html, element, join, text
 
-WIDTH, HEIGHT = 520, 300
-LEFT, RIGHT, TOP, BOTTOM = 54, 506, 30, 256  # the plotted area
+WIDTH, HEIGHT = 460, 290
+LEFT, RIGHT, TOP, BOTTOM = 46, 440, 30, 246  # the plotted area
 MAX_POINTS = 600
 DOTS_UP_TO = 40
 
@@ -80,8 +80,8 @@ def line_chart(
     y_range: tuple[float, float] | None = None,
     log: bool = False,
 ) -> Html:
-    """A chart of one or more lines; `log` makes the vertical axis logarithmic, for values over 0."""
-    x = Scale(min(min(s.x) for s in series), max(max(s.x) for s in series), LEFT, RIGHT)
+    """A chart of one or more lines over x from 0 on; `log` makes the vertical axis logarithmic, for values over 0."""
+    x = Scale(0.0, max(max(s.x) for s in series) or 1.0, LEFT, RIGHT)
     low, high = y_range or (min(min(s.y) for s in series), max(max(s.y) for s in series))
     y = Scale(low, high if high > low else low + 1, BOTTOM, TOP, log)
     labels = join(

@@ -26,10 +26,20 @@ from unettrain.report.page import (
 )
 from unettrain.report.pictures import INFERNO, Picture, cells_in_colour, display_range, grey, mapped, outline_path
 from unettrain.report.regions import Region, window_around
-from unettrain.report.source import Run, image_shapes, read_labels, read_pixels, read_target, read_weights, training_tiles
+from unettrain.report.source import (
+    Run,
+    image_shapes,
+    read_labels,
+    read_pixels,
+    read_target,
+    read_weights,
+    training_tiles,
+)
+from unettrain.store import attributes
 
 SHOWN_PX = 512
 LINE_EVERY_PX = 24
+MAX_CANDIDATES = 32
 FINE = 2  # the line grid is drawn at twice the tile's resolution
 IDENTITY = TURNS[0]
 
@@ -46,10 +56,11 @@ def data_section(run: Run) -> Html:
         "data",
         "Data and weight map",
         paragraph(
-            "The paper's Fig. 3: where two cells nearly touch, a pixel of background weighs up to w0 more than others,"
-            " so that the network learns to keep them apart. w(x) = w_c(x) + w0 exp(-(d1(x) + d2(x))² / 2σ²), with"
-            " d1 and d2 the distances to the nearest and to the second nearest cell; w_c balances cells and background."
+            "The paper's Fig. 3 and Eq. 2: where two cells nearly touch, a pixel of background weighs far more than"
+            " others, so that the network learns to keep them apart. d1 and d2 are the distances to the nearest and to"
+            " the second nearest cell; the class weight balances cells and background."
         ),
+        _formula(run, region.name),
         grid(
             figure(picture(grey(image[:, 0]), f"Raw image {about}"), "Image.", f"{about}."),
             figure(
@@ -90,15 +101,20 @@ def deformation_section(run: Run) -> Html:
         figure(_line_grid(tiles, np.zeros_like(nodes), "A regular grid of lines"), "Before.", "A grid of lines."),
         figure(
             _line_grid(tiles, nodes, "The grid, deformed", arrows), "After.",
-            f"Field 0 of the store; the largest displacement is {largest:.0f} pixels. Arrows: how the nodes moved.",
+            f"Field 0 of the store; the largest displacement is {largest:.0f} pixels. Red: each node moved along its line to its dot.",
         ),
     )  # fmt: skip
     limits = display_range(stored.image)
     pair = (
-        figure(_warped(tiles, stored, none, limits), "Tile before.", "The target's outline, in the output area."),
-        figure(_warped(tiles, stored, moved, limits), "Tile after.", "Image and target moved by the same field."),
+        figure(_warped(tiles, stored, none, limits), "Tile before.", "The outline of the target, in the output area."),
+        figure(
+            _warped(tiles, stored, moved, limits),
+            "Tile after.",
+            "Image and target moved by the same field.",
+            _target_legend(),
+        ),
     )
-    return section("deformation", title, words, grid(*grids, *pair, kind="four"), _target_legend())
+    return section("deformation", title, words, grid(*grids, *pair, kind="four"))
 
 
 def tile_section(run: Run) -> Html:
@@ -111,8 +127,8 @@ def tile_section(run: Run) -> Html:
     marks = [
         element("path", d=f"M0 0H{side}V{side}H0Z{_rectangle(*inside)}", class_="mirrored"),
         element("rect", x=0, y=0, width=side, height=side, class_="input"),
-        element("path", d=_rectangle(*inside), class_="edge"),
         element("rect", x=before, y=before, width=output, height=output, class_="output"),
+        element("path", d=_rectangle(*inside), class_="edge"),
     ]
     return section(
         "tile",
@@ -125,7 +141,7 @@ def tile_section(run: Run) -> Html:
         grid(
             figure(
                 picture(grey(image), "A tile at the corner of a training image, partly mirrored", join(marks)),
-                "Input.", f"Tile {number}. The shaded part lies outside the image and is mirrored.",
+                "Input.", f"Tile {number}. The bluish part lies outside the image and is mirrored.",
                 legend([("var(--input)", "input tile"), ("var(--output)", "output area"), ("var(--edge)", "true edge of the image")]),
             ),
             figure(
@@ -137,6 +153,33 @@ def tile_section(run: Run) -> Html:
     )  # fmt: skip
 
 
+def _formula(run: Run, name: str) -> Html:
+    """Eq. 2, with the values of this store."""
+    found = attributes(run.root.get(f"images/{name}/weights")).get("parameters", {})
+    class_weights = found.get("class_weights") or ()
+    values = [f"w0 = {found['w0']:g}"] if "w0" in found else []
+    values += [f"σ = {found['sigma_px']:g} pixels"] if "sigma_px" in found else []
+    values += (
+        [f"class weights {class_weights[0]:.3g} (background) and {class_weights[1]:.3g} (cell)"]
+        if class_weights
+        else []
+    )
+
+    def low(words: str, index: str) -> Html:
+        return join([text(words), element("sub", text(index))])
+
+    parts = [
+        low("w(x) = w", "c"),
+        low("(x) + w", "0"),
+        low(" · exp(−(d", "1"),
+        low("(x) + d", "2"),
+        text("(x))² / 2σ²)"),
+    ]
+    return element(
+        "div", element("p", *parts, class_="formula"), paragraph(f"Here {', '.join(values)}." if values else "")
+    )
+
+
 def _num(labels: NDArray[np.integer]) -> int:
     return len(np.unique(labels[labels != 0]))
 
@@ -146,9 +189,17 @@ def _target_picture(target: NDArray[np.uint8]) -> Picture:
 
 
 def _busiest_tile(run: Run) -> int:
-    """The training tile with the largest share of cells."""
-    tiles = training_tiles(run)
-    return int(tiles["tile"][tiles["foreground"].argmax()])
+    """Of the training tiles with the largest shares of cells, the one with the most cell pixels in its image."""
+    tiles, geometry = training_tiles(run), open_tiles(run.store)
+    best, most = 0, -1.0
+    for k in np.argsort(-tiles["foreground"], kind="stable")[:MAX_CANDIDATES]:
+        name = geometry.names[tiles["image_index"][k]]
+        _, height, width = image_shapes(run, [name])[name][0]
+        inside = [min(geometry.output_px, n - tiles[axis][k]) for axis, n in (("y0", height), ("x0", width))]
+        cell_px = float(tiles["foreground"][k]) * inside[0] * inside[1]
+        if cell_px > most:
+            best, most = int(tiles["tile"][k]), cell_px
+    return best
 
 
 def _corner_tile(run: Run) -> int:
@@ -169,9 +220,7 @@ def _busiest_region(run: Run) -> Region:
     name = tiles.names[place["image_index"]]
     shape, dims = image_shapes(run, [name])[name]
     half = tiles.output_px // 2
-    rows, columns = (
-        window_around(place[axis] + half, n, SHOWN_PX) for axis, n in (("y0", shape[1]), ("x0", shape[2]))
-    )
+    rows, columns = (window_around(place[axis] + half, n, SHOWN_PX) for axis, n in (("y0", shape[1]), ("x0", shape[2])))
     return Region(name, dims, place["z"], place["z"] + 1, *rows, *columns)
 
 

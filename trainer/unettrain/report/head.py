@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from unettrain.report.page import Html, bar, element, join, paragraph, section, table, text, warning
 from unettrain.report.regions import MAX_SIDE_PX
-from unettrain.report.scores import HeldOut
+from unettrain.report.scores import IMAGES, HeldOut
 from unettrain.report.source import Run
 from unettrain.scoring import Scores
 
@@ -34,7 +34,7 @@ def head(run: Run, held_out: HeldOut) -> Html:
     top = element(
         "header",
         paragraph("U-Net report", "kicker"),
-        element("h1", text(short_name(run)), element("span", text(f" {run.files.path.name}"))),
+        element("h1", text(run.files.path.resolve().name), element("span", text(f" on {short_name(run)}"))),
         facts(run),
     )
     changed = run.changed()
@@ -50,7 +50,7 @@ def head(run: Run, held_out: HeldOut) -> Html:
         "result",
         "Result",
         *notes,
-        key_figures(held_out.scores),
+        key_figures(held_out.scores, held_out.split),
         paragraph(verdict(held_out.scores), "lead"),
         scores_table(held_out.scores),
         paragraph(how_scored(held_out), "small"),
@@ -102,7 +102,7 @@ def split_warning(split: str) -> Html:
     )
 
 
-def key_figures(scores: dict[str, Scores]) -> Html:
+def key_figures(scores: dict[str, Scores], split: str) -> Html:
     """The two numbers that count, large, with those of the baselines."""
     figures = []
     for title, words, value in (
@@ -113,7 +113,7 @@ def key_figures(scores: dict[str, Scores]) -> Html:
         figures.append(
             element(
                 "div",
-                element("p", text(title), class_="name"),
+                element("p", text(f"{title} on {IMAGES[split]}"), class_="name"),
                 element("p", text(f"{value(scores['trained']):.3f}"), class_="value"),
                 element("p", text(against), class_="against"),
                 element("p", text(words), class_="small"),

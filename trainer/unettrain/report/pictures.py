@@ -85,9 +85,7 @@ def cells_in_colour(labels: NDArray[np.integer]) -> Picture:
     """Labels (y, x): every cell in a colour that no cell near it has, the background nearly black."""
     chosen = choose_colours(neighbours(labels), len(CELL_COLOURS))
     numbers, places = np.unique(labels, return_inverse=True)
-    shown = [
-        rgb(CELL_COLOURS[chosen[int(n)]]) * SHADES[int(n) % len(SHADES)] if n else rgb("#16181d") for n in numbers
-    ]
+    shown = [rgb(CELL_COLOURS[chosen[int(n)]]) * SHADES[int(n) % len(SHADES)] if n else rgb("#16181d") for n in numbers]
     return np.stack(shown).astype(np.uint8)[places.reshape(labels.shape)]
 
 

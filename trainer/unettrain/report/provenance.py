@@ -24,7 +24,9 @@ def making_section(run: Run) -> Html:
     return section(
         "making",
         "How it was made",
-        paragraph("With the same store, configuration and software a training on the CPU gives the same network again."),
+        paragraph(
+            "With the same store, configuration, software and number of threads, a training on the CPU gives the same network again."
+        ),
         code(list(commands(run, stages))),
         element("h3", text("Training")),
         table(["setting", "value", "meaning"], _fit_rows(run)),
@@ -52,10 +54,10 @@ def stage_parameters(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
 def commands(run: Run, stages: dict[str, dict[str, Any]]) -> Iterator[str]:
     """The commands that make the store and the run, as far as they are recorded."""
     store, files = run.store, shlex.quote(str(run.files.path))
-    several = len(run.names) > 1
     yield "# as recorded; the paths of the images and the fractions held out are not recorded"
-    source = stages["import"].get("source", [])
-    image, labels = source if len(source) == 2 and not several else ("IMAGES", "LABELS")
+    sources = {tuple(attributes(run.root.get(f"images/{name}")).get("source", ())) for name in run.names}
+    only = next(iter(sources)) if len(sources) == 1 else ()
+    image, labels = only if len(only) == 2 else ("IMAGES", "LABELS")
     yield f"unetprep import --image {shlex.quote(image)} --labels {shlex.quote(labels)} --out {shlex.quote(store)}"
     for stage in ("weights", "deform", "tiles"):
         if stage in stages:

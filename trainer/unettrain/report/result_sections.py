@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from unettrain.report.curves import Series, line_chart, smoothed, thinned
 from unettrain.report.page import Html, colour_bar, element, figure, grid, legend, paragraph, picture, section
 from unettrain.report.pictures import BOTH, MISSED, VIRIDIS, WRONG, errors_in_colour, grey, mapped, outline_path
-from unettrain.report.scores import HeldOut
+from unettrain.report.scores import IMAGES, HeldOut
 from unettrain.report.source import Run
 
 LOG_FROM = 8.0  # greatest loss / least loss from which on the axis is logarithmic
-IMAGES = {"test": "test images", "val": "validation images", "train": "training images"}
 
 
 def training_section(run: Run) -> Html:
@@ -62,7 +61,9 @@ def prediction_section(held_out: HeldOut) -> Html:
     """One held-out image: its cells, their predicted probability, the outlines, and the errors."""
     shown = held_out.shown
     image = grey(shown.image)
-    true, found = (element("path", d=outline_path(a), class_=k) for a, k in ((shown.labels, "true"), (shown.mask, "found")))
+    true, found = (
+        element("path", d=outline_path(a), class_=k) for a, k in ((shown.labels, "true"), (shown.mask, "found"))
+    )
     heat = picture(mapped(shown.probability, VIRIDIS, 0, 1), "Predicted probability of a cell, 0 to 1")
     errors = errors_in_colour(image, shown.labels != 0, shown.mask)
     colours = [(BOTH, "cell, and predicted (true positive)"), (WRONG, "predicted, but no cell (false positive)"),
@@ -78,17 +79,17 @@ def prediction_section(held_out: HeldOut) -> Html:
         grid(
             figure(picture(image, f"Image {shown.name}"), "Image.", f"{shown.name}, {_size(shown.mask.shape)}."),
             figure(
-                picture(image, "The image with the outlines of the true cells", true), "True outlines.", "",
-                legend([("var(--true)", "true cells")]),
+                picture(image, "The image with the outlines of the true cells", true), "True outlines.",
+                "Of the labelled cells.",
             ),
             figure(heat, "Probability.", "That a pixel belongs to a cell; over 0.5 it is taken for one.",
                    colour_bar(VIRIDIS, (0, 0.25, 0.5, 0.75, 1), 0, 1)),
             figure(
-                picture(image, "The image with the outlines of the predicted cells", found), "Predicted outlines.", "",
-                legend([("var(--found)", "predicted cells")]),
+                picture(image, "The image with the outlines of the predicted cells", found), "Predicted outlines.",
+                "Of the pieces of the predicted mask.",
             ),
             figure(picture(errors, "The image with right and wrong pixels in colour"), "Errors.",
-                   "A line of errors along an outline is common: labels are drawn by hand.", legend(colours)),
+                   "Orange between two cells joins them into one: IoU hardly changes, AP falls.", legend(colours)),
             kind="one" if wide else "two",
         ),
     )  # fmt: skip

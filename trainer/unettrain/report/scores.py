@@ -24,6 +24,7 @@ from unettrain.training import pick_device
 
 METHODS = ("trained", "untrained", "otsu")
 PREFERENCE = ("test", "val", "train")
+IMAGES = {"test": "test images", "val": "validation images", "train": "training images"}
 SHOWN_PX = 512
 POLARITY_PIXELS = 1_000_000
 

@@ -91,7 +91,10 @@ def images_of(run: Run, split: str) -> list[str]:
 def image_shapes(run: Run, names: Sequence[str]) -> dict[str, tuple[tuple[int, ...], int]]:
     """((z, y, x), dims) of each image."""
     return {
-        name: (run.array(f"images/{name}/image", "import").shape[1:], int(attributes(run.root[f"images/{name}"])["dims"]))
+        name: (
+            run.array(f"images/{name}/image", "import").shape[1:],
+            int(attributes(run.root[f"images/{name}"])["dims"]),
+        )
         for name in names
     }
 

@@ -1,0 +1,144 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+import zarr
+
+from tests.cli.conftest import Run, labels_of
+from tests.pipeline.conftest import tree
+
+SMALL = "--base-channels 2 --steps 3 --threads 1 --validate-every 2"
+
+
+@pytest.fixture
+def store(run: Run, cells: Path) -> Path:
+    """ds.zarr, with training and test tiles of a shallow network's size."""
+    run("unetprep import --image img.tif --labels labels.tif --out ds.zarr --test-fraction 0.3")
+    run("unetprep weights --out ds.zarr")
+    run("unetprep deform --out ds.zarr --fields 5")
+    run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 16")
+    return cells / "ds.zarr"
+
+
+def test_fit_predict_evaluate_report(run: Run, store: Path) -> None:
+    said = json.loads(run(f"unettrain fit ds.zarr {SMALL} --json").stdout)
+    assert (said["run"], said["step"], said["updates"]) == ("runs/ds", 3, 3)
+    assert run(f"unettrain fit ds.zarr {SMALL}").stdout == "fit: nothing to do at step 3\n-> runs/ds\n"
+    assert "trained 2 steps, 5 in all" in run(f"unettrain fit ds.zarr {SMALL} --steps 5").stdout
+
+    run("unettrain predict runs/ds ds.zarr/images/img-test --out p.tif --threads 1")
+    prediction = tifffile.imread("p.tif")
+    assert prediction.shape == (42, 110)
+    assert prediction.dtype == np.float32
+    assert 0 <= prediction.min() <= prediction.max() <= 1
+
+    scores = json.loads(run("unettrain evaluate p.tif ds.zarr/images/img-test --json").stdout)
+    assert 0 <= scores["iou"] <= 1
+    assert set(scores["ap"]) == {f"{t / 100:.2f}" for t in range(50, 95, 5)}
+    assert f"IoU {scores['iou']:.4f}" in run("unettrain evaluate p.tif ds.zarr/images/img-test").stdout
+
+    told = json.loads(run("unettrain report runs/ds --json").stdout)
+    page = Path(told["out"]).read_text()
+    assert f"{told['scores']['trained']['iou']:.3f}" in page
+    assert set(told["scores"]) >= {"trained", "untrained", "otsu"}
+
+
+def test_formats_agree_and_a_file_is_predicted_as_its_image_in_the_store(run: Run, store: Path, cells: Path) -> None:
+    run(f"unettrain fit ds.zarr {SMALL}")
+    test_part = np.asarray(zarr.open_array(str(store), path="images/img-test/image", mode="r")[0, 0])
+    tifffile.imwrite(cells / "part.tif", test_part)
+    for k, (image, out) in enumerate(
+        [("ds.zarr/images/img-test", "a.npy"), ("part.tif", "b.zarr"), ("part.tif", "c.tif")]
+    ):
+        run(f"unettrain predict runs/ds/{('best', 'last', 'best')[k]}.pt {image} --out {out} --threads 1")
+    expected = np.load(cells / "a.npy")
+    np.testing.assert_array_equal(zarr.open_array(str(cells / "b.zarr"), mode="r")[:], expected)
+    np.testing.assert_array_equal(tifffile.imread(cells / "c.tif"), expected)
+
+
+def test_a_mask_can_be_evaluated(run: Run, cells: Path) -> None:
+    labels = labels_of(cells)
+    np.save(cells / "mask.npy", (labels > 0).astype(np.uint8))
+    said = json.loads(run("unettrain evaluate mask.npy labels.tif --json").stdout)
+    assert said["iou"] == 1
+    assert said["cells"] == len(np.unique(labels)) - 1 > said["proposed"]  # touching cells melt into one piece
+
+
+def test_existing_output_is_kept(run: Run, store: Path, cells: Path) -> None:
+    run(f"unettrain fit ds.zarr {SMALL}")
+    before = tree(cells / "runs")
+    assert "learning-rate: None there, 0.5 now" in run(f"unettrain fit ds.zarr {SMALL} --learning-rate 0.5", 4).stderr
+    assert tree(cells / "runs") == before
+    (cells / "p.tif").write_text("mine")
+    line = "unettrain predict runs/ds ds.zarr/images/img-test --out p.tif --threads 1"
+    assert "p.tif is there already" in run(line, 4).stderr
+    assert (cells / "p.tif").read_text() == "mine"
+    run(f"{line} --overwrite")
+    assert tifffile.imread(cells / "p.tif").shape == (42, 110)
+    assert not [p for p in cells.iterdir() if "partial" in p.name]
+
+
+def test_a_store_without_tiles_names_the_command(run: Run, cells: Path) -> None:
+    run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
+    said = run("unettrain fit ds.zarr", 3).stderr
+    assert said.count("error:") == 1
+    assert "unetprep tiles --out ds.zarr" in said
+    assert not (cells / "runs").exists()
+
+
+def test_a_store_without_fields_names_the_command(run: Run, cells: Path) -> None:
+    run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
+    run("unetprep weights --out ds.zarr")
+    run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 16")
+    assert "unetprep deform --out ds.zarr" in run("unettrain fit ds.zarr", 3).stderr
+    run(f"unettrain fit ds.zarr {SMALL} --no-deform")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("unettrain fit no.zarr", 3, "no store at no.zarr"),
+        ("unettrain fit img.tif", 3, "img.tif"),
+        ("unettrain fit ds.zarr --learning-rate -1", 3, "learning-rate is -1.0\n  allowed: at least 0"),
+        ("unettrain predict no img.tif --out p.tif", 3, "no checkpoint at no"),
+        ("unettrain predict img.tif img.tif --out p.tif", 3, "img.tif is no checkpoint"),
+        ("unettrain predict ds.zarr img.tif --out p.tif", 3, "ds.zarr holds no network"),
+        ("unettrain predict no img.tif --out p.jpg", 3, "a name that ends in .tif, .tiff, .npy, .zarr"),
+        ("unettrain evaluate no.tif labels.tif", 3, "no.tif is not there"),
+        ("unettrain evaluate img.tif no.tif", 3, "no.tif is not there"),
+        ("unettrain evaluate half.tif labels.tif", 3, "half.tif and labels.tif differ in size: (1, 70, 110) and"),
+        ("unettrain evaluate labels.tif half.tif", 3, "half.tif holds no labels: 1 channels of float32"),
+        ("unettrain report no", 3, "no"),
+        ("unettrain evaluate img.tif", 2, "Missing argument 'LABELS'"),
+    ],
+)
+def test_misuse_is_explained(run: Run, cells: Path, line: str, code: int, message: str) -> None:
+    run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
+    tifffile.imwrite(cells / "half.tif", np.zeros((70, 110), np.float32))
+    result = run(line, code)
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_misnamed_device_is_explained(run: Run, store: Path) -> None:
+    assert "device is 'gpu'" in run(f"unettrain fit ds.zarr {SMALL} --device gpu", 3).stderr
+    if not torch.cuda.is_available():
+        assert "torch sees no device 'cuda'" in run(f"unettrain fit ds.zarr {SMALL} --device cuda", 3).stderr
+
+
+@pytest.mark.parametrize(("rule", "same"), [("dtype", False), ("minmax", True)])
+def test_the_rule_of_the_import_holds_for_new_images(run: Run, cells: Path, rule: str, same: bool) -> None:
+    """Under minmax an image of half the brightness is the same to the network, under dtype it is darker."""
+    image = tifffile.imread(cells / "img.tif").astype(np.uint16) * 200
+    tifffile.imwrite(cells / "img.tif", image)
+    tifffile.imwrite(cells / "darker.tif", image // 2)
+    run(f"unetprep import --image img.tif --labels labels.tif --out ds.zarr --intensity {rule}")
+    run("unetprep weights --out ds.zarr")
+    run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 16")
+    run(f"unettrain fit ds.zarr {SMALL} --no-deform")
+    for name in ("img", "darker"):
+        run(f"unettrain predict runs/ds {name}.tif --out {name}.npy --threads 1")
+    assert np.allclose(np.load(cells / "img.npy"), np.load(cells / "darker.npy"), atol=1e-5) == same
