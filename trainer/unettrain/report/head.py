@@ -104,23 +104,20 @@ def split_warning(split: str) -> Html:
 
 def key_figures(scores: dict[str, Scores], split: str) -> Html:
     """The two numbers that count, large, with those of the baselines."""
-    figures = []
-    for title, words, value in (
-        ("IoU", "pixels in both cell masks / pixels in either", lambda s: s.pixels.iou),
-        ("AP@0.5", "cells found / (found + missed + invented)", lambda s: s.ap[0.5]),
-    ):
-        against = f"untrained {value(scores['untrained']):.3f} · Otsu {value(scores['otsu']):.3f}"
-        figures.append(
-            element(
-                "div",
-                element("p", text(f"{title} on {IMAGES[split]}"), class_="name"),
-                element("p", text(f"{value(scores['trained']):.3f}"), class_="value"),
-                element("p", text(against), class_="against"),
-                element("p", text(words), class_="small"),
-                class_="key",
-            )
-        )
-    return element("div", *figures, class_="keys")
+    iou = {method: s.pixels.iou for method, s in scores.items()}
+    ap = {method: s.ap[0.5] for method, s in scores.items()}
+    return element(
+        "div",
+        _key_figure(f"IoU on {IMAGES[split]}", iou, "pixels in both cell masks / pixels in either"),
+        _key_figure(f"AP@0.5 on {IMAGES[split]}", ap, "cells found / (found + missed + invented)"),
+        class_="keys",
+    )
+
+
+def _key_figure(title: str, values: dict[str, float], meaning: str) -> Html:
+    against = f"untrained {values['untrained']:.3f} · Otsu {values['otsu']:.3f}"
+    lines = {"name": title, "value": f"{values['trained']:.3f}", "against": against, "small": meaning}
+    return element("div", *(element("p", text(words), class_=kind) for kind, words in lines.items()), class_="key")
 
 
 def verdict(scores: dict[str, Scores]) -> str:
@@ -139,16 +136,16 @@ def verdict(scores: dict[str, Scores]) -> str:
 
 def scores_table(scores: dict[str, Scores]) -> Html:
     """Every score of every method, with bars."""
-    rows = [
-        [text(name), *(join([element("span", text(f"{value(s):.3f}"), class_="number"), bar(value(s), m)])
-                       for m, s in scores.items())]
+    ratios = [
+        [text(name), *(join([_number(f"{value(s):.3f}"), bar(value(s), method)]) for method, s in scores.items())]
         for name, value in RATIOS.items()
-    ]  # fmt: skip
-    rows += [
-        [text(name), *(element("span", text(count(s)), class_="number") for s in scores.values())]
-        for name, count in COUNTS.items()
     ]
-    return table(["", *(TITLES[name] for name in scores)], rows, "scores")
+    counts = [[text(name), *(_number(f"{count(s):,}") for s in scores.values())] for name, count in COUNTS.items()]
+    return table(["", *(TITLES[name] for name in scores)], ratios + counts, "scores")
+
+
+def _number(words: str) -> Html:
+    return element("span", text(words), class_="number")
 
 
 def how_scored(held_out: HeldOut) -> str:
@@ -166,6 +163,6 @@ def how_scored(held_out: HeldOut) -> str:
         f"Split {held_out.split}: {used} of {held_out.num_images} images, {part}; counts are pooled. A pixel belongs to"
         " a cell where that is the most likely class (for two classes: probability over 0.5, a threshold fixed"
         " beforehand). A cell is a 4-connected piece of that mask (6-connected in a volume), and is found if its IoU"
-        f" with a true cell reaches the threshold, one to one.{truth} Otsu's threshold is taken on each image by itself,"
-        f" as it is; cells are the {side} side, as in the training images."
+        f" with a true cell reaches the threshold, one to one.{truth} Otsu's threshold is taken on each image by"
+        f" itself; cells are the {side} side, as in the training images."
     )

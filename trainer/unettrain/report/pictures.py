@@ -55,6 +55,11 @@ def grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> Pict
     return np.ascontiguousarray(np.broadcast_to(scaled, (3, *scaled.shape[1:])).transpose(1, 2, 0))
 
 
+def target_picture(target: NDArray[np.uint8]) -> Picture:
+    """A target (y, x): cells white, the background black."""
+    return grey((target != 0)[None].astype(np.uint8), (0, 1))
+
+
 def neighbours(labels: NDArray[np.integer], reach_px: int = NEIGHBOUR_PX) -> dict[int, set[int]]:
     """For each cell of labels (y, x), the cells that have a pixel within `reach_px` of it along one of 8 directions."""
     found: dict[int, set[int]] = {int(n): set() for n in np.unique(labels) if n}
@@ -86,7 +91,8 @@ def cells_in_colour(labels: NDArray[np.integer]) -> Picture:
     chosen = choose_colours(neighbours(labels), len(CELL_COLOURS))
     numbers, places = np.unique(labels, return_inverse=True)
     shown = [rgb(CELL_COLOURS[chosen[int(n)]]) * SHADES[int(n) % len(SHADES)] if n else rgb("#16181d") for n in numbers]
-    return np.stack(shown).astype(np.uint8)[places.reshape(labels.shape)]
+    colours = np.stack(shown).round().astype(np.uint8)
+    return np.asarray(colours[places.reshape(labels.shape)])
 
 
 def errors_in_colour(image: Picture, truth: NDArray[np.bool_], proposal: NDArray[np.bool_]) -> Picture:

@@ -25,11 +25,12 @@ def making_section(run: Run) -> Html:
         "making",
         "How it was made",
         paragraph(
-            "With the same store, configuration, software and number of threads, a training on the CPU gives the same network again."
+            "With the same store, configuration, software and number of threads, a training on the CPU gives the same"
+            " network again."
         ),
         code(list(commands(run, stages))),
         element("h3", text("Training")),
-        table(["setting", "value", "meaning"], _fit_rows(run)),
+        table(["setting", "value", "meaning"], _fit_rows(run), "wide"),
         element("h3", text("Store")),
         table(["stage", "parameter", "value"], _stage_rows(stages)),
         element("h3", text("Software")),

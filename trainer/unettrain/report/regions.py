@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 MAX_SIDE_PX = 1024
 MAX_SLICES = 16  # of a volume
 MAX_PIXELS = 4_000_000
+ALIGN_PX = 64  # a network pools a part as it pools the whole if both begin at a multiple of 2^depth
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,14 @@ def plan_regions(
 
 
 def _of_image(name: str, shape: tuple[int, ...], dims: int, max_side_px: int) -> list[Region]:
-    (y0, y1), (x0, x1) = middle(shape[1], max_side_px), middle(shape[2], max_side_px)
+    (y0, y1), (x0, x1) = (middle(n, max_side_px, ALIGN_PX) for n in shape[1:])
     stacks = [(z, z + 1) for z in range(shape[0])] if dims == 2 else [middle(shape[0], MAX_SLICES)]
     return [Region(name, dims, z0, z1, y0, y1, x0, x1) for z0, z1 in stacks]
 
 
-def middle(length: int, most: int) -> tuple[int, int]:
-    """The middle `most` of so many, or all of them."""
-    start = max(0, length - most) // 2
+def middle(length: int, most: int, align: int = 1) -> tuple[int, int]:
+    """The middle `most` of so many, or all of them, from about the middle on at a multiple of `align`."""
+    start = max(0, length - most) // 2 // align * align
     return start, start + min(length, most)
 
 

@@ -4,6 +4,7 @@ Each gets the same pixels, and its foreground is split into cells in the same wa
 cells are brighter or darker than the ground: the training images say so, never those that are scored.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,30 +74,21 @@ def score_held_out(run: Run) -> HeldOut:
             hint=f"unettrain report {run.files.path} --store STORE, with the whole store",
         )
     shapes = image_shapes(run, images_of(run, split))
-    regions = plan_regions(shapes)
-    brighter = cells_are_brighter(run)
-    networks = _networks(run)
-    found: dict[str, list[Scores]] = {name: [] for name in METHODS}
+    regions, brighter, networks = plan_regions(shapes), cells_are_brighter(run), _networks(run)
+    found: list[dict[str, Scores]] = []
     shown: Shown | None = None
     for region in regions:
         image, labels = read_pixels(run, region), read_labels(run, region)
-        probabilities = {name: _predict(run, net, region, shapes[region.name][0]) for name, net in networks.items()}
-        masks = {name: foreground(p) for name, p in probabilities.items()} | {"otsu": otsu_mask(image, brighter)}
-        for name, mask in masks.items():
-            found[name].append(score(mask, labels, region.connectivity))
+        predictions = {m: predict_region(run, net, region, shapes[region.name][0]) for m, net in networks.items()}
+        masks = {m: foreground(p) for m, p in predictions.items()} | {"otsu": otsu_mask(image, brighter)}
+        found.append({method: score(mask, labels, region.connectivity) for method, mask in masks.items()})
         if shown is None or not shown.labels.any():
-            shown = _show(region, image, labels, probabilities["trained"])
+            shown = _show(region, image, labels, predictions["trained"])
     assert shown is not None
-    return HeldOut(
-        split,
-        tuple(regions),
-        len(shapes),
-        sum(int(np.prod(shape)) for shape, _ in shapes.values()),
-        brighter,
-        all(has_instances(run, region.name) for region in regions),
-        {name: pooled(scores) for name, scores in found.items()},
-        shown,
-    )
+    scores = {method: pooled([of_region[method] for of_region in found]) for method in METHODS}
+    num_pixels = sum(math.prod(shape) for shape, _ in shapes.values())
+    numbered = all(has_instances(run, region.name) for region in regions)
+    return HeldOut(split, tuple(regions), len(shapes), num_pixels, brighter, numbered, scores, shown)
 
 
 def _networks(run: Run) -> dict[str, UNet]:
@@ -105,9 +97,10 @@ def _networks(run: Run) -> dict[str, UNet]:
     return {"trained": run.checkpoint.build().to(device), "untrained": untrained.to(device)}
 
 
-def _predict(run: Run, network: UNet, region: Region, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Probabilities (class, z, y, x) in a region, predicted with the pixels around it where the image has some."""
-    wide = region.grown(border_px(network.config.depth) // 2, shape)
+def predict_region(run: Run, network: UNet, region: Region, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Probabilities (class, z, y, x) in a region, as a prediction of the whole image would give there."""
+    depth = network.config.depth
+    wide = region.grown(-(-border_px(depth) // 2 >> depth << depth), shape)
     stored = open_image(run.store, region.name)
     predicted = predict_image(network, read_pixels(run, wide), stored.intensity, run.checkpoint.tile_px)
     rows, columns = region.y0 - wide.y0, region.x0 - wide.x0
@@ -142,5 +135,5 @@ def cells_are_brighter(run: Run) -> bool:
 def otsu_mask(image: NDArray[Any], cells_are_brighter: bool) -> NDArray[np.bool_]:
     """Otsu's threshold of one image (c, z, y, x), on the mean of its channels; the brighter side, or the darker one."""
     values = image.mean(axis=0, dtype=np.float64)
-    threshold = threshold_otsu(values.ravel())
+    threshold = threshold_otsu(values.ravel())  # type: ignore[no-untyped-call]
     return np.asarray(values > threshold if cells_are_brighter else values <= threshold)

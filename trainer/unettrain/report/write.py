@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from unettrain.errors import Failure
-from unettrain.report.data_sections import data_section, deformation_section, tile_section
+from unettrain.report.data_section import data_section
 from unettrain.report.head import head, short_name
 from unettrain.report.page import document, join
 from unettrain.report.provenance import footer, making_section
 from unettrain.report.result_sections import prediction_section, training_section
 from unettrain.report.scores import score_held_out
 from unettrain.report.source import read_run
+from unettrain.report.tile_sections import deformation_section, tile_section
 
 
 @dataclass(frozen=True)
 class Report:
-    """Where the page lies, and the scores it shows: trained, untrained, otsu; split; images, the names of those used."""
+    """Where the page lies, and the scores it shows: trained, untrained, otsu; split; images, those used."""
 
     path: Path
     scores: dict[str, Any]
