@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 
 def cell_labels(shape: tuple[int, int], num_cells: int, seed: int = 0, radius: float = 12.0) -> NDArray[np.uint16]:
@@ -15,7 +16,9 @@ def cell_labels(shape: tuple[int, int], num_cells: int, seed: int = 0, radius: f
 
 
 def cell_image(labels: NDArray[np.uint16], seed: int = 0) -> NDArray[np.uint8]:
-    """Bright cells of slightly different brightness on a dark, noisy background."""
+    """Bright cells with dark rims, each of its own brightness, on a dark and noisy background."""
     rng = np.random.default_rng(seed)
     brightness = np.append(30, rng.uniform(110, 170, int(labels.max())))[labels]
+    rim = ndimage.maximum_filter(labels, 3) != ndimage.minimum_filter(labels, 3)
+    brightness = np.where(rim & (labels > 0), 60, brightness)
     return np.clip(brightness + rng.normal(0, 12, labels.shape), 0, 255).astype(np.uint8)

@@ -1,6 +1,7 @@
 """Exit codes, and the one place that turns an error into one."""
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -25,11 +26,13 @@ EXIT_CODES: dict[type[Exception], int] = {
 
 
 @contextmanager
-def exit_codes() -> Iterator[None]:
+def exit_codes(verbose: bool = False) -> Iterator[None]:
     """Let an expected error end the program with one message on stderr and its exit code."""
     try:
         yield
     except tuple(EXIT_CODES) as error:
+        if verbose:
+            click.echo(traceback.format_exc(), err=True)
         code = next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
         _leave(_say(error), code)
     except KeyboardInterrupt:

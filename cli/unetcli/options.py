@@ -14,47 +14,37 @@ SCHEMA_VERSION = 1
 Command = Callable[..., Any]
 
 
-class Examples(click.Command):
-    """A command whose help begins with examples, and whose errors become exit codes."""
+class WithExamples(click.Command):
+    """Whatever has a help page that begins with examples."""
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = examples
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The help page: examples first."""
-        write_examples(self.examples, formatter)
+        """The help page: examples first, one a line."""
+        with formatter.section("Examples"):
+            for line in self.examples.strip().splitlines():
+                formatter.write(f"  {line.strip()}\n")
+        formatter.write("\n")
         super().format_help(ctx, formatter)
+
+
+class Examples(WithExamples):
+    """A command whose errors become exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        with exit_codes():
+        with exit_codes(verbose=ctx.params.get("verbose", False)):
             return super().invoke(ctx)
 
 
-class ExamplesGroup(click.Group):
-    """A group whose help begins with examples and lists the commands in the order in which they are used."""
-
-    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.examples = examples
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The help page: examples first."""
-        write_examples(self.examples, formatter)
-        super().format_help(ctx, formatter)
+class ExamplesGroup(WithExamples, click.Group):
+    """A group that lists its commands in the order in which they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which they were added."""
         return list(self.commands)
-
-
-def write_examples(examples: str, formatter: click.HelpFormatter) -> None:
-    """Write examples, one a line, at the head of a help page."""
-    with formatter.section("Examples"):
-        for line in examples.strip().splitlines():
-            formatter.write(f"  {line.strip()}\n")
-    formatter.write("\n")
 
 
 def from_fields(kind: type, name_of: Callable[[str], str], only: tuple[str, ...] = ()) -> Callable[[Command], Command]:
@@ -91,7 +81,7 @@ def chosen(kind: type, values: Mapping[str, Any]) -> Any:
 def common(command: Command) -> Command:
     """Options of every command that prints a result."""
     for option in (
-        click.option("-v", "--verbose", is_flag=True, help="Say more on stderr."),
+        click.option("-v", "--verbose", is_flag=True, help="With an error, also say where in the program it arose."),
         click.option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
         click.option("--json", "as_json", is_flag=True, help="The result as one JSON object on stdout."),
     ):

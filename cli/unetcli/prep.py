@@ -100,7 +100,9 @@ def _run_stage(store: "Store", name: str, params: Params, values: Mapping[str, A
 
 
 @main.command(
-    cls=Examples, examples="unetprep fetch nuclei\nunetprep fetch nuclei --out data/nuclei\nunetprep fetch my-data.toml"
+    cls=Examples,
+    short_help="Fetch a public data set.",
+    examples="unetprep fetch nuclei\nunetprep fetch nuclei --out data/nuclei\nunetprep fetch my-data.toml",
 )
 @click.argument("name")
 @click.option("--out", help="Folder for the files.  [default: data/NAME]")
@@ -124,6 +126,7 @@ def fetch(name: str, out: str | None, as_json: bool, quiet: bool, verbose: bool)
 @main.command(
     "import",
     cls=Examples,
+    short_help="Import images and their labels into a store.",
     examples="unetprep import --image img.tif --labels mask.tif --out ds.zarr --test-fraction 0.25\n"
     "unetprep import --image images/ --labels masks/ --out ds.zarr",
 )
@@ -149,6 +152,7 @@ LABEL_OPTIONS = ("dims", "instances")  # of an import, where labels are all that
 
 @main.command(
     cls=Examples,
+    short_help="Compute the weight maps.",
     examples="unetprep weights --in labels.tif --out ds.zarr\nunetprep weights --out ds.zarr --sigma 5 --w0 10",
 )
 @click.option("--in", "inputs", multiple=True, metavar="PATH", help="Labels to import first: files or folders.")
@@ -168,10 +172,10 @@ def weights(inputs: tuple[str, ...], out: str, **values: Any) -> None:
     _report("weights", out, summaries, values["as_json"])
 
 
-def _add_stage(name: str, kind: type[Params], create: bool, examples: str, help: str) -> None:
+def _add_stage(name: str, kind: type[Params], create: bool, examples: str, short: str, help: str) -> None:
     """Add the command of a stage that works on the store alone; its options come from its parameters."""
 
-    @main.command(name, cls=Examples, examples=examples, help=help)
+    @main.command(name, cls=Examples, examples=examples, short_help=short, help=help)
     @click.option("--in", "inputs", multiple=True, metavar="STORE", help="The same store; may be left off.")
     @click.option("--out", required=True, metavar="STORE", help="The store that is read and written.")
     @from_fields(kind, option_name)
@@ -193,6 +197,7 @@ _add_stage(
     DeformParams,
     create=True,
     examples="unetprep deform --out ds.zarr\nunetprep deform --out ds.zarr --fields 5000 --sigma 10 --seed 1",
+    short="Draw random elastic deformations.",
     help="Draw random elastic deformations and keep them as coarse grids of displacements.",
 )
 _add_stage(
@@ -200,6 +205,7 @@ _add_stage(
     TilesParams,
     create=False,
     examples="unetprep tiles --out ds.zarr\nunetprep tiles --out ds.zarr --tile 316",
+    short="Cut the images into overlap tiles.",
     help="Cut the images into the network's input tiles, mirroring what lies outside.",
 )
 
@@ -207,7 +213,11 @@ _add_stage(
 # -- run and info -----------------------------------------------------------------------------------------------------
 
 
-@main.command(cls=Examples, examples="unetprep run recipe.toml\nunetprep run recipe.toml --scheduler tcp://head:8786")
+@main.command(
+    cls=Examples,
+    short_help="Do all of that, as a recipe says.",
+    examples="unetprep run recipe.toml\nunetprep run recipe.toml --scheduler tcp://head:8786",
+)
 @click.argument("recipe")
 @click.option("--out", metavar="STORE", help="The store, instead of the one that the recipe names.")
 @running
@@ -236,7 +246,9 @@ def run(recipe: str, out: str | None, **values: Any) -> None:
     _report("run", url, summaries, values["as_json"])
 
 
-@main.command(cls=Examples, examples="unetprep info ds.zarr\nunetprep info ds.zarr --json")
+@main.command(
+    cls=Examples, short_help="Show what a store holds.", examples="unetprep info ds.zarr\nunetprep info ds.zarr --json"
+)
 @click.argument("store")
 @common
 def info(store: str, as_json: bool, quiet: bool, verbose: bool) -> None:

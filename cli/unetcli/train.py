@@ -33,6 +33,7 @@ def _option_name(field_name: str) -> str:
 
 @main.command(
     cls=Examples,
+    short_help="Train on a store.",
     examples="unettrain fit ds.zarr\nunettrain fit ds.zarr --run runs/small --base-channels 16 --steps 2000",
 )
 @click.argument("store")
@@ -64,6 +65,7 @@ def fit(store: str, run: str | None, overwrite: bool, as_json: bool, quiet: bool
 
 @main.command(
     cls=Examples,
+    short_help="Predict an image of any size.",
     examples="unettrain predict runs/ds image.tif --out prediction.tif\n"
     "unettrain predict runs/ds/best.pt ds.zarr/images/img-test --out prediction.zarr",
 )
@@ -92,6 +94,7 @@ def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, v
 
 @main.command(
     cls=Examples,
+    short_help="Score a prediction.",
     examples="unettrain evaluate prediction.tif labels.tif\n"
     "unettrain evaluate prediction.tif ds.zarr/images/img-test --json",
 )
@@ -110,7 +113,11 @@ def evaluate(prediction: str, labels: str, as_json: bool, quiet: bool, verbose: 
     result("evaluate", scores, as_text(scores), as_json)
 
 
-@main.command(cls=Examples, examples="unettrain report runs/ds\nunettrain report runs/ds --out report.html")
+@main.command(
+    cls=Examples,
+    short_help="Show a run in one HTML page.",
+    examples="unettrain report runs/ds\nunettrain report runs/ds --out report.html",
+)
 @click.argument("run")
 @click.option("--out", metavar="FILE", help="The page.  [default: RUN/report.html]")
 @click.option("--store", metavar="STORE", help="The store, if it has moved since the training.")

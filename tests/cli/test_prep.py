@@ -233,3 +233,8 @@ def test_a_run_ends_with_its_exit_code_as_a_process_too(cells: Path) -> None:
     assert " weights 1/1" in done.stderr
     quiet = subprocess.run([*line, "--out", "new.zarr", "-q"], cwd=cells, capture_output=True, text=True, check=False)
     assert (quiet.returncode, quiet.stderr) == (0, "")
+
+
+def test_verbose_says_where_an_error_arose(run: Run) -> None:
+    assert "Traceback" in run("unetprep info no.zarr -v", 3).stderr
+    assert "Traceback" not in run("unetprep info no.zarr", 3).stderr

@@ -79,7 +79,7 @@ def facts(run: Run) -> Html:
 def training_seconds(log: Sequence[dict[str, float]]) -> float:
     """How long was trained in all: the clock of the log starts again where a run went on."""
     seconds = [float(record.get("seconds", 0)) for record in log]
-    return sum(now for now, after in zip(seconds, [*seconds[1:], 0.0], strict=True) if after < now)
+    return sum(now for now, after in zip(seconds, [*seconds[1:], 0.0], strict=False) if after < now)
 
 
 def duration(seconds: float) -> str:

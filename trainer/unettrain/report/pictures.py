@@ -66,7 +66,9 @@ def neighbours(labels: NDArray[np.integer], reach_px: int = NEIGHBOUR_PX) -> dic
     height, width = labels.shape
     for step, (dy, dx) in product(range(1, reach_px + 1), ((0, 1), (1, 0), (1, 1), (1, -1))):
         down, right = step * dy, step * dx
-        here = labels[: max(0, height - down), max(0, -right) : max(0, width - max(0, right))]
+        if down >= height or abs(right) >= width:
+            continue
+        here = labels[: height - down, max(0, -right) : width - max(0, right)]
         there = labels[down:, max(0, right) : width + min(0, right)]
         touching = (here != there) & (here != 0) & (there != 0)
         for a, b in np.unique(np.stack([here[touching], there[touching]], axis=1), axis=0):

@@ -99,8 +99,9 @@ def _networks(run: Run) -> dict[str, UNet]:
 
 def predict_region(run: Run, network: UNet, region: Region, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Probabilities (class, z, y, x) in a region, as a prediction of the whole image would give there."""
-    depth = network.config.depth
-    wide = region.grown(-(-border_px(depth) // 2 >> depth << depth), shape)
+    pool = 1 << network.config.depth
+    context = math.ceil(border_px(network.config.depth) / 2 / pool) * pool
+    wide = region.grown(context + pool, shape)  # its end may cut what is pooled together
     stored = open_image(run.store, region.name)
     predicted = predict_image(network, read_pixels(run, wide), stored.intensity, run.checkpoint.tile_px)
     rows, columns = region.y0 - wide.y0, region.x0 - wide.x0

@@ -1,5 +1,6 @@
 """Sections 3 and 4, what the network is given: tiles that are deformed anew at each step, and mirrored at the edge."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from unettrain.report.pictures import display_range, grey, outline_path, target_
 from unettrain.report.places import busiest_tile, corner_tile, image_in_tile
 from unettrain.report.source import Run
 
-LINE_EVERY_PX = 24
-FINE = 2  # the line grid is drawn at twice the tile's resolution
+NUM_LINES = 13
+GRID_PX = 600  # the line grid is drawn finer than the tile, at least so large
 IDENTITY = TURNS[0]
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -26,8 +27,8 @@ def deformation_section(run: Run) -> Html:
     """One stored field, on a grid of lines and on a tile."""
     words = paragraph(
         "The paper's main augmentation: random displacements at the nodes of a coarse grid, made smooth by a cubic"
-        " B-spline. Image, target and weights of a tile are moved by one field, in one pass, so that they stay together:"
-        " cells of new shapes, of which the labels are known."
+        " B-spline. Image, target and weights of a tile are moved by one field, in one pass, so that they stay"
+        " together: cells of new shapes, of which the labels are known."
         + ("" if run.record["fit"]["deform"] else " This run was trained without it.")
     )
     if isinstance(run.root.get("fields/grids"), zarr.Array):
@@ -39,7 +40,7 @@ def deformation_section(run: Run) -> Html:
 
 def _deformation_figures(run: Run) -> list[Html]:
     tiles, nodes = open_tiles(run.store), open_fields(run.store).grids[0]
-    stored = tiles.read(busiest_tile(run))
+    stored, fine = tiles.read(busiest_tile(run)), fineness(tiles.tile_px)
     none = np.zeros((2, tiles.tile_px, tiles.tile_px))
     moved = displacement_field(nodes, (tiles.tile_px, tiles.tile_px))
     largest = f"The largest displacement is {np.hypot(*moved).max():.0f} pixels."
@@ -47,7 +48,7 @@ def _deformation_figures(run: Run) -> list[Html]:
     return [
         figure(line_grid(tiles, np.zeros_like(nodes), "A grid of lines"), "Grid before.", "Straight lines."),
         figure(
-            line_grid(tiles, nodes, "The same grid, deformed", arrows(nodes, tiles.tile_px)),
+            line_grid(tiles, nodes, "The same grid, deformed", arrows(nodes * fine, fine * tiles.tile_px)),
             "Grid after.",
             f"Field 0 of the store. {largest} Red: each node moved along its line to its dot.",
         ),
@@ -56,27 +57,33 @@ def _deformation_figures(run: Run) -> list[Html]:
     ]
 
 
+def fineness(tile_px: int) -> int:
+    """How many pixels of the line grid stand for one of the tile."""
+    return math.ceil(GRID_PX / tile_px)
+
+
 def line_grid(tiles: Tiles, nodes: NDArray[np.float32], alt: str, marks: Html | None = None) -> Html:
     """Lines and squares, moved by the same kernel that moves the tiles."""
-    side, whole = FINE * tiles.tile_px, FINE * (tiles.tile_px + 2 * tiles.margin_px)
-    y, x = np.mgrid[:whole, :whole] - FINE * tiles.margin_px
-    every = FINE * LINE_EVERY_PX
+    fine = fineness(tiles.tile_px)
+    side, whole = fine * tiles.tile_px, fine * (tiles.tile_px + 2 * tiles.margin_px)
+    y, x = np.mgrid[:whole, :whole] - fine * tiles.margin_px
+    every, thick = side // NUM_LINES, max(2, side // 300)
     paper = np.where((y // every + x // every) % 2, 255, 226)
-    lines = np.where(((y % every) < FINE) | ((x % every) < FINE), 60, paper).astype(np.float32)
+    lines = np.where(((y % every) < thick) | ((x % every) < thick), 60, paper).astype(np.float32)
     nothing = np.zeros((whole, whole), np.uint8)
-    field = displacement_field(nodes * FINE, (side, side))
+    field = displacement_field(nodes * fine, (side, side))
     moved, _, _ = warp_tile(lines[None], nothing, nothing.astype(np.float32), field, IDENTITY)
     return picture(grey(moved, (0, 255)), alt, marks or join([]))
 
 
-def arrows(nodes: NDArray[np.float32], tile_px: int) -> Html:
+def arrows(nodes: NDArray[np.float32], side_px: int) -> Html:
     """From where the pixel at each node came (a line) to where it is now (a dot)."""
-    rows, columns = (np.linspace(0, FINE * tile_px - 1, n) for n in nodes.shape[1:])
+    rows, columns = (np.linspace(0, side_px - 1, n) for n in nodes.shape[1:])
     marks = []
     for (j, y), (i, x) in ((a, b) for a in enumerate(rows) for b in enumerate(columns)):
-        dy, dx = (FINE * float(d) for d in nodes[:, j, i])
+        dy, dx = (float(d) for d in nodes[:, j, i])
         marks.append(element("path", d=f"M{x + dx:.1f} {y + dy:.1f}L{x:.1f} {y:.1f}", class_="arrow"))
-        marks.append(element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=7, class_="node"))
+        marks.append(element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=f"{side_px / 90:.1f}", class_="node"))
     return join(marks)
 
 
@@ -98,8 +105,8 @@ def tile_section(run: Run) -> Html:
         "Overlap tile",
         paragraph(
             f"The paper's Fig. 2: the convolutions are unpadded, so a tile of {side} {TIMES} {side} pixels (blue)"
-            f" yields the classes of its middle {output} {TIMES} {output} (yellow). The {before} pixels around are context. At"
-            " the border of an image there is none, and it is made up by mirroring the image."
+            f" yields the classes of its middle {output} {TIMES} {output} (yellow). The {before} pixels around are"
+            " context. At the border of an image there is none, and it is made up by mirroring the image."
         ),
         grid(*_tile_figures(run, tiles)),
     )
@@ -135,6 +142,7 @@ def tile_marks(tiles: Tiles, inside: tuple[int, int, int, int]) -> Html:
             element("path", d=f"M0 0H{side}V{side}H0Z{edge}", class_="mirrored"),
             element("rect", x=0, y=0, width=side, height=side, class_="input"),
             element("rect", x=before, y=before, width=output, height=output, class_="output"),
+            element("path", d=edge, class_="under"),
             element("path", d=edge, class_="edge"),
         ]
     )
