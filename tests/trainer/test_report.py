@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import zarr
@@ -446,11 +448,7 @@ def test_errors_have_their_own_colours() -> None:
         np.testing.assert_allclose(shown[place], 0.75 * rgb(colour), atol=0.5)
 
 
-def test_a_picture_survives_as_png(tmp_path: Path) -> None:
-    from base64 import b64decode
-
-    import imageio.v3 as iio
-
+def test_a_picture_survives_as_png() -> None:
     colour = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     plain = np.repeat(colour[..., :1], 3, axis=2)
     for picture, stored in ((colour, colour), (plain, plain[..., 0])):
