@@ -12,7 +12,7 @@ from unettrain.scoring import foreground, score
 OWN_LABELS = "labels/instances"  # of an image in a store
 
 
-def evaluate_files(prediction: str, labels: str) -> dict[str, Any]:
+def evaluate_files(prediction: str, labels: str, dims: int = 2) -> dict[str, Any]:
     """The scores of one image. Raises InvalidInput, naming both files and shapes, if their sizes differ."""
     own = Path(labels) / OWN_LABELS
     truth = open_source(str(own) if own.exists() else labels)
@@ -23,7 +23,8 @@ def evaluate_files(prediction: str, labels: str) -> dict[str, Any]:
         raise InvalidInput(
             f"{prediction} and {labels} differ in size: {proposed.shape[1:]} and {truth.shape[1:]} pixels (z, y, x)"
         )
-    return score(foreground(_whole(proposed)), _whole(truth)[0]).as_dict()
+    connectivity = {2: 4, 3: 6}[dims]
+    return score(foreground(_whole(proposed)), _whole(truth)[0], connectivity).as_dict()
 
 
 def _whole(source: Source) -> Any:

@@ -100,8 +100,15 @@ def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, v
 )
 @click.argument("prediction")
 @click.argument("labels")
+@click.option(
+    "--dims",
+    type=click.Choice(["2", "3"]),
+    default="2",
+    show_default=True,
+    help="2: cells are 4-connected pieces of each slice; 3: 6-connected pieces of the volume.",
+)
 @common
-def evaluate(prediction: str, labels: str, as_json: bool, quiet: bool, verbose: bool) -> None:
+def evaluate(prediction: str, labels: str, dims: str, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Score PREDICTION against LABELS: IoU of the foreground, and AP of the cells.
 
     PREDICTION holds probabilities (over 0.5 is a cell) or a mask. LABELS number the cells; an image of a store,
@@ -109,7 +116,7 @@ def evaluate(prediction: str, labels: str, as_json: bool, quiet: bool, verbose: 
     """
     from unetcli.evaluating import as_text, evaluate_files
 
-    scores = evaluate_files(prediction, labels)
+    scores = evaluate_files(prediction, labels, int(dims))
     result("evaluate", scores, as_text(scores), as_json)
 
 

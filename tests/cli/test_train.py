@@ -67,6 +67,14 @@ def test_a_mask_can_be_evaluated(run: Run, cells: Path) -> None:
     assert said["cells"] == len(np.unique(labels)) - 1 > said["proposed"]  # touching cells melt into one piece
 
 
+def test_pieces_hang_together_through_slices_only_in_a_volume(run: Run, cells: Path) -> None:
+    stack = np.zeros((2, 9, 9), np.uint8)
+    stack[:, 2:5, 2:5] = 1
+    np.save(cells / "stack.npy", stack)
+    assert json.loads(run("unettrain evaluate stack.npy stack.npy --json").stdout)["proposed"] == 2
+    assert json.loads(run("unettrain evaluate stack.npy stack.npy --dims 3 --json").stdout)["proposed"] == 1
+
+
 def test_existing_output_is_kept(run: Run, store: Path, cells: Path) -> None:
     run(f"unettrain fit ds.zarr {SMALL}")
     before = tree(cells / "runs")

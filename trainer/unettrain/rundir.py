@@ -11,7 +11,7 @@ from unettrain.config import FitConfig, UNetConfig
 from unettrain.errors import Conflict, InvalidInput
 
 FORMAT_VERSION = 1
-FILES = ("config.json", "log.jsonl", "last.pt", "best.pt")
+FILES = ("config.json", "log.jsonl", "last.pt", "best.pt", "scores.json", "report.html")
 
 
 @dataclass(frozen=True)
