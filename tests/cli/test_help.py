@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -34,3 +37,10 @@ def test_the_groups_list_their_commands_in_order_of_use() -> None:
     assert list(prep.main.commands) == ["fetch", "import", "weights", "deform", "tiles", "run", "info"]
     assert list(train.main.commands) == ["fit", "predict", "evaluate", "report"]
     assert CliRunner().invoke(prep.main, ["--version"]).output.startswith("unetprep, version ")
+
+
+def test_the_readme_lists_every_command() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    listed = re.findall(r"^\| `(unetprep|unettrain) (\w+)", readme, re.MULTILINE)
+    named = [("unetprep", c) for c in prep.main.commands] + [("unettrain", c) for c in train.main.commands]
+    assert listed == named
