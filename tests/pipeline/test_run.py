@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from tests import reference
 from tests.pipeline.conftest import LOCAL, tree
@@ -63,6 +64,25 @@ def test_any_chunking_gives_the_same_bits(files: Path, store: Store, monkeypatch
     for name in store.names:
         for path in (f"images/{name}/labels/target/target", f"images/{name}/weights"):
             np.testing.assert_array_equal(chopped.array(path)[:], store.array(path)[:])
+
+
+def test_the_halo_holds_every_cell_that_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells so sparse that the second nearest one is often just within reach, and shards that part them."""
+    labels = np.zeros((200, 200), np.int32)
+    places = np.random.default_rng(1).choice(labels.size, 90, replace=False)
+    labels.ravel()[places] = np.arange(1, 91)
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    found = []
+    for side in (256, 16):
+        monkeypatch.setitem(layout.PIXEL_CHUNK, 2, (1, side, side))
+        monkeypatch.setitem(layout.PIXEL_SHARD, 2, (1, side, side))
+        url = str(tmp_path / f"{side}.zarr")
+        import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(), LOCAL)
+        weights(Store.open(url), class_weights="0,0")
+        found.append(np.asarray(Store(url).array("images/labels/weights")[0]))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_allclose(found[0], reference.weight_map(labels, (labels > 0).astype(np.uint8), (0, 0)), atol=2e-6)
+    assert ((found[0] > 0) & (found[0] < 1e-6)).any()  # the farthest that counts does occur
 
 
 def test_class_weights_balance_the_training_images(chopped: Store) -> None:
