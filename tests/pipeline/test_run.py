@@ -68,10 +68,10 @@ def test_any_chunking_gives_the_same_bits(files: Path, store: Store, monkeypatch
 
 def test_the_halo_holds_every_cell_that_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the edge of a shard one cell is beside the pixel and the other 29 pixels away, just within reach (31)."""
-    labels = np.zeros((90, 90), np.int32)
-    labels[80, [14, 44]] = 1, 2  # pixel (80, 15), the last of its shard
-    labels[60, [49, 19]] = 3, 4  # pixel (60, 48), the first of its shard
-    labels[[14, 44], 80], labels[[49, 19], 70] = (5, 6), (7, 8)  # and the same upright
+    labels = np.zeros((120, 200), np.int32)
+    labels[30, [14, 44]] = 1, 2  # pixel (30, 15), the last of its shard
+    labels[100, [49, 19]] = 3, 4  # pixel (100, 48), the first of its shard
+    labels[[14, 44], 120], labels[[49, 19], 190] = (5, 6), (7, 8)  # and the same upright
     tifffile.imwrite(tmp_path / "labels.tif", labels)
     found = []
     for side in (256, 16):
@@ -81,7 +81,7 @@ def test_the_halo_holds_every_cell_that_matters(tmp_path: Path, monkeypatch: pyt
         import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(), LOCAL)
         weights(Store.open(url), class_weights="0,0")
         found.append(np.asarray(Store(url).array("images/labels/weights")[0]))
-    at_edges = found[1][[80, 60, 15, 48], [15, 48, 80, 70]]
+    at_edges = found[1][[30, 100, 15, 48], [15, 48, 120, 190]]
     np.testing.assert_allclose(at_edges, 10 * np.exp(-(30**2) / 50), rtol=1e-5)
     np.testing.assert_array_equal(found[0], found[1])
 
