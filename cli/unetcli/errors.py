@@ -20,7 +20,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     unettrain.errors.InvalidInput: INVALID,
     unettrain.errors.Conflict: CONFLICT,
     unettrain.errors.UnettrainError: FAILURE,
-    ModuleNotFoundError: FAILURE,
+    ImportError: FAILURE,
     OSError: FAILURE,
 }
 
@@ -40,7 +40,7 @@ def exit_codes(verbose: bool = False) -> Iterator[None]:
 
 
 def _say(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ImportError):
         return f"{error}\n  to do:   pip install 'unetprep[all]', or only [prep] or [train]"
     return str(error)
 

@@ -166,7 +166,8 @@ def weights(inputs: tuple[str, ...], out: str, **values: Any) -> None:
     Also writes the target, with a line of background between touching cells.
     """
     params = chosen(WeightsParams, values)
-    files = [path for path in inputs if path != out]
+    _scheduler(values)
+    files = [path for path in inputs if path.rstrip("/") != out.rstrip("/")]
     summaries = [_import(out, (), files, chosen(ImportParams, values), values)] if files else []
     summaries.append(_run_stage(_open(out, create=False), "weights", params, values))
     _report("weights", out, summaries, values["as_json"])
@@ -182,13 +183,14 @@ def _add_stage(name: str, kind: type[Params], create: bool, examples: str, short
     @running
     def command(inputs: tuple[str, ...], out: str, **values: Any) -> None:
         for path in inputs:
-            if path != out:
+            if path.rstrip("/") != out.rstrip("/"):
                 raise InvalidInput(
                     f"--in is {path} and --out is {out}",
                     allowed="one store: this stage reads what stands in it, and writes beside it",
                     hint=f"leave --in off; images come in with: unetprep import --image ... --labels ... --out {out}",
                 )
         params = chosen(kind, values)
+        _scheduler(values)  # refused before a store is made
         _report(name, out, [_run_stage(_open(out, create), name, params, values)], values["as_json"])
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from unetprep.layout import pixels_path
 from unetprep.params import ImportParams
 from unetprep.plan import plan_job
 from unetprep.run import OnProgress, Scheduler, Summary, run_plans
@@ -22,12 +23,13 @@ def import_images(
 ) -> Summary:
     """Import images and labels, files or folders, into the store at `url`, which is made if it is not there."""
     start = time.perf_counter()
+    Store.refuse_other(url)
     planned = plan_import(images, labels, params)
     store = Store.open_or_create(url)
-    if not overwrite:
-        planned.check_against(store)
+    planned.refuse_leakage(store)
     plans = [plan_job(store, job, overwrite) for job in planned.jobs]
     if any(plan.missing for plan in plans) or not set(planned.images) <= set(store.names):
-        store.add_images(planned.images)
+        with_pixels = {name for name in planned.images if store.record(pixels_path(name))}
+        store.add_images({n: about for n, about in planned.images.items() if images or n not in with_pixels})
     written = run_plans(store, plans, scheduler, on_progress)
     return Summary("import", sum(plan.num_shards for plan in plans), written, time.perf_counter() - start)

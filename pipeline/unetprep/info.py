@@ -34,10 +34,8 @@ def _array(store: Store, path: str) -> dict[str, Any]:
     if not record:
         return {"state": "missing"}
     array = store.array(path)
-    fresh = all(store.record(p).get("fingerprint") == f for p, f in record["inputs"].items() if "/" in p)
-    state = "unfinished" if not record["complete"] else "finished" if fresh else "stale"
     return {
-        "state": state,
+        "state": store.state(path),
         "shape": list(array.shape),
         "dtype": array.dtype.name,
         "stored_bytes": array.nbytes_stored(),
@@ -54,7 +52,11 @@ def _image(store: Store, name: str) -> dict[str, Any]:
         "weights": weights_path(name),
     }
     arrays = {key: _array(store, path) for key, path in paths.items()}
-    return {"name": name, **{key: record[key] for key in ("split", "dims", "intensity", "source")}, "arrays": arrays}
+    return {
+        "name": name,
+        **{key: record.get(key) for key in ("split", "dims", "intensity", "source")},
+        "arrays": arrays,
+    }
 
 
 def _tiles(store: Store) -> dict[str, Any]:

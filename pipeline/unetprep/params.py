@@ -4,10 +4,14 @@ The command line makes its options from these, a recipe its sections, and a stor
 of a name (`sigma_px`) and is left off on the command line (`--sigma`).
 """
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from unetprep.errors import InvalidInput
+from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near
+
+LARGEST = 2**64 - 1
 
 
 def parameter(default: Any, help: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
@@ -30,8 +34,10 @@ class Params:
             choices, least = f.metadata["choices"], f.metadata["least"]
             if choices and value not in choices:
                 raise InvalidInput(f"{name} is {value!r}", allowed=", ".join(choices))
-            if least is not None and not value >= least:
-                raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}")
+            if least is not None and not (value >= least and math.isfinite(value) and value <= LARGEST):
+                raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}, and finite")
+            if f.type is float:
+                object.__setattr__(self, f.name, float(value))  # 5 and 5.0 are one parameter, not two
 
 
 @dataclass(frozen=True)
@@ -126,3 +132,12 @@ class TilesParams(Params):
     margin_px: int = parameter(
         32, "Further pixels kept around a tile, so that deformation moves real pixels in.", least=0
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.depth > 16 or not is_legal_tile(self.tile_px, self.depth):
+            near = sorted(set(legal_tiles_near(self.tile_px, min(self.depth, 16))))
+            raise InvalidInput(
+                f"tile is {self.tile_px} pixels, which a network of depth {self.depth} cannot take",
+                allowed=" or ".join(map(str, near)) + f", and so on in steps of {1 << min(self.depth, 16)}",
+            )

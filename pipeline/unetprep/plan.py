@@ -36,7 +36,7 @@ def plan_job(store: Store, job: Job, overwrite: bool = False) -> JobPlan:
     An array of the same fingerprint is kept, and only its missing shards are computed. One that was made in another way
     is a Conflict that says what differs, unless `overwrite`, which makes everything anew.
     """
-    create, done = [], None
+    create = []
     for spec in job.outputs:
         record = store.record(spec.path)
         if overwrite or not record:
@@ -46,12 +46,7 @@ def plan_job(store: Store, job: Job, overwrite: bool = False) -> JobPlan:
                 f"{spec.path} is in {store.url} already, made in another way: {_difference(record, spec)}",
                 hint="repeat the command with --overwrite to replace it, or write to another store",
             )
-    if create:
-        done = set()
-    elif all(store.record(spec.path)["complete"] for spec in job.outputs):
-        return JobPlan(job, (), ())
-    else:
-        done = set.intersection(*(_tasks_done(store, spec, job) for spec in job.outputs))
+    done = set() if create else set.intersection(*(_tasks_done(store, spec, job) for spec in job.outputs))
     return JobPlan(job, tuple(create), tuple(i for i in _indices(job) if i not in done))
 
 

@@ -31,12 +31,17 @@ def read_recipe(path: str) -> Recipe:
         data = tomllib.loads(Path(path).read_text())
     except FileNotFoundError:
         raise InvalidInput(f"the recipe {path} is not there") from None
+    except IsADirectoryError:
+        raise InvalidInput(f"the recipe {path} is a folder", allowed="a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is not TOML: {error}") from None
     _check_keys(data, ["out", "import", *STAGE_PARAMS], path)
+    for name in ("import", *STAGE_PARAMS):
+        if not isinstance(data.get(name, {}), dict):
+            raise InvalidInput(f"{name} in {path} is {data[name]!r}", allowed=f"a section [{name}]")
     section = dict(data.get("import", {}))
     images, labels = (_paths(section.pop(key, ()), path) for key in ("image", "labels"))
-    if not labels or "out" not in data:
+    if not labels or not isinstance(data.get("out"), str):
         raise InvalidInput(
             f"{path} does not say {'out' if labels else 'labels in [import]'}",
             allowed='out = "ds.zarr", and image and labels in [import]',
@@ -77,5 +82,7 @@ def _check_keys(values: Mapping[str, Any], known: list[str], where: str) -> None
 
 
 def _paths(value: Any, recipe: str) -> tuple[str, ...]:
-    values = [value] if isinstance(value, str) else list(value)
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list | tuple) or not all(isinstance(v, str) and v for v in values):
+        raise InvalidInput(f"{recipe} names the path {value!r}", allowed="a path, or a list of paths, in quotes")
     return tuple(v if "://" in v else str(Path(recipe).parent / v) for v in values)

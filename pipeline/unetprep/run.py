@@ -68,21 +68,32 @@ def run_stage(
     start, total, written = time.perf_counter(), 0, 0
     for step in stage.steps:
         plans = [plan_job(store, job, overwrite) for job in step(store, params)]
-        written += run_plans(store, plans, scheduler, on_progress)
+        written += run_plans(store, plans, scheduler, on_progress, lambda: stage.describe(store, params))
         total += sum(plan.num_shards for plan in plans)
-    stage.finish(store, params)
     return Summary(stage.name, total, written, time.perf_counter() - start)
 
 
-def run_plans(store: Store, plans: Sequence[JobPlan], scheduler: Scheduler, on_progress: OnProgress) -> int:
-    """Create the arrays, compute the missing shards, mark the arrays complete. Returns how many were computed."""
+def run_plans(
+    store: Store,
+    plans: Sequence[JobPlan],
+    scheduler: Scheduler,
+    on_progress: OnProgress,
+    describe: Callable[[], None] = lambda: None,
+) -> int:
+    """Create the arrays, compute the missing shards, mark the arrays complete. Returns how many were computed.
+
+    `describe` writes what else belongs to the arrays; it is called once they stand there unfinished.
+    """
     todo = sum(len(plan.missing) for plan in plans)
     workers = scheduler.workers or os.cpu_count() or 1
     size = max(1, min(LARGEST_BATCH, todo // (workers * TASKS_A_WORKER)))
-    for spec in (spec for plan in plans for spec in plan.create):
-        if store.has(spec.path):
-            store.delete(spec.path)
-        store.create(spec)
+    for plan in plans:
+        for spec in plan.create:
+            store.create(spec)
+        for spec in plan.job.outputs if plan.missing else ():
+            store.set_complete(spec.path, False)
+    if todo:
+        describe()
     done = 0
 
     def advance(count: int) -> None:
@@ -96,9 +107,8 @@ def run_plans(store: Store, plans: Sequence[JobPlan], scheduler: Scheduler, on_p
     else:
         _run_on_cluster(tasks, scheduler.address, advance)
     for plan in plans:
-        if plan.create or plan.missing:
-            for spec in plan.job.outputs:
-                store.update_record(spec.path, complete=True)
+        for spec in plan.job.outputs:
+            store.set_complete(spec.path, True)
     return done
 
 
@@ -117,7 +127,7 @@ def _run_batch(store: Store, batch: Batch) -> int:
             blocks = job.compute(store, index)
             for spec, box, block in zip(job.outputs, job.boxes(index), blocks, strict=True):
                 store.write(spec.path, box, block)
-        except OSError as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise Failure(
                 f"shard {index} of {job.outputs[0].path} could not be read or written: {error}",
                 hint="mend the cause and repeat the command: it goes on where it stopped",

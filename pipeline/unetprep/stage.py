@@ -48,4 +48,4 @@ class Stage:
     name: str
     params: type[Params]
     steps: tuple[Callable[["Store", Any], Sequence[Job]], ...]
-    finish: Callable[["Store", Any], None] = lambda store, params: None
+    describe: Callable[["Store", Any], None] = lambda store, params: None

@@ -158,7 +158,7 @@ def test_a_failing_shard_is_named_and_the_array_stays_unfinished(chopped: Store)
     with pytest.raises(Failure, match=r"shard \(0, 1, 0\) of images/a/weights could not be read or written: disk on"):
         run_plans(chopped, [plan_job(chopped, Broken((spec,)))], LOCAL, lambda done, total: None)
     assert not chopped.record("images/a/weights")["complete"]
-    with pytest.raises(InvalidInput, match="images/a/weights is not finished"):
+    with pytest.raises(InvalidInput, match="images/a/weights is unfinished"):
         chopped.finished_array("images/a/weights", "unetprep weights")
 
 

@@ -29,8 +29,8 @@ def balanced_class_weights(counts: NDArray[np.int64]) -> tuple[float, ...]:
 
     The mean of w_c over the data set is then 1. A class that does not occur gets weight 0.
     """
-    total, present = int(counts.sum()), np.count_nonzero(counts)
-    return tuple(total / (present * int(n)) if n else 0.0 for n in counts)
+    total, present = int(counts.sum()), int(np.count_nonzero(counts))
+    return tuple(float(total / (present * int(n))) if n else 0.0 for n in counts)
 
 
 @njit(nogil=True, cache=True)

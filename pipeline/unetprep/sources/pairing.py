@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from unetprep.errors import InvalidInput
 from unetprep.sources.source import FORMATS, PICTURES, TIFFS, Source, open_source
 
-LABEL_ENDING = re.compile(r"[-_. ]?(masks?|labels?|lbl|instances?|segmentation|seg|gt)$", re.IGNORECASE)
-IMAGE_ENDING = re.compile(r"[-_. ]?(images?|img|raw)$", re.IGNORECASE)
+LABEL_ENDING = re.compile(r"[-_. ](masks?|labels?|lbl|instances?|segmentation|seg|gt)$", re.IGNORECASE)
+IMAGE_ENDING = re.compile(r"[-_. ](images?|img|raw)$", re.IGNORECASE)
 
 
 def expand(paths: Sequence[str]) -> list[str]:
@@ -16,10 +17,16 @@ def expand(paths: Sequence[str]) -> list[str]:
     found = []
     for path in paths:
         folder = Path(path)
-        if not folder.is_dir() or (folder / "zarr.json").exists() or (folder / ".zarray").exists():
+        if (
+            not folder.is_dir()
+            or (folder / "zarr.json").exists()
+            or any((folder / n).exists() for n in (".zarray", ".zgroup"))
+        ):
             found.append(path)
             continue
-        inside = sorted(p for p in folder.iterdir() if p.suffix.lower() in (*PICTURES, *TIFFS, ".npy", ".zarr"))
+        inside = sorted(
+            p for p in folder.iterdir() if p.name[0] != "." and p.suffix.lower() in (*PICTURES, *TIFFS, ".npy", ".zarr")
+        )
         if not inside:
             raise InvalidInput(f"{path} is a folder without images", allowed=FORMATS)
         found += map(str, inside)
@@ -33,9 +40,9 @@ def find_pairs(images: Sequence[str], labels: Sequence[str], axes: str = "") -> 
     ending such as `_mask` or `_image` does not count. Raises InvalidInput if one is left over, or if a pair's sizes
     differ.
     """
-    label_sources = [open_source(path) for path in expand(labels)]
+    label_sources = [_open_labels(path) for path in expand(labels)]
     if not images:
-        return [(name, None, source) for name, source in _by_name(label_sources, None).items()]
+        return [(name, None, source) for name, source in _by_name(label_sources, LABEL_ENDING).items()]
     image_sources = [open_source(path, axes) for path in expand(images)]
     if len(image_sources) == len(label_sources) == 1:
         pairs = [(image_sources[0].stem, image_sources[0], label_sources[0])]
@@ -48,10 +55,24 @@ def find_pairs(images: Sequence[str], labels: Sequence[str], axes: str = "") -> 
     return list(pairs)
 
 
-def _by_name(sources: list[Source], ending: re.Pattern[str] | None) -> dict[str, Source]:
+def _open_labels(path: str) -> Source:
+    """Labels have one channel: planes of a TIFF that call themselves channels are slices, colours are refused."""
+    labels = open_source(path)
+    if labels.axes == "cyx":
+        return replace(labels, axes="zyx")
+    if labels.shape[0] != 1:
+        raise InvalidInput(
+            f"{labels.path} has {labels.shape[0]} channels (shape {labels.file_shape})",
+            allowed="label images of one channel, whose values are the numbers of the cells",
+            hint="save the labels as numbers, not as colours",
+        )
+    return labels
+
+
+def _by_name(sources: list[Source], ending: re.Pattern[str]) -> dict[str, Source]:
     named: dict[str, Source] = {}
     for source in sources:
-        name = (ending.sub("", source.stem) if ending else source.stem) or source.stem
+        name = ending.sub("", source.stem) or source.stem
         if name in named:
             raise InvalidInput(
                 f"{named[name].path} and {source.path} have the same name {name!r}", hint="rename one of them"
@@ -71,12 +92,6 @@ def _check_partners(images: dict[str, Source], labels: dict[str, Source]) -> Non
 
 
 def _check_shapes(image: Source, label: Source) -> None:
-    if label.shape[0] != 1:
-        raise InvalidInput(
-            f"{label.path} has {label.shape[0]} channels (shape {label.file_shape})",
-            allowed="label images of one channel, whose values are the numbers of the cells",
-            hint="save the labels as numbers, not as colours",
-        )
     if image.shape[1:] != label.shape[1:]:
         raise InvalidInput(
             f"{image.path} and its labels {label.path} differ in size:"

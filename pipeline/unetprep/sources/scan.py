@@ -14,6 +14,7 @@ from unetprep.grid import Box, shard_box, shard_counts
 from unetprep.sources.source import Source
 
 LARGEST_LABEL = int(np.iinfo(np.int32).max)
+EXACT_IN_FLOAT32 = 2**24
 IMAGE_DTYPES = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}  # every other one is kept as float32
 
 
@@ -47,6 +48,12 @@ def scan_image(source: Source, box: Box, shard: tuple[int, ...]) -> Scan:
                 hint="replace such pixels, for example with the median of their neighbours",
             )
         low, high = min(low, float(block.min())), max(high, float(block.max()))
+        if np.dtype(source.dtype).kind in "ui" and max(-low, high) > EXACT_IN_FLOAT32:
+            raise InvalidInput(
+                f"{source.path} holds {max(low, high, key=abs):.0f}, which float32 cannot keep exactly",
+                allowed=f"integers up to {EXACT_IN_FLOAT32}",
+                hint="subtract an offset, or save the image as uint16",
+            )
         digest.update(np.ascontiguousarray(block).tobytes())
     return Scan(low, high, digest.hexdigest())
 
@@ -54,7 +61,7 @@ def scan_image(source: Source, box: Box, shard: tuple[int, ...]) -> Scan:
 def scan_labels(source: Source, box: Box, shard: tuple[int, ...]) -> tuple[Scan, NDArray[np.int64]]:
     """Read labels once; also up to two of the numbers in them.
 
-    Raises InvalidInput for real numbers, negative or too large ones, and for labels without a single cell.
+    Raises InvalidInput for real numbers, and for negative or too large ones.
     """
     if np.dtype(source.dtype).kind not in "bui":
         raise InvalidInput(
@@ -73,8 +80,6 @@ def scan_labels(source: Source, box: Box, shard: tuple[int, ...]) -> tuple[Scan,
             )
         ids = np.union1d(ids, _some_ids(block))[:2]
         digest.update(np.ascontiguousarray(block.astype("<i4")).tobytes())
-    if high == 0:
-        raise InvalidInput(f"{source.path} is empty: every label is 0", allowed="at least one cell")
     return Scan(low, high, digest.hexdigest()), ids
 
 

@@ -24,6 +24,7 @@ TIFFS = (".tif", ".tiff")
 FORMATS = "TIFF, PNG, JPEG, BMP, .npy, Zarr"
 STACK_AXES = "zqit"  # what TIFF writers call an axis of slices: depth, unknown, sequence, time
 CHANNEL_AXES = "cs"
+UNUSED = "_"  # an axis of length 1 beside another of its kind
 MAX_CHANNELS_LAST = 4
 DAMAGED = (OSError, ValueError, LookupError, RuntimeError, struct.error, zlib.error, tifffile.TiffFileError)
 
@@ -47,14 +48,21 @@ class Source(ABC):
     @property
     def stem(self) -> str:
         """Name of the file without its ending."""
-        return Path(self.path.rstrip("/")).name.split(".")[0]
+        name = Path(self.path.rstrip("/")).stem
+        return name.removesuffix(".ome")
+
+    def at_absolute_path(self) -> "Source":
+        """The same, for a worker that runs in another folder."""
+        return self if "://" in self.path else replace(self, path=str(Path(self.path).absolute()))
 
     def read(self, box: Box) -> NDArray[Any]:
         """The pixels of a box of (c, z, y, x). Raises InvalidInput where the file is damaged."""
         whole = dict(zip("czyx", box, strict=True))
         with readable(self.path):
-            block = self._read_file(tuple(whole[a] for a in self.axes))
-        order = sorted(range(block.ndim), key=lambda i: "czyx".index(self.axes[i]))
+            block = self._read_file(tuple(whole.get(a, slice(0, 1)) for a in self.axes))
+        block = block.squeeze(tuple(i for i, a in enumerate(self.axes) if a == UNUSED))
+        axes = self.axes.replace(UNUSED, "")
+        order = sorted(range(block.ndim), key=lambda i: "czyx".index(axes[i]))
         missing = tuple(i for i, a in enumerate("czyx") if a not in self.axes)
         return np.expand_dims(block.transpose(order), missing)
 
@@ -80,9 +88,17 @@ class PictureSource(Source):
         return _decoded(self.path)[box]
 
 
-@lru_cache(maxsize=4)
 def _decoded(path: str) -> NDArray[Any]:
-    return np.asarray(imageio.imread(path, plugin="pillow"))
+    return _decode(path, Path(path).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _decode(path: str, changed: int) -> NDArray[Any]:
+    """The pixels of a file as it was at a time; an alpha channel that hides nothing is left off."""
+    pixels = np.asarray(imageio.imread(path, plugin="pillow"))
+    if pixels.ndim == 3 and pixels.shape[-1] in (2, 4) and (pixels[..., -1] == np.iinfo(pixels.dtype).max).all():
+        pixels = pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
+    return pixels
 
 
 @dataclass(frozen=True)
@@ -152,6 +168,11 @@ def _open(path: str) -> Source:
 
 def _open_tiff(path: str) -> Source:
     with tifffile.TiffFile(path) as tiff:
+        if len(tiff.series) > 1:
+            shapes = ", ".join(str(series.shape) for series in tiff.series[:4])
+            raise InvalidInput(
+                f"{path} holds {len(tiff.series)} images: {shapes}", hint="save each as a file of its own"
+            )
         series = tiff.series[0]
         names = series.axes.lower()
     axes = "".join("z" if a in STACK_AXES else "c" if a in CHANNEL_AXES else a for a in names)
@@ -184,10 +205,14 @@ def _guessed_axes(shape: tuple[int, ...]) -> str:
 
 
 def _with_axes(source: Source, axes: str) -> Source:
-    """Drop axes of length 1 that nobody asked for, and check what is left."""
+    """Leave out axes of length 1 where there are two of a kind, and check what is left."""
     axes = axes.lower()
     shape = source.file_shape
-    if len(axes) == len(shape) and sorted(axes) == sorted(set(axes)) and {"y", "x"} <= set(axes) <= set("czyx"):
+    if len(axes) == len(shape):
+        for i, a in enumerate(axes):
+            axes = axes[:i] + UNUSED + axes[i + 1 :] if shape[i] == 1 and axes.count(a) > 1 else axes
+    named = axes.replace(UNUSED, "")
+    if len(axes) == len(shape) and len(set(named)) == len(named) and {"y", "x"} <= set(named) <= set("czyx"):
         return replace(source, axes=axes)
     raise InvalidInput(
         f"{source.path} has shape {shape} with axes {axes!r}",

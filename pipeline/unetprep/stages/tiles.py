@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
 from unetprep.grid import Index
-from unetprep.kernels.tiling import border_px, is_legal_tile, legal_tiles_near, output_size, tile_origins
+from unetprep.kernels.tiling import border_px, output_size, tile_origins
 from unetprep.layout import (
     SPLITS,
     TILES,
@@ -123,7 +123,6 @@ class TilesJob(Job):
 
 def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
     """One job for the tiles of all images."""
-    _check_tile(params)
     if not store.names:
         raise InvalidInput(f"{store.url} holds no images", hint=f"run: {IMPORT}")
     _common_rule(store)
@@ -184,15 +183,6 @@ def _outputs(total: int, channels: int, dtype: str, params: TilesParams, made: P
         )
         for name, (sides, dims, kind) in arrays.items()
     )
-
-
-def _check_tile(params: TilesParams) -> None:
-    if not is_legal_tile(params.tile_px, params.depth):
-        near = sorted(set(legal_tiles_near(params.tile_px, params.depth)))
-        raise InvalidInput(
-            f"tile is {params.tile_px} pixels, which a network of depth {params.depth} cannot take",
-            allowed=" or ".join(map(str, near)) + f", and so on in steps of {1 << params.depth}",
-        )
 
 
 def _check_channels(channels: dict[str, int]) -> None:

@@ -66,7 +66,7 @@ def plan_targets(store: Store, params: WeightsParams) -> Sequence[Job]:
         path, dims = labels_path(name, "instances"), store.dims(name)
         shape = store.finished_array(path, IMPORT).shape
         inputs = {path: store.record(path)["fingerprint"]}
-        made = Provenance("weights", TARGET_VERSION, {"separate": params.separate}, inputs)
+        made = Provenance("weights", TARGET_VERSION, {"separate": params.separate, "dims": dims}, inputs)
         target = pixel_array(labels_path(name, "target"), shape, "uint8", dims, made)
         jobs.append(TargetJob((target, _counts(target)), path, dims, params.separate))
     return jobs
@@ -93,7 +93,7 @@ def plan_weights(store: Store, params: WeightsParams) -> Sequence[Job]:
         made = Provenance(
             "weights",
             WEIGHTS_VERSION,
-            {"w0": params.w0, "sigma_px": params.sigma_px, "class_weights": list(class_weights)},
+            {"w0": params.w0, "sigma_px": params.sigma_px, "class_weights": list(class_weights), "dims": dims},
             {path: store.record(path)["fingerprint"] for path in (instances, target)},
         )
         output = pixel_array(weights_path(name), store.array(instances).shape, "float32", dims, made)

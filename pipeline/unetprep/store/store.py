@@ -30,11 +30,12 @@ class Store:
     """A store at a path or URL. Cheap to send to a worker: it carries its address and opens arrays when asked."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = url.rstrip("/")
+        self._records: dict[str, dict[str, Any]] = {}
         self._arrays: dict[str, zarr.Array[Any]] = {}
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
-        return Store, (self.url,)
+        return Store, (self.url if "://" in self.url else str(Path(self.url).absolute()),)
 
     # -- the whole ----------------------------------------------------------------------------------------------------
 
@@ -50,6 +51,8 @@ class Store:
                 allowed="a store that unetprep made",
                 hint=f"make it with: unetprep import --image IMAGES --labels LABELS --out {url}",
             ) from None
+        except ValueError as error:
+            raise InvalidInput(f"{url} cannot be read: its zarr.json is damaged ({error})") from None
         version = attributes.get(KEY, {}).get("format_version")
         if version is None:
             raise InvalidInput(f"{url} is a Zarr group, but no store of unetprep", allowed="a store that unetprep made")
@@ -60,6 +63,12 @@ class Store:
                 hint="make the store anew, or install the release that wrote it",
             )
         return cls(url)
+
+    @classmethod
+    def refuse_other(cls, url: str) -> None:
+        """Conflict if something stands at `url` that is no store, InvalidInput if it is one of another version."""
+        if not _is_absent(url):
+            cls.open_or_create(url)
 
     @classmethod
     def open_or_create(cls, url: str) -> "Store":
@@ -86,10 +95,14 @@ class Store:
 
     def record(self, path: str) -> dict[str, Any]:
         """What stands under our key in the attributes of a group or array; {} if it is not there."""
-        try:
-            return dict(_attributes(self._root()[path]).get(KEY, {}))
-        except KeyError:
-            return {}
+        if path not in self._records:
+            try:
+                self._records[path] = dict(_attributes(self._root()[path]).get(KEY, {}))
+            except KeyError:
+                return {}
+            except ValueError as error:
+                raise InvalidInput(f"the metadata of {path} in {self.url} are damaged: {error}") from None
+        return self._records[path]
 
     def update_record(self, path: str, **values: Any) -> None:
         """Set some of our attributes, keeping the others. Makes the group if it is not there."""
@@ -98,7 +111,16 @@ class Store:
             root.create_group(path)
         node = root[path]
         node.update_attributes({KEY: {**_attributes(node).get(KEY, {}), **values}})
+        self._forget(path)
+
+    def _forget(self, path: str) -> None:
         self._arrays.pop(path, None)
+        self._records.pop(path, None)
+
+    def set_complete(self, path: str, complete: bool) -> None:
+        """Say whether every shard of an array is there."""
+        if self.record(path)["complete"] != complete:
+            self.update_record(path, complete=complete)
 
     def set_coordinates(self, path: str, names: list[str]) -> None:
         """Say which arrays of a group are coordinates of the others, as xarray understands it (CF conventions)."""
@@ -121,10 +143,6 @@ class Store:
 
     # -- arrays -------------------------------------------------------------------------------------------------------
 
-    def has(self, path: str) -> bool:
-        """Whether an array stands there, finished or not."""
-        return path in self._root()
-
     def array(self, path: str) -> "zarr.Array[Any]":
         """An array, opened once."""
         if path not in self._arrays:
@@ -133,27 +151,45 @@ class Store:
         return self._arrays[path]
 
     def finished_array(self, path: str, made_by: str) -> "zarr.Array[Any]":
-        """An array that a stage is going to read; InvalidInput, naming the command, if it is missing or unfinished."""
-        record = self.record(path)
-        if not record.get("complete"):
-            state = "is not finished" if record else "is missing"
-            raise InvalidInput(f"{path} {state} in {self.url}", hint=f"run: {made_by}")
+        """An array that a stage is going to read; InvalidInput, naming the command, if it cannot be read as it is."""
+        state = self.state(path)
+        if state == "stale":
+            problem = f"{path} of {self.url} was computed from something that has been replaced since"
+            raise InvalidInput(problem, hint=f"run: {made_by} --overwrite")
+        if state != "finished":
+            raise InvalidInput(f"{path} is {state} in {self.url}", hint=f"run: {made_by}")
         return self.array(path)
 
+    def state(self, path: str) -> str:
+        """missing, unfinished, stale (it, or what it was computed from, was made of something else) or finished."""
+        record = self.record(path)
+        if not record:
+            return "missing"
+        if not record.get("complete"):
+            return "unfinished"
+        ours = {p: then for p, then in record["inputs"].items() if "/" in p}
+        fresh = all(
+            self.record(p).get("fingerprint") == then and self.state(p) == "finished" for p, then in ours.items()
+        )
+        return "finished" if fresh else "stale"
+
     def create(self, spec: ArraySpec) -> None:
-        """Make an empty array with its coordinates and metadata, marked unfinished."""
+        """Make an empty array with its coordinates and metadata, marked unfinished, in the place of what stands there.
+
+        In this order a kill at any point leaves nothing that looks finished: the old array is first marked as no longer
+        valid, all of it is removed, and the new metadata come last.
+        """
         root = self._root()
-        _create_array(root, spec, {**spec.extra, **spec.provenance.as_dict(), "complete": False})
+        if self.record(spec.path):
+            self.update_record(spec.path, complete=False, fingerprint="being replaced")
+        self._forget(spec.path)
+        sync(root.store.delete_dir(spec.path))
         group, _, name = spec.path.rpartition("/")
         for dim, length in zip(spec.dims, spec.shape, strict=True):
             _write_coordinate(root, f"{group}/{dim}", dim, length, spec.origins.get(dim, 0))
+        _create_array(root, spec, {**spec.extra, **spec.provenance.as_dict(), "complete": False})
         if group.startswith(f"{IMAGES}/"):
             _write_ome(root, group, name, spec.dims)
-
-    def delete(self, path: str) -> None:
-        """Remove an array and what it holds."""
-        self._arrays.pop(path, None)
-        del self._root()[path]
 
     def written_shards(self, path: str) -> set[Index]:
         """The shards of an array that are there. Each is written whole, so each is finished."""
@@ -214,8 +250,9 @@ def _create_array(root: zarr.Group, spec: ArraySpec, record: dict[str, Any]) -> 
 
 def _write_coordinate(root: zarr.Group, path: str, dim: str, length: int, origin: int) -> None:
     """Positions along one axis, in pixels or as plain numbers. Arrays of one group share them."""
+    values = np.arange(origin, origin + length)
     if path in root:
-        if root[path].shape == (length,):  # type: ignore[union-attr]
+        if np.array_equal(zarr.open_array(root.store, path=path, mode="r")[:], values):
             return
         del root[path]
     chunk = (min(length, COORDINATE_CHUNK),)
@@ -231,11 +268,11 @@ def _write_coordinate(root: zarr.Group, path: str, dim: str, length: int, origin
         attributes={"units": "pixel"} if dim[0] in "zyx" else {},
         config=WHOLE_SHARDS,
     )
-    array[:] = np.arange(origin, origin + length)
+    array[:] = values
 
 
 def _write_ome(root: zarr.Group, group: str, name: str, dims: tuple[str, ...]) -> None:
-    image, is_label, kind = group.partition("/labels/")
+    image, is_label, kind = group.rpartition("/labels/")
     if not is_label:
         # One multiscale, since the labels beside it must have as many: the image, or without one the weights.
         if name == "image" or f"{group}/image" not in root:
