@@ -86,7 +86,7 @@ def test_a_stack_taken_as_a_volume_is_something_else(tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="dims is 2 there and 3 now"):
         import_images(url, [], [path], ImportParams(dims="3"), LOCAL)
     import_images(url, [], [path], ImportParams(dims="3"), LOCAL, overwrite=True)
-    with pytest.raises(Conflict, match="dims is 2 there and 3 now|from other"):
+    with pytest.raises(Conflict, match=r"dims is 2 there and 3 now|from other"):
         run_stage(Store.open(url), STAGES["weights"], WeightsParams(), LOCAL)
 
 

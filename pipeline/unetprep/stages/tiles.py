@@ -125,7 +125,6 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
     """One job for the tiles of all images."""
     if not store.names:
         raise InvalidInput(f"{store.url} holds no images", hint=f"run: {IMPORT}")
-    _common_rule(store)
     channels: dict[str, int] = {}
     inputs: dict[str, str] = {}
     dtypes, images = set(), []
@@ -141,6 +140,7 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
         z, y, x = pixels.shape[1:]
         images.append(Tiled(name, (z, y, x), record["split"], tuple(record["intensity"])))
     _check_channels(channels)
+    _common_rule(store)
     made = Provenance(
         "tiles",
         KERNEL_VERSION,
