@@ -11,7 +11,7 @@ import click
 import unetprep.errors
 import unettrain.errors
 
-DONE, FAILURE, USAGE, INVALID, CONFLICT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+FAILURE, INVALID, CONFLICT, INTERRUPTED = 1, 3, 4, 130  # 0 is done; 2, wrong usage, is click's own
 
 EXIT_CODES: dict[type[Exception], int] = {
     unetprep.errors.InvalidInput: INVALID,

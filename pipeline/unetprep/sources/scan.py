@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
-from unetprep.grid import Box, shard_box, shard_counts
+from unetprep.grid import Box, box_shape, shard_box, shard_counts
 from unetprep.sources.source import Source
 
 LARGEST_LABEL = int(np.iinfo(np.int32).max)
@@ -90,7 +90,7 @@ def _some_ids(block: NDArray[Any]) -> NDArray[np.int64]:
 
 def _blocks(source: Source, box: Box, shard: tuple[int, ...]) -> Iterator[tuple[Box, NDArray[Any]]]:
     """The blocks of a box, shard by shard in order; `shard` is (z, y, x)."""
-    shape = tuple(b.stop - b.start for b in box[1:])
+    shape = box_shape(box[1:])
     for index in product(*map(range, shard_counts(shape, shard))):
         inner = shard_box(index, shape, shard)
         where = (box[0], *(slice(b.start + s.start, b.start + s.stop) for b, s in zip(box[1:], inner, strict=True)))

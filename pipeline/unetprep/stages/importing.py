@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unetprep.errors import Conflict, InvalidInput
-from unetprep.grid import Box, Index
+from unetprep.grid import Box, Index, box_shape
 from unetprep.layout import SPLITS, Provenance, labels_path, pixel_array, pixel_chunks, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import ArraySource, Source, find_pairs
@@ -36,7 +36,7 @@ class ImportJob(Job):
         (box,) = self.boxes(index)
         whole = (slice(0, 1),) * (4 - len(box)) + box
         where = tuple(slice(b.start + o, b.stop + o) for b, o in zip(whole, self.origin, strict=True))
-        block = self.source.read(where).reshape([b.stop - b.start for b in box])
+        block = self.source.read(where).reshape(box_shape(box))
         return (block.astype(self.outputs[0].dtype),)
 
 
@@ -87,7 +87,7 @@ def _check_labels(source: Source, params: ImportParams) -> None:
 
 def _plan_part(part: Part, params: ImportParams) -> tuple[dict[str, object], list[ImportJob]]:
     dims = int(params.dims)
-    shard = pixel_chunks(tuple(b.stop - b.start for b in part.box[1:]), dims)[1]
+    shard = pixel_chunks(box_shape(part.box[1:]), dims)[1]
     label_box, labels = (slice(0, 1), *part.box[1:]), part.labels
     if params.instances == "components":
         labels, label_box = _components(part, label_box, dims)
@@ -110,7 +110,7 @@ def _job(
     path: str, dtype: str, source: Source, box: Box, dims: int, about: dict[str, object], digest: str
 ) -> ImportJob:
     """What is said of the image counts as a parameter, so that what was made of it is stale once it changes."""
-    shape = tuple(b.stop - b.start for b in box)
+    shape = box_shape(box)
     shape = shape if path.endswith("/image") else shape[1:]
     provenance = Provenance(
         "import", KERNEL_VERSION, {"dtype": dtype, "shape": list(shape), **about}, {"pixels": digest}
@@ -132,7 +132,7 @@ def _pieces(source: Source, box: Box, dims: int) -> NDArray[np.int32]:
     sides = ndimage.generate_binary_structure(3, 1)
     if dims == 2:
         sides[[0, 2]] = False
-    labels = np.empty([b.stop - b.start for b in box[1:]], np.int32)
+    labels = np.empty(box_shape(box[1:]), np.int32)
     ndimage.label(source.read(box)[0] != 0, sides, output=labels)
     return labels
 
