@@ -14,8 +14,7 @@ from unettrain.report.source import Run, images_of
 from unettrain.store import attributes
 
 PACKAGES = ("torch", "numpy", "zarr", "numba", "scikit-image")
-SEPARATE = "separate"
-FLAGS = ("axes", "images", "dtype", "shape", "indices")  # recorded, but not set by an option
+FLAGS = ("axes", "images", "dtype", "shape", "indices", "dims")  # recorded, but no option of the stage itself
 
 
 def making_section(run: Run) -> Html:
@@ -59,7 +58,9 @@ def commands(run: Run, stages: dict[str, dict[str, Any]]) -> Iterator[str]:
     sources = {tuple(attributes(run.root.get(f"images/{name}")).get("source", ())) for name in run.names}
     only = next(iter(sources)) if len(sources) == 1 else ()
     image, labels = only if len(only) == 2 else ("IMAGES", "LABELS")
-    yield f"unetprep import --image {shlex.quote(image)} --labels {shlex.quote(labels)} --out {shlex.quote(store)}"
+    how = {"dims": stages["import"].get("dims", 2), "intensity": stages["import"].get("intensity_rule", "auto")}
+    options = [part for k, v in how.items() if v not in (2, "auto") for part in option(k, v)]
+    yield shlex.join(["unetprep", "import", "--image", image, "--labels", labels, "--out", store, *options])
     for stage in ("weights", "deform", "tiles"):
         if stage in stages:
             options = [part for k, v in stages[stage].items() for part in option(k.removesuffix("_px"), v)]
