@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from unetprep.errors import InvalidInput
+from unetprep.kernels.formula import DEFAULTS, Formula, make_formula, resolve
 from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near
 
 LARGEST = 2**64 - 1
@@ -32,11 +33,13 @@ class Params:
         for f in fields(self):
             value, name = getattr(self, f.name), option_name(f.name)
             choices, least = f.metadata["choices"], f.metadata["least"]
+            if value is None:  # not given, where that may be
+                continue
             if choices and value not in choices:
                 raise InvalidInput(f"{name} is {value!r}", allowed=", ".join(choices))
             if least is not None and not (value >= least and math.isfinite(value) and value <= LARGEST):
                 raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}, and finite")
-            if f.type is float:
+            if f.type in (float, float | None):
                 object.__setattr__(self, f.name, float(value))  # 5 and 5.0 are one parameter, not two
 
 
@@ -83,33 +86,100 @@ class ImportParams(Params):
 
 @dataclass(frozen=True)
 class WeightsParams(Params):
-    """The weight map of the paper, Eq. 2."""
+    """The weight map: the paper's Eq. 2, or the rule of its authors' later plugin."""
 
-    w0: float = parameter(10.0, "Height of the border term.", least=0)
-    sigma_px: float = parameter(5.0, "Width of the border term, in pixels.", least=1e-3)
-    class_weights: str = parameter(
-        "balanced",
-        "w_c. balanced: from the number of pixels of each class in the whole data set; none: 1 for both; or two"
-        " numbers, background,cell.",
+    formula: str = parameter(
+        "paper",
+        "paper: Eq. 2 of Ronneberger et al. 2015; falk2019: the authors' later plugin.",
+        choices=tuple(DEFAULTS),
     )
-    separate: bool = parameter(True, "Put a line of background between touching cells.")
+    w0: float | None = parameter(None, "Height of the border term.  [default: 10; falk2019: 50]", least=0)
+    sigma: float | None = parameter(
+        None, "Width of the border term, in pixels or the unit of --spacing.  [default: 5; falk2019: 6]", least=1e-3
+    )
+    background_weight: float | None = parameter(
+        None, "falk2019: weight of the background far from all cells.  [default: 0.1]", least=0
+    )
+    rim_sigma: float | None = parameter(
+        None, "falk2019: width of the rim of heavier background around every cell.  [default: 10]", least=1e-3
+    )
+    spacing: str = parameter(
+        "", "Pixel size along each axis, such as 4,1,1 for z,y,x, where it is not the same on all.  [default: 1]"
+    )
+    class_weights: str = parameter(
+        "auto",
+        "w_c. balanced: from the number of pixels of each class in the whole data set; none: 1 for both; or two"
+        " numbers, background,cell; auto: balanced, but with falk2019 that formula's own.",
+    )
+    border_on: str = parameter(
+        "background",
+        "Where the border term stands: on background alone, or on all pixels.",
+        choices=("background", "all"),
+    )
+    separate: str = parameter(
+        "raster",
+        "Background between touching cells. raster: a line of one pixel, as in the authors' plugin; symmetric: one of"
+        " two, one pixel of each cell; none.",
+        choices=("raster", "symmetric", "none"),
+    )
+    engine: str = parameter(
+        "numba", "What computes the distances. numba: fast; edt: one edt transform a cell.", choices=("numba", "edt")
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        try:
+            constants = resolve(self.formula, self._constants())
+        except ValueError as error:
+            raise InvalidInput(str(error).replace("_", "-"), hint="leave it off, or take --formula falk2019") from None
+        for name, value in constants.items():
+            object.__setattr__(self, name, value)
+        if self.background_weight is not None and self.background_weight > 1:
+            raise InvalidInput(f"background-weight is {self.background_weight}", allowed="0 to 1")
+        if self.formula != "paper" and self.class_weights != "auto":
+            raise InvalidInput(
+                f"class-weights is {self.class_weights!r}, but the formula {self.formula} has its own",
+                allowed="auto",
+                hint="its weight of background is --background-weight, that of cells 1",
+            )
         self.fixed_class_weights()
+        self.spacings()
 
-    def fixed_class_weights(self) -> tuple[float, float] | None:
-        """The two class weights if they are given, None if they come from the data."""
-        if self.class_weights == "balanced":
+    def _constants(self) -> dict[str, float | None]:
+        names = ("w0", "sigma", "background_weight", "rim_sigma")
+        return {name: getattr(self, name) for name in names}
+
+    def made_formula(self) -> Formula:
+        """The formula with these constants."""
+        return make_formula(self.formula, self._constants(), self.border_on == "all")
+
+    def spacings(self) -> tuple[float, ...] | None:
+        """The pixel size along each axis, None where it is 1 on all."""
+        if not self.spacing:
             return None
         try:
+            sizes = tuple(map(float, self.spacing.split(",")))
+        except ValueError:
+            sizes = ()
+        if len(sizes) not in (2, 3) or not all(size > 0 and math.isfinite(size) for size in sizes):
+            raise InvalidInput(
+                f"spacing is {self.spacing!r}", allowed='two or three numbers over 0, "y,x" or "z,y,x", such as 4,1,1'
+            )
+        return sizes
+
+    def fixed_class_weights(self) -> tuple[float, float] | None:
+        """The two class weights if they are given or the formula's, None if they come from the data."""
+        if self.class_weights in ("auto", "balanced"):
+            return self.made_formula().class_weights
+        try:
             background, cell = map(float, ("1,1" if self.class_weights == "none" else self.class_weights).split(","))
-            if background >= 0 and cell >= 0:
+            if min(background, cell) >= 0 and math.isfinite(background + cell):
                 return background, cell
         except ValueError:
             pass
         raise InvalidInput(
-            f"class-weights is {self.class_weights!r}", allowed='balanced, none, or two numbers from 0 such as "1,2.5"'
+            f"class-weights is {self.class_weights!r}",
+            allowed='auto, balanced, none, or two numbers from 0 such as "1,2.5"',
         )
 
 

@@ -51,7 +51,7 @@ def draw_cells(side: int, seed: int, split: str = "train") -> Sample:
         labels[((y - cy) ** 2 + (x - cx) ** 2 < radius**2) & (labels == 0)] = number
     image = np.where(labels > 0, 140, 70) + rng.normal(0, 20, labels.shape)
     target = (labels > 0).astype(np.uint8)
-    weights = weight_map(labels, separate=False)
+    weights = weight_map(labels, separate="none")
     return Sample(np.clip(image, 0, 255).astype(np.uint8)[None, None], target[None], weights[None], split)
 
 

@@ -1,10 +1,4 @@
-"""The weight map w(x) (Ronneberger et al. 2015, Eq. 2).
-
-    w(x) = w_c(x) + w0 exp(-(d1(x) + d2(x))^2 / (2 sigma^2))
-
-with d1, d2 the distances to the nearest and the second nearest cell. w_c balances the classes. The paper leaves open
-where the second term applies; it is there to teach the background between cells, so it stands on background alone.
-"""
+"""The weight map w(x) of a block, from its labels and target; the formulas stand in `formula`."""
 
 import math
 
@@ -12,16 +6,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from unetprep.kernels.nearest import two_nearest
+from unetprep.kernels.formula import Formula, make_formula
+from unetprep.kernels.nearest import LARGEST_LABEL, Box, band_rows, prepare_search, scan
 from unetprep.kernels.separate import separate_instances
 
 NUM_CLASSES = 2
-
-
-def border_reach_px(w0: float, sigma_px: float) -> float:
-    """How large d1 + d2 can be before the border term no longer moves a float32 weight near 1: 31 px at 10 and 5."""
-    smallest = float(np.finfo(np.float32).epsneg)
-    return 0.0 if w0 <= smallest else math.ceil(sigma_px * math.sqrt(2 * math.log(w0 / smallest)))
+IGNORED = -1  # the label of pixels that count for nothing
+BORDER_ON = ("background", "all")
+LN2, LOG2_E = math.log(2), 1 / math.log(2)
+STRETCH = 512  # pixels that are exponentiated together
+C = tuple(1 / math.factorial(k) for k in range(10))  # of the Taylor series of exp
 
 
 def balanced_class_weights(counts: NDArray[np.int64]) -> tuple[float, ...]:
@@ -33,62 +27,147 @@ def balanced_class_weights(counts: NDArray[np.int64]) -> tuple[float, ...]:
     return tuple(float(total / (present * int(n))) if n else 0.0 for n in counts)
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add_gaussian(squared, height, sigma, reach, powers, at, weights):  # type: ignore[no-untyped-def]
+    """Add a Gaussian of the squared distances of the pixels `at`.
+
+    exp(e) = 2^k exp(r) with |r| <= ln(2) / 2, its Taylor series to 1e-11: plain arithmetic that vectorizes, and that
+    gives the same bits wherever a pixel stands.
+    """
+    scale = -1.0 / (2.0 * sigma * sigma)
+    scaled, exponents = np.empty(STRETCH), np.empty(STRETCH, np.int32)
+    for start in range(0, len(at), STRETCH):
+        count = min(STRETCH, len(at) - start)
+        for i in range(count):
+            d = squared[start + i]
+            inside = d < reach * reach
+            e = scale * d if inside else 0.0
+            k = np.int32(e * LOG2_E - 0.5)
+            r = e - k * LN2
+            series = 1 + r * (
+                1 + r * (C[2] + r * (C[3] + r * (C[4] + r * (C[5] + r * (C[6] + r * (C[7] + r * (C[8] + r * C[9])))))))
+            )
+            scaled[i] = height * series if inside else 0.0
+            exponents[i] = -k
+        for i in range(count):
+            weights[at[start + i]] += scaled[i] * powers[exponents[i]]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _squared_sum(d1, d2, unit, squared):  # type: ignore[no-untyped-def]
+    """(d1 + d2)^2 from both squares."""
+    for i in range(len(d1)):
+        a, b = float(d1[i]), float(d2[i])
+        squared[i] = (a + b + 2.0 * math.sqrt(a * b)) * unit
+
+
 @njit(nogil=True, cache=True)
-def _weigh(dist, target, class_weights, w0, sigma_px, reach_px, out):  # type: ignore[no-untyped-def]
-    for z in range(out.shape[0]):
-        for y in range(out.shape[1]):
-            for x in range(out.shape[2]):
-                weight = class_weights[target[z, y, x]]
-                if target[z, y, x] == 0:
-                    total = math.sqrt(dist[0, z, y, x]) + math.sqrt(dist[1, z, y, x])
-                    if total < reach_px:
-                        weight += w0 * math.exp(-(total * total) / (2.0 * sigma_px * sigma_px))
-                out[z, y, x] = weight
+def _by_class(classes, background, cell, weights):  # type: ignore[no-untyped-def]
+    for z in range(classes.shape[0]):
+        for y in range(classes.shape[1]):
+            for x in range(classes.shape[2]):
+                c = classes[z, y, x]
+                weights[z, y, x] = background if c == 0 else cell if c == 1 else 0.0
 
 
 def weigh_block(
     labels: NDArray[np.int32],
     target: NDArray[np.uint8],
     class_weights: tuple[float, ...],
-    w0: float,
-    sigma_px: float,
-    dims: int,
+    formula: Formula,
+    spacing: tuple[float, ...],
+    core: Box | None = None,
 ) -> NDArray[np.float32]:
-    """Weights of one block (z, y, x), float32, from its labels and target.
+    """Weights of the `core` of a block, float32, from the labels (z, y, x) of the block and the target of the core.
 
-    Right wherever the block holds every instance pixel within `border_reach_px(w0, sigma_px)` of it.
+    Right wherever the block holds every instance pixel within `formula.reach` of the core. `spacing` is the pixel size:
+    (z, y, x), or (y, x) where every z is an image of its own. Ignored pixels get weight 0.
     """
-    reach_px = border_reach_px(w0, sigma_px)
-    dist = two_nearest(labels, reach_px, (1.0,) * dims, dims)
-    out = np.empty(labels.shape, np.float32)
-    _weigh(dist, target, np.asarray(class_weights, np.float64), w0, sigma_px, reach_px, out)
+    core = core or tuple(slice(0, n) for n in labels.shape)
+    border, rim = formula.border, formula.rim
+    background, cell = map(float, class_weights)
+    search = prepare_search(spacing, formula.reach, int(labels.max(initial=0)), border.reach, rim.reach)
+    classes = with_ignored(target, labels[core])
+    largest_exponent = max((g.reach / g.sigma) ** 2 / 2 * LOG2_E for g in (border, rim))
+    powers = 2.0 ** -np.arange(largest_exponent + 2)
+    out = np.empty(target.shape, np.float32)
+    depth, _, width = target.shape
+    space = np.empty((2, depth * band_rows(labels.shape) * width))
+    for rows, at, d1, d2 in scan(labels, classes, int(formula.on_cells), core, search):
+        part = out[:, rows]
+        band, squared = space[0, : part.size], space[1, : len(at)]
+        _by_class(classes[:, rows], background, cell, band.reshape(part.shape))
+        if rim.reach:
+            np.multiply(d1, search.unit, out=squared)
+            _add_gaussian(squared, rim.height, rim.sigma, rim.reach, powers, at, band)
+        _squared_sum(d1, d2, search.unit, squared)
+        _add_gaussian(squared, border.height, border.sigma, border.reach, powers, at, band)
+        part[...] = band.reshape(part.shape)
     return out
+
+
+def with_ignored(target: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """The classes of the target, and a further one where the label says that a pixel is ignored."""
+    return target if labels.min(initial=0) >= 0 else np.where(labels < 0, np.uint8(NUM_CLASSES), target)
+
+
+def count_classes(target: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How many pixels each class has, ignored ones left out."""
+    return np.bincount(with_ignored(target, labels).ravel(), minlength=NUM_CLASSES)[:NUM_CLASSES]
 
 
 def weight_map(
     labels: NDArray[np.integer],
-    w0: float = 10.0,
-    sigma: float = 5.0,
+    w0: float | None = None,
+    sigma: float | None = None,
+    spacing: tuple[float, ...] | None = None,
+    formula: str = "paper",
     class_weights: tuple[float, float] | None = None,
-    separate: bool = True,
+    separate: str = "raster",
+    *,
+    background_weight: float | None = None,
+    rim_sigma: float | None = None,
+    border_on: str = "background",
+    ignore_label: int | None = None,
 ) -> NDArray[np.float32]:
-    """The weight map of one labelled image.
+    """The weight map of one labelled image; float32 of the same shape.
 
-    `labels` is (y, x) or, for a volume, (z, y, x), of any integer dtype, 0 = background and one number per cell;
-    `sigma` is in pixels. `class_weights` are the weights of background and cell; by default they balance the classes
-    over this image. With `separate`, a line of background is put between touching cells first. Returns float32 of
-    the same shape. With fewer than two cells the border term is 0 everywhere. Source: Ronneberger et al. 2015, Eq. 2.
+    `labels` is (y, x) or, for a volume, (z, y, x), of any integer dtype: 0 = background, one number per cell.
+    `spacing` is the pixel size, one number for each axis, by default 1; lengths are in its unit. `formula` is "paper"
+    (Ronneberger et al. 2015, Eq. 2; w0 10, sigma 5) or "falk2019" (Falk et al. 2019; w0 50, sigma 6, `background_weight`
+    0.1, `rim_sigma` 10). `class_weights`, of background and cell, are the paper's w_c; by default they balance the
+    classes over this image. `separate` says how background is put between touching cells before the classes are taken:
+    "raster", "symmetric" or "none", see `separate_instances`; distances go to the cells as they are given. With
+    `border_on` "all" the border term stands on cells too. Pixels of `ignore_label` get weight 0 and are no cell. With
+    fewer than two cells the border term is 0 everywhere.
 
-    Raises ValueError for labels of another number of axes, not of integer dtype, or out of the range of int32.
+    Raises ValueError for labels of another number of axes, not of integer dtype, or negative, for other values of
+    `formula`, `separate` and `border_on`, and for constants that the formula does not have.
     """
     if labels.ndim not in (2, 3) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"labels must be integers of 2 or 3 axes, not {labels.dtype} of shape {labels.shape}")
-    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) <= np.iinfo(np.int32).max:
-        raise ValueError(f"labels must lie in 0 to {np.iinfo(np.int32).max}, not {labels.min()} to {labels.max()}")
-    dims = labels.ndim
-    block = np.ascontiguousarray(labels, np.int32).reshape((-1, *labels.shape[-2:]))
-    target = separate_instances(block, dims) if separate else (block != 0).astype(np.uint8)
-    if class_weights is None:
-        balanced = balanced_class_weights(np.bincount(target.ravel(), minlength=NUM_CLASSES))
-        class_weights = (balanced[0], balanced[1])
-    return weigh_block(block, target, class_weights, w0, sigma, dims).reshape(labels.shape)
+    if len(spacing or labels.shape) != labels.ndim:
+        raise ValueError(f"spacing is {spacing}, but labels of shape {labels.shape} need {labels.ndim} numbers")
+    if border_on not in BORDER_ON:
+        raise ValueError(f"border_on is {border_on!r}, not one of {', '.join(BORDER_ON)}")
+    constants = {"w0": w0, "sigma": sigma, "background_weight": background_weight, "rim_sigma": rim_sigma}
+    chosen = make_formula(formula, constants, border_on == "all")
+    if class_weights is not None and chosen.class_weights is not None:
+        raise ValueError(f"class_weights are given, but the formula {formula!r} has its own")
+    block = _as_block(labels, ignore_label)
+    target = separate_instances(block, labels.ndim, separate)
+    w_c = chosen.class_weights or class_weights or balanced_class_weights(count_classes(target, block))
+    weights = weigh_block(block, target, w_c, chosen, spacing or (1.0,) * labels.ndim)
+    return weights.reshape(labels.shape)
+
+
+def _as_block(labels: NDArray[np.integer], ignore_label: int | None) -> NDArray[np.int32]:
+    """Labels as the kernels take them: int32 (z, y, x), ignored pixels IGNORED."""
+    ignored = labels == ignore_label if ignore_label is not None else np.zeros((), bool)
+    cells = np.where(ignored, 0, labels) if ignored.any() else labels
+    if cells.size and cells.min() < 0:
+        raise ValueError(f"labels must not be negative, and one is {cells.min()}; ignore_label may name one that is")
+    if cells.size and cells.max() > LARGEST_LABEL:
+        cells = np.unique(cells, return_inverse=True)[1].reshape(cells.shape) + (cells.min() > 0)
+    block = np.ascontiguousarray(cells, np.int32).reshape((-1, *labels.shape[-2:]))
+    return np.where(ignored, np.int32(IGNORED), block) if ignored.any() else block

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unetprep.engines import ENGINES
+from unetprep.errors import InvalidInput
 from unetprep.grid import Index, grow, inside
-from unetprep.kernels import separate
-from unetprep.kernels.weights import NUM_CLASSES, balanced_class_weights, border_reach_px, weigh_block
+from unetprep.kernels.formula import DEFAULTS, Formula
+from unetprep.kernels.separate import HALO_PX, separate_instances
+from unetprep.kernels.weights import NUM_CLASSES, balanced_class_weights, count_classes
 from unetprep.layout import AXES, ArraySpec, Provenance, labels_path, pixel_array, weights_path
 from unetprep.params import WeightsParams
 from unetprep.stage import Blocks, Job, Stage
 from unetprep.store import Store
 
-TARGET_VERSION = 1
-WEIGHTS_VERSION = 1
+TARGET_VERSION = 2
+WEIGHTS_VERSION = 2
 IMPORT = "unetprep import --image IMAGES --labels LABELS --out STORE"
 
 
@@ -25,17 +28,16 @@ class TargetJob(Job):
 
     instances: str
     dims: int
-    separate: bool
+    separate: str
 
     def compute(self, store: Store, index: Index) -> Blocks:
         """One shard of the target and its counts."""
         box, _ = self.boxes(index)
-        halo = (separate.HALO_PX if self.dims == 3 else 0, separate.HALO_PX, separate.HALO_PX)
+        halo = (HALO_PX if self.dims == 3 else 0, HALO_PX, HALO_PX)
         outer = grow(box, halo, self.outputs[0].shape)
-        labels = store.read(self.instances, outer)
-        target = separate.separate_instances(labels, self.dims) if self.separate else (labels != 0).astype(np.uint8)
-        target = target[inside(box, outer)]
-        return target, np.bincount(target.ravel(), minlength=NUM_CLASSES).reshape(1, 1, 1, NUM_CLASSES)
+        labels, core = store.read(self.instances, outer), inside(box, outer)
+        target = separate_instances(labels, self.dims, self.separate)[core]
+        return target, count_classes(target, labels[core]).reshape(1, 1, 1, NUM_CLASSES)
 
 
 @dataclass(frozen=True)
@@ -44,19 +46,19 @@ class WeightsJob(Job):
 
     instances: str
     target: str
-    dims: int
+    spacing: tuple[float, ...]  # (z, y, x), or (y, x) where the slices are independent
     class_weights: tuple[float, ...]
-    w0: float
-    sigma_px: float
+    formula: Formula
+    engine: str
 
     def compute(self, store: Store, index: Index) -> Blocks:
         """One shard, from labels that reach as far around it as a cell can matter."""
         (box,) = self.boxes(index)
-        reach = math.ceil(border_reach_px(self.w0, self.sigma_px))
-        outer = grow(box, (reach if self.dims == 3 else 0, reach, reach), self.outputs[0].shape)
-        labels, target = store.read(self.instances, outer), store.read(self.target, outer)
-        weights = weigh_block(labels, target, self.class_weights, self.w0, self.sigma_px, self.dims)
-        return (weights[inside(box, outer)],)
+        halo = (0,) * (3 - len(self.spacing)) + tuple(math.ceil(self.formula.reach / size) for size in self.spacing)
+        outer = grow(box, halo, self.outputs[0].shape)
+        labels, target = store.read(self.instances, outer), store.read(self.target, box)
+        weigh = ENGINES[self.engine]
+        return (weigh(labels, target, self.class_weights, self.formula, self.spacing, inside(box, outer)),)
 
 
 def plan_targets(store: Store, params: WeightsParams) -> Sequence[Job]:
@@ -86,19 +88,42 @@ def _counts_path(target: str) -> str:
 def plan_weights(store: Store, params: WeightsParams) -> Sequence[Job]:
     """The weight map of every image, with the class weights that the whole data set gives."""
     class_weights = params.fixed_class_weights() or _balanced(store)
+    formula = params.made_formula()
+    constants = {name: getattr(params, name) for name in DEFAULTS[params.formula]}
     jobs = []
     for name in store.names:
         instances, target = labels_path(name, "instances"), labels_path(name, "target")
         dims = store.dims(name)
+        spacing = _spacing(params, name, dims)
         made = Provenance(
             "weights",
             WEIGHTS_VERSION,
-            {"w0": params.w0, "sigma_px": params.sigma_px, "class_weights": list(class_weights), "dims": dims},
+            {
+                "formula": params.formula,
+                **constants,
+                "spacing": list(spacing),
+                "class_weights": list(class_weights),
+                "border_on": params.border_on,
+                "engine": params.engine,
+                "dims": dims,
+            },
             {path: store.record(path)["fingerprint"] for path in (instances, target)},
         )
         output = pixel_array(weights_path(name), store.array(instances).shape, "float32", dims, made)
-        jobs.append(WeightsJob((output,), instances, target, dims, class_weights, params.w0, params.sigma_px))
+        jobs.append(WeightsJob((output,), instances, target, spacing, class_weights, formula, params.engine))
     return jobs
+
+
+def _spacing(params: WeightsParams, name: str, dims: int) -> tuple[float, ...]:
+    spacing = params.spacings() or (1.0,) * dims
+    if len(spacing) != dims:
+        what = "a volume" if dims == 3 else "made of independent slices (dims 2)"
+        raise InvalidInput(
+            f"spacing is {params.spacing!r}, but image {name!r} is {what}",
+            allowed=f"{dims} numbers, {','.join('zyx'[-dims:])}",
+            hint="whether a stack is one volume is said at import, with --dims",
+        )
+    return spacing
 
 
 def _balanced(store: Store) -> tuple[float, ...]:

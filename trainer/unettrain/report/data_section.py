@@ -70,8 +70,8 @@ def values_of(run: Run, name: str) -> Html:
     """The parameters of the weight map of one image, as far as the store records them."""
     found = attributes(run.root.get(f"images/{name}/weights")).get("parameters", {})
     values = []
-    if "w0" in found and "sigma_px" in found:
-        values.append(f"w0 = {found['w0']:g}, {SIGMA} = {found['sigma_px']:g} pixels")
+    if "w0" in found and "sigma" in found:
+        values.append(f"w0 = {found['w0']:g}, {SIGMA} = {found['sigma']:g} pixels")
     if len(found.get("class_weights", ())) == 2:
         background, cell = found["class_weights"]
         values.append(f"class weight {background:.3g} for background and {cell:.3g} for cells")

@@ -1,0 +1,166 @@
+"""Sixteen integers worked on at once, for numba: what a processor's vector unit does, written as scalar code is.
+
+numba turns simple loops into vector instructions by itself, but not a search that keeps its best values in registers
+and stops early. `load(array, i)` takes the elements i to i + 15 as one value, on which `+ * & >> <<`, `least`,
+`where_equal` and the like work lane by lane; LLVM maps it to whatever the processor has. Nothing here checks
+bounds: the caller pads its arrays.
+"""
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 16
+_INT32 = ir.IntType(32)
+
+
+def _operation(typing: Any) -> Any:
+    """An operation that compiled functions may call, from a function that gives its signature and its code."""
+    return intrinsic(typing)
+
+
+class Lanes(types.Type):
+    """The numba type of sixteen unsigned integers."""
+
+    def __init__(self, element: types.Integer) -> None:
+        self.element = element
+        super().__init__(f"Lanes({element})")
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, lanes: Any) -> None:
+        super().__init__(manager, lanes, ir.VectorType(ir.IntType(lanes.element.bitwidth), LANES))
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    vector = ir.VectorType(ir.IntType(array_type.dtype.bitwidth), LANES)
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+@_operation
+def load(typingctx: Any, array: Any, index: Any) -> Any:
+    """The elements index to index + 15 of a contiguous 1-D array."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(_pointer(context, builder, sig.args[0], *args), align=sig.args[0].dtype.bitwidth // 8)
+
+    return Lanes(array.dtype)(array, types.intp), codegen
+
+
+@_operation
+def store(typingctx: Any, lanes: Any, array: Any, index: Any) -> Any:
+    """Write the lanes to the elements index to index + 15 of a contiguous 1-D array."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value, *place = args
+        builder.store(value, _pointer(context, builder, sig.args[1], *place), align=sig.args[1].dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(lanes, array, types.intp), codegen
+
+
+@_operation
+def splat(typingctx: Any, value: Any) -> Any:
+    """One value in every lane."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        undefined = ir.Constant(context.get_value_type(sig.return_type), ir.Undefined)
+        first = builder.insert_element(undefined, args[0], ir.Constant(_INT32, 0))
+        return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES))
+
+    return Lanes(value)(value), codegen
+
+
+def _lanewise(name: str) -> Any:
+    """An operation of two lanes, by the name of its LLVM instruction."""
+
+    @_operation
+    def operation(typingctx: Any, a: Any, b: Any) -> Any:
+        return a(a, b), lambda context, builder, sig, args: getattr(builder, name)(*args)
+
+    return operation
+
+
+def _as_operator(symbol: Any, operation: Any) -> None:
+    @overload(symbol, strict=False)
+    def lanewise(a: Any, b: Any) -> Any:
+        return (lambda a, b: operation(a, b)) if isinstance(a, Lanes) and isinstance(b, Lanes) else None
+
+
+for _symbol, _name in (
+    (operator.add, "add"),
+    (operator.mul, "mul"),
+    (operator.and_, "and_"),
+    (operator.or_, "or_"),
+    (operator.rshift, "lshr"),
+    (operator.lshift, "shl"),
+):
+    _as_operator(_symbol, _lanewise(_name))
+
+
+def _selecting(comparison: str) -> Any:
+    @_operation
+    def choose(typingctx: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.select(builder.icmp_unsigned(comparison, *args[:2]), *args[2:])
+
+        return yes(a, b, yes, no), codegen
+
+    return choose
+
+
+where_equal = _selecting("==")  # where_equal(a, b, yes, no): yes where a == b
+where_less = _selecting("<")
+
+
+def _extreme(comparison: str) -> Any:
+    @_operation
+    def extreme(typingctx: Any, a: Any, b: Any) -> Any:
+        return a(a, b), lambda context, builder, sig, args: builder.select(
+            builder.icmp_unsigned(comparison, *args), *args
+        )
+
+    return extreme
+
+
+least = _extreme("<")
+greatest = _extreme(">")
+
+
+def _over_all_lanes(name: str) -> Any:
+    @_operation
+    def reduction(typingctx: Any, lanes: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            vector = args[0].type
+            function = cgutils.get_or_insert_function(
+                builder.module,
+                ir.FunctionType(vector.element, [vector]),
+                f"llvm.vector.reduce.{name}.v{LANES}i{vector.element.width}",
+            )
+            return builder.call(function, args)
+
+        return lanes.element(lanes), codegen
+
+    return reduction
+
+
+@_operation
+def any_greater(typingctx: Any, a: Any, b: Any) -> Any:
+    """Whether a > b in any lane."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        greater = builder.icmp_unsigned(">", *args)
+        bits = ir.IntType(LANES)
+        return builder.icmp_unsigned("!=", builder.bitcast(greater, bits), bits(0))
+
+    return types.boolean(a, b), codegen
+
+
+least_lane = _over_all_lanes("umin")
+greatest_lane = _over_all_lanes("umax")
