@@ -16,10 +16,10 @@ def two_nearest(labels: NDArray[np.integer], spacing: tuple[float, ...]) -> NDAr
     return np.sort(np.stack([far, far, *distances]), axis=0)[:2]
 
 
-def separate(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Pixel by pixel in raster order: background where an earlier neighbour belongs to another cell."""
+def separate(labels: NDArray[np.integer], symmetric: bool = False) -> NDArray[np.uint8]:
+    """Pixel by pixel in raster order: background where an earlier (or any) neighbour belongs to another cell."""
     target: NDArray[np.uint8] = (labels != 0).astype(np.uint8)
-    offsets = [o for o in product((-1, 0, 1), repeat=labels.ndim) if o < (0,) * labels.ndim]
+    offsets = [o for o in product((-1, 0, 1), repeat=labels.ndim) if o < (0,) * labels.ndim or (symmetric and any(o))]
     for place in np.ndindex(labels.shape):
         for offset in offsets:
             other = tuple(p + o for p, o in zip(place, offset, strict=True))
@@ -37,11 +37,22 @@ def weight_map(
     class_weights: tuple[float, float],
     w0: float = 10.0,
     sigma: float = 5.0,
+    spacing: tuple[float, ...] | None = None,
+    on_cells: bool = False,
 ) -> NDArray[np.float64]:
-    """Equation 2, in the background."""
-    d1, d2 = two_nearest(labels, (1.0,) * labels.ndim)
+    """Equation 2, in the background (or everywhere)."""
+    d1, d2 = two_nearest(labels, spacing or (1.0,) * labels.ndim)
     border = w0 * np.exp(-((d1 + d2) ** 2) / (2 * sigma**2))
-    return np.asarray(class_weights)[target] + np.where(target == 0, border, 0)
+    return np.asarray(class_weights)[target] + np.where((target == 0) | on_cells, border, 0)
+
+
+def weight_map_2019(
+    labels: NDArray[np.integer], target: NDArray[np.uint8], v: float, s1: float, w0: float, s2: float
+) -> NDArray[np.float64]:
+    """The rule of the authors' later plugin."""
+    d1, d2 = two_nearest(labels, (1.0,) * labels.ndim)
+    background = v + (1 - v) * np.exp(-(d1**2) / (2 * s1**2)) + w0 * np.exp(-((d1 + d2) ** 2) / (2 * s2**2))
+    return np.where(target, 1, background)
 
 
 def warp(

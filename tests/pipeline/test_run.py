@@ -10,6 +10,7 @@ import tifffile
 
 from tests import reference
 from tests.pipeline.conftest import LOCAL, tree
+from tests.synthetic import cell_labels
 from unetprep import layout
 from unetprep.errors import Conflict, Failure, InvalidInput
 from unetprep.grid import Index
@@ -94,6 +95,49 @@ def test_class_weights_balance_the_training_images(chopped: Store) -> None:
     assert used == pytest.approx([0.5 / (1 - share), 0.5 / share])
 
 
+@pytest.mark.parametrize("options", [{"formula": "falk2019"}, {"border_on": "all"}, {"engine": "edt"}])
+def test_every_way_is_the_same_for_every_chunking(
+    files: Path, store: Store, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    options = {"separate": "symmetric", **options}
+    weights(store, **options)
+    monkeypatch.setitem(layout.PIXEL_CHUNK, 2, (1, 8, 8))
+    monkeypatch.setitem(layout.PIXEL_SHARD, 2, (1, 24, 40))
+    url = str(files / "chopped.zarr")
+    import_images(url, [str(files / "images")], [str(files / "masks")], ImportParams(), LOCAL)
+    weights(Store.open(url), **options)
+    for path in ("images/a/labels/target/target", "images/a/weights"):
+        np.testing.assert_array_equal(Store(url).array(path)[:], store.array(path)[:])
+
+
+def test_the_engines_fill_a_store_alike(files: Path, small_shards: None) -> None:
+    found = []
+    for engine in ("numba", "edt"):
+        url = str(files / f"{engine}.zarr")
+        import_images(url, [], [str(files / "masks")], ImportParams(), LOCAL)
+        weights(Store.open(url), engine=engine)
+        found.append(np.asarray(Store(url).array("images/a/weights")[:]))
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=2e-6)
+
+
+def test_a_volume_of_flat_voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(layout.PIXEL_CHUNK, 3, (2, 8, 8))
+    monkeypatch.setitem(layout.PIXEL_SHARD, 3, (4, 16, 24))
+    labels = np.stack([cell_labels((40, 50), 9, seed, radius=8) for seed in range(7)]).astype(np.int32)
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    url = str(tmp_path / "ds.zarr")
+    import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(dims="3"), LOCAL)
+    weights(Store.open(url), spacing="4,1,1", class_weights="0.5,2")
+    target = reference.separate(labels)
+    expected = reference.weight_map(labels, target, (0.5, 2), spacing=(4, 1, 1))
+    found = np.asarray(Store(url).array("images/labels/weights")[:])
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    with pytest.raises(Conflict, match=r"spacing is \[4.0, 1.0, 1.0\] there and \[1.0, 1.0, 1.0\] now"):
+        weights(Store.open(url), class_weights="0.5,2")
+    with pytest.raises(InvalidInput, match="spacing is '4,1', but image 'labels' is a volume"):
+        weights(Store.open(url), spacing="4,1")
+
+
 def test_a_second_run_does_nothing(chopped: Store) -> None:
     assert weights(chopped) > 10
     before = tree(chopped.url)
@@ -125,11 +169,11 @@ def test_another_parameter_is_a_conflict_that_names_it(chopped: Store) -> None:
     weights(chopped)
     before = tree(chopped.url)
     with pytest.raises(Conflict, match=r"images/a/weights is in .*: sigma is 5\.0 there and 6\.0 now"):
-        weights(chopped, sigma_px=6.0)
+        weights(chopped, sigma=6.0)
     assert tree(chopped.url) == before
-    run_stage(chopped, STAGES["weights"], WeightsParams(sigma_px=6.0), LOCAL, overwrite=True)
-    assert chopped.record("images/a/weights")["parameters"]["sigma_px"] == 6.0
-    assert weights(chopped, sigma_px=6.0) == 0
+    run_stage(chopped, STAGES["weights"], WeightsParams(sigma=6.0), LOCAL, overwrite=True)
+    assert chopped.record("images/a/weights")["parameters"]["sigma"] == 6.0
+    assert weights(chopped, sigma=6.0) == 0
 
 
 def test_what_came_from_replaced_arrays_is_a_conflict(chopped: Store) -> None:
@@ -199,10 +243,19 @@ def test_fields_have_their_place_in_the_store(store: Store) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: WeightsParams(sigma_px=0), r"sigma is 0\n  allowed: at least 0.001"),
-        (lambda: WeightsParams(sigma_px=float("nan")), "sigma is nan"),
-        (lambda: WeightsParams(class_weights="1"), "class-weights is .1.\n  allowed: balanced, none, or two numbers"),
+        (lambda: WeightsParams(sigma=0), r"sigma is 0\n  allowed: at least 0.001"),
+        (lambda: WeightsParams(sigma=float("nan")), "sigma is nan"),
+        (
+            lambda: WeightsParams(class_weights="1"),
+            "class-weights is .1.\n  allowed: auto, balanced, none, or two numbers",
+        ),
         (lambda: WeightsParams(class_weights="-1,2"), "class-weights is"),
+        (lambda: WeightsParams(class_weights="1,inf"), "class-weights is"),
+        (lambda: WeightsParams(formula="falk2019", class_weights="1,2"), "but the formula falk2019 has its own"),
+        (lambda: WeightsParams(rim_sigma=3), "the formula 'paper' has no rim-sigma, only w0, sigma"),
+        (lambda: WeightsParams(formula="falk2019", background_weight=2), "background-weight is 2.0\n  allowed: 0 to 1"),
+        (lambda: WeightsParams(spacing="4,1,0"), "spacing is '4,1,0'\n  allowed: two or three numbers over 0"),
+        (lambda: WeightsParams(separate="yes"), "separate is 'yes'\n  allowed: raster, symmetric, none"),
         (lambda: DeformParams(grid=1), "grid is 1"),
         (lambda: DeformParams(fields=0), "fields is 0"),
         (lambda: ImportParams(dims="4"), "dims is '4'"),

@@ -17,11 +17,14 @@ dense_labels = hnp.arrays(
 @given(dense_labels)
 def test_equals_the_rule_pixel_by_pixel(labels: NDArray[np.int32]) -> None:
     np.testing.assert_array_equal(separate_instances(labels), reference.separate(labels))
+    np.testing.assert_array_equal(separate_instances(labels, rule="symmetric"), reference.separate(labels, True))
+    np.testing.assert_array_equal(separate_instances(labels, rule="none"), labels > 0)
 
 
 @given(hnp.arrays(np.int32, st.tuples(*[st.integers(1, 4)] * 3), elements=st.sampled_from([0, 1, 2])))
 def test_equals_the_rule_in_a_volume(labels: NDArray[np.int32]) -> None:
     np.testing.assert_array_equal(separate_instances(labels, dims=3), reference.separate(labels))
+    np.testing.assert_array_equal(separate_instances(labels, 3, "symmetric"), reference.separate(labels, True))
 
 
 def test_no_two_cells_touch_afterwards_and_every_cell_is_left() -> None:

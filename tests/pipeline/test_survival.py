@@ -188,7 +188,7 @@ def test_a_damaged_shard_is_named(store: Store) -> None:
 
 
 def test_five_and_five_point_nought_are_one_parameter() -> None:
-    assert WeightsParams(sigma_px=5) == WeightsParams(sigma_px=5.0)
+    assert WeightsParams(sigma=5) == WeightsParams(sigma=5.0)
     assert isinstance(DeformParams(sigma_px=10).sigma_px, float)
     for bad in (float("inf"), float("nan")):
         with pytest.raises(InvalidInput, match="w0 is"):

@@ -34,7 +34,8 @@ class Lanes(types.Type):
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, lanes: Any) -> None:
-        super().__init__(manager, lanes, ir.VectorType(ir.IntType(lanes.element.bitwidth), LANES))
+        vector = ir.VectorType(ir.IntType(lanes.element.bitwidth), LANES)
+        super().__init__(manager, lanes, vector)  # type: ignore[no-untyped-call]
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -138,7 +139,7 @@ def _over_all_lanes(name: str) -> Any:
     def reduction(typingctx: Any, lanes: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             vector = args[0].type
-            function = cgutils.get_or_insert_function(
+            function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
                 builder.module,
                 ir.FunctionType(vector.element, [vector]),
                 f"llvm.vector.reduce.{name}.v{LANES}i{vector.element.width}",

@@ -134,12 +134,12 @@ def weight_map(
 
     `labels` is (y, x) or, for a volume, (z, y, x), of any integer dtype: 0 = background, one number per cell.
     `spacing` is the pixel size, one number for each axis, by default 1; lengths are in its unit. `formula` is "paper"
-    (Ronneberger et al. 2015, Eq. 2; w0 10, sigma 5) or "falk2019" (Falk et al. 2019; w0 50, sigma 6, `background_weight`
-    0.1, `rim_sigma` 10). `class_weights`, of background and cell, are the paper's w_c; by default they balance the
-    classes over this image. `separate` says how background is put between touching cells before the classes are taken:
-    "raster", "symmetric" or "none", see `separate_instances`; distances go to the cells as they are given. With
-    `border_on` "all" the border term stands on cells too. Pixels of `ignore_label` get weight 0 and are no cell. With
-    fewer than two cells the border term is 0 everywhere.
+    (Ronneberger et al. 2015, Eq. 2; w0 10, sigma 5) or "falk2019" (Falk et al. 2019; w0 50, sigma 6,
+    `background_weight` 0.1, `rim_sigma` 10). `class_weights`, of background and cell, are the paper's w_c; by default
+    they balance the classes over this image. `separate` says how background is put between touching cells before the
+    classes are taken: "raster", "symmetric" or "none", see `separate_instances`; distances go to the cells as they are
+    given. With `border_on` "all" the border term stands on cells too. Pixels of `ignore_label` get weight 0 and are
+    no cell. With fewer than two cells the border term is 0 everywhere.
 
     Raises ValueError for labels of another number of axes, not of integer dtype, or negative, for other values of
     `formula`, `separate` and `border_on`, and for constants that the formula does not have.
