@@ -10,8 +10,6 @@ We ask the neighbours in the labels as they were given, so that the answer at a 
 neighbours and any chunking gives the same.
 """
 
-from itertools import product
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -22,24 +20,40 @@ RULES = ("raster", "symmetric", "none")
 
 @njit(nogil=True, cache=True)
 def _part(here, there, target):  # type: ignore[no-untyped-def]
+    """Background where a pixel of the row `there` belongs to another cell."""
     for x in range(len(here)):
-        other = there[x]
-        target[x] = np.uint8(0) if other > 0 and other != here[x] else target[x]
+        target[x] &= np.uint8((there[x] <= 0) | (there[x] == here[x]))
 
 
 @njit(nogil=True, cache=True)
-def _part_all(labels, offsets, target):  # type: ignore[no-untyped-def]
+def _part_by_three(here, left, middle, right, target):  # type: ignore[no-untyped-def]
+    """The same for three neighbours at once."""
+    for x in range(len(here)):
+        a, b, c, own = left[x], middle[x], right[x], here[x]
+        other = ((a > 0) & (a != own)) | ((b > 0) & (b != own)) | ((c > 0) & (c != own))  # no branches: it vectorizes
+        target[x] &= np.uint8(not other)
+
+
+@njit(nogil=True, cache=True)
+def _part_all(labels, planes, symmetric, target):  # type: ignore[no-untyped-def]
     depth, height, width = labels.shape
     for z in range(depth):
         for y in range(height):
+            here, out = labels[z, y], target[z, y]
             for x in range(width):
-                target[z, y, x] = labels[z, y, x] > 0
-            for k in range(len(offsets)):
-                dz, dy, dx = offsets[k]
-                if 0 <= z + dz < depth and 0 <= y + dy < height:
-                    start, stop = max(0, -dx), min(width, width - dx)
-                    there = labels[z + dz, y + dy, start + dx : stop + dx]
-                    _part(labels[z, y, start:stop], there, target[z, y, start:stop])
+                out[x] = here[x] > 0
+            for dz in planes:
+                for dy in (-1, 0, 1):
+                    earlier = dz < 0 or (dz == 0 and dy < 0)
+                    if 0 <= z + dz < depth and 0 <= y + dy < height and (symmetric or earlier):
+                        there = labels[z + dz, y + dy]
+                        _part_by_three(here[1:-1], there[:-2], there[1:-1], there[2:], out[1:-1])
+                        for x in (0, width - 1):
+                            for i in range(max(0, x - 1), min(width, x + 2)):
+                                if there[i] > 0 and there[i] != here[x]:
+                                    out[x] = 0
+            if not symmetric:
+                _part(here[1:], here[:-1], out[1:])
 
 
 def separate_instances(labels: NDArray[np.integer], dims: int = 2, rule: str = "raster") -> NDArray[np.uint8]:
@@ -52,10 +66,10 @@ def separate_instances(labels: NDArray[np.integer], dims: int = 2, rule: str = "
     """
     if rule not in RULES:
         raise ValueError(f"separate is {rule!r}, not one of {', '.join(RULES)}")
-    offsets = [o for o in product((-1, 0, 1) if dims == 3 else (0,), (-1, 0, 1), (-1, 0, 1)) if any(o)]
-    chosen = {"raster": [o for o in offsets if o < (0, 0, 0)], "symmetric": offsets, "none": []}[rule]
+    if rule == "none":
+        return (labels > 0).view(np.uint8)
     target = np.empty(labels.shape, np.uint8)
     volumes = np.ascontiguousarray(labels).reshape(-1, *((1,) * (3 - dims)), *labels.shape[-dims:])
     for volume, out in zip(volumes, target.reshape(volumes.shape), strict=True):
-        _part_all(volume, np.array(chosen, np.int64).reshape(-1, 3), out)
+        _part_all(volume, (-1, 0, 1) if dims == 3 else (0, 0, 0), rule == "symmetric", out)
     return target

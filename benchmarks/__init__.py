@@ -1,0 +1,1 @@
+"""What is claimed of speed and memory, measured: `make bench` runs it and writes the JSON that the docs quote."""
