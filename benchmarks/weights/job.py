@@ -24,8 +24,8 @@ UNETPREP = "import sys; from unetcli.prep import main; main(sys.argv[1:])"
 COPY = """
 import sys, dask, dask.array as da, zarr
 source = zarr.open_array(sys.argv[1], mode="r")
-made = zarr.create_array(sys.argv[2], shape=source.shape, dtype=source.dtype, chunks=source.chunks, shards=source.shards,
-    compressors=source.compressors, fill_value=0, overwrite=True)
+made = zarr.create_array(sys.argv[2], shape=source.shape, dtype=source.dtype, chunks=source.chunks,
+    shards=source.shards, compressors=source.compressors, fill_value=0, overwrite=True)
 with dask.config.set(scheduler="threads", num_workers=int(sys.argv[3])):
     da.store(da.from_zarr(source, chunks=source.shards), made, lock=False)
 """
