@@ -147,7 +147,8 @@ def import_(images: tuple[str, ...], labels: tuple[str, ...], out: str, **values
 # -- the stages -------------------------------------------------------------------------------------------------------
 
 
-LABEL_OPTIONS = ("dims", "instances")  # of an import, where labels are all that is imported
+# Of an import, where labels are all that is imported.
+LABEL_OPTIONS = ("dims", "instances", "connectivity", "ignore_label")
 
 
 @main.command(

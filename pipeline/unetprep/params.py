@@ -12,6 +12,7 @@ from unetprep.errors import InvalidInput
 from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near
 
 LARGEST = 2**64 - 1
+CONNECTIVITIES = {"2": ("4", "8"), "3": ("6", "26")}  # dims: neighbours across sides alone, and across corners too
 
 
 def parameter(default: Any, help: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
@@ -34,10 +35,26 @@ class Params:
             choices, least = f.metadata["choices"], f.metadata["least"]
             if choices and value not in choices:
                 raise InvalidInput(f"{name} is {value!r}", allowed=", ".join(choices))
-            if least is not None and not (value >= least and math.isfinite(value) and value <= LARGEST):
+            if None not in (least, value) and not (value >= least and math.isfinite(value) and value <= LARGEST):
                 raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}, and finite")
             if f.type is float:
                 object.__setattr__(self, f.name, float(value))  # 5 and 5.0 are one parameter, not two
+
+
+def check_labels(dims: str, connectivity: str, ignore_label: int | None) -> None:
+    """Raise InvalidInput for a connectivity of other dims, and for an ignored background."""
+    if connectivity not in ("auto", *CONNECTIVITIES[dims]):
+        raise InvalidInput(
+            f"connectivity is {connectivity} with dims {dims}",
+            allowed=" or ".join(CONNECTIVITIES[dims]) + f" with dims {dims}",
+        )
+    if ignore_label == 0:
+        raise InvalidInput("ignore-label is 0, which is background", allowed="any other number that the labels hold")
+
+
+def num_neighbours(dims: str, connectivity: str) -> int:
+    """The connectivity that was chosen; auto: the pixels that share a side."""
+    return int(CONNECTIVITIES[dims][0] if connectivity == "auto" else connectivity)
 
 
 @dataclass(frozen=True)
@@ -54,9 +71,18 @@ class ImportParams(Params):
     )
     instances: str = parameter(
         "auto",
-        "ids: every number is one cell; components: every connected piece of the mask is one (4-connected, 6-connected"
-        " in 3D); auto: ids, refusing labels that look like a binary mask.",
+        "ids: every number is one cell; components: every connected piece of the mask is one; auto: ids, refusing"
+        " labels that look like a binary mask.",
         choices=("auto", "ids", "components"),
+    )
+    connectivity: str = parameter(
+        "auto",
+        "Neighbours that make pixels one piece: those that share a side (4, or 6 with --dims 3), or those at the"
+        " corners too (8, or 26); auto: 4 or 6.",
+        choices=("auto", *CONNECTIVITIES["2"], *CONNECTIVITIES["3"]),
+    )
+    ignore_label: int | None = parameter(
+        None, "Number of the pixels of which it is not known what they are; they are neither cell nor background."
     )
     intensity: str = parameter(
         "auto",
@@ -74,6 +100,7 @@ class ImportParams(Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_labels(self.dims, self.connectivity, self.ignore_label)
         if self.val_fraction + self.test_fraction >= 1:
             raise InvalidInput(
                 f"val-fraction {self.val_fraction} and test-fraction {self.test_fraction} leave nothing to train on",
