@@ -17,6 +17,8 @@ from unetprep.importing import import_images
 from unetprep.lint import Linted, lint
 from unetprep.params import LINT_RULES, ImportParams, LintParams
 from unetprep.rules import Finding
+from unetprep.sources import open_source
+from unetprep.sources.survey import survey
 
 CELLS = cell_labels((150, 140), 40)
 
@@ -99,6 +101,20 @@ def test_a_corner_is_a_contact_and_a_pixel_of_background_is_none(tmp_path: Path)
     assert look(tmp_path, squares((2, 2), (9, 9), (2, 9))).findings == []
 
 
+def test_a_pair_counts_in_every_slice_and_once_in_a_volume(tmp_path: Path) -> None:
+    stack = np.stack([squares((2, 2), (8, 2))] * 3)
+    assert only(look(tmp_path, stack)).count == 3
+    assert only(look(tmp_path, stack, dims="3")).count == 1
+
+
+def test_the_edge_of_the_image_is_no_outline(tmp_path: Path) -> None:
+    halves = np.repeat(np.array([[1, 2]]), 10, axis=1).repeat(9, axis=0)
+    source = open_source(save(tmp_path / "y.npy", halves))
+    seen = survey(source, 2, 8, None, lambda: None)
+    assert (seen.outline_px, seen.touching_px) == (18, 18)
+    assert seen.pieces.between_px.tolist() == [0, 0]
+
+
 # -- split and tiny ---------------------------------------------------------------------------------------------------
 
 
@@ -177,6 +193,13 @@ def test_labels_resized_to_the_nearest_are_not_interpolated(tmp_path: Path, fact
     assert "interpolated" not in rules(look(tmp_path, ndimage.zoom(CELLS, factor, order=0)))
 
 
+def test_one_thin_cell_between_two_others_is_no_interpolation(tmp_path: Path) -> None:
+    labels = squares(*GRID[:30], shape=(64, 256)) + (squares(*GRID[:30], shape=(64, 256)) > 0)
+    labels[40:62, 20:23] = (1, 2, 3)
+    (before, after) = ({f.rule for f in look(tmp_path, x).findings} for x in (labels, labels[38:, 16:26]))
+    assert (before, after) == ({"touching", "split"}, {"interpolated"})
+
+
 def test_a_mask_saved_as_jpeg(tmp_path: Path) -> None:
     assert rules(look(tmp_path, (CELLS > 0).astype(np.uint8) * 255, ending="jpg")) == ["interpolated"]
 
@@ -198,6 +221,8 @@ def test_numbers_that_wrapped_round_or_were_cut_off(tmp_path: Path) -> None:
     wrapped = look(tmp_path, many.astype(np.uint8))
     assert rules(wrapped) == ["overflow", "split"]
     assert (wrapped.findings[0].count, wrapped.findings[0].places[0].what["id"]) == (14, 1)
+    some = np.where((many > 99) & (many < 110), 0, many)
+    assert rules(look(tmp_path, some.astype(np.uint8))) == ["overflow", "split"]
     cut = look(tmp_path, many.clip(0, 255).astype(np.uint8))
     assert rules(cut) == ["overflow", "split"]
     assert "--ignore-label 255" in cut.findings[0].hint
