@@ -2,8 +2,8 @@
 
     python -m benchmarks.weights.job FOLDER        makes its data in FOLDER (2 GB), writes job.json beside this file
 
-Every run is a process of its own: seconds from start to end, and the most memory that it held. The copy reads the finished
-weights and writes them to an array of the same shards and codecs, through Dask's threads, a shard each.
+Every run is a process of its own: seconds from start to end, and the most memory that it held. The copy reads the
+finished weights and writes them to an array of the same shards and codecs, through Dask's threads, a shard each.
 """
 
 import shutil

@@ -5,11 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unetcli.errors import INVALID
 from unetcli.options import Command, Examples, ExamplesGroup, chosen, common, from_fields, result
 from unetcli.progress import progress
 from unetprep import __version__
 from unetprep.errors import InvalidInput
-from unetprep.params import DeformParams, ImportParams, Params, TilesParams, WeightsParams, option_name
+from unetprep.params import (
+    LINT_RULES,
+    DeformParams,
+    ImportParams,
+    LintParams,
+    Params,
+    TilesParams,
+    WeightsParams,
+    option_name,
+)
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unetprep.run import Scheduler, Summary
@@ -120,6 +130,46 @@ def fetch(name: str, out: str | None, as_json: bool, quiet: bool, verbose: bool)
     result("fetch", {"name": name, "files": fetched.files, "terms": fetched.terms}, text, as_json)
 
 
+# -- lint -------------------------------------------------------------------------------------------------------------
+
+
+@main.command(
+    cls=Examples,
+    short_help="Look for faults in labels.",
+    examples="unetprep lint masks/\nunetprep lint labels.tif --ignore touching --tiny 20\n"
+    "unetprep lint volume.tif --dims 3 --json",
+)
+@click.argument("labels", nargs=-1, required=True)
+@from_fields(LintParams, option_name)
+@click.option(
+    "--ignore", "ignored", multiple=True, type=click.Choice(LINT_RULES), help="A rule to leave out; may be repeated."
+)
+@common
+def lint(labels: tuple[str, ...], ignored: tuple[str, ...], **values: Any) -> None:
+    """Look for faults in labels before they are learnt from; nothing is changed.
+
+    LABELS are label images, folders of them, or stores. Exit code 3 says that something was found.
+
+    \b
+    empty         no cell at all
+    binary        one number for all cells: a mask
+    float         real numbers
+    overflow      negative or too large values; numbers that did not fit their integer type
+    interpolated  fractions, or rims of values between those on both sides
+    split         one cell in several pieces
+    tiny          pieces of few pixels
+    touching      cells without background between them, which is no fault if weights are to separate them
+    """
+    from unetcli.linting import as_text, as_values
+    from unetprep.lint import lint
+
+    with progress("lint", values["quiet"]) as report:
+        found = lint(labels, chosen(LintParams, values), ignored, report)
+    result("lint", as_values(found), as_text(found), values["as_json"])
+    if any(image.findings for image in found):
+        click.get_current_context().exit(INVALID)
+
+
 # -- import -----------------------------------------------------------------------------------------------------------
 
 
@@ -147,7 +197,8 @@ def import_(images: tuple[str, ...], labels: tuple[str, ...], out: str, **values
 # -- the stages -------------------------------------------------------------------------------------------------------
 
 
-LABEL_OPTIONS = ("dims", "instances")  # of an import, where labels are all that is imported
+# Of an import, where labels are all that is imported.
+LABEL_OPTIONS = ("dims", "instances", "connectivity", "ignore_label")
 
 
 @main.command(

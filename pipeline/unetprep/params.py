@@ -13,6 +13,9 @@ from unetprep.kernels.formula import DEFAULTS, Formula, make_formula, resolve
 from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near
 
 LARGEST = 2**64 - 1
+CONNECTIVITIES = {"2": ("4", "8"), "3": ("6", "26")}  # dims: neighbours across sides alone, and across corners too
+DIMS_HELP = "2: the slices of a stack are independent images; 3: a stack is one volume."
+IGNORE_HELP = "Number of the pixels of which it is not known what they are; they are neither cell nor background."
 
 
 def parameter(default: Any, help: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
@@ -43,6 +46,22 @@ class Params:
                 object.__setattr__(self, f.name, float(value))  # 5 and 5.0 are one parameter, not two
 
 
+def check_labels(dims: str, connectivity: str, ignore_label: int | None) -> None:
+    """Raise InvalidInput for a connectivity of other dims, and for an ignored background."""
+    if connectivity not in ("auto", *CONNECTIVITIES[dims]):
+        raise InvalidInput(
+            f"connectivity is {connectivity} with dims {dims}",
+            allowed=" or ".join(CONNECTIVITIES[dims]) + f" with dims {dims}",
+        )
+    if ignore_label == 0:
+        raise InvalidInput("ignore-label is 0, which is background", allowed="any other number that the labels hold")
+
+
+def num_neighbours(dims: str, connectivity: str, corners: bool = False) -> int:
+    """The connectivity that was chosen; auto: across sides alone, or across corners too."""
+    return int(CONNECTIVITIES[dims][corners] if connectivity == "auto" else connectivity)
+
+
 @dataclass(frozen=True)
 class ImportParams(Params):
     """How images and labels are read."""
@@ -52,15 +71,20 @@ class ImportParams(Params):
         "Axes of the image files, as yx, zyx, cyx, yxc or czyx (z: slices or a volume, c: channels).  [default: as the"
         " file says]",
     )
-    dims: str = parameter(
-        "2", "2: the slices of a stack are independent images; 3: a stack is one volume.", choices=("2", "3")
-    )
+    dims: str = parameter("2", DIMS_HELP, choices=("2", "3"))
     instances: str = parameter(
         "auto",
-        "ids: every number is one cell; components: every connected piece of the mask is one (4-connected, 6-connected"
-        " in 3D); auto: ids, refusing labels that look like a binary mask.",
+        "ids: every number is one cell; components: every connected piece of the mask is one; auto: ids, refusing"
+        " labels that look like a binary mask.",
         choices=("auto", "ids", "components"),
     )
+    connectivity: str = parameter(
+        "auto",
+        "Neighbours that make pixels one piece: those that share a side (4, or 6 with --dims 3), or those at the"
+        " corners too (8, or 26); auto: 4 or 6.",
+        choices=("auto", *CONNECTIVITIES["2"], *CONNECTIVITIES["3"]),
+    )
+    ignore_label: int | None = parameter(None, IGNORE_HELP)
     intensity: str = parameter(
         "auto",
         "What becomes 0 and 1 for the network. dtype: the range of the integer type; minmax: the least and the greatest"
@@ -77,11 +101,40 @@ class ImportParams(Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_labels(self.dims, self.connectivity, self.ignore_label)
         if self.val_fraction + self.test_fraction >= 1:
             raise InvalidInput(
                 f"val-fraction {self.val_fraction} and test-fraction {self.test_fraction} leave nothing to train on",
                 allowed="fractions whose sum is under 1",
             )
+
+
+LINT_RULES = ("empty", "binary", "float", "overflow", "interpolated", "split", "tiny", "touching")
+
+
+@dataclass(frozen=True)
+class LintParams(Params):
+    """How labels are looked at in search of faults."""
+
+    dims: str = parameter("2", DIMS_HELP, choices=("2", "3"))
+    connectivity: str = parameter(
+        "auto",
+        "Neighbours that make pixels one piece: 4 or 8, or 6 or 26 with --dims 3; auto: 8 or 26, for what hangs"
+        " together at a corner is hardly a fault.",
+        choices=("auto", *CONNECTIVITIES["2"], *CONNECTIVITIES["3"]),
+    )
+    ignore_label: int | None = parameter(None, IGNORE_HELP)
+    tiny_px: int | None = parameter(
+        None, "Pieces of fewer pixels are found to be tiny.  [default: 10, or 30 with --dims 3]", least=0
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_labels(self.dims, self.connectivity, self.ignore_label)
+
+    def least_px(self) -> int:
+        """From how many pixels on a piece is not tiny."""
+        return {"2": 10, "3": 30}[self.dims] if self.tiny_px is None else self.tiny_px
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from unetprep.errors import InvalidInput
 from unetprep.params import DeformParams, ImportParams, Params, TilesParams, WeightsParams, option_name
@@ -58,15 +58,18 @@ def read_recipe(path: str) -> Recipe:
 def params_from(kind: type[P], values: Mapping[str, Any], where: str, also: tuple[str, ...] = ()) -> P:
     """Parameters of one stage from the values of a section, by their names on the command line."""
     known = {option_name(f.name): f for f in fields(kind)}
+    types = get_type_hints(kind)
     _check_keys(values, [*known, *also], where)
     given: dict[str, Any] = {}
     for key, value in values.items():
-        wanted: type = type(known[key].default)
+        default, annotated = known[key].default, types[known[key].name]
+        wanted: type = next((t for t in get_args(annotated) if t is not type(None)), annotated)  # of int | None: int
         value = str(value) if wanted is str and isinstance(value, int) else value
         if not isinstance(value, (int, float) if wanted is float else wanted) or (
             isinstance(value, bool) and wanted is not bool
         ):
-            raise InvalidInput(f"{key} in {where} is {value!r}", allowed=f"a value like {known[key].default!r}")
+            allowed = f"a value of type {wanted.__name__}" if default is None else f"a value like {default!r}"
+            raise InvalidInput(f"{key} in {where} is {value!r}", allowed=allowed)
         given[known[key].name] = wanted(value)
     return kind(**given)
 

@@ -116,7 +116,7 @@ def _batches(plans: Sequence[JobPlan], size: int) -> Iterator[Batch]:
     for plan in plans:
         indices = iter(plan.missing)
         while batch := tuple(islice(indices, size)):
-            yield plan.job, batch
+            yield plan.job.of(batch), batch
 
 
 def _run_batch(store: Store, batch: Batch) -> int:

@@ -1,7 +1,7 @@
 """What a stage is. Adding one is a file in `stages/`, its parameters in `params.py`, and a line in `stages.STAGES`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,10 @@ class Job(ABC):
     def boxes(self, index: Index) -> tuple[Box, ...]:
         """The box that task `index` writes, for each output."""
         return tuple(shard_box((index + (0,) * len(o.shape))[: len(o.shape)], o.shape, o.shard) for o in self.outputs)
+
+    def of(self, indices: Iterable[Index]) -> "Job":
+        """The same job with what it needs for some of its shards alone: this is what a worker is sent."""
+        return self
 
     @abstractmethod
     def compute(self, store: "Store", index: Index) -> Blocks:

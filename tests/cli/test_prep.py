@@ -49,6 +49,27 @@ def test_the_stages_one_after_the_other_and_a_recipe_give_the_same_store(run: Ru
     assert json.loads(run("unetprep run recipe.toml --json").stdout)["status"] == "nothing to do"
 
 
+def test_components_and_ignored_pixels_by_options_and_by_a_recipe(run: Run, cells: Path) -> None:
+    mask = (labels_of(cells) > 0).astype(np.uint8)
+    mask[100:] = 255
+    tifffile.imwrite(cells / "labels.tif", mask)
+    options = "--instances components --connectivity 8 --ignore-label 255"
+    run(f"unetprep import --image img.tif --labels labels.tif --out one.zarr {options}")
+    (cells / "recipe.toml").write_text(
+        'out = "two.zarr"\n[import]\nimage = "img.tif"\nlabels = "labels.tif"\n'
+        'instances = "components"\nconnectivity = 8\nignore-label = 255\n[deform]\nfields = 1\n[tiles]\ntile = 188\n'
+    )
+    run("unetprep run recipe.toml")
+    run("unetprep weights --in labels.tif --out one.zarr --overwrite " + options)
+    found = [
+        np.asarray(zarr.open_array(str(cells / f"{store}.zarr/images/{name}/labels/instances/instances"), mode="r"))
+        for store, name in (("one", "img"), ("two", "img"), ("one", "labels"))
+    ]
+    assert (found[0] == -1).sum() == 40 * 110
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
 def test_info_shows_every_array_and_its_state(run: Run, cells: Path) -> None:
     run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
     run("unetprep weights --out ds.zarr")
@@ -208,6 +229,14 @@ def test_misuse_is_explained(run: Run, cells: Path, line: str, code: int, messag
         (
             'out = "x.zarr"\n[import]\nlabels = "labels.tif"\n[tiles]\ntile = "big"',
             "tile in [tiles] of recipe.toml is 'big'\n  allowed: a value like 572",
+        ),
+        (
+            'out = "x.zarr"\n[import]\nlabels = "labels.tif"\nignore-label = "none"',
+            "ignore-label in [import] of recipe.toml is 'none'\n  allowed: a value of type int",
+        ),
+        (
+            'out = "x.zarr"\n[import]\nlabels = "labels.tif"\nconnectivity = 6',
+            "connectivity is 6 with dims 2\n  allowed: 4 or 8",
         ),
         ('out = "x.zarr"\n', "does not say labels in [import]"),
         ("out = ", "recipe.toml is not TOML"),

@@ -69,7 +69,7 @@ def test_the_range_of_the_dtype_can_be_asked_for(tmp_path: Path) -> None:
     ("labels", "message"),
     [
         (LABELS.astype(np.float32), "labels of dtype float32"),
-        (LABELS.astype(np.int16) - 1, "holds the label -1"),
+        (LABELS.astype(np.int16) - 1, r"holds the label -1\n.*\n.*--ignore-label -1"),
         (LABELS.astype(np.int64) * 2**31, "holds the label"),
         (LABELS * 0, "is empty: every label is 0"),
         ((LABELS > 0).astype(np.uint8), "looks like a binary mask: its only label is 1, in .* separate pieces"),
@@ -175,3 +175,49 @@ def test_components_hang_together_by_sides_and_not_through_slices(tmp_path: Path
     (tmp_path / "volume").mkdir()
     volume = run(tmp_path / "volume", None, mask, instances="components", dims="3")
     assert stored(volume, "images/y/labels/instances/instances").max() == 3
+
+
+# -- ignored pixels ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ignored", "dtype"), [(-1, "int16"), (255, "uint8"), (-7, "int64"), (2**32 - 1, "uint32")])
+def test_ignored_pixels_are_stored_as_minus_one(tmp_path: Path, ignored: int, dtype: str) -> None:
+    labels = LABELS.astype(dtype)
+    labels[:9], labels[30:40, 20:30] = ignored, ignored
+    found = stored(run(tmp_path, None, labels, ignore_label=ignored), "images/y/labels/instances/instances")[0]
+    np.testing.assert_array_equal(found, np.where(labels == ignored, -1, labels.astype(np.int64)))
+
+
+def test_ignored_pixels_are_no_piece(tmp_path: Path) -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    mask[2:6, 2:6], mask[2:6, 6:9], mask[2:6, 9:12], mask[15:, 15:] = 1, 7, 1, 1
+    found = stored(
+        run(tmp_path, None, mask, instances="components", ignore_label=7), "images/y/labels/instances/instances"
+    )[0]
+    assert [found[3, x] for x in (2, 7, 10)] == [1, -1, 2]
+    np.testing.assert_array_equal(found == -1, mask == 7)
+    assert found.max() == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([[0, -1], [-2, 1]]), r"holds the label -2\n.*\n.*--ignore-label -2"),
+        (np.array([[0, -1], [-1, 0]]), "is empty: every label is 0 or -1, which is ignored"),
+        (np.array([[1, -1, 1], [-1, 0, 0]]), "looks like a binary mask: its only label is 1, in 2 separate pieces"),
+    ],
+)
+def test_what_is_left_beside_ignored_pixels_is_checked_as_ever(
+    tmp_path: Path, labels: np.ndarray, message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        run(tmp_path, None, labels, ignore_label=-1)
+    assert not (tmp_path / "ds.zarr").exists()
+
+
+def test_the_ignored_number_counts_in_the_provenance_and_is_not_the_background(tmp_path: Path) -> None:
+    run(tmp_path, None, LABELS)
+    with pytest.raises(Conflict, match="ignore-label is None there and 3 now"):
+        run(tmp_path, None, LABELS, ignore_label=3)
+    with pytest.raises(InvalidInput, match="ignore-label is 0, which is background"):
+        ImportParams(ignore_label=0)

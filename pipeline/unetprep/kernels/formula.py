@@ -17,6 +17,7 @@ background alone unless it is asked for on all pixels. Both are a weight for eac
 import math
 from dataclasses import dataclass
 
+IGNORED = -1  # the label of pixels that count for nothing: no cell, no background, weight 0
 SMALLEST = 2.0**-24  # half the step of a float32 just under 1: no weight near 1 is moved by less
 
 

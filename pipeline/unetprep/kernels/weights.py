@@ -6,12 +6,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from unetprep.kernels.formula import Formula, make_formula
+from unetprep.kernels.formula import IGNORED, Formula, make_formula
 from unetprep.kernels.nearest import LARGEST_LABEL, Box, band_rows, prepare_search, scan
 from unetprep.kernels.separate import separate_instances
 
 NUM_CLASSES = 2
-IGNORED = -1  # the label of pixels that count for nothing
 BORDER_ON = ("background", "all")
 LN2, LOG2_E = math.log(2), 1 / math.log(2)
 STRETCH = 512  # pixels that are exponentiated together

@@ -1,6 +1,7 @@
 """Where images and labels come from: TIFF, PNG and JPEG, .npy, Zarr; single files and folders."""
 
+from unetprep.sources.pairing import expand as expand
 from unetprep.sources.pairing import find_pairs as find_pairs
-from unetprep.sources.source import ArraySource as ArraySource
+from unetprep.sources.pairing import open_labels as open_labels
 from unetprep.sources.source import Source as Source
 from unetprep.sources.source import open_source as open_source

@@ -40,7 +40,7 @@ def find_pairs(images: Sequence[str], labels: Sequence[str], axes: str = "") -> 
     ending such as `_mask` or `_image` does not count. Raises InvalidInput if one is left over, or if a pair's sizes
     differ.
     """
-    label_sources = [_open_labels(path) for path in expand(labels)]
+    label_sources = [open_labels(path) for path in expand(labels)]
     if not images:
         return [(name, None, source) for name, source in _by_name(label_sources, LABEL_ENDING).items()]
     image_sources = [open_source(path, axes) for path in expand(images)]
@@ -55,7 +55,7 @@ def find_pairs(images: Sequence[str], labels: Sequence[str], axes: str = "") -> 
     return list(pairs)
 
 
-def _open_labels(path: str) -> Source:
+def open_labels(path: str) -> Source:
     """Labels have one channel: planes of a TIFF that call themselves channels are slices, colours are refused."""
     labels = open_source(path)
     if labels.axes == "cyx":

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
-from unetprep.grid import Box, box_shape, shard_box, shard_counts
+from unetprep.grid import Box, Index, box_shape, shard_box, shard_counts
+from unetprep.kernels.formula import IGNORED
+from unetprep.sources.pieces import Joiner
 from unetprep.sources.source import Source
 
 LARGEST_LABEL = int(np.iinfo(np.int32).max)
@@ -37,7 +39,7 @@ def scan_image(source: Source, box: Box, shard: tuple[int, ...]) -> Scan:
     if np.dtype(source.dtype).kind not in "buif":
         raise InvalidInput(f"{source.path} has dtype {source.dtype}", allowed="integers or real numbers")
     low, high, digest = np.inf, -np.inf, sha256()
-    for where, block in _blocks(source, box, shard):
+    for _, where, block in _blocks(source, box, shard):
         block = block.astype(stored_dtype(source))
         if not np.isfinite(block).all():
             place = np.argwhere(~np.isfinite(block))[0] + [s.start for s in where]
@@ -58,10 +60,20 @@ def scan_image(source: Source, box: Box, shard: tuple[int, ...]) -> Scan:
     return Scan(low, high, digest.hexdigest())
 
 
-def scan_labels(source: Source, box: Box, shard: tuple[int, ...]) -> tuple[Scan, NDArray[np.int64]]:
-    """Read labels once; also up to two of the numbers in them.
+def stored_labels(block: NDArray[Any], ignore_label: int | None) -> NDArray[np.int32]:
+    """Labels as they are stored: int32, IGNORED where they are `ignore_label`. All others have been checked to fit."""
+    labels = block.astype(np.int32)
+    if ignore_label is not None:
+        labels[block == ignore_label] = IGNORED
+    return labels
 
-    Raises InvalidInput for real numbers, and for negative or too large ones.
+
+def scan_labels(
+    source: Source, box: Box, shard: tuple[int, ...], ignore_label: int | None = None, joiner: Joiner | None = None
+) -> tuple[Scan, NDArray[np.int64]]:
+    """Read labels once; also up to two of the numbers in them, and the pieces of the cells for a joiner.
+
+    Raises InvalidInput for real numbers, and for negative or too large ones. Pixels to be ignored are none of these.
     """
     if np.dtype(source.dtype).kind not in "bui":
         raise InvalidInput(
@@ -70,28 +82,34 @@ def scan_labels(source: Source, box: Box, shard: tuple[int, ...]) -> tuple[Scan,
             hint="save them as integers; if they were resized, resize again without interpolation (nearest)",
         )
     low, high, digest, ids = 0, 0, sha256(), np.empty(0, np.int64)
-    for _, block in _blocks(source, box, shard):
-        low, high = min(low, int(block.min())), max(high, int(block.max()))
+    for index, _, block in _blocks(source, box, shard):
+        known = block if ignore_label is None else block[block != ignore_label]
+        low, high = min(low, int(known.min(initial=0))), max(high, int(known.max(initial=0)))
         if low < 0 or high > LARGEST_LABEL:
+            wrong = low if low < 0 else high
             raise InvalidInput(
-                f"{source.path} holds the label {low if low < 0 else high}",
+                f"{source.path} holds the label {wrong}",
                 allowed=f"0 to {LARGEST_LABEL}",
-                hint="number the cells 1, 2, 3, ...; 0 is background",
+                hint="number the cells 1, 2, 3, ...; 0 is background. Where it marks pixels to be left out of the"
+                f" training: --ignore-label {wrong}",
             )
-        ids = np.union1d(ids, _some_ids(block))[:2]
-        digest.update(np.ascontiguousarray(block.astype("<i4")).tobytes())
+        ids = np.union1d(ids, _some_ids(known))[:2]
+        labels = stored_labels(block[0], ignore_label)
+        digest.update(np.ascontiguousarray(labels.astype("<i4")).tobytes())
+        if joiner:
+            joiner.add(index, labels > 0)
     return Scan(low, high, digest.hexdigest()), ids
 
 
-def _some_ids(block: NDArray[Any]) -> NDArray[np.int64]:
-    cells = block[block != 0]
+def _some_ids(labels: NDArray[Any]) -> NDArray[np.int64]:
+    cells = labels[labels != 0]
     return np.array([cells.min(), cells.max()] if cells.size else [], np.int64)
 
 
-def _blocks(source: Source, box: Box, shard: tuple[int, ...]) -> Iterator[tuple[Box, NDArray[Any]]]:
-    """The blocks of a box, shard by shard in order; `shard` is (z, y, x)."""
+def _blocks(source: Source, box: Box, shard: tuple[int, ...]) -> Iterator[tuple[Index, Box, NDArray[Any]]]:
+    """The blocks of a box, shard by shard in order; `shard` is (z, y, x), and so is each index."""
     shape = box_shape(box[1:])
     for index in product(*map(range, shard_counts(shape, shard))):
         inner = shard_box(index, shape, shard)
         where = (box[0], *(slice(b.start + s.start, b.start + s.stop) for b, s in zip(box[1:], inner, strict=True)))
-        yield where, source.read(where)
+        yield index, where, source.read(where)

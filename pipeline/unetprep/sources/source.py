@@ -119,16 +119,6 @@ class ZarrSource(Source):
         return np.asarray(zarr.open_array(self.path, path=self.array_path, mode="r")[box])
 
 
-@dataclass(frozen=True, eq=False)
-class ArraySource(Source):
-    """An array in memory that stands in for a file."""
-
-    array: NDArray[Any]
-
-    def _read_file(self, box: Box) -> NDArray[Any]:
-        return np.asarray(self.array[box])
-
-
 def open_source(path: str, axes: str = "") -> Source:
     """Look at an image file. `axes` overrides what the file says of its axes.
 
