@@ -103,7 +103,7 @@ def plan_import(images: Sequence[str], labels: Sequence[str], params: ImportPara
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelScan:
     """What a first reading of labels has shown: also up to two of their numbers, and what their pieces are called."""
 
     scan: Scan
@@ -112,7 +112,7 @@ class Labels:
     names: Mapping[Index, Names]
 
 
-def _scan_labels(source: Source, box: Box, params: ImportParams, pieces: bool) -> Labels:
+def _scan_labels(source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
     shape = box_shape(box[1:])
     shard = pixel_chunks(shape, int(params.dims))[1]
     joiner = Joiner(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
@@ -124,10 +124,10 @@ def _scan_labels(source: Source, box: Box, params: ImportParams, pieces: bool) -
             allowed=f"up to {LARGEST_LABEL} cells in an image",
             hint="it is noise rather than a mask of cells, or should be cut into several images",
         )
-    return Labels(scan, ids, num_pieces, names)
+    return LabelScan(scan, ids, num_pieces, names)
 
 
-def _check_labels(source: Source, parts: Sequence[Labels], params: ImportParams) -> None:
+def _check_labels(source: Source, parts: Sequence[LabelScan], params: ImportParams) -> None:
     """Refuse labels without a cell, and what looks like a mask: both seen on the whole, for a strip may well be so."""
     ids = np.unique(np.concatenate([part.ids for part in parts]))
     if not len(ids):
@@ -148,7 +148,7 @@ def _refuse_mask(source: Source, params: ImportParams, label: int) -> None:
         )
 
 
-def _plan_part(part: Part, seen: Labels, params: ImportParams) -> tuple[dict[str, object], list[ImportJob]]:
+def _plan_part(part: Part, seen: LabelScan, params: ImportParams) -> tuple[dict[str, object], list[ImportJob]]:
     dims = int(params.dims)
     attributes: dict[str, object] = {"dims": dims, "split": part.split}
     about = dict(attributes)
@@ -165,7 +165,7 @@ def _plan_part(part: Part, seen: Labels, params: ImportParams) -> tuple[dict[str
     return {**about, "source": [file.rstrip("/").rpartition("/")[2] for file in files]}, jobs
 
 
-def _labels_job(part: Part, seen: Labels, params: ImportParams, about: dict[str, object]) -> ImportJob:
+def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> ImportJob:
     """The digest is that of the labels as they were; what is made of them are parameters."""
     dims = int(params.dims)
     connectivity = num_neighbours(params.dims, params.connectivity) if params.instances == "components" else None
