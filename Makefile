@@ -12,11 +12,12 @@ LINKS := $(if $(wildcard $(PIP_FIND_LINKS)),--find-links $(PIP_FIND_LINKS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint bench clean
 help:
 	@echo "make demo    set up and run the main job on a real image (a few minutes)"
 	@echo "make test    set up and run lint, types, import rules and all tests"
 	@echo "make lint    the same without the tests"
+	@echo "make bench   set up and measure what the documents claim of speed and memory (half an hour)"
 	@echo "make clean   remove the environment and what the demo made"
 
 setup: $(READY)
@@ -57,5 +58,12 @@ lint: $(READY)
 	mypy
 	lint-imports
 
+# Ratios of two things in turn, one thread each: leave the machine to it. The data of the whole job need 4 GB.
+bench: $(READY)
+	uv pip install --quiet --python $(VENV)/bin/python $(LINKS) -c constraints.txt -e '.[bench]'
+	python -m benchmarks.weights.kernel
+	python -m benchmarks.weights.job build/bench
+	python -m benchmarks.weights.results
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo build

@@ -39,7 +39,7 @@ class Cells:
         counts = np.ceil(lengths / step).astype(int)
         places = rng.permutation(int(counts.prod()))[: self.number]
         corner = np.stack(np.unravel_index(places, tuple(counts)), axis=1)
-        return (corner + rng.uniform(0.2, 0.8, corner.shape)) * (np.array(self.shape) / counts)
+        return np.asarray((corner + rng.uniform(0.2, 0.8, corner.shape)) * (np.array(self.shape) / counts))
 
     def window(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[np.int32]:
         """The labels from start to stop: 0, or 1 + the number of the nearest cell that covers the pixel."""
