@@ -15,7 +15,7 @@ def kernel_tables(found: dict[str, Any]) -> list[str]:
     lines = [
         "## The kernel, in units of one `edt.edt` pass over the same image",
         "",
-        f"One thread, after compilation, the two in turn. {_machine(found)}. Median of the pairs, in brackets the range.",
+        f"One thread, after compilation, the two in turn. {_machine(found)}. Median of the pairs (range).",
         "*Weights*: from labels and target. *All*: from labels alone, with separation and class balance.",
         "",
         "| image | cells | covered | weights | all |",

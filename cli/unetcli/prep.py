@@ -263,6 +263,49 @@ _add_stage(
 )
 
 
+# -- preview ----------------------------------------------------------------------------------------------------------
+
+
+@main.command(
+    cls=Examples,
+    short_help="Draw what the weight map makes of an image.",
+    examples="unetprep preview ds.zarr --out preview.png\n"
+    "unetprep preview ds.zarr --out preview.png --image img --at 1024,2048 --size 256",
+)
+@click.argument("store")
+@click.option("--out", required=True, metavar="PNG", help="The picture.")
+@click.option("--image", metavar="NAME", help="Which image.  [default: the first]")
+@click.option("--z", type=int, help="Which slice.  [default: the middle one]")
+@click.option(
+    "--at", metavar="Y,X", help="Upper left corner of the window.  [default: where the border term is largest]"
+)
+@click.option("--size", default=512, help="Side of the window, in pixels.")
+@click.option("--overwrite", is_flag=True, help="Replace the picture that stands there.")
+@common
+def preview(
+    store: str, out: str, image: str | None, z: int | None, at: str | None, size: int, overwrite: bool, **values: Any
+) -> None:
+    """Draw a part of an image with its cells, target, distances and weights, as in Fig. 3 of the paper."""
+    from unetcli.previewing import preview_file
+    from unetprep.preview import View
+
+    shown = preview_file(store, out, View(image, z, _corner(at), size), overwrite)
+    height, width = shown.weights.shape
+    window = {"image": shown.name, "z": shown.z, "y": shown.y0, "x": shown.x0, "height": height, "width": width}
+    text = f"{shown.name}, z {shown.z}, {height} x {width} pixels from ({shown.y0}, {shown.x0})\n-> {out}"
+    result("preview", {"store": store, "out": out, **window}, text, values["as_json"])
+
+
+def _corner(at: str | None) -> tuple[int, int] | None:
+    if at is None:
+        return None
+    try:
+        y, x = map(int, at.split(","))
+    except ValueError:
+        raise InvalidInput(f"at is {at!r}", allowed="two whole numbers, Y,X, such as 1024,2048") from None
+    return y, x
+
+
 # -- run and info -----------------------------------------------------------------------------------------------------
 
 

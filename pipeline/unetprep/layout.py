@@ -39,6 +39,11 @@ def labels_path(name: str, kind: str) -> str:
     return f"{IMAGES}/{name}/labels/{kind}/{kind}"
 
 
+def counts_path(name: str) -> str:
+    """How many pixels each class of its target has, shard by shard, (shard_z, shard_y, shard_x, class)."""
+    return f"{IMAGES}/{name}/labels/target/class_counts"
+
+
 def pixel_chunks(shape: tuple[int, ...], dims: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(chunk, shard) for the last three axes z, y, x of an image: those of the table, cut down to a small image."""
     chunk = PIXEL_CHUNK[dims]

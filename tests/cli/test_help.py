@@ -34,7 +34,17 @@ def test_examples_name_commands_and_options_that_exist(main: click.Group) -> Non
 
 
 def test_the_groups_list_their_commands_in_order_of_use() -> None:
-    assert list(prep.main.commands) == ["fetch", "lint", "import", "weights", "deform", "tiles", "run", "info"]
+    assert list(prep.main.commands) == [
+        "fetch",
+        "lint",
+        "import",
+        "weights",
+        "deform",
+        "tiles",
+        "preview",
+        "run",
+        "info",
+    ]
     assert list(train.main.commands) == ["fit", "predict", "evaluate", "report"]
     assert CliRunner().invoke(prep.main, ["--version"]).output.startswith("unetprep, version ")
 

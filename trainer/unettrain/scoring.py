@@ -56,8 +56,8 @@ class Scores:
 def score(mask: NDArray[np.bool_], labels: NDArray[np.integer], connectivity: int = 4) -> Scores:
     """Score one image: `mask` and `labels` are (z, y, x), the mask true on proposed cells, labels 0 = background.
 
-    Pixels whose label is negative are ignored: there nothing is a cell, nor proposed as one. The proposed cells are the connected pieces of the mask (4- or 8-connected in a slice, 6 or 26 in a volume). Raises
-    InvalidInput if the shapes differ.
+    XX
+        InvalidInput if the shapes differ.
     """
     mask, labels = mask & (labels >= 0), np.maximum(labels, 0)
     proposal = label_components(mask, connectivity)

@@ -12,7 +12,7 @@ from unetprep.grid import Index, grow, inside
 from unetprep.kernels.formula import DEFAULTS, Formula
 from unetprep.kernels.separate import HALO_PX, separate_instances
 from unetprep.kernels.weights import NUM_CLASSES, balanced_class_weights, count_classes
-from unetprep.layout import AXES, ArraySpec, Provenance, labels_path, pixel_array, weights_path
+from unetprep.layout import AXES, ArraySpec, Provenance, counts_path, labels_path, pixel_array, weights_path
 from unetprep.params import WeightsParams
 from unetprep.stage import Blocks, Job, Stage
 from unetprep.store import Store
@@ -74,19 +74,15 @@ def plan_targets(store: Store, params: WeightsParams) -> Sequence[Job]:
         inputs = {path: store.record(path)["fingerprint"]}
         made = Provenance("weights", TARGET_VERSION, {"separate": params.separate, "dims": dims}, inputs)
         target = pixel_array(labels_path(name, "target"), shape, "uint8", dims, made)
-        jobs.append(TargetJob((target, _counts(target)), path, dims, params.separate))
+        jobs.append(TargetJob((target, _counts(name, target)), path, dims, params.separate))
     return jobs
 
 
-def _counts(target: ArraySpec) -> ArraySpec:
+def _counts(name: str, target: ArraySpec) -> ArraySpec:
     shards = tuple(-(-n // s) for n, s in zip(target.shape, target.shard, strict=True))
     one = (1, 1, 1, NUM_CLASSES)
     dims = (*(f"shard_{a}" for a in AXES), "class")
-    return ArraySpec(_counts_path(target.path), (*shards, NUM_CLASSES), "int64", dims, one, one, target.provenance)
-
-
-def _counts_path(target: str) -> str:
-    return target.rpartition("/")[0] + "/class_counts"
+    return ArraySpec(counts_path(name), (*shards, NUM_CLASSES), "int64", dims, one, one, target.provenance)
 
 
 def plan_weights(store: Store, params: WeightsParams) -> Sequence[Job]:
@@ -133,7 +129,7 @@ def _spacing(params: WeightsParams, name: str, dims: int) -> tuple[float, ...]:
 def _balanced(store: Store) -> tuple[float, ...]:
     """Class weights from the training images; from all of them if none is for training."""
     train = [name for name in store.names if store.record(f"images/{name}").get("split") == "train"]
-    paths = [_counts_path(labels_path(name, "target")) for name in train or store.names]
+    paths = [counts_path(name) for name in train or store.names]
     counts = sum(np.asarray(store.array(path)[:]).reshape(-1, NUM_CLASSES).sum(axis=0) for path in paths)
     return balanced_class_weights(np.asarray(counts))
 

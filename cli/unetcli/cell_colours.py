@@ -1,0 +1,48 @@
+"""Which colour each cell of a picture has: its own number decides, unless a neighbour has that colour already.
+
+The colours are those of Okabe and Ito (2008), told apart by all kinds of colour vision; black is left for background.
+"""
+
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+COLOURS = np.array(
+    [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)],
+    np.float64,
+)  # fmt: skip
+
+
+def colours_of_cells(labels: NDArray[np.integer]) -> dict[int, NDArray[np.float64]]:
+    """A colour (red, green, blue; 0 to 255) for each cell of labels (y, x), unlike those of the cells around it."""
+    beside = _neighbours(labels)
+    chosen: dict[int, int] = {}
+    for cell in sorted(beside):
+        first = _scrambled(cell)
+        order = [(first + k) % len(COLOURS) for k in range(len(COLOURS))]
+        taken = [chosen.get(other) for other in beside[cell]]
+        chosen[cell] = min(order, key=taken.count)
+    return {cell: COLOURS[k] for cell, k in chosen.items()}
+
+
+def _neighbours(labels: NDArray[np.integer]) -> dict[int, set[int]]:
+    """For each cell the cells around it: those whose surroundings, the pixels nearest to them, meet its own."""
+    found: dict[int, set[int]] = defaultdict(set)
+    if not (labels > 0).any():
+        return found
+    places = distance_transform_edt(labels <= 0, return_distances=False, return_indices=True)
+    nearest = labels[tuple(places)]
+    found |= {int(cell): set() for cell in np.unique(nearest)}
+    for here, there in ((nearest[1:], nearest[:-1]), (nearest[:, 1:], nearest[:, :-1])):
+        meet = here != there
+        for a, b in np.unique(np.stack([here[meet], there[meet]], axis=1), axis=0):
+            found[int(a)].add(int(b))
+            found[int(b)].add(int(a))
+    return found
+
+
+def _scrambled(number: int) -> int:
+    """As good as random, and always the same (Knuth's multiplicative hash)."""
+    return (number * 2654435761 >> 16) & 0xFFFF
