@@ -40,6 +40,7 @@ demo: $(READY)
 	unetprep import --image demo/nuclei/img2d.tif --labels demo/nuclei/mask2d.tif --out demo/nuclei.zarr \
 	    --val-fraction 0.1 --test-fraction 0.25
 	unetprep weights --out demo/nuclei.zarr
+	unetprep preview demo/nuclei.zarr --out demo/preview.png --overwrite
 	unetprep deform --out demo/nuclei.zarr
 	unetprep tiles --out demo/nuclei.zarr --tile 316
 	unettrain fit demo/nuclei.zarr --run demo/run --base-channels 16 --steps 400 \
@@ -47,7 +48,7 @@ demo: $(READY)
 	unettrain predict demo/run demo/nuclei.zarr/images/img2d-test --out demo/prediction.tif --overwrite --threads 1
 	unettrain evaluate demo/prediction.tif demo/nuclei.zarr/images/img2d-test
 	unettrain report demo/run
-	@echo; echo "Look at demo/run/report.html"
+	@echo; echo "Look at demo/run/report.html and demo/preview.png"
 
 test: lint
 	python -m pytest

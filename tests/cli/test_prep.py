@@ -10,6 +10,7 @@ import pytest
 import tifffile
 import zarr
 
+import unetprep
 from tests import reference
 from tests.cli.conftest import Run, labels_of
 from tests.pipeline.conftest import tree
@@ -267,3 +268,42 @@ def test_a_run_ends_with_its_exit_code_as_a_process_too(cells: Path) -> None:
 def test_verbose_says_where_an_error_arose(run: Run) -> None:
     assert "Traceback" in run("unetprep info no.zarr -v", 3).stderr
     assert "Traceback" not in run("unetprep info no.zarr", 3).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        (
+            "--formula falk2019 --background-weight 0.2",
+            {"w0": 50, "sigma": 6, "background_weight": 0.2, "rim_sigma": 10},
+        ),
+        ("--border-on all --separate symmetric", {"w0": 10, "sigma": 5, "border_on": "all"}),
+        ("--spacing 0.5,0.5 --sigma 2 --engine edt", {"spacing": [0.5, 0.5], "engine": "edt", "sigma": 2}),
+    ],
+)
+def test_the_ways_of_weighing_reach_the_store(
+    run: Run, cells: Path, options: str, parameters: dict[str, object]
+) -> None:
+    run(f"unetprep weights --in labels.tif --out ds.zarr {options}")
+    found = json.loads(run("unetprep info ds.zarr --json").stdout)["images"][0]["arrays"]["weights"]["parameters"]
+    assert found | parameters == found
+    words = options.replace("--", "").split()
+    names = {"background-weight": "background_weight", "border-on": "border_on"}
+    given = {names.get(k, k): v for k, v in zip(words[::2], words[1::2], strict=True)}
+    numbers = {k: float(v) for k, v in given.items() if k in ("background_weight", "sigma")}
+    spacing = {"spacing": (0.5, 0.5)} if "spacing" in given else {}
+    ways = {k: v for k, v in given.items() if k in ("formula", "border_on", "separate")}
+    expected = unetprep.weight_map(labels_of(cells), **ways, **numbers, **spacing)  # type: ignore[arg-type]
+    stored = np.asarray(zarr.open_array(str(cells / "ds.zarr"), path="images/labels/weights", mode="r")[0])
+    np.testing.assert_allclose(stored, expected, rtol=2e-7, atol=2e-6)
+
+
+def test_ignored_pixels_weigh_nothing(run: Run, cells: Path) -> None:
+    labels = labels_of(cells).astype(np.int16)
+    labels[:30] = -1
+    tifffile.imwrite(cells / "labels.tif", labels)
+    run("unetprep weights --in labels.tif --out ds.zarr --ignore-label -1")
+    expected = unetprep.weight_map(labels, ignore_label=-1)
+    stored = np.asarray(zarr.open_array(str(cells / "ds.zarr"), path="images/labels/weights", mode="r")[0])
+    np.testing.assert_array_equal(stored, expected)
+    assert not stored[:30].any()

@@ -9,6 +9,7 @@ from unettrain.report.places import busiest_region
 from unettrain.report.source import Run, read_labels, read_pixels, read_target, read_weights
 from unettrain.store import attributes
 
+PAPER = "paper"  # the formula that is shown
 MINUS, SIGMA = "\N{MINUS SIGN}", "\N{GREEK SMALL LETTER SIGMA}"
 
 
@@ -37,7 +38,7 @@ def _figures(run: Run) -> list[Html]:
     num = len(np.unique(labels[labels != 0]))
     heat = picture(mapped(weights, INFERNO, low, high), f"Weight map, values from {weights.min():.2g} to {high:.3g}")
     ramp = colour_bar(INFERNO, linear_ticks(low, high), low, high)
-    parted = "The class to learn. Cells that touch are parted by a line of background, one pixel wide."
+    parted = "The class to learn. Cells that touch are parted by a line of background."
     return [
         figure(picture(grey(image), f"Image {about}"), "Image.", f"{about}."),
         figure(
@@ -70,8 +71,11 @@ def values_of(run: Run, name: str) -> Html:
     """The parameters of the weight map of one image, as far as the store records them."""
     found = attributes(run.root.get(f"images/{name}/weights")).get("parameters", {})
     values = []
+    if found.get("formula", PAPER) != PAPER:
+        values.append(f"the store's weights follow the formula {found['formula']} instead")
     if "w0" in found and "sigma" in found:
-        values.append(f"w0 = {found['w0']:g}, {SIGMA} = {found['sigma']:g} pixels")
+        unit = " pixels" if set(found.get("spacing", [1.0])) == {1.0} else ""
+        values.append(f"w0 = {found['w0']:g}, {SIGMA} = {found['sigma']:g}{unit}")
     if len(found.get("class_weights", ())) == 2:
         background, cell = found["class_weights"]
         values.append(f"class weight {background:.3g} for background and {cell:.3g} for cells")
