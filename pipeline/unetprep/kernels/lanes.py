@@ -1,7 +1,7 @@
 """Sixteen integers worked on at once, for numba: what a processor's vector unit does, written as scalar code is.
 
 numba turns simple loops into vector instructions by itself, but not a search that keeps its best values in registers
-and stops early. `load(array, i)` takes the elements i to i + 15 as one value, on which `+ * & >> <<`, `least`,
+and stops early. `load(pointer(array), i)` takes the elements i to i + 15 as one value, on which `+ * & >> <<`, `least`,
 `where_equal` and the like work lane by lane; LLVM maps it to whatever the processor has. Nothing here checks
 bounds: the caller pads its arrays.
 """
@@ -38,32 +38,51 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, lanes, vector)  # type: ignore[no-untyped-call]
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    vector = ir.VectorType(ir.IntType(array_type.dtype.bitwidth), LANES)
-    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
-
-
 @_operation
-def load(typingctx: Any, array: Any, index: Any) -> Any:
-    """The elements index to index + 15 of a contiguous 1-D array."""
+def pointer(typingctx: Any, array: Any) -> Any:
+    """Where the elements of a contiguous array begin. Unlike an array it is passed on without being counted."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load(_pointer(context, builder, sig.args[0], *args), align=sig.args[0].dtype.bitwidth // 8)
+        return context.make_array(sig.args[0])(context, builder, args[0]).data
 
-    return Lanes(array.dtype)(array, types.intp), codegen
+    return types.CPointer(array.dtype)(array), codegen
 
 
 @_operation
-def store(typingctx: Any, lanes: Any, array: Any, index: Any) -> Any:
-    """Write the lanes to the elements index to index + 15 of a contiguous 1-D array."""
+def item(typingctx: Any, start: Any, index: Any) -> Any:
+    """The element at an index from a pointer."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(builder.gep(args[0], [args[1]]))
+
+    return start.dtype(start, types.intp), codegen
+
+
+def _place(builder: Any, kind: Any, start: Any, index: Any) -> Any:
+    vector = ir.VectorType(ir.IntType(kind.dtype.bitwidth), LANES)
+    return builder.bitcast(builder.gep(start, [index]), vector.as_pointer())
+
+
+@_operation
+def load(typingctx: Any, start: Any, index: Any) -> Any:
+    """The elements index to index + 15 from a pointer."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(_place(builder, sig.args[0], *args), align=sig.args[0].dtype.bitwidth // 8)
+
+    return Lanes(start.dtype)(start, types.intp), codegen
+
+
+@_operation
+def store(typingctx: Any, lanes: Any, start: Any, index: Any) -> Any:
+    """Write the lanes to the elements index to index + 15 from a pointer."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value, *place = args
-        builder.store(value, _pointer(context, builder, sig.args[1], *place), align=sig.args[1].dtype.bitwidth // 8)
+        builder.store(value, _place(builder, sig.args[1], *place), align=sig.args[1].dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(lanes, array, types.intp), codegen
+    return types.void(lanes, start, types.intp), codegen
 
 
 @_operation

@@ -31,9 +31,11 @@ from unetprep.kernels.lanes import (
     any_greater,
     greatest,
     greatest_lane,
+    item,
     least,
     least_lane,
     load,
+    pointer,
     splat,
     store,
     where_equal,
@@ -134,12 +136,19 @@ def prepare_search(
 def _advance(cells, old, new, start, stop, code):  # type: ignore[no-untyped-def]
     """Sweep on by a row: nearest and other label of every column, (2, width), with offsets in pixels, not squared."""
     one, far, mask, zero = splat(code.one), splat(code.far), splat(code.mask), splat(code.zero)
+    cells, old_a, old_b, new_a, new_b = (
+        pointer(cells),
+        pointer(old[0]),
+        pointer(old[1]),
+        pointer(new[0]),
+        pointer(new[1]),
+    )
     for x in range(start, stop, LANES):
         label = load(cells, x)
-        nearest, other = least(load(old[0], x) + one, far), least(load(old[1], x) + one, far)
+        nearest, other = least(load(old_a, x) + one, far), least(load(old_b, x) + one, far)
         replaced = where_equal(nearest & mask, label, other, nearest)
-        store(where_equal(label, zero, nearest, label), new[0], x)
-        store(where_equal(label, zero, other, replaced), new[1], x)
+        store(where_equal(label, zero, nearest, label), new_a, x)
+        store(where_equal(label, zero, other, replaced), new_b, x)
 
 
 @njit(nogil=True, cache=True)
@@ -148,13 +157,15 @@ def _merge(down, up, start, stop, search, a, b):  # type: ignore[no-untyped-def]
     code = search.code
     far, mask, limit, shift = splat(code.far), splat(code.mask), splat(code.limit), splat(code.shift)
     factor, fraction = splat(search.y_factor), splat(search.y_fraction)
+    a, b, down_a, down_b = pointer(a), pointer(b), pointer(down[0]), pointer(down[1])
+    up_a, up_b = pointer(up[0]), pointer(up[1])
     for x in range(start, stop, LANES):
-        above, below = load(down[0], x), load(up[0], x)
+        above, below = load(down_a, x), load(up_a, x)
         nearest = least(above, below)
         label = nearest & mask
         other = where_equal(above & mask, label, below, above)
         other = where_equal(other & mask, label, far, other)
-        for more in (load(down[1], x), load(up[1], x)):
+        for more in (load(down_b, x), load(up_b, x)):
             other = least(other, where_equal(more & mask, label, far, more))
         offset = nearest >> shift
         squared = ((offset * offset * factor >> fraction) << shift) | label
@@ -169,7 +180,7 @@ def _nearest(a, p, stride, squares, steps, best):  # type: ignore[no-untyped-def
     """The least of `best` and of what the lines at offsets of `stride` on both sides offer the pixels p to p + 15."""
     best = least(best, load(a, p))
     for s in range(1, steps):
-        square = splat(squares[s])
+        square = splat(item(squares, s))
         if not any_greater(best, square):
             break
         best = least(best, least(load(a, p - s * stride), load(a, p + s * stride)) + square)
@@ -177,10 +188,10 @@ def _nearest(a, p, stride, squares, steps, best):  # type: ignore[no-untyped-def
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _second(a, b, p, stride, squares, mask, label, best):  # type: ignore[no-untyped-def]
+def _second(a, b, p, stride, squares, steps, mask, label, best):  # type: ignore[no-untyped-def]
     """The same of instances of another label than each pixel's own: where a line's nearest is that, its other one."""
-    for s in range(len(squares)):
-        square = splat(squares[s])
+    for s in range(steps):
+        square = splat(item(squares, s))
         if not any_greater(best, square):
             break
         left, right = p - s * stride, p + s * stride
@@ -194,17 +205,24 @@ def _second(a, b, p, stride, squares, mask, label, best):  # type: ignore[no-unt
 @njit(nogil=True, cache=True)
 def _across_planes(a, b, p, stride, start, stop, search, row_a, row_b):  # type: ignore[no-untyped-def]
     """The two nearest labels of every column of a row, from the planes on both sides of it."""
-    mask, limit = splat(search.code.mask), splat(search.code.limit)
+    mask, limit, squares, steps = (
+        splat(search.code.mask),
+        splat(search.code.limit),
+        pointer(search.planes),
+        len(search.planes),
+    )
+    a, b, row_a, row_b = pointer(a), pointer(b), pointer(row_a), pointer(row_b)
     for x in range(start, stop, LANES):
-        nearest = _nearest(a, p + x, stride, search.planes, len(search.planes), limit)
+        nearest = _nearest(a, p + x, stride, squares, steps, limit)
         store(nearest, row_a, x)
-        store(_second(a, b, p + x, stride, search.planes, mask, nearest & mask, limit), row_b, x)
+        store(_second(a, b, p + x, stride, squares, steps, mask, nearest & mask, limit), row_b, x)
 
 
 @njit(nogil=True, cache=True)
 def _summarize(a, b, start, stop, code, closest, lowest, highest):  # type: ignore[no-untyped-def]
     """Of every sixteen columns: the nearest instance, the smallest and the largest label (0 where there is none)."""
     mask, limit, zero = splat(code.mask), splat(code.limit), splat(code.zero)
+    a, b = pointer(a), pointer(b)
     for x in range(start, stop, LANES):
         nearest, other = load(a, x), load(b, x)
         label, rival = nearest & mask, other & mask
@@ -221,9 +239,9 @@ def _summarize(a, b, start, stop, code, closest, lowest, highest):  # type: igno
 @njit(nogil=True, cache=True, forceinline=True)
 def _labels_in_reach(lowest, highest, start, stop):  # type: ignore[no-untyped-def]
     """0, 1, or 2 for several."""
-    low, high = lowest[start // LANES], highest[start // LANES]
+    low, high = item(lowest, start // LANES), item(highest, start // LANES)
     for group in range(start // LANES + 1, stop // LANES + 1):
-        low, high = min(low, lowest[group]), max(high, highest[group])
+        low, high = min(low, item(lowest, group)), max(high, item(highest, group))
     return 0 if low > high else 1 if low == high else 2
 
 
@@ -231,44 +249,67 @@ def _labels_in_reach(lowest, highest, start, stop):  # type: ignore[no-untyped-d
 def _any_within(closest, start, stop, bound):  # type: ignore[no-untyped-def]
     """Whether an instance is nearer than a bound on the lines of the columns from start to stop."""
     for group in range(start // LANES, stop // LANES + 1):  # noqa: SIM110 (numba)
-        if closest[group] < bound:
+        if item(closest, group) < bound:
             return True
     return False
 
 
+class Row(NamedTuple):
+    """Pointers to what the search of a row needs. An array would be counted each time that it is handed on."""
+
+    a: Any
+    b: Any
+    wanted: Any
+    rivals: Any
+    near: Any
+    other: Any
+    squares: Any
+
+
+class Bounds(NamedTuple):
+    """How far a search goes; see `Search`."""
+
+    code: Code
+    steps: int
+    first: int
+    pair_reach: float
+    step: float
+    unit: float
+
+
 @njit(nogil=True, cache=True, forceinline=True)
-def _search_sixteen(a, b, wanted, p, search, two, rivals, d1, d2):  # type: ignore[no-untyped-def]
+def _search_sixteen(row, p, bounds, two):  # type: ignore[no-untyped-def]
     """Both packed distances of the pixels p to p + 15; of those that are not wanted, whatever comes."""
-    code, squares = search.code, search.columns
+    code, squares = bounds.code, row.squares
     mask, limit, zero = splat(code.mask), splat(code.limit), splat(code.zero)
-    nearest = _nearest(a, p, 1, squares, search.first, limit)
-    store(nearest, d1, 0)
-    store(limit, d2, 0)
+    nearest = _nearest(row.a, p, 1, squares, bounds.first, limit)
+    store(nearest, row.near, 0)
+    store(limit, row.other, 0)
     if not two:
         return
-    bound, steps = code.limit, len(squares)  # what is farther makes no pair that matters, for none of the 16
-    if search.pair_reach < math.inf:
-        room = search.pair_reach - math.sqrt((least_lane(nearest) >> code.shift) * search.unit)
-        if room <= search.pair_reach / 2:
+    bound, steps = code.limit, bounds.steps  # what is farther makes no pair that matters, for none of the 16
+    if bounds.pair_reach < math.inf:
+        room = bounds.pair_reach - math.sqrt((least_lane(nearest) >> code.shift) * bounds.unit)
+        if room <= bounds.pair_reach / 2:
             return
-        steps = min(steps, int(room / search.column_step) + 2)
-        if steps < len(squares):
-            bound = squares[steps]
-    start = where_equal(load(wanted, p), zero, zero, splat(bound))
+        steps = min(steps, int(room / bounds.step) + 2)
+        if steps < bounds.steps:
+            bound = item(squares, steps)
+    start = where_equal(load(row.wanted, p), zero, zero, splat(bound))
     label = nearest & mask
     if least_lane(label) < greatest_lane(label):
-        best = _second(a, b, p, 1, squares, mask, label, start)
+        best = _second(row.a, row.b, p, 1, squares, steps, mask, label, start)
     else:  # all 16 ask for the same: it is quicker to choose once
         closest = limit
         for x in range(p - steps, p + steps + LANES, LANES):
-            near = load(a, x)
-            rival = where_equal(near & mask, label, load(b, x), near)
-            store(rival, rivals, x)
+            near = load(row.a, x)
+            rival = where_equal(near & mask, label, load(row.b, x), near)
+            store(rival, row.rivals, x)
             closest = least(closest, rival)
         if least_lane(closest) >= bound:
             return
-        best = _nearest(rivals, p, 1, squares, steps, start)
-    store(where_less(best, start, best, limit), d2, 0)
+        best = _nearest(row.rivals, p, 1, squares, steps, start)
+    store(where_less(best, start, best, limit), row.other, 0)
 
 
 class Buffers(NamedTuple):
@@ -356,7 +397,6 @@ def _search_row(z, y, classes, last_wanted, start, search, buffers, count, origi
     """Search row y of the band, of plane z, from column start on; append to what was found, and return its number."""
     wanted, row_a, row_b, rivals = buffers.rows[1], buffers.rows[2], buffers.rows[3], buffers.rows[4]
     closest, lowest, highest = buffers.groups[0], buffers.groups[1], buffers.groups[2]
-    near, other = buffers.sixteen[0], buffers.sixteen[1]
     left, right, margin = buffers.left, buffers.right, len(search.planes) - 1
     if margin == 0:
         row_a, row_b = buffers.a[y, z], buffers.b[y, z]
@@ -368,26 +408,30 @@ def _search_row(z, y, classes, last_wanted, start, search, buffers, count, origi
     _summarize(row_a, row_b, left, right, search.code, closest, lowest, highest)
     stop = start + len(classes)
     _mark(classes, last_wanted, wanted[left + start : left + stop])
+    near, other = buffers.sixteen[0], buffers.sixteen[1]
     at, d1, d2 = buffers.at, buffers.d1, buffers.d2
-    nearest_bound = search.columns[search.first] if search.first < len(search.columns) else search.code.limit
-    code, steps, x = search.code, len(search.columns), start
-    while x < stop:
-        p = left + x
+    code, squares, steps, first = search.code, pointer(search.columns), len(search.columns), search.first
+    nearest_bound = item(squares, first) if first < steps else code.limit
+    row = Row(pointer(row_a), pointer(row_b), pointer(wanted), pointer(rivals), pointer(near), pointer(other), squares)
+    bounds = Bounds(code, steps, first, search.pair_reach, search.column_step, search.unit)
+    closest, lowest, highest = pointer(closest), pointer(lowest), pointer(highest)
+    p = left + start
+    while p < left + stop:
         if wanted[p] == 0:
-            x += LANES if greatest_lane(load(wanted, p)) == 0 else 1
+            p += LANES if greatest_lane(load(row.wanted, p)) == 0 else 1
             continue
-        if _any_within(closest, p - search.first, p + LANES + search.first, nearest_bound):
+        if _any_within(closest, p - first, p + LANES + first, nearest_bound):
             labels = _labels_in_reach(lowest, highest, p - steps, p + LANES + steps)
             if labels == 2 or (labels == 1 and search.alone):
-                _search_sixteen(row_a, row_b, wanted, p, search, labels == 2, rivals, near, other)
-                for i in range(min(LANES, stop - x)):
+                _search_sixteen(row, p, bounds, labels == 2)
+                for i in range(min(LANES, left + stop - p)):
                     at[count], d1[count], d2[count] = (
-                        origin + x - start + i,
+                        origin + p - left - start + i,
                         near[i] >> code.shift,
                         other[i] >> code.shift,
                     )
-                    count += wanted[p + i] != 0 and (search.alone or other[i] < code.limit)
-        x += LANES
+                    count += (wanted[p + i] != 0) & (search.alone | (other[i] < code.limit))
+        p += LANES
     return count
 
 
