@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.core.array_spec import ArrayConfigParams
+from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.errors import ContainsArrayError, GroupNotFoundError, NodeNotFoundError
 
@@ -19,8 +21,16 @@ from unetprep.kernels.mirror import mirror_index
 from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, image_path
 from unetprep.store.codecs import compressors
 from unetprep.store.ome import image_attributes, label_attributes, labels_attributes
+from unetprep.store.shards import encode_shard
 
 COORDINATE_CHUNK = 65536
+# On a disk a shard is read several times as fast by zarrs, one thread a task.
+FAST_READING = {
+    "codec_pipeline.path": "zarrs.ZarrsCodecPipeline",
+    "codec_pipeline.chunk_concurrent_maximum": 1,
+    "threading.max_workers": 1,
+}
+CONFIGURING = Lock()  # zarr has one configuration for all threads
 WHOLE_SHARDS: ArrayConfigParams = {
     "write_empty_chunks": True
 }  # a shard of zeros is written too: what exists is finished
@@ -146,8 +156,8 @@ class Store:
     def array(self, path: str) -> "zarr.Array[Any]":
         """An array, opened once."""
         if path not in self._arrays:
-            array = zarr.open_array(self.url, path=path, mode="r+")
-            self._arrays[path] = array.with_config(WHOLE_SHARDS)  # open_array has a config too, and ignores it
+            with CONFIGURING, zarr.config.set({} if "://" in self.url else FAST_READING):
+                self._arrays[path] = zarr.open_array(self.url, path=path, mode="r+")
         return self._arrays[path]
 
     def finished_array(self, path: str, made_by: str) -> "zarr.Array[Any]":
@@ -204,8 +214,13 @@ class Store:
     # -- pixels -------------------------------------------------------------------------------------------------------
 
     def write(self, path: str, box: Box, block: NDArray[Any]) -> None:
-        """Write one whole shard."""
-        self.array(path)[box] = block
+        """Write one whole shard, as one object: it is there entirely, or not at all."""
+        array = self.array(path)
+        assert array.shards is not None
+        data = encode_shard(block.astype(array.dtype, copy=False), array.metadata, array.shards)
+        place = "/".join(str(b.start // s) for b, s in zip(box, array.shards, strict=True))
+        buffer = default_buffer_prototype().buffer.from_bytes(data)
+        sync(array.store.set(f"{array.path}/c/{place}", buffer))
 
     def read(self, path: str, box: Box) -> NDArray[Any]:
         """Read a box of an array, in the native byte order."""
