@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,16 +20,9 @@ from unetprep.kernels.mirror import mirror_index
 from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, image_path
 from unetprep.store.codecs import compressors
 from unetprep.store.ome import image_attributes, label_attributes, labels_attributes
-from unetprep.store.shards import encode_shard
+from unetprep.store.shards import Shards
 
 COORDINATE_CHUNK = 65536
-# On a disk a shard is read several times as fast by zarrs, one thread a task.
-FAST_READING = {
-    "codec_pipeline.path": "zarrs.ZarrsCodecPipeline",
-    "codec_pipeline.chunk_concurrent_maximum": 1,
-    "threading.max_workers": 1,
-}
-CONFIGURING = Lock()  # zarr has one configuration for all threads
 WHOLE_SHARDS: ArrayConfigParams = {
     "write_empty_chunks": True
 }  # a shard of zeros is written too: what exists is finished
@@ -156,8 +148,7 @@ class Store:
     def array(self, path: str) -> "zarr.Array[Any]":
         """An array, opened once."""
         if path not in self._arrays:
-            with CONFIGURING, zarr.config.set({} if "://" in self.url else FAST_READING):
-                self._arrays[path] = zarr.open_array(self.url, path=path, mode="r+")
+            self._arrays[path] = zarr.open_array(self.url, path=path, mode="r+")
         return self._arrays[path]
 
     def finished_array(self, path: str, made_by: str) -> "zarr.Array[Any]":
@@ -215,16 +206,21 @@ class Store:
 
     def write(self, path: str, box: Box, block: NDArray[Any]) -> None:
         """Write one whole shard, as one object: it is there entirely, or not at all."""
-        array = self.array(path)
-        assert array.shards is not None
-        data = encode_shard(block.astype(array.dtype, copy=False), array.metadata, array.shards)
-        place = "/".join(str(b.start // s) for b, s in zip(box, array.shards, strict=True))
-        buffer = default_buffer_prototype().buffer.from_bytes(data)
-        sync(array.store.set(f"{array.path}/c/{place}", buffer))
+        shards = self._shards(path)
+        place = "/".join(map(str, shards.index_of(box)))
+        buffer = default_buffer_prototype().buffer.from_bytes(shards.encode(block))
+        sync(self.array(path).store.set(f"{path}/c/{place}", buffer))
 
     def read(self, path: str, box: Box) -> NDArray[Any]:
         """Read a box of an array, in the native byte order."""
-        return np.asarray(self.array(path)[box])
+        if "://" in self.url:
+            return np.asarray(self.array(path)[box])
+        return self._shards(path).read(Path(self.url, path), box)
+
+    def _shards(self, path: str) -> Shards:
+        array = self.array(path)
+        assert array.shards is not None
+        return Shards(array.metadata, array.shards)
 
     def read_mirrored(self, path: str, start: Iterable[int], shape: Iterable[int]) -> NDArray[Any]:
         """Read a window that may reach outside; there the image is mirrored without repeating the edge pixel."""
