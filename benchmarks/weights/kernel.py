@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 DENSE, SPARSE = 0.7, 0.25  # share of the image that the cells cover
 IMAGES = [(512, 50), (512, 200), (2048, 50), (2048, 5000), (8192, 50), (8192, 5000), (8192, 50000)]
 STACKS = [50, 200]
-GROWTH = [5, 20, 50, 100, 200, 500, 1000]
+GROWTH = [5, 20, 50, 100, 200, 500]
 PAPER = make_formula("paper", {})
 
 
