@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 import zarr
+from dask.distributed import LocalCluster
 
 from benchmarks.cells import Cells
 from benchmarks.measure import machine, run_process, write
@@ -60,6 +61,21 @@ def measure(folder: Path, workers: int) -> dict[str, Any]:
     return {**medians, "weights_to_copy": {name: round(value, 3) for name, value in spread.items()}}
 
 
+def on_cluster(folder: Path) -> dict[str, float]:
+    """Seconds of the stage on a Dask cluster of one and of two processes, one thread each; they are started before."""
+    store = folder / "ds.zarr"
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(2):
+        for workers, runs in seconds.items():
+            with LocalCluster(workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+                shutil.rmtree(store / "images/labels/weights")
+                shutil.rmtree(store / "images/labels/labels/target")
+                words = ("--out", str(store), "--scheduler", cluster.scheduler_address, "-q")
+                runs.append(run_process(["-c", UNETPREP, "weights", *words])["seconds"])
+    one, two = (min(runs) for runs in seconds.values())
+    return {"one_worker_seconds": round(one, 2), "two_workers_seconds": round(two, 2), "speedup": round(one / two, 3)}
+
+
 def main(folder: Path) -> None:
     """Measure with one worker and with two."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,12 +84,13 @@ def main(folder: Path) -> None:
     found = {f"workers_{n}": measure(folder, n) for n in (1, 2)}
     one, two = (found[f"workers_{n}"]["weights"]["seconds"] for n in (1, 2))
     about = {"shape": [SIDE, SIDE], "cells": NUMBER, "repeats": REPEATS}
-    results = {
+    results: dict[str, Any] = {
         "machine": machine("numpy", "numba", "zarr", "dask"),
         **about,
         **found,
-        "two_workers": round(one / two, 3),
+        "two_threads": round(one / two, 3),
     }
+    results["cluster"] = on_cluster(folder)
     write(HERE / "job.json", results)
 
 

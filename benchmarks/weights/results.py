@@ -59,7 +59,13 @@ def job_table(found: dict[str, Any]) -> list[str]:
             f" | {row['copy']['seconds']:.1f} | **{row['weights_to_copy']['ratio']:.2f}**"
             f" | {row['with_import']['seconds']:.1f} ({row['with_import']['peak_mib']:.0f} MiB) |"
         )
-    return [*lines, "", f"Two workers are {found['two_workers']:.2f} times as fast as one.", ""]
+    cluster = found["cluster"]
+    said = (
+        f"Two threads of one process: {found['two_threads']:.2f} times as fast as one. Dask workers, processes of one"
+        f" thread each: one took {cluster['one_worker_seconds']:.1f} s, two {cluster['two_workers_seconds']:.1f} s,"
+        f" {cluster['speedup']:.2f} times as fast."
+    )
+    return [*lines, "", said, ""]
 
 
 def _machine(found: dict[str, Any]) -> str:
