@@ -94,7 +94,7 @@ def select(url: str, view: View) -> Preview:
     name = _name(store, view.image)
     weights = store.finished_array(weights_path(name), f"unetprep weights --out {url}")
     shape: tuple[int, ...] = weights.shape
-    made = Made.of(store.record(weights_path(name))["parameters"])
+    made = _made(store, name)
     z = _slice(view.z, shape, name)
     y, x = _corner(view.at, shape, name) if view.at else _busiest(store, name, z, view.size_px, made, url)
     box = tuple(
@@ -128,6 +128,17 @@ def _name(store: Store, asked: str | None) -> str:
         more = f", and {len(names) - 10} more" if len(names) > 10 else ""
         raise InvalidInput(f"{store.url} holds no image {asked!r}", allowed=", ".join(names[:10]) + more)
     return asked or names[0]
+
+
+def _made(store: Store, name: str) -> Made:
+    path = weights_path(name)
+    try:
+        return Made.of(store.record(path)["parameters"])
+    except KeyError as missing:
+        raise InvalidInput(
+            f"{path} of {store.url} does not say how it was made: {missing} is not recorded, or not known",
+            hint=f"run: unetprep weights --out {store.url} --overwrite",
+        ) from None
 
 
 def _slice(asked: int | None, shape: tuple[int, ...], name: str) -> int:

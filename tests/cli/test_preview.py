@@ -2,11 +2,23 @@ import json
 from pathlib import Path
 
 import imageio.v3 as imageio
+import matplotlib
 import numpy as np
+import pytest
 import tifffile
+from numpy.typing import NDArray
 
 from tests.cli.conftest import Run
 from unetcli.cell_colours import colours_of_cells
+from unetcli.preview_figure import Sheet, compose, draw
+from unetcli.preview_pixels import STRIPES, cells_over, picture
+from unetprep.kernels.formula import make_formula
+from unetprep.preview import Made, Preview, View, select
+
+
+def import_and_weigh(run: Run) -> None:
+    run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
+    run("unetprep weights --out ds.zarr --w0 5 --sigma 2")
 
 
 def test_a_picture_is_drawn_once_and_the_same_each_time(run: Run, cells: Path) -> None:
@@ -35,6 +47,112 @@ def test_labels_alone_and_ignored_pixels_are_drawn(run: Run, cells: Path) -> Non
     tifffile.imwrite(cells / "labels.tif", labels)
     run("unetprep weights --in labels.tif --out ds.zarr --formula falk2019 --ignore-label 999")
     assert "140 x 110 pixels from (0, 0)" in run("unetprep preview ds.zarr --out p.png").stdout
+
+
+def test_every_panel_shows_its_array_where_it_lies(run: Run, cells: Path) -> None:
+    """A pixel of the window is a square of the picture, read in its middle."""
+    import_and_weigh(run)
+    preview = select("ds.zarr", View(at=(71, 30), size_px=60))
+    sheet, scale = Sheet(600, 600, num_above=3), 10
+    drawn = imageio.imread(draw(preview), extension=".png")[..., :3]
+    assert drawn.shape[1::-1] == sheet.size
+
+    def panel(row: int, column: int) -> NDArray[np.uint8]:
+        x, y = sheet.panel(row, column)
+        return drawn[y : y + 600, x : x + 600][scale // 2 :: scale, scale // 2 :: scale]
+
+    assert_same = np.testing.assert_array_equal
+    assert_same(panel(0, 0), picture(preview))
+    assert_same(panel(0, 1), cells_over(preview))
+    assert_same(panel(0, 2)[..., 0], preview.target * 255)
+    for column, values in enumerate((*preview.distances, preview.weights)):
+        colours: dict[float, list[int]] = {}
+        shown = panel(1, column).reshape(-1, 3)
+        for value, colour in zip(values.ravel().tolist(), shown.tolist(), strict=True):
+            assert colours.setdefault(value, colour) == colour, "one value, one colour"
+        luminance = [np.dot(colours[v], (0.299, 0.587, 0.114)) for v in sorted(colours) if np.isfinite(v)]
+        assert luminance[-1] > luminance[0] + 100
+        assert np.diff(luminance).min() > -2, "the more, the brighter"
+        assert ([180] * 3 in shown.tolist()) == bool(np.isinf(values).any()), "grey is what is beyond"
+
+
+def test_the_users_settings_change_nothing(run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_and_weigh(run)
+    preview = select("ds.zarr", View())
+    expected = draw(preview)
+    assert b"Software" not in expected
+    monkeypatch.setitem(matplotlib.rcParams, "font.size", 30)
+    monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 30)
+    assert draw(preview) == expected
+    assert matplotlib.rcParams["font.size"] == 30
+
+
+def of_labels(labels: NDArray[np.int32], image: NDArray[np.uint8] | None = None) -> Preview:
+    """A preview made by hand: a window far from the corner of a large image."""
+    made = Made("paper", make_formula("paper", {"w0": 10.0, "sigma": 5.0}, False), (1.0, 2.0), (1.0, 1.0))
+    weights, distances = np.ones(labels.shape, np.float32), np.full((2, *labels.shape), np.inf)
+    target = (labels > 0).astype(np.uint8)
+    return Preview(
+        "$x_1", 2, (1, 10**7, 10**7), 0, 9_998_500, 9_990_000, made, image, labels, target, distances, weights
+    )
+
+
+@pytest.mark.parametrize("shape", [(16, 400), (400, 16), (1, 1), (2048, 40)])
+def test_a_window_of_any_shape_is_drawn(shape: tuple[int, int]) -> None:
+    height, width = imageio.imread(draw(of_labels(np.zeros(shape, np.int32))), extension=".png").shape[:2]
+    assert 1100 <= width <= 2100
+    assert height <= 1600
+
+
+@pytest.mark.parametrize("has_image", [True, False])
+def test_axes_count_the_pixels_of_the_image(has_image: bool) -> None:
+    labels = np.zeros((40, 50), np.int32)
+    labels[10:12, 20] = 3
+    panels = compose(of_labels(labels, np.zeros((1, 40, 50), np.uint8) if has_image else None)).axes
+    titles = [axes.get_title(loc="left") or axes.get_title() for axes in panels if axes.images]
+    assert [title.split(",")[0] for title in titles] == [
+        *["Image"] * has_image, "Cells", "Target", "$d_1$", "$d_2$", "Weights $w$"
+    ]  # fmt: skip
+    for axes in (axes for axes in panels if axes.images):
+        assert axes.get_xlim() == (9_990_000 - 0.5, 9_990_050 - 0.5)
+        assert axes.get_ylim() == (9_998_540 - 0.5, 9_998_500 - 0.5)
+        for line in axes.lines:
+            x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+            assert (np.nanmin(x), np.nanmax(x)) == (9_990_020 - 0.5, 9_990_020 + 0.5)
+            assert (np.nanmin(y), np.nanmax(y)) == (9_998_510 - 0.5, 9_998_511 + 0.5)
+
+
+def test_cells_are_filled_over_the_image_and_what_is_ignored_is_striped() -> None:
+    labels = np.zeros((40, 50), np.int32)
+    labels[5:15, 5:15], labels[20:35, 20:35] = 7, -1
+    preview = of_labels(labels, np.zeros((1, 40, 50), np.uint8))
+    cells, colour = cells_over(preview), colours_of_cells(labels)[7]
+    np.testing.assert_array_equal(cells[5, 5:15], [colour] * 10)
+    np.testing.assert_array_equal(cells[10, 10], (0.45 * colour).round())
+    assert not cells[labels <= 0].any()
+    sheet, drawn = Sheet(480, 600, num_above=3), imageio.imread(draw(preview), extension=".png")[..., 0]
+    x, y = sheet.panel(0, 2)
+    target = drawn[y : y + 480, x : x + 600][6::12, 6::12]
+    assert set(target[labels == -1].tolist()) == set(STRIPES)
+    np.testing.assert_array_equal(target[labels != -1], (labels[labels != -1] > 0) * 255)
+    x, y = sheet.panel(0, 0)
+    assert not drawn[y : y + 480, x : x + 600][6::12, 6::12].any(), "the image itself can be seen"
+
+
+def test_what_stands_there_is_kept_till_the_end(run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("unetprep weights --in labels.tif --out ds.zarr")
+    run("unetprep preview ds.zarr --out new/p.png")
+    before = (cells / "new/p.png").read_bytes()
+
+    def full(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[:100])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert "No space left" in run("unetprep preview ds.zarr --out new/p.png --size 32 --overwrite", 1).stderr
+    assert (cells / "new/p.png").read_bytes() == before
+    assert [path.name for path in (cells / "new").iterdir()] == ["p.png"]
 
 
 def test_misuse_is_explained(run: Run, cells: Path) -> None:

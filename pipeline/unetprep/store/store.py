@@ -213,8 +213,10 @@ class Store:
 
     def read(self, path: str, box: Box) -> NDArray[Any]:
         """Read a box of an array, in the native byte order."""
+        array = self.array(path)
+        box = tuple(slice(*b.indices(n)) for b, n in zip(box, array.shape, strict=True))
         if "://" in self.url:
-            return np.asarray(self.array(path)[box])
+            return np.asarray(array[box])
         return self._shards(path).read(Path(self.url, path), box)
 
     def _shards(self, path: str) -> Shards:
