@@ -1,0 +1,140 @@
+"""Objects under one root, by key (`images/a/zarr.json`): files of a folder, or whatever a URL names.
+
+This is all that a store asks of the place where it lies. An object is there entirely, or not at all.
+"""
+
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+Range = tuple[int, int]  # offset and length in bytes; an offset under 0 counts from the end
+TEMPORARY = ".partial-"  # how the name of what is still being written begins
+
+
+class Storage(ABC):
+    """What can be done with objects. Errors of the place come as OSError, as FileNotFoundError where one is absent."""
+
+    @abstractmethod
+    def get(self, key: str) -> bytes:
+        """A whole object."""
+
+    @abstractmethod
+    def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
+        """Parts of an object."""
+
+    @abstractmethod
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object, in the place of the one that stands there. When this returns, a power cut takes it no more."""
+
+    @abstractmethod
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write an object where none stands; False, and nothing is changed, where one does."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """(key, bytes) of all objects whose key begins with `prefix`, which ends in a slash or is empty."""
+
+    @abstractmethod
+    def delete(self, prefix: str) -> None:
+        """Delete the object of this key, and all those below it."""
+
+
+class Folder(Storage):
+    """A folder of this machine."""
+
+    def __init__(self, path: str) -> None:
+        self.root = Path(path)
+
+    def get(self, key: str) -> bytes:
+        """A whole file."""
+        return (self.root / key).read_bytes()
+
+    def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
+        """Parts of a file."""
+        parts = []
+        with (self.root / key).open("rb") as file:
+            for offset, length in ranges:
+                file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
+                parts.append(file.read(length))
+        return parts
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a file beside its place, wait until the disk has it, and move it there."""
+        path = self.root / key
+        partial = self._partial(path, data)
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write a file where none stands."""
+        path = self.root / key
+        partial = self._partial(path, data)
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            return False
+        finally:
+            partial.unlink()
+        _sync_folder(path.parent)
+        return True
+
+    def _partial(self, path: Path, data: bytes) -> Path:
+        _make_folder(path.parent)
+        partial = path.with_name(f"{TEMPORARY}{uuid4().hex}")
+        try:
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        return partial
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """All files below a folder, those still being written left out."""
+        folders = [prefix.rstrip("/")]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = list(os.scandir(self.root / folder))
+            except FileNotFoundError:
+                continue
+            for entry in entries:
+                key = f"{folder}/{entry.name}".lstrip("/")
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(key)
+                elif not entry.name.startswith(TEMPORARY):
+                    yield key, entry.stat().st_size
+
+    def delete(self, prefix: str) -> None:
+        """Delete a file, or a folder with all that is in it."""
+        path = self.root / prefix
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            _sync_folder(path.parent)
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it, so that a power cut takes none of them."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
