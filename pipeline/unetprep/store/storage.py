@@ -34,7 +34,7 @@ class Storage(ABC):
         """Write an object where none stands; False, and nothing is changed, where one does."""
 
     @abstractmethod
-    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+    def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """(key, bytes) of all objects whose key begins with `prefix`, which ends in a slash or is empty."""
 
     @abstractmethod
@@ -94,7 +94,7 @@ class Folder(Storage):
             raise
         return partial
 
-    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+    def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """All files below a folder, those still being written left out."""
         folders = [prefix.rstrip("/")]
         while folders:
