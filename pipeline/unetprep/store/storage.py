@@ -27,7 +27,7 @@ class Storage(ABC):
 
     @abstractmethod
     def put(self, key: str, data: bytes) -> None:
-        """Write an object, in the place of the one that stands there. When this returns, a power cut takes it no more."""
+        """Write an object, in the place of the one that stands there. Then no power cut takes it any more."""
 
     @abstractmethod
     def put_new(self, key: str, data: bytes) -> bool:
