@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from unetprep.layout import pixels_path
 from unetprep.params import ImportParams
 from unetprep.plan import plan_job
-from unetprep.run import OnProgress, Scheduler, Summary, run_plans
+from unetprep.run import Done, OnProgress, Scheduler, Summary, run_plans
 from unetprep.stages.importing import plan_import
 from unetprep.store import Store
+from unetprep.store.lock import locked
+from unetprep.store.storage import open_storage
 
 
 def import_images(
@@ -24,12 +26,26 @@ def import_images(
     """Import images and labels, files or folders, into the store at `url`, which is made if it is not there."""
     start = time.perf_counter()
     Store.refuse_other(url)
+    with locked(open_storage(url), url):
+        total, done = _import(url, images, labels, params, scheduler, overwrite, on_progress)
+    return Summary.of("import", total, done, start)
+
+
+def _import(
+    url: str,
+    images: Sequence[str],
+    labels: Sequence[str],
+    params: ImportParams,
+    scheduler: Scheduler,
+    overwrite: bool,
+    on_progress: OnProgress,
+) -> tuple[int, Done]:
     planned = plan_import(images, labels, params)
     store = Store.open_or_create(url)
     planned.refuse_leakage(store)
     plans = [plan_job(store, job, overwrite) for job in planned.jobs]
-    if any(plan.missing for plan in plans) or not set(planned.images) <= set(store.names):
+    if any(plan.missing.size for plan in plans) or not set(planned.images) <= set(store.names):
         with_pixels = {name for name in planned.images if store.record(pixels_path(name))}
         store.add_images({n: about for n, about in planned.images.items() if images or n not in with_pixels})
-    written = run_plans(store, plans, scheduler, on_progress)
-    return Summary("import", sum(plan.num_shards for plan in plans), written, time.perf_counter() - start)
+    done = run_plans(store, plans, scheduler, on_progress)
+    return sum(plan.num_shards for plan in plans), done

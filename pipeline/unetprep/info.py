@@ -33,12 +33,12 @@ def _array(store: Store, path: str) -> dict[str, Any]:
     record = store.record(path)
     if not record:
         return {"state": "missing"}
-    array = store.array(path)
+    array = store.shards(path)
     return {
         "state": store.state(path),
         "shape": list(array.shape),
         "dtype": array.dtype.name,
-        "stored_bytes": array.nbytes_stored(),
+        "stored_bytes": store.stored_bytes(path),
         "parameters": record["parameters"],
     }
 

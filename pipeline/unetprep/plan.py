@@ -1,12 +1,13 @@
 """What a stage has left to do on a store, decided before anything is written."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from math import prod
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unetprep.errors import Conflict
-from unetprep.grid import Index
 from unetprep.layout import ArraySpec
 from unetprep.params import option_name
 from unetprep.stage import Job
@@ -15,19 +16,16 @@ from unetprep.store import Store
 
 @dataclass(frozen=True)
 class JobPlan:
-    """The arrays of a job that are to be made (anew), and the shards that are to be computed."""
+    """The arrays of a job that are to be made (anew), and the shards that are to be computed, by number in C order."""
 
     job: Job
     create: tuple[ArraySpec, ...]
-    missing: tuple[Index, ...]
+    missing: NDArray[np.int64]
 
     @property
     def num_shards(self) -> int:
         """All shards of the job, done or not."""
-        total = 1
-        for n in self.job.num_shards:
-            total *= n
-        return total
+        return prod(self.job.num_shards)
 
 
 def plan_job(store: Store, job: Job, overwrite: bool = False) -> JobPlan:
@@ -46,18 +44,11 @@ def plan_job(store: Store, job: Job, overwrite: bool = False) -> JobPlan:
                 f"{spec.path} is in {store.url} already, made in another way: {_difference(record, spec)}",
                 hint="repeat the command with --overwrite to replace it, or write to another store",
             )
-    done = set() if create else set.intersection(*(_tasks_done(store, spec, job) for spec in job.outputs))
-    return JobPlan(job, tuple(create), tuple(i for i in _indices(job) if i not in done))
-
-
-def _indices(job: Job) -> Iterator[Index]:
-    return product(*map(range, job.num_shards))
-
-
-def _tasks_done(store: Store, spec: ArraySpec, job: Job) -> set[Index]:
-    """The tasks whose shard of this output is there. Axes that only some outputs have are not divided."""
-    ndim = len(job.num_shards)
-    return {(index + (0,) * ndim)[:ndim] for index in store.written_shards(spec.path)}
+    done = np.zeros(prod(job.num_shards), bool)
+    if not create:
+        # Axes that only some outputs have are not divided, so shard k of each is made by task k.
+        done = np.logical_and.reduce([store.written(spec.path).ravel() for spec in job.outputs])
+    return JobPlan(job, tuple(create), np.flatnonzero(~done))
 
 
 def _difference(record: dict[str, Any], spec: ArraySpec) -> str:

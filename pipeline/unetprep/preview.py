@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
-from unetprep.grid import Box, grow, inside, shard_box
+from unetprep.grid import Box, Index, grow, inside, shard_box
 from unetprep.kernels.formula import DEFAULTS, Formula, make_formula
 from unetprep.kernels.nearest import two_nearest
 from unetprep.layout import counts_path, labels_path, pixels_path, weights_path
@@ -167,17 +167,19 @@ def _cells(
 
 def _busiest(store: Store, name: str, z: int, size_px: int, made: Made, url: str) -> tuple[int, int]:
     """The corner of the window with the largest total border term, else the most cells, in the fullest shards."""
-    target = store.array(labels_path(name, "target"))
-    counts = store.finished_array(counts_path(name), f"unetprep weights --out {url}")
-    shard: tuple[int, ...] = target.shards or target.chunks
+    path, counts_of = labels_path(name, "target"), counts_path(name)
+    target = store.shards(path)
+    counts = store.finished_array(counts_of, f"unetprep weights --out {url}")
     step = math.ceil(math.sqrt(math.prod(counts.shape[1:3]) / MAX_COUNTS))
-    cell_px = np.asarray(counts[z // shard[0], ::step, ::step, 1])
+    rows_at, columns_at = (range(0, n, step) for n in counts.shape[1:3])
+    shard_z = z // target.shard[0]
+    cell_px = np.array([[_cell_px(store, counts_of, (shard_z, i, j)) for j in columns_at] for i in rows_at])
     best, corner = (-1.0, -1.0), (0, 0)
     for k in np.argsort(-cell_px, axis=None, kind="stable")[:MAX_SHARDS]:
         row, column = (int(i) * step for i in np.unravel_index(k, cell_px.shape))
-        _, rows, columns = shard_box((0, row, column), target.shape, shard)
+        _, rows, columns = shard_box((0, row, column), target.shape, target.shard)
         box = (slice(z, z + 1), rows, columns)
-        cells = store.read(target.path, box)[0] != 0
+        cells = store.read(path, box)[0] != 0
         border = (store.read(weights_path(name), box)[0] - made.class_weights[0]).clip(min=0)
         border[cells] = 0
         block = size_px // STEPS
@@ -187,6 +189,11 @@ def _busiest(store: Store, name: str, z: int, size_px: int, made: Made, url: str
             best, corner = tuple(seen[i, j]), (rows.start + i * block, columns.start + j * block)
     y, x = (max(0, min(a, n - size_px)) for a, n in zip(corner, target.shape[1:], strict=True))
     return y, x
+
+
+def _cell_px(store: Store, counts_of: str, index: Index) -> int:
+    """How many pixels of cells a shard of the target has."""
+    return int(store.read(counts_of, (*(slice(i, i + 1) for i in index), slice(1, 2))).item())
 
 
 def _window_sums(values: NDArray[Any], block: int) -> NDArray[np.float64]:

@@ -1,33 +1,40 @@
-"""Running jobs: on threads of this machine, or on a Dask cluster. The only module that knows Dask.
+"""The engine: it brings the arrays of jobs up to date, on threads of this machine or on the workers of a Dask cluster.
 
-A task is a batch of shards of one job. Only a bounded number of tasks is handed to Dask at a time, so that neither
-memory nor the scheduler's load grows with the number of shards.
+A task is a batch of shards of one job. Its size is found while the run goes on, so that it lasts about a second, and
+only a few tasks for each worker are handed out at a time: neither memory nor the scheduler's load grows with the number
+of shards, and a run that is stopped has little to wait for.
 """
 
+import logging
 import os
+import resource
+import sys
+import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from math import ceil
 from typing import Any
 
-from dask.base import compute
-from dask.callbacks import Callback
-from dask.delayed import delayed
+import numpy as np
 
-from unetprep.errors import Failure, InvalidInput
+from unetprep.errors import Failure, InvalidInput, UnetprepError
 from unetprep.grid import Index
 from unetprep.params import Params
 from unetprep.plan import JobPlan, plan_job
 from unetprep.stage import Job, Stage
 from unetprep.store import Store
+from unetprep.store.lock import locked
 
-LARGEST_BATCH = 64
-TASKS_A_WORKER = 8  # in flight at a time
+TASK_S = 1.0
+LARGEST_BATCH = 1024
+TASKS_A_WORKER = 2  # in flight at a time
 
-Batch = tuple[Job, tuple[Index, ...]]
-Task = Callable[[], int]  # computes and writes a batch, returns the number of its shards
+log = logging.getLogger("unetprep")
+
 OnProgress = Callable[[int, int], None]  # shards done, shards to do
 
 
@@ -52,7 +59,43 @@ class Summary:
     stage: str
     shards_total: int
     shards_written: int
+    megapixels: float
     seconds: float
+    peak_bytes: int  # of the process that needed the most memory
+
+    @staticmethod
+    def of(stage: str, total: int, done: "Done", start: float) -> "Summary":
+        """From what the tasks reported, and when the run began (time.perf_counter)."""
+        seconds = time.perf_counter() - start
+        found = Summary(stage, total, done.num_shards, done.num_pixels / 1e6, seconds, max(done.peak_bytes, _peak()))
+        log.info("%s: %s", stage, found)
+        return found
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some shards of a job."""
+
+    job: Job
+    indices: tuple[Index, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a task reports, and what all of them add up to."""
+
+    num_shards: int = 0
+    num_pixels: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+    def __add__(self, other: "Done") -> "Done":
+        return Done(
+            self.num_shards + other.num_shards,
+            self.num_pixels + other.num_pixels,
+            self.seconds + other.seconds,
+            max(self.peak_bytes, other.peak_bytes),
+        )
 
 
 def run_stage(
@@ -65,12 +108,14 @@ def run_stage(
     on_progress: OnProgress = lambda done, total: None,
 ) -> Summary:
     """Bring all arrays of a stage up to date. What is finished is kept; with nothing left, nothing is done."""
-    start, total, written = time.perf_counter(), 0, 0
-    for step in stage.steps:
-        plans = [plan_job(store, job, overwrite) for job in step(store, params)]
-        written += run_plans(store, plans, scheduler, on_progress, lambda: stage.describe(store, params))
-        total += sum(plan.num_shards for plan in plans)
-    return Summary(stage.name, total, written, time.perf_counter() - start)
+    start, total, done = time.perf_counter(), 0, Done()
+    with locked(store.storage, store.url):
+        store = Store.open(store.url)  # as it is now that nobody else writes it
+        for step in stage.steps:
+            plans = [plan_job(store, job, overwrite) for job in step(store, params)]
+            done += run_plans(store, plans, scheduler, on_progress, lambda: stage.describe(store, params))
+            total += sum(plan.num_shards for plan in plans)
+    return Summary.of(stage.name, total, done, start)
 
 
 def run_plans(
@@ -79,84 +124,188 @@ def run_plans(
     scheduler: Scheduler,
     on_progress: OnProgress,
     describe: Callable[[], None] = lambda: None,
-) -> int:
-    """Create the arrays, compute the missing shards, mark the arrays complete. Returns how many were computed.
+) -> Done:
+    """Create the arrays, compute the missing shards, mark the arrays complete.
 
     `describe` writes what else belongs to the arrays; it is called once they stand there unfinished.
     """
-    todo = sum(len(plan.missing) for plan in plans)
-    workers = scheduler.workers or os.cpu_count() or 1
-    size = max(1, min(LARGEST_BATCH, todo // (workers * TASKS_A_WORKER)))
-    for plan in plans:
-        for spec in plan.create:
-            store.create(spec)
-        for spec in plan.job.outputs if plan.missing else ():
-            store.set_complete(spec.path, False)
-    if todo:
-        describe()
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        on_progress(done, todo)
-
-    tasks = (partial(_run_batch, store, batch) for batch in _batches(plans, size))
-    if scheduler.address == "local":
-        _run_local(tasks, workers, advance)
-    else:
-        _run_on_cluster(tasks, scheduler.address, advance)
+    queue = Queue(plans)
+    todo, total = queue.num_left, Done()
+    with _pool(scheduler) if todo else _nothing() as pool:
+        for plan in plans:
+            for spec in plan.create:
+                store.create(spec)
+            for spec in plan.job.outputs if plan.missing.size else ():
+                store.set_complete(spec.path, False)
+        if todo:
+            describe()
+        for done in pool.run(store, queue):
+            total += done
+            on_progress(total.num_shards, todo)
     for plan in plans:
         for spec in plan.job.outputs:
             store.set_complete(spec.path, True)
-    return done
+    return total
 
 
-def _batches(plans: Sequence[JobPlan], size: int) -> Iterator[Batch]:
-    for plan in plans:
-        indices = iter(plan.missing)
-        while batch := tuple(islice(indices, size)):
-            yield plan.job.of(batch), batch
+class Queue:
+    """The shards that are to be computed, handed out in batches."""
+
+    def __init__(self, plans: Sequence[JobPlan]) -> None:
+        self.num_left = sum(plan.missing.size for plan in plans)
+        self._plans = (plan for plan in plans if plan.missing.size)
+        self._plan: JobPlan | None = None
+        self._at = 0
+
+    def take(self, size: int) -> Batch | None:
+        """Up to so many shards of one job; None when there are no more."""
+        if self._plan is None or self._at == self._plan.missing.size:
+            self._plan, self._at = next(self._plans, None), 0
+        if self._plan is None:
+            return None
+        numbers = self._plan.missing[self._at : self._at + size]
+        self._at += len(numbers)
+        self.num_left -= len(numbers)
+        places = np.unravel_index(numbers, self._plan.job.num_shards)
+        indices = tuple(zip(*(place.tolist() for place in places), strict=True))
+        return Batch(self._plan.job.of(indices), indices)
 
 
-def _run_batch(store: Store, batch: Batch) -> int:
-    """What a worker does: compute each shard and write it, once and whole."""
-    job, indices = batch
-    for index in indices:
+def run_batch(store: Store, batch: Batch, stop: threading.Event | None = None) -> Done:
+    """What a worker does: compute each shard and write it, once and whole. Between two shards it can be stopped."""
+    start, num_shards, num_pixels = time.perf_counter(), 0, 0
+    for index in batch.indices:
+        if stop and stop.is_set():
+            break
         try:
-            blocks = job.compute(store, index)
-            for spec, box, block in zip(job.outputs, job.boxes(index), blocks, strict=True):
-                store.write(spec.path, box, block)
-        except (OSError, ValueError, RuntimeError) as error:
+            num_pixels += batch.job.run(store, index)
+        except UnetprepError:
+            raise
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
             raise Failure(
-                f"shard {index} of {job.outputs[0].path} could not be read or written: {error}",
+                f"shard {index} of {batch.job.outputs[0].path} could not be read or written:"
+                f" {error or type(error).__name__}",
                 hint="mend the cause and repeat the command: it goes on where it stopped",
             ) from error
-    return len(indices)
+        num_shards += 1
+    return Done(num_shards, num_pixels, time.perf_counter() - start, _peak())
 
 
-def _run_local(tasks: Iterator[Task], workers: int, advance: Callable[[int], None]) -> None:
-    def finished(key: str, count: int, *_: Any) -> None:
-        advance(count)
+class Pool(ABC):
+    """Workers, and how tasks reach them."""
 
-    with Callback(posttask=finished):
-        while window := [delayed(task, pure=False)() for task in islice(tasks, workers * TASKS_A_WORKER)]:
-            compute(*window, scheduler="threads", num_workers=workers)
+    num_workers: int
+
+    def run(self, store: Store, queue: Queue) -> Iterator[Done]:
+        """Compute all shards of a queue. When one fails, or this is interrupted, nothing more is begun."""
+        running: set[Any] = set()
+        size = 1
+        try:
+            while True:
+                while len(running) < self.num_workers * TASKS_A_WORKER and queue.num_left:
+                    share = ceil(queue.num_left / (self.num_workers * TASKS_A_WORKER))
+                    batch = queue.take(min(size, share))
+                    assert batch
+                    running.add(self.submit(store, batch))
+                if not running:
+                    return
+                finished, running = self.wait(running)
+                for future in finished:
+                    done = future.result()
+                    fitting = int(TASK_S * done.num_shards / max(done.seconds, 1e-6))
+                    size = max(1, min(2 * size, fitting, LARGEST_BATCH))
+                    yield done
+        except BaseException:
+            self.stop(running)
+            raise
+
+    @abstractmethod
+    def submit(self, store: Store, batch: Batch) -> Any:
+        """Hand a task to a worker; what is returned has a method result()."""
+
+    @abstractmethod
+    def wait(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
+        """Wait until a task is finished. Returns those that are and those that are not."""
+
+    @abstractmethod
+    def stop(self, running: set[Any]) -> None:
+        """Begin none of these any more, and let those that run come to an end."""
 
 
-def _run_on_cluster(tasks: Iterator[Task], address: str, advance: Callable[[int], None]) -> None:
-    from dask.distributed import Client, as_completed  # two seconds to import: only for those who use a cluster
+class Threads(Pool):
+    """Threads of this process: numba and the codecs let go of the GIL."""
+
+    def __init__(self, executor: ThreadPoolExecutor, num_workers: int) -> None:
+        self.num_workers = num_workers
+        self._executor = executor
+        self._stop = threading.Event()
+
+    def submit(self, store: Store, batch: Batch) -> Any:
+        """Hand it to a thread."""
+        return self._executor.submit(run_batch, store, batch, self._stop)
+
+    def wait(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
+        """Wait for the first."""
+        finished, rest = wait(running, return_when=FIRST_COMPLETED)
+        return finished, rest
+
+    def stop(self, running: set[Any]) -> None:
+        """Wait for the shards that are being written."""
+        self._stop.set()
+        for future in running:
+            future.cancel()
+        wait(running)
+
+
+class Cluster(Pool):
+    """The workers of a Dask cluster."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.num_workers = max(1, sum(client.nthreads().values()))
+
+    def submit(self, store: Store, batch: Batch) -> Any:
+        """Hand it to the scheduler."""
+        return self._client.submit(run_batch, store, batch, pure=False)
+
+    def wait(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
+        """Wait for the first. The cluster may have grown or shrunk meanwhile."""
+        from dask.distributed import wait
+
+        found = wait(running, return_when="FIRST_COMPLETED")
+        self.num_workers = max(1, sum(self._client.nthreads().values()))
+        return found.done, found.not_done
+
+    def stop(self, running: set[Any]) -> None:
+        """Those that run already go on until they have written their shards, which are right in any case."""
+        self._client.cancel(list(running))
+
+
+@contextmanager
+def _nothing() -> Iterator[Pool]:
+    yield Threads(ThreadPoolExecutor(1), 1)
+
+
+@contextmanager
+def _pool(scheduler: Scheduler) -> Iterator[Pool]:
+    if scheduler.address == "local":
+        num_workers = scheduler.workers or os.cpu_count() or 1
+        with ThreadPoolExecutor(num_workers) as executor:
+            yield Threads(executor, num_workers)
+        return
+    from dask.distributed import Client  # two seconds to import: only for those who use a cluster
 
     try:
-        client = Client(address, timeout="10s")
+        client = Client(scheduler.address, timeout="10s")
     except (OSError, TimeoutError) as error:
         raise Failure(
-            f"no Dask scheduler answers at {address}: {error}", hint="start one with: dask scheduler"
+            f"no Dask scheduler answers at {scheduler.address}: {error}", hint="start one with: dask scheduler"
         ) from error
     with client:
-        window = max(1, sum(client.nthreads().values())) * TASKS_A_WORKER
-        pending = as_completed([client.submit(task, pure=False) for task in islice(tasks, window)])
-        for future in pending:
-            advance(future.result())
-            for task in islice(tasks, 1):
-                pending.add(client.submit(task, pure=False))
+        yield Cluster(client)
+
+
+def _peak() -> int:
+    """The most memory that this process has had, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) * (1 if sys.platform == "darwin" else 1024)

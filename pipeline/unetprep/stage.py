@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from unetprep.grid import Box, Index, shard_box, shard_counts
+from unetprep.grid import Box, Index, box_shape, shard_box, shard_counts
 from unetprep.layout import ArraySpec
 from unetprep.params import Params
 
@@ -39,6 +40,13 @@ class Job(ABC):
     def of(self, indices: Iterable[Index]) -> "Job":
         """The same job with what it needs for some of its shards alone: this is what a worker is sent."""
         return self
+
+    def run(self, store: "Store", index: Index) -> int:
+        """Task `index`: compute its boxes and write each as one shard. Returns how many pixels the first has."""
+        boxes = self.boxes(index)
+        for spec, box, block in zip(self.outputs, boxes, self.compute(store, index), strict=True):
+            store.write(spec, box, block)
+        return prod(box_shape(boxes[0]))
 
     @abstractmethod
     def compute(self, store: "Store", index: Index) -> Blocks:

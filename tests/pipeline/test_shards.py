@@ -1,5 +1,6 @@
 """Shards that are encoded here are what zarr-python, the reference, reads."""
 
+import json
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from unetprep.run import run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
 from unetprep.store.codecs import compressors
-from unetprep.store.shards import Shards
+from unetprep.store.shards import Damaged, Shards
+from unetprep.store.storage import Folder
 
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4"])
@@ -32,7 +34,7 @@ def test_zarr_reads_what_was_encoded(
         tmp_path / "a", shape=shape, dtype=dtype, chunks=chunk, shards=shard, compressors=compressors(codec, dtype)
     )
     values = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
-    shards = Shards(array.metadata, shard)
+    shards, folder = Shards(json.loads((tmp_path / "a/zarr.json").read_text())), Folder(str(tmp_path))
     for index in product(*map(range, shard_counts(shape, shard))):
         data = shards.encode(values[shard_box(index, shape, shard)])
         key = "c/" + "/".join(map(str, index))
@@ -41,9 +43,9 @@ def test_zarr_reads_what_was_encoded(
     whole = tuple(slice(0, n) for n in shape)
     part = tuple(slice(n // 3, n - n // 4) for n in shape)
     for box in (whole, part):
-        np.testing.assert_array_equal(shards.read(tmp_path / "a", box), values[box])
+        np.testing.assert_array_equal(shards.read(folder, "a", box), values[box])
     array[:] = values[::-1]  # zarr's own encoding is read too
-    np.testing.assert_array_equal(shards.read(tmp_path / "a", part), values[::-1][part])
+    np.testing.assert_array_equal(shards.read(folder, "a", part), values[::-1][part])
 
 
 def test_a_store_is_read_as_zarr_reads_it(store: Store) -> None:
@@ -63,12 +65,13 @@ def test_a_store_is_read_as_zarr_reads_it(store: Store) -> None:
         np.testing.assert_array_equal(found, np.asarray(reference[box]))
 
 
-def test_a_shard_that_is_not_there_holds_zeros(store: Store) -> None:
+def test_a_shard_that_is_not_there_is_no_background(store: Store) -> None:
     box = (slice(0, 1), slice(3, 20), slice(5, 9))
     for shard in (Path(store.url) / "images/a/labels/instances/instances/c").rglob("*"):
         if shard.is_file():
             shard.unlink()
-    assert not store.read("images/a/labels/instances/instances", box).any()
+    with pytest.raises(FileNotFoundError, match=r"^images/a/labels/instances/instances/c/0/0/0 is missing$"):
+        store.read("images/a/labels/instances/instances", box)
 
 
 def test_a_damaged_chunk_is_noticed(store: Store) -> None:
@@ -76,5 +79,5 @@ def test_a_damaged_chunk_is_noticed(store: Store) -> None:
     data = bytearray(shard.read_bytes())
     data[100] ^= 255
     shard.write_bytes(data)
-    with pytest.raises(ValueError, match=r"images/a/image/c/.*the crc32c checksum of a chunk is wrong"):
+    with pytest.raises(Damaged, match=r"images/a/image/c/.*a checksum \(crc32c\) is wrong"):
         store.read("images/a/image", (slice(0, 1), slice(0, 1), slice(0, 90), slice(0, 130)))

@@ -12,6 +12,7 @@ from tests.synthetic import cell_image, cell_labels
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.importing import import_images
 from unetprep.info import describe
+from unetprep.layout import ArraySpec
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.run import run_stage
 from unetprep.sources import find_pairs, open_source
@@ -38,12 +39,12 @@ def test_an_import_killed_between_any_two_shards_is_finished_by_repeating_it(
     import_again(files, whole)
     write, count = Store.write, 0
 
-    def killing(self: Store, path: str, box: tuple[slice, ...], block: np.ndarray) -> None:
+    def killing(self: Store, spec: ArraySpec, box: tuple[slice, ...], block: np.ndarray) -> None:
         nonlocal count
         if count == survived:
             raise Killed
         count += 1
-        write(self, path, box, block)
+        write(self, spec, box, block)
 
     monkeypatch.setattr(Store, "write", killing)
     with pytest.raises(Killed):

@@ -90,7 +90,7 @@ class TilesJob(Job):
         z, y0, x0 = image.origin(k - self.starts[which], output_px)
         context = border_px(p.depth) // 2 + p.margin_px
         outer, inner = p.tile_px + 2 * p.margin_px, output_px + 2 * p.margin_px
-        pixels = store.array(pixels_path(image.name))
+        pixels = store.shards(pixels_path(image.name))
         around = (z, y0 - p.margin_px, x0 - p.margin_px)
         target = store.read_mirrored(labels_path(image.name, "target"), around, (1, inner, inner))[0]
         weights = store.read_mirrored(weights_path(image.name), around, (1, inner, inner))[0]

@@ -109,7 +109,7 @@ def plan_weights(store: Store, params: WeightsParams) -> Sequence[Job]:
             },
             {path: store.record(path)["fingerprint"] for path in (instances, target)},
         )
-        output = pixel_array(weights_path(name), store.array(instances).shape, "float32", dims, made)
+        output = pixel_array(weights_path(name), store.shards(instances).shape, "float32", dims, made)
         jobs.append(WeightsJob((output,), instances, params.separate, spacing, class_weights, formula, params.engine))
     return jobs
 
@@ -130,7 +130,7 @@ def _balanced(store: Store) -> tuple[float, ...]:
     """Class weights from the training images; from all of them if none is for training."""
     train = [name for name in store.names if store.record(f"images/{name}").get("split") == "train"]
     paths = [counts_path(name) for name in train or store.names]
-    counts = sum(np.asarray(store.array(path)[:]).reshape(-1, NUM_CLASSES).sum(axis=0) for path in paths)
+    counts = sum(store.read(path, (slice(None),) * 4).reshape(-1, NUM_CLASSES).sum(axis=0) for path in paths)
     return balanced_class_weights(np.asarray(counts))
 
 

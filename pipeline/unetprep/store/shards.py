@@ -6,88 +6,155 @@ decodes a shard by itself and lets go of the GIL meanwhile. In the tests zarr-py
 other way round.
 """
 
-import os
 from collections.abc import Iterator
-from io import BufferedReader
 from itertools import product
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
 import numpy as np
 from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, ShardingCodec, ZstdCodec
 
 from unetprep.grid import Box, Index, box_shape
+from unetprep.store.documents import Document
+from unetprep.store.storage import Storage
 
 EMPTY = 2**64 - 1  # offset and length of a chunk that is not there
 CRC_BYTES = 4
+BLOSC_SHUFFLES = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
+
+
+class Damaged(ValueError):
+    """An object of the store that is not what was written."""
 
 
 class Shards:
-    """The shards of one array whose chunks are compressed by one codec and have a crc32c."""
+    """The shards of the array that a document describes.
 
-    def __init__(self, metadata: Any, shard: tuple[int, ...]) -> None:
-        (sharding,) = metadata.codecs
-        assert isinstance(sharding, ShardingCodec)
-        self._chunk, self._shard = sharding.chunk_shape, shard
-        self._counts = tuple(s // c for s, c in zip(shard, self._chunk, strict=True))
-        self._dtype = np.dtype(metadata.dtype.to_native_dtype()).newbyteorder("<")
-        self._codec = _compressor(sharding.codecs[1], self._dtype.itemsize)
+    Raises ValueError for another layout than that of pipeline/LAYOUT.md: shards of chunks that are compressed by zstd
+    or blosc, each with a crc32c behind it.
+    """
 
-    def index_of(self, box: Box) -> Index:
-        """Which shard a box begins in."""
-        return tuple(b.start // s for b, s in zip(box, self._shard, strict=True))
+    def __init__(self, document: Document) -> None:
+        try:
+            (sharding,) = document["codecs"]
+            of_chunk = {codec["name"]: codec.get("configuration", {}) for codec in sharding["configuration"]["codecs"]}
+            self.shard = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+            self.chunk = tuple(sharding["configuration"]["chunk_shape"])
+            self.shape = tuple(document["shape"])
+            self.dtype = np.dtype(document["data_type"])
+            order, compressor, checksum = of_chunk
+            if (sharding["name"], order, checksum) != ("sharding_indexed", "bytes", "crc32c"):
+                raise KeyError
+            self._codec = _compressor(compressor, of_chunk[compressor], self.dtype.itemsize)
+        except (KeyError, ValueError, TypeError):
+            raise ValueError("its chunks are not stored as unetprep stores them") from None
+        self.counts = tuple(-(-n // s) for n, s in zip(self.shape, self.shard, strict=True))
+        self._chunks = tuple(s // c for s, c in zip(self.shard, self.chunk, strict=True))
+        self._little = self.dtype.newbyteorder("<")
+
+    def key_of(self, box: Box) -> str:
+        """The object of the shard that a box begins in, below the array's path."""
+        return shard_key(tuple(b.start // s for b, s in zip(box, self.shard, strict=True)))
 
     def encode(self, block: NDArray[Any]) -> bytes:
         """A shard from its values, as many as lie in the array; behind its edge a chunk is filled up with 0."""
-        index = np.full((*self._counts, 2), EMPTY, "<u8")
+        index = np.full((*self._chunks, 2), EMPTY, "<u8")
         parts, offset = [], 0
-        for place in product(*map(range, self._counts)):
-            values = block[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, self._chunk, strict=True))]
+        for place in product(*map(range, self._chunks)):
+            values = block[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, self.chunk, strict=True))]
             if values.size == 0:
                 continue
-            if values.shape != self._chunk:
-                values = np.pad(values, [(0, c - n) for c, n in zip(self._chunk, values.shape, strict=True)])
-            part = _with_crc(self._codec.encode(np.ascontiguousarray(values, self._dtype)))
+            if values.shape != self.chunk:
+                values = np.pad(values, [(0, c - n) for c, n in zip(self.chunk, values.shape, strict=True)])
+            part = _with_crc(self._codec.encode(np.ascontiguousarray(values, self._little)))
             index[place] = offset, len(part)
             parts.append(part)
             offset += len(part)
         return b"".join([*parts, _with_crc(index.tobytes())])
 
-    def read(self, folder: Path, box: Box) -> NDArray[Any]:
-        """A box of the array in a folder; a shard that is not there holds zeros.
+    def read(self, storage: Storage, path: str, box: Box) -> NDArray[Any]:
+        """A box of the array.
 
-        Raises ValueError where a checksum is wrong.
+        Raises FileNotFoundError where a shard is missing, and Damaged where a checksum is wrong.
         """
-        out = np.zeros(box_shape(box), self._dtype.newbyteorder("="))
-        for index in _touched(box, self._shard):
-            path = folder.joinpath("c", *map(str, index))
+        out = np.zeros(box_shape(box), self.dtype)
+        for index in _touched(box, self.shard):
+            key = f"{path}/{shard_key(index)}"
             try:
-                with path.open("rb") as file:
-                    self._read_shard(file, index, box, out)
+                self._read_shard(storage, key, index, box, out)
             except FileNotFoundError:
-                continue
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
+                raise FileNotFoundError(f"{key} is missing") from None
+            except Damaged as error:
+                raise Damaged(f"{key}: {error}") from None
         return out
 
-    def _read_shard(self, file: BufferedReader, index: Index, box: Box, out: NDArray[Any]) -> None:
-        file.seek(-(16 * prod(self._counts) + CRC_BYTES), os.SEEK_END)
-        table = np.frombuffer(_without_crc(file.read()), "<u8").reshape(*self._counts, 2)
-        for at in _touched(box, self._chunk):
-            place = tuple(a - i * n for a, i, n in zip(at, index, self._counts, strict=True))
-            if not all(0 <= p < n for p, n in zip(place, self._counts, strict=True)):
-                continue
-            offset, length = map(int, table[place])
-            if offset == EMPTY:
-                continue
-            file.seek(offset)
-            values = np.frombuffer(self._codec.decode(_without_crc(file.read(length))), self._dtype)
-            inside, where = _overlap(box, at, self._chunk)
-            out[inside] = values.reshape(self._chunk)[where]
+    def _read_shard(self, storage: Storage, key: str, index: Index, box: Box, out: NDArray[Any]) -> None:
+        first = tuple(i * n for i, n in zip(index, self._chunks, strict=True))
+        last = tuple(f + n for f, n in zip(first, self._chunks, strict=True))
+        touched = [
+            at for at in _touched(box, self.chunk) if all(f <= a < z for a, f, z in zip(at, first, last, strict=True))
+        ]
+        places = [tuple(a - f for a, f in zip(at, first, strict=True)) for at in touched]
+        for at, part in zip(touched, self._parts(storage, key, places), strict=True):
+            if part is not None:
+                inside, where = _overlap(box, at, self.chunk)
+                out[inside] = self._values(part)[where]
+
+    def _parts(self, storage: Storage, key: str, places: list[Index]) -> list[bytes | memoryview | None]:
+        """The bytes of some chunks; None where one holds only zeros. A shard that is needed whole is read at once."""
+        if len(places) == prod(self._chunks):
+            whole = memoryview(storage.get(key))
+            table = self._table(whole[-self._index_bytes :])
+            return [whole[o : o + n] if o != EMPTY else None for o, n in (map(int, table[p]) for p in places)]
+        (footer,) = storage.get_ranges(key, [(-self._index_bytes, self._index_bytes)])
+        table = self._table(footer)
+        ranges = [(int(o), int(n)) for o, n in (table[p] for p in places) if o != EMPTY]
+        parts = iter(storage.get_ranges(key, ranges) if ranges else [])
+        return [next(parts) if table[p][0] != EMPTY else None for p in places]
+
+    @property
+    def _index_bytes(self) -> int:
+        return 16 * int(prod(self._chunks)) + CRC_BYTES
+
+    def _table(self, footer: bytes | memoryview) -> NDArray[np.uint64]:
+        if len(footer) != self._index_bytes:
+            raise Damaged("it is cut short")
+        return np.frombuffer(_without_crc(footer), "<u8").reshape(*self._chunks, 2)
+
+    def _values(self, part: bytes | memoryview) -> NDArray[Any]:
+        try:
+            return np.frombuffer(self._codec.decode(_without_crc(part)), self._little).reshape(self.chunk)
+        except (RuntimeError, ValueError) as error:
+            raise Damaged(str(error)) from None
+
+    def check_size(self, storage: Storage, key: str, num_bytes: int) -> None:
+        """Read the index alone. Raises Damaged if it is wrong, or if the shard is not as long as it says."""
+        if num_bytes < self._index_bytes:
+            raise Damaged("it is cut short")
+        table = self._table(storage.get_ranges(key, [(-self._index_bytes, self._index_bytes)])[0])
+        there = table[table[..., 0] != EMPTY]
+        end = int((there[:, 0] + there[:, 1]).max()) if len(there) else 0
+        if end + self._index_bytes != num_bytes:
+            raise Damaged(f"it has {num_bytes} bytes, its index says {end + self._index_bytes}")
+
+    def check(self, data: bytes) -> None:
+        """Raises Damaged unless all checksums of a shard are right and its chunks fill it."""
+        table = self._table(data[-self._index_bytes :]).reshape(-1, 2)
+        end = 0
+        for offset, length in sorted((int(o), int(n)) for o, n in table if o != EMPTY):
+            if offset != end:
+                raise Damaged("its chunks do not lie one behind the other")
+            end += length
+            self._values(data[offset:end])
+        if end + self._index_bytes != len(data):
+            raise Damaged(f"it has {len(data)} bytes, its index says {end + self._index_bytes}")
+
+
+def shard_key(index: Index) -> str:
+    """The object of a shard, below the array's path."""
+    return "c/" + "/".join(map(str, index))
 
 
 def _touched(box: Box, size: tuple[int, ...]) -> Iterator[Index]:
@@ -103,21 +170,22 @@ def _overlap(box: Box, at: Index, chunk: tuple[int, ...]) -> tuple[Box, Box]:
     return inside, tuple(slice(a - s, z - s) for (a, z), s in zip(shared, starts, strict=True))
 
 
-def _compressor(codec: Any, itemsize: int) -> Any:
+def _compressor(name: str, configuration: Document, itemsize: int) -> Any:
     """What compresses a chunk."""
-    if isinstance(codec, ZstdCodec):
-        return Zstd(level=codec.level)
-    assert isinstance(codec, BloscCodec)
-    shuffle = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
-    return Blosc(codec.cname.value, codec.clevel, shuffle[codec.shuffle.value], codec.blocksize, itemsize)
+    if name == "zstd":
+        return Zstd(level=configuration["level"])
+    if name != "blosc":
+        raise KeyError(name)
+    shuffle = BLOSC_SHUFFLES[configuration["shuffle"]]
+    return Blosc(configuration["cname"], configuration["clevel"], shuffle, configuration["blocksize"], itemsize)
 
 
 def _with_crc(data: bytes) -> bytes:
     return bytes(data) + int(google_crc32c.value(bytes(data))).to_bytes(CRC_BYTES, "little")
 
 
-def _without_crc(data: bytes) -> bytes:
-    body = data[:-CRC_BYTES]
-    if _with_crc(body) != data:
-        raise ValueError("the crc32c checksum of a chunk is wrong: the file is damaged")
+def _without_crc(data: bytes | memoryview) -> bytes:
+    body = bytes(data[:-CRC_BYTES])
+    if int(google_crc32c.value(body)).to_bytes(CRC_BYTES, "little") != data[-CRC_BYTES:]:
+        raise Damaged("a checksum (crc32c) is wrong: the file is damaged")
     return body

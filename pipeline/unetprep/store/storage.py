@@ -7,6 +7,7 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from errno import ENOTDIR
 from pathlib import Path
 from uuid import uuid4
 
@@ -111,22 +112,28 @@ class Folder(Storage):
                     yield key, entry.stat().st_size
 
     def delete(self, prefix: str) -> None:
-        """Delete a file, or a folder with all that is in it."""
+        """Delete a file, or a folder with all that is in it, and the folders that are empty then."""
         path = self.root / prefix
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+        while path != self.root and not (path.parent.is_dir() and any(path.parent.iterdir())):
+            path = path.parent
+            if path.is_dir():
+                path.rmdir()
         if path.parent.is_dir():
             _sync_folder(path.parent)
 
 
 def _make_folder(path: Path) -> None:
     """Make a folder and those above it, so that a power cut takes none of them."""
-    missing = []
-    while not path.is_dir():
-        missing.append(path)
-        path = path.parent
+    missing, above = [], path
+    while not above.is_dir():
+        missing.append(above)
+        above = above.parent
+        if above.is_file():
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path))
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
         _sync_folder(folder.parent)
@@ -138,3 +145,8 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_storage(url: str) -> Storage:
+    """The place that a path or URL names."""
+    return Folder(url)

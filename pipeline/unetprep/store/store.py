@@ -1,5 +1,6 @@
 """One store: what stands in it, and the only place of the pipeline that reads and writes it."""
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,24 +9,20 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.core.array_spec import ArrayConfigParams
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
-from zarr.errors import ContainsArrayError, GroupNotFoundError, NodeNotFoundError
 
 from unetprep import __version__
-from unetprep.errors import Conflict, InvalidInput
-from unetprep.grid import Box, Index
+from unetprep.errors import Conflict, Failure, InvalidInput
+from unetprep.grid import Box, shard_box, shard_counts
 from unetprep.kernels.mirror import mirror_index
-from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, image_path
-from unetprep.store.codecs import compressors
+from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
+from unetprep.store.documents import Document, array_document, encode, group_document, is_intact, record_of
+from unetprep.store.lock import LOCK
 from unetprep.store.ome import image_attributes, label_attributes, labels_attributes
-from unetprep.store.shards import Shards
+from unetprep.store.shards import Damaged, Shards
+from unetprep.store.storage import Storage, open_storage
 
 COORDINATE_CHUNK = 65536
-WHOLE_SHARDS: ArrayConfigParams = {
-    "write_empty_chunks": True
-}  # a shard of zeros is written too: what exists is finished
+DOCUMENT = "zarr.json"
 
 
 class Store:
@@ -33,8 +30,9 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._records: dict[str, dict[str, Any]] = {}
-        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self.storage: Storage = open_storage(self.url)
+        self._documents: dict[str, Document] = {}
+        self._broken: set[str] = set()  # nodes whose seal does not fit
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
         return Store, (self.url if "://" in self.url else str(Path(self.url).absolute()),)
@@ -44,18 +42,16 @@ class Store:
     @classmethod
     def open(cls, url: str) -> "Store":
         """Open a store that is there; InvalidInput if there is none, if it is something else or of another version."""
-        try:
-            attributes = _attributes(zarr.open_group(url, mode="r", zarr_format=3, use_consolidated=False))
-        except (GroupNotFoundError, NodeNotFoundError, FileNotFoundError, ContainsArrayError, NotADirectoryError):
-            what = "is not there" if _is_absent(url) else "is not a Zarr v3 group"
+        store = cls(url)
+        root = store._document("")
+        if root is None or root.get("node_type") != "group":
+            what = "is not there" if store.is_absent() else "is not a Zarr v3 group"
             raise InvalidInput(
                 f"{url} {what}",
                 allowed="a store that unetprep made",
                 hint=f"make it with: unetprep import --image IMAGES --labels LABELS --out {url}",
-            ) from None
-        except ValueError as error:
-            raise InvalidInput(f"{url} cannot be read: its zarr.json is damaged ({error})") from None
-        version = attributes.get(KEY, {}).get("format_version")
+            )
+        version = record_of(root).get("format_version")
         if version is None:
             raise InvalidInput(f"{url} is a Zarr group, but no store of unetprep", allowed="a store that unetprep made")
         if version != FORMAT_VERSION:
@@ -64,18 +60,19 @@ class Store:
                 allowed=f"version {FORMAT_VERSION}, the one this release reads",
                 hint="make the store anew, or install the release that wrote it",
             )
-        return cls(url)
+        return store
 
     @classmethod
     def refuse_other(cls, url: str) -> None:
         """Conflict if something stands at `url` that is no store, InvalidInput if it is one of another version."""
-        if not _is_absent(url):
+        if not cls(url).is_absent():
             cls.open_or_create(url)
 
     @classmethod
     def open_or_create(cls, url: str) -> "Store":
         """Open a store, or make an empty one where nothing stands yet; Conflict if something else does."""
-        if not _is_absent(url):
+        store = cls(url)
+        if not store.is_absent():
             try:
                 return cls.open(url)
             except InvalidInput as error:
@@ -85,39 +82,67 @@ class Store:
                     f"{url} is there already, and is no store of unetprep",
                     hint="name another --out; nothing was changed",
                 ) from None
-        attributes = {KEY: {"format_version": FORMAT_VERSION, "software": f"unetprep {__version__}"}}
-        root = zarr.create_group(url, zarr_format=3, attributes=attributes)
-        root.create_group(IMAGES, attributes={KEY: {"names": []}})
-        return cls(url)
+        store.update_record(IMAGES, names=[])
+        store.update_record("", format_version=FORMAT_VERSION, software=f"unetprep {__version__}")
+        return store
 
-    def _root(self) -> zarr.Group:
-        return zarr.open_group(self.url, mode="r+", zarr_format=3, use_consolidated=False)
+    def is_absent(self) -> bool:
+        """Whether nothing stands there yet: a lock, and the groups that are made before the root, do not count."""
+        try:
+            return not any(key not in (LOCK, f"{IMAGES}/{DOCUMENT}") for key, _ in self.storage.listing())
+        except NotADirectoryError:
+            return False
 
     # -- attributes ---------------------------------------------------------------------------------------------------
 
+    def _document(self, path: str) -> Document | None:
+        if path not in self._documents:
+            document = self._fresh_document(path)
+            if document is None:
+                return None
+            self._documents[path] = document
+        return self._documents[path]
+
+    def _fresh_document(self, path: str) -> Document | None:
+        data = self._read_object(f"{path}/{DOCUMENT}".lstrip("/"))
+        if data is None:
+            return None
+        try:
+            document: Document = json.loads(data)
+            (self._broken.discard if is_intact(data) else self._broken.add)(path)
+        except ValueError as error:
+            raise InvalidInput(f"the metadata of {path or 'the root'} in {self.url} are damaged: {error}") from None
+        return document
+
+    def _read_object(self, key: str) -> bytes | None:
+        try:
+            return self.storage.get(key)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def _put(self, path: str, document: Document) -> None:
+        """Write the document of a node."""
+        self._documents.pop(path, None)
+        self.storage.put(f"{path}/{DOCUMENT}".lstrip("/"), encode(document, seal=path not in self._broken))
+
     def record(self, path: str) -> dict[str, Any]:
         """What stands under our key in the attributes of a group or array; {} if it is not there."""
-        if path not in self._records:
-            try:
-                self._records[path] = dict(_attributes(self._root()[path]).get(KEY, {}))
-            except KeyError:
-                return {}
-            except ValueError as error:
-                raise InvalidInput(f"the metadata of {path} in {self.url} are damaged: {error}") from None
-        return self._records[path]
+        document = self._document(path)
+        return record_of(document) if document else {}
 
     def update_record(self, path: str, **values: Any) -> None:
         """Set some of our attributes, keeping the others. Makes the group if it is not there."""
-        root = self._root()
-        if path not in root:
-            root.create_group(path)
-        node = root[path]
-        node.update_attributes({KEY: {**_attributes(node).get(KEY, {}), **values}})
-        self._forget(path)
+        self._update(path, {KEY: {**self.record(path), **values}})
 
-    def _forget(self, path: str) -> None:
-        self._arrays.pop(path, None)
-        self._records.pop(path, None)
+    def _update(self, path: str, attributes: Document) -> None:
+        """Set attributes of a group or array; a group that is not there is made, and those above it."""
+        group, _, _ = path.rpartition("/")
+        if path and self._document(group) is None:
+            self._update(group, {})
+        document = self._document(path) or group_document()
+        merged = {**document["attributes"], **attributes}
+        if merged != document["attributes"] or self._document(path) is None:
+            self._put(path, {**document, "attributes": merged})
 
     def set_complete(self, path: str, complete: bool) -> None:
         """Say whether every shard of an array is there."""
@@ -126,7 +151,7 @@ class Store:
 
     def set_coordinates(self, path: str, names: list[str]) -> None:
         """Say which arrays of a group are coordinates of the others, as xarray understands it (CF conventions)."""
-        self._root()[path].update_attributes({"coordinates": " ".join(names)})
+        self._update(path, {"coordinates": " ".join(names)})
 
     @property
     def names(self) -> list[str]:
@@ -146,12 +171,20 @@ class Store:
     # -- arrays -------------------------------------------------------------------------------------------------------
 
     def array(self, path: str) -> "zarr.Array[Any]":
-        """An array, opened once."""
-        if path not in self._arrays:
-            self._arrays[path] = zarr.open_array(self.url, path=path, mode="r+")
-        return self._arrays[path]
+        """An array as zarr-python opens it; of a store in a folder."""
+        return zarr.open_array(self.url, path=path, mode="r+")
 
-    def finished_array(self, path: str, made_by: str) -> "zarr.Array[Any]":
+    def shards(self, path: str) -> Shards:
+        """Shape, dtype and shards of an array that is there."""
+        document = self._document(path)
+        if document is None:
+            raise InvalidInput(f"{path} is missing in {self.url}")
+        try:
+            return Shards(document)
+        except ValueError as error:
+            raise InvalidInput(f"{path} of {self.url} cannot be read: {error}", hint="see pipeline/LAYOUT.md") from None
+
+    def finished_array(self, path: str, made_by: str) -> Shards:
         """An array that a stage is going to read; InvalidInput, naming the command, if it cannot be read as it is."""
         state = self.state(path)
         if state == "stale":
@@ -159,7 +192,7 @@ class Store:
             raise InvalidInput(problem, hint=f"run: {made_by} --overwrite")
         if state != "finished":
             raise InvalidInput(f"{path} is {state} in {self.url}", hint=f"run: {made_by}")
-        return self.array(path)
+        return self.shards(path)
 
     def state(self, path: str) -> str:
         """missing, unfinished, stale (it, or what it was computed from, was made of something else) or finished."""
@@ -180,118 +213,98 @@ class Store:
         In this order a kill at any point leaves nothing that looks finished: the old array is first marked as no longer
         valid, all of it is removed, and the new metadata come last.
         """
-        root = self._root()
         if self.record(spec.path):
             self.update_record(spec.path, complete=False, fingerprint="being replaced")
-        self._forget(spec.path)
-        sync(root.store.delete_dir(spec.path))
+        self._documents.pop(spec.path, None)
+        self.storage.delete(spec.path)
         group, _, name = spec.path.rpartition("/")
+        self._update(group, {})
         for dim, length in zip(spec.dims, spec.shape, strict=True):
-            _write_coordinate(root, f"{group}/{dim}", dim, length, spec.origins.get(dim, 0))
-        _create_array(root, spec, {**spec.extra, **spec.provenance.as_dict(), "complete": False})
+            self._write_coordinate(f"{group}/{dim}", dim, length, spec.origins.get(dim, 0))
         if group.startswith(f"{IMAGES}/"):
-            _write_ome(root, group, name, spec.dims)
+            self._describe_image(group, name, spec.dims)
+        record = {**spec.extra, **spec.provenance.as_dict(), "complete": False}
+        self._put(spec.path, array_document(spec, {KEY: record}))
 
-    def written_shards(self, path: str) -> set[Index]:
-        """The shards of an array that are there. Each is written whole, so each is finished."""
-        store = self._root().store
+    def _write_coordinate(self, path: str, dim: str, length: int, origin: int) -> None:
+        """Positions along one axis, in pixels or as plain numbers. Arrays of one group share them."""
+        chunk = (min(length, COORDINATE_CHUNK),)
+        made = Provenance("", 0, {}, {})
+        spec = ArraySpec(path, (length,), "int64", (dim,), chunk, chunk, made)
+        document = array_document(spec, {"units": "pixel"} if dim[0] in "zyx" else {})
+        shards = Shards(document)
+        boxes = [shard_box((i,), spec.shape, chunk) for i in range(shard_counts(spec.shape, chunk)[0])]
+        positions = np.arange(origin, origin + length)
+        objects = {f"{path}/{shards.key_of(box)}": shards.encode(positions[box]) for box in boxes}
+        objects[f"{path}/{DOCUMENT}"] = encode(document)
+        if any(self._read_object(key) != data for key, data in objects.items()):
+            self.storage.delete(path)
+            for key, data in objects.items():
+                self.storage.put(key, data)
 
-        async def keys() -> list[str]:
-            return [key async for key in store.list_prefix(f"{path}/c/")]
+    def _describe_image(self, group: str, name: str, dims: tuple[str, ...]) -> None:
+        """The OME-Zarr metadata of an image or a label image."""
+        image, is_label, kind = group.rpartition("/labels/")
+        if not is_label:
+            # One multiscale, since the labels beside it must have as many: the image, or without one the weights.
+            if name == "image" or self._document(f"{group}/image") is None:
+                self._update(group, {"ome": image_attributes(name, dims)})
+        elif name == kind:
+            self._update(group, {"ome": label_attributes(name, dims)})
+            labels = self._document(f"{image}/labels") or group_document()
+            kinds = labels["attributes"].get("ome", {}).get("labels", [])
+            self._update(f"{image}/labels", {"ome": labels_attributes(sorted({*kinds, kind}))})
 
-        found = (re.fullmatch(r".*/c/([0-9/]+)", key) for key in sync(keys()))
-        return {tuple(int(i) for i in match[1].split("/")) for match in found if match}
+    def written(self, path: str) -> NDArray[np.bool_]:
+        """Which shards of an array are there and whole, by their index: each is written at once, so it is finished.
+
+        Of each the index is read: one that was cut short, as by a server that died, does not count.
+        """
+        shards = self.shards(path)
+        there = np.zeros(shards.counts, bool)
+        for key, num_bytes in self.storage.listing(f"{path}/c/"):
+            match = re.fullmatch(r"[0-9]+(/[0-9]+)*", key.removeprefix(f"{path}/c/"))
+            index = tuple(map(int, match[0].split("/"))) if match else ()
+            if len(index) == there.ndim and all(i < n for i, n in zip(index, there.shape, strict=True)):
+                try:
+                    shards.check_size(self.storage, key, num_bytes)
+                except Damaged:
+                    continue
+                there[index] = True
+        return there
+
+    def stored_bytes(self, path: str) -> int:
+        """What an array takes up."""
+        return sum(num_bytes for _, num_bytes in self.storage.listing(f"{path}/"))
 
     # -- pixels -------------------------------------------------------------------------------------------------------
 
-    def write(self, path: str, box: Box, block: NDArray[Any]) -> None:
-        """Write one whole shard, as one object: it is there entirely, or not at all."""
-        shards = self._shards(path)
-        place = "/".join(map(str, shards.index_of(box)))
-        buffer = default_buffer_prototype().buffer.from_bytes(shards.encode(block))
-        sync(self.array(path).store.set(f"{path}/c/{place}", buffer))
+    def write(self, spec: ArraySpec, box: Box, block: NDArray[Any]) -> None:
+        """Write one whole shard, as one object: it is there entirely, or not at all.
+
+        Raises Failure if the array is no longer the one that is being made: nothing stale comes into another's place.
+        """
+        document = self._fresh_document(spec.path)
+        if document is None or record_of(document).get("fingerprint") != spec.provenance.fingerprint:
+            raise Failure(
+                f"{spec.path} of {self.url} was {'replaced' if document else 'deleted'} while it was being computed",
+                hint="see that nothing else works on the store, and repeat the command",
+            )
+        shards = Shards(document)
+        self.storage.put(f"{spec.path}/{shards.key_of(box)}", shards.encode(block))
 
     def read(self, path: str, box: Box) -> NDArray[Any]:
-        """Read a box of an array, in the native byte order."""
-        array = self.array(path)
-        box = tuple(slice(*b.indices(n)) for b, n in zip(box, array.shape, strict=True))
-        if "://" in self.url:
-            return np.asarray(array[box])
-        return self._shards(path).read(Path(self.url, path), box)
+        """Read a box of an array, in the native byte order.
 
-    def _shards(self, path: str) -> Shards:
-        array = self.array(path)
-        assert array.shards is not None
-        return Shards(array.metadata, array.shards)
+        Raises FileNotFoundError where a shard is missing, and Damaged where a checksum is wrong.
+        """
+        shards = self.shards(path)
+        box = tuple(slice(*b.indices(n)) for b, n in zip(box, shards.shape, strict=True))
+        return shards.read(self.storage, path, box)
 
     def read_mirrored(self, path: str, start: Iterable[int], shape: Iterable[int]) -> NDArray[Any]:
         """Read a window that may reach outside; there the image is mirrored without repeating the edge pixel."""
-        size = self.array(path).shape
+        size = self.shards(path).shape
         indices = [mirror_index(a, a + n, s) for a, n, s in zip(start, shape, size, strict=True)]
         block = self.read(path, tuple(slice(int(i.min()), int(i.max()) + 1) for i in indices))
         return block[np.ix_(*(i - i.min() for i in indices))]
-
-
-def _attributes(node: "zarr.Group | zarr.Array[Any]") -> dict[str, Any]:
-    return dict(node.attrs.asdict())
-
-
-def _is_absent(url: str) -> bool:
-    if "://" not in url:
-        return not Path(url).exists()
-    try:
-        zarr.open_group(url, mode="r", use_consolidated=False)
-    except (GroupNotFoundError, FileNotFoundError):
-        return True
-    return False
-
-
-def _create_array(root: zarr.Group, spec: ArraySpec, record: dict[str, Any]) -> None:
-    root.create_array(
-        spec.path,
-        shape=spec.shape,
-        dtype=spec.dtype,
-        chunks=spec.chunk,
-        shards=spec.shard,
-        compressors=compressors(spec.codec, spec.dtype),
-        fill_value=0,
-        dimension_names=spec.dims,
-        attributes={KEY: record},
-        config=WHOLE_SHARDS,
-    )
-
-
-def _write_coordinate(root: zarr.Group, path: str, dim: str, length: int, origin: int) -> None:
-    """Positions along one axis, in pixels or as plain numbers. Arrays of one group share them."""
-    values = np.arange(origin, origin + length)
-    if path in root:
-        if np.array_equal(zarr.open_array(root.store, path=path, mode="r")[:], values):
-            return
-        del root[path]
-    chunk = (min(length, COORDINATE_CHUNK),)
-    array = root.create_array(
-        path,
-        shape=(length,),
-        dtype="int64",
-        chunks=chunk,
-        shards=chunk,
-        compressors=compressors("zstd", "int64"),
-        dimension_names=(dim,),
-        fill_value=0,
-        attributes={"units": "pixel"} if dim[0] in "zyx" else {},
-        config=WHOLE_SHARDS,
-    )
-    array[:] = values
-
-
-def _write_ome(root: zarr.Group, group: str, name: str, dims: tuple[str, ...]) -> None:
-    image, is_label, kind = group.rpartition("/labels/")
-    if not is_label:
-        # One multiscale, since the labels beside it must have as many: the image, or without one the weights.
-        if name == "image" or f"{group}/image" not in root:
-            root[group].update_attributes({"ome": image_attributes(name, dims)})
-    elif name == kind:
-        root[group].update_attributes({"ome": label_attributes(name, dims)})
-        labels = root[f"{image}/labels"]
-        kinds = _attributes(labels).get("ome", {}).get("labels", [])
-        labels.update_attributes({"ome": labels_attributes(sorted({*kinds, kind}))})
