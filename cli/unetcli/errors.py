@@ -1,6 +1,8 @@
 """Exit codes, and the one place that turns an error into one."""
 
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ import click
 import unetprep.errors
 import unettrain.errors
 
-FAILURE, INVALID, CONFLICT, INTERRUPTED = 1, 3, 4, 130  # 0 is done; 2, wrong usage, is click's own
+FAILURE, INVALID, CONFLICT, STOPPED, INTERRUPTED = 1, 3, 4, 75, 130  # 0 is done; 2, wrong usage, is click's own
 
 EXIT_CODES: dict[type[Exception], int] = {
     unetprep.errors.InvalidInput: INVALID,
@@ -27,16 +29,35 @@ EXIT_CODES: dict[type[Exception], int] = {
 
 @contextmanager
 def exit_codes(verbose: bool = False) -> Iterator[None]:
-    """Let an expected error end the program with one message on stderr and its exit code."""
+    """Let an expected error, or the wish that it end, end the program with one message on stderr and its exit code."""
     try:
-        yield
+        with _stoppable():
+            yield
     except tuple(EXIT_CODES) as error:
         if verbose:
             click.echo(traceback.format_exc(), err=True)
         code = next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
         _leave(_say(error), code)
-    except KeyboardInterrupt:
-        _leave("stopped; the same command goes on from here", INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        asked = isinstance(stop, unetprep.errors.Stopped)
+        _leave("stopped; the same command goes on from here", STOPPED if asked else INTERRUPTED)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM becomes an exception in the main thread, as SIGINT does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        raise unetprep.errors.Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _say(error: Exception) -> str:

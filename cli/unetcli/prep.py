@@ -1,13 +1,14 @@
 """unetprep: from labelled images to a store that trains."""
 
 from collections.abc import Mapping, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from unetcli.errors import INVALID
 from unetcli.options import Command, Examples, ExamplesGroup, chosen, common, from_fields, result
-from unetcli.progress import progress
+from unetcli.progress import logged, progress
 from unetprep import __version__
 from unetprep.errors import InvalidInput
 from unetprep.params import (
@@ -46,6 +47,7 @@ def main() -> None:
 def running(command: Command) -> Command:
     """Options of every command that writes a store."""
     for option in (
+        click.option("--log", metavar="FILE", help="Add what happens to a file."),
         click.option("--overwrite", is_flag=True, help="Replace what stands there, made in another way."),
         click.option("--workers", type=click.IntRange(1), help="Threads of the local scheduler.  [default: all cores]"),
         click.option(
@@ -53,7 +55,18 @@ def running(command: Command) -> Command:
         ),
     ):
         command = option(command)
-    return common(command)
+    return common(_logged(command))
+
+
+def _logged(command: Command) -> Command:
+    """Keep a log while the command runs."""
+
+    @wraps(command)
+    def run(log: str | None, **values: Any) -> Any:
+        with logged(log):
+            return command(**values)
+
+    return run
 
 
 def _scheduler(values: Mapping[str, Any]) -> "Scheduler":
@@ -65,12 +78,7 @@ def _scheduler(values: Mapping[str, Any]) -> "Scheduler":
 def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool) -> None:
     """Say what was done; the same for every command that writes a store."""
     written = sum(s.shards_written for s in summaries)
-    lines = [
-        f"{s.stage}: wrote {s.shards_written} of {s.shards_total} shards in {s.seconds:.1f} s"
-        if s.shards_written
-        else f"{s.stage}: nothing to do, all {s.shards_total} shards are there"
-        for s in summaries
-    ]
+    lines = map(str, summaries)
     values = {
         "store": store,
         "status": "done" if written else "nothing to do",

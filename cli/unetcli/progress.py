@@ -1,14 +1,16 @@
-"""Progress on stderr: a bar on a terminal, plain timestamped lines elsewhere."""
+"""Progress on stderr: a bar on a terminal, plain timestamped lines elsewhere; and the same lines in a log file."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import click
 
 SECONDS_BETWEEN_LINES = 5.0
+LOGGER = "unetprep"
 
 OnProgress = Callable[..., None]  # (done, total), and anything to show behind, by name
 
@@ -16,13 +18,44 @@ OnProgress = Callable[..., None]  # (done, total), and anything to show behind, 
 @contextmanager
 def progress(title: str, quiet: bool) -> Iterator[OnProgress]:
     """A function to report progress with, as long as the block lasts."""
-    if quiet:
-        yield lambda done, total, **shown: None
-    elif sys.stderr.isatty():
-        with _bar(title) as report:
+    log = logging.getLogger(LOGGER)
+    shows = [_lines(title, log.info)] if log.isEnabledFor(logging.INFO) else []
+
+    def report(done: int, total: int, **shown: float) -> None:
+        for show in shows:
+            show(done, total, **shown)
+
+    if not quiet and sys.stderr.isatty():
+        with _bar(title) as bar:
+            shows.append(bar)
             yield report
-    else:
-        yield _lines(title)
+        return
+    if not quiet:
+        shows.append(_lines(title, _print))
+    yield report
+
+
+@contextmanager
+def logged(path: str | None) -> Iterator[None]:
+    """Add what happens to a log file, if one is asked for."""
+    log = logging.getLogger(LOGGER)
+    if path is None:
+        yield
+        return
+    handler = logging.FileHandler(path, delay=False)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    except BaseException as error:
+        log.error("%s: %s", type(error).__name__, error)
+        raise
+    finally:
+        log.setLevel(before)
+        log.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager
@@ -36,17 +69,24 @@ def _bar(title: str) -> Iterator[OnProgress]:
         yield lambda done, total, **shown: bar.update(task, completed=done, total=total, shown=_text(shown))
 
 
-def _lines(title: str) -> OnProgress:
-    last = time.monotonic() - SECONDS_BETWEEN_LINES
+def _lines(title: str, say: Callable[[str], None]) -> OnProgress:
+    start = time.monotonic()
+    last = start - SECONDS_BETWEEN_LINES
 
     def report(done: int, total: int, **shown: float) -> None:
         nonlocal last
-        if done == total or time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            stamp = datetime.now().isoformat(" ", "seconds")
-            click.echo(f"{stamp} {title} {done}/{total} {_text(shown)}".rstrip(), err=True)
+        now = time.monotonic()
+        if done == total or now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            left = (now - start) / done * (total - done) if done else 0
+            until = f"{timedelta(seconds=round(left))} left" if left >= 1 else ""
+            say(" ".join(part for part in (title, f"{done}/{total}", _text(shown), until) if part))
 
     return report
+
+
+def _print(line: str) -> None:
+    click.echo(f"{datetime.now().isoformat(' ', 'seconds')} {line}", err=True)
 
 
 def _text(shown: dict[str, float]) -> str:

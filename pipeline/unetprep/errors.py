@@ -26,3 +26,7 @@ class Conflict(UnetprepError):
 
 class Failure(UnetprepError):
     """Valid input that could not be carried through: a download, a write, a worker."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to end, as by a cluster when the time of a job is up."""

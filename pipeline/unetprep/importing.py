@@ -21,7 +21,7 @@ def import_images(
     scheduler: Scheduler,
     *,
     overwrite: bool = False,
-    on_progress: OnProgress = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total, **shown: None,
 ) -> Summary:
     """Import images and labels, files or folders, into the store at `url`, which is made if it is not there."""
     start = time.perf_counter()

@@ -35,7 +35,7 @@ TASKS_A_WORKER = 2  # in flight at a time
 
 log = logging.getLogger("unetprep")
 
-OnProgress = Callable[[int, int], None]  # shards done, shards to do
+OnProgress = Callable[..., None]  # (shards done, shards to do), and what else to show, by name
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,16 @@ class Summary:
         """From what the tasks reported, and when the run began (time.perf_counter)."""
         seconds = time.perf_counter() - start
         found = Summary(stage, total, done.num_shards, done.num_pixels / 1e6, seconds, max(done.peak_bytes, _peak()))
-        log.info("%s: %s", stage, found)
+        log.info("%s", found)
         return found
+
+    def __str__(self) -> str:
+        if not self.shards_written:
+            return f"{self.stage}: nothing to do, all {self.shards_total} shards are there"
+        return (
+            f"{self.stage}: wrote {self.shards_written} of {self.shards_total} shards in {self.seconds:.1f} s,"
+            f" {self.megapixels / self.seconds:.3g} MP/s, at most {self.peak_bytes / 2**20:.0f} MiB of memory"
+        )
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def run_stage(
     scheduler: Scheduler,
     *,
     overwrite: bool = False,
-    on_progress: OnProgress = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total, **shown: None,
 ) -> Summary:
     """Bring all arrays of a stage up to date. What is finished is kept; with nothing left, nothing is done."""
     start, total, done = time.perf_counter(), 0, Done()
@@ -130,7 +138,7 @@ def run_plans(
     `describe` writes what else belongs to the arrays; it is called once they stand there unfinished.
     """
     queue = Queue(plans)
-    todo, total = queue.num_left, Done()
+    todo, total, start = queue.num_left, Done(), time.perf_counter()
     with _pool(scheduler) if todo else _nothing() as pool:
         for plan in plans:
             for spec in plan.create:
@@ -141,7 +149,8 @@ def run_plans(
             describe()
         for done in pool.run(store, queue):
             total += done
-            on_progress(total.num_shards, todo)
+            rate = total.num_pixels / 1e6 / (time.perf_counter() - start)
+            on_progress(total.num_shards, todo, **{"MP/s": rate})
     for plan in plans:
         for spec in plan.job.outputs:
             store.set_complete(spec.path, True)

@@ -197,7 +197,7 @@ def test_a_failing_shard_is_named_and_the_array_stays_unfinished(chopped: Store)
     made = layout.Provenance("broken", 1, {}, {})
     spec = layout.ArraySpec("images/a/weights", (1, 64, 64), "float32", layout.AXES, (1, 8, 8), (1, 32, 64), made)
     with pytest.raises(Failure, match=r"shard \(0, 1, 0\) of images/a/weights could not be read or written: disk on"):
-        run_plans(chopped, [plan_job(chopped, Broken((spec,)))], LOCAL, lambda done, total: None)
+        run_plans(chopped, [plan_job(chopped, Broken((spec,)))], LOCAL, lambda done, total, **shown: None)
     assert not chopped.record("images/a/weights")["complete"]
     with pytest.raises(InvalidInput, match="images/a/weights is unfinished"):
         chopped.finished_array("images/a/weights", "unetprep weights")
@@ -219,7 +219,7 @@ def test_a_cluster_gives_the_same_bytes(chopped: Store, cluster: str, tmp_path: 
     seen: list[tuple[int, int]] = []
     for name, params in (("weights", WeightsParams()), ("deform", DeformParams(fields=5000)), ("tiles", TILES)):
         run_stage(chopped, STAGES[name], params, LOCAL)
-        run_stage(copy, STAGES[name], params, Scheduler(cluster), on_progress=lambda d, t: seen.append((d, t)))
+        run_stage(copy, STAGES[name], params, Scheduler(cluster), on_progress=lambda d, t, **shown: seen.append((d, t)))
     assert tree(copy.url) == tree(chopped.url)
     assert all(done <= total for done, total in seen)
     assert sum(done == total for done, total in seen) == 4  # weights has two steps

@@ -33,7 +33,7 @@ def locked(storage: Storage, url: str) -> Iterator[None]:
 
     Raises Conflict if another run holds it.
     """
-    name = url if "://" in url else str(Path(url).absolute())
+    name = url if "://" in url else os.path.realpath(url)
     with _guard:
         _held[name] = _held.get(name, 0) + 1
         first = _held[name] == 1

@@ -91,7 +91,7 @@ class Store:
         try:
             return not any(key not in (LOCK, f"{IMAGES}/{DOCUMENT}") for key, _ in self.storage.listing())
         except NotADirectoryError:
-            return False
+            return not Path(self.url).is_file()
 
     # -- attributes ---------------------------------------------------------------------------------------------------
 
