@@ -1,17 +1,20 @@
 """unetprep: from labelled images to a store that trains."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from unetcli.errors import INVALID
 from unetcli.options import Command, Examples, ExamplesGroup, chosen, common, from_fields, result
-from unetcli.progress import progress
+from unetcli.progress import news, progress
 from unetprep import __version__
 from unetprep.errors import InvalidInput
 from unetprep.params import (
     LINT_RULES,
+    ClusterParams,
     DeformParams,
     ImportParams,
     LintParams,
@@ -22,7 +25,8 @@ from unetprep.params import (
 )
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
-    from unetprep.run import Scheduler, Summary
+    from unetprep.clusters import Scheduler
+    from unetprep.run import Summary
     from unetprep.store import Store
 
 GROUP_EXAMPLES = """
@@ -47,19 +51,41 @@ def running(command: Command) -> Command:
     """Options of every command that writes a store."""
     for option in (
         click.option("--overwrite", is_flag=True, help="Replace what stands there, made in another way."),
-        click.option("--workers", type=click.IntRange(1), help="Threads of the local scheduler.  [default: all cores]"),
         click.option(
-            "--scheduler", default="local", help="local, or the address of a Dask scheduler, tcp://HOST:PORT."
+            "--cluster", metavar="TOML", help="A file, such as a recipe, whose section [cluster] says where it runs."
+        ),
+        click.option("--memory", help="Of each worker process or Slurm job, such as 4GB."),
+        click.option(
+            "--workers",
+            type=click.IntRange(1),
+            help="Threads (local), worker processes, or Slurm jobs at most.  [default: one for each core; slurm: 1]",
+        ),
+        click.option(
+            "--scheduler",
+            help="local, processes, slurm, or the address of a Dask scheduler, tcp://HOST:PORT.  [default: local]",
         ),
     ):
         command = option(command)
     return common(command)
 
 
-def _scheduler(values: Mapping[str, Any]) -> "Scheduler":
-    from unetprep.run import Scheduler
+def _scheduler(values: Mapping[str, Any], recipe: ClusterParams | None = None) -> "Scheduler":
+    """What the options say, else the file of --cluster, else the recipe."""
+    from unetprep.clusters import Scheduler
+    from unetprep.recipe import read_cluster
 
-    return Scheduler(values["scheduler"], values["workers"] or 0)
+    params = read_cluster(values["cluster"]) if values["cluster"] else recipe or ClusterParams()
+    given: dict[str, Any] = {k: values[k] for k in ("scheduler", "workers", "memory") if values[k]}
+    return Scheduler.of(replace(params, **given))
+
+
+@contextmanager
+def _cluster(values: Mapping[str, Any]) -> Iterator[None]:
+    """One connection for all stages of a command, and its news on stderr."""
+    from unetprep.clusters import kept_connections
+
+    with news("unetprep", values["quiet"]), kept_connections():
+        yield
 
 
 def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool) -> None:
@@ -80,14 +106,17 @@ def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool)
 
 
 def _import(
-    out: str, images: Sequence[str], labels: Sequence[str], params: ImportParams, values: Mapping[str, Any]
+    out: str,
+    images: Sequence[str],
+    labels: Sequence[str],
+    params: ImportParams,
+    scheduler: "Scheduler",
+    values: Mapping[str, Any],
 ) -> "Summary":
     from unetprep.importing import import_images
 
     with progress("import", values["quiet"]) as report:
-        return import_images(
-            out, images, labels, params, _scheduler(values), overwrite=values["overwrite"], on_progress=report
-        )
+        return import_images(out, images, labels, params, scheduler, overwrite=values["overwrite"], on_progress=report)
 
 
 def _open(url: str, create: bool) -> "Store":
@@ -96,14 +125,14 @@ def _open(url: str, create: bool) -> "Store":
     return Store.open_or_create(url) if create else Store.open(url)
 
 
-def _run_stage(store: "Store", name: str, params: Params, values: Mapping[str, Any]) -> "Summary":
+def _run_stage(
+    store: "Store", name: str, params: Params, scheduler: "Scheduler", values: Mapping[str, Any]
+) -> "Summary":
     from unetprep.run import run_stage
     from unetprep.stages import STAGES
 
     with progress(name, values["quiet"]) as report:
-        return run_stage(
-            store, STAGES[name], params, _scheduler(values), overwrite=values["overwrite"], on_progress=report
-        )
+        return run_stage(store, STAGES[name], params, scheduler, overwrite=values["overwrite"], on_progress=report)
 
 
 # -- fetch ------------------------------------------------------------------------------------------------------------
@@ -190,7 +219,9 @@ def import_(images: tuple[str, ...], labels: tuple[str, ...], out: str, **values
 
     TIFF, PNG, JPEG, BMP, .npy and Zarr are read. Labels number the cells from 1; 0 is background.
     """
-    summary = _import(out, images, labels, chosen(ImportParams, values), values)
+    scheduler = _scheduler(values)
+    with _cluster(values):
+        summary = _import(out, images, labels, chosen(ImportParams, values), scheduler, values)
     _report("import", out, [summary], values["as_json"])
 
 
@@ -217,10 +248,11 @@ def weights(inputs: tuple[str, ...], out: str, **values: Any) -> None:
     Also writes the target, with a line of background between touching cells.
     """
     params = chosen(WeightsParams, values)
-    _scheduler(values)
+    scheduler = _scheduler(values)
     files = [path for path in inputs if path.rstrip("/") != out.rstrip("/")]
-    summaries = [_import(out, (), files, chosen(ImportParams, values), values)] if files else []
-    summaries.append(_run_stage(_open(out, create=False), "weights", params, values))
+    with _cluster(values):
+        summaries = [_import(out, (), files, chosen(ImportParams, values), scheduler, values)] if files else []
+        summaries.append(_run_stage(_open(out, create=False), "weights", params, scheduler, values))
     _report("weights", out, summaries, values["as_json"])
 
 
@@ -241,8 +273,10 @@ def _add_stage(name: str, kind: type[Params], create: bool, examples: str, short
                     hint=f"leave --in off; images come in with: unetprep import --image ... --labels ... --out {out}",
                 )
         params = chosen(kind, values)
-        _scheduler(values)  # refused before a store is made
-        _report(name, out, [_run_stage(_open(out, create), name, params, values)], values["as_json"])
+        scheduler = _scheduler(values)  # refused before a store is made
+        with _cluster(values):
+            summary = _run_stage(_open(out, create), name, params, scheduler, values)
+        _report(name, out, [summary], values["as_json"])
 
 
 _add_stage(
@@ -312,7 +346,7 @@ def _corner(at: str | None) -> tuple[int, int] | None:
 @main.command(
     cls=Examples,
     short_help="Do all of that, as a recipe says.",
-    examples="unetprep run recipe.toml\nunetprep run recipe.toml --scheduler tcp://head:8786",
+    examples="unetprep run recipe.toml\nunetprep run recipe.toml --scheduler processes --workers 16 --memory 4GB",
 )
 @click.argument("recipe")
 @click.option("--out", metavar="STORE", help="The store, instead of the one that the recipe names.")
@@ -331,14 +365,22 @@ def run(recipe: str, out: str | None, **values: Any) -> None:
       sigma = 5
       [tiles]
       tile = 316
+      [cluster]
+      scheduler = "slurm"
+      queue = "cpu"
+      cores = 8
+      memory = "16GB"
+      workers = 20
     """
     from unetprep.recipe import read_recipe
 
     plan = read_recipe(recipe)
     url = out or plan.out
-    summaries = [_import(url, plan.images, plan.labels, plan.importing, values)]
-    store = _open(url, create=False)
-    summaries += [_run_stage(store, name, params, values) for name, params in plan.stages.items()]
+    scheduler = _scheduler(values, plan.cluster)
+    with _cluster(values):
+        summaries = [_import(url, plan.images, plan.labels, plan.importing, scheduler, values)]
+        store = _open(url, create=False)
+        summaries += [_run_stage(store, name, params, scheduler, values) for name, params in plan.stages.items()]
     _report("run", url, summaries, values["as_json"])
 
 

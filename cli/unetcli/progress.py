@@ -1,5 +1,6 @@
 """Progress on stderr: a bar on a terminal, plain timestamped lines elsewhere."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -43,11 +44,35 @@ def _lines(title: str) -> OnProgress:
         nonlocal last
         if done == total or time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            stamp = datetime.now().isoformat(" ", "seconds")
-            click.echo(f"{stamp} {title} {done}/{total} {_text(shown)}".rstrip(), err=True)
+            _line(f"{title} {done}/{total} {_text(shown)}".rstrip())
 
     return report
 
 
 def _text(shown: dict[str, float]) -> str:
     return " ".join(f"{name} {value:.4g}" for name, value in shown.items())
+
+
+def _line(text: str) -> None:
+    click.echo(f"{datetime.now().isoformat(' ', 'seconds')} {text}", err=True)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _line(record.getMessage())
+
+
+@contextmanager
+def news(package: str, quiet: bool) -> Iterator[None]:
+    """Show what a package logs, as lines; of a quiet command warnings alone."""
+    logger, lines = logging.getLogger(package), _Lines(logging.WARNING if quiet else logging.INFO)
+    logger.addHandler(lines)
+    before, logger.propagate = logger.propagate, False
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
+        logger.setLevel(level)
+        logger.propagate = before

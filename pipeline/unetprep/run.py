@@ -1,10 +1,9 @@
-"""Running jobs: on threads of this machine, or on a Dask cluster. The only module that knows Dask.
+"""Running jobs: on threads of this machine, or on a Dask cluster. Connections to a cluster are made by `clusters`.
 
 A task is a batch of shards of one job. Only a bounded number of tasks is handed to Dask at a time, so that neither
 memory nor the scheduler's load grows with the number of shards.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ from dask.base import compute
 from dask.callbacks import Callback
 from dask.delayed import delayed
 
-from unetprep.errors import Failure, InvalidInput
+from unetprep.clusters import Scheduler as Scheduler
+from unetprep.clusters import as_failure, connected, num_threads
+from unetprep.errors import Failure
 from unetprep.grid import Index
 from unetprep.params import Params
 from unetprep.plan import JobPlan, plan_job
@@ -29,20 +30,6 @@ TASKS_A_WORKER = 8  # in flight at a time
 Batch = tuple[Job, tuple[Index, ...]]
 Task = Callable[[], int]  # computes and writes a batch, returns the number of its shards
 OnProgress = Callable[[int, int], None]  # shards done, shards to do
-
-
-@dataclass(frozen=True)
-class Scheduler:
-    """Where tasks run: `local`, threads of this process, or the address of a Dask scheduler."""
-
-    address: str = "local"
-    workers: int = 0  # threads of the local scheduler; 0: one for each core
-
-    def __post_init__(self) -> None:
-        if self.address != "local" and not self.address.startswith(("tcp://", "tls://", "inproc://")):
-            raise InvalidInput(
-                f"scheduler is {self.address!r}", allowed="local, or the address of a Dask scheduler, tcp://HOST:PORT"
-            )
 
 
 @dataclass(frozen=True)
@@ -85,7 +72,7 @@ def run_plans(
     `describe` writes what else belongs to the arrays; it is called once they stand there unfinished.
     """
     todo = sum(len(plan.missing) for plan in plans)
-    workers = scheduler.workers or os.cpu_count() or 1
+    workers = scheduler.num_workers
     size = max(1, min(LARGEST_BATCH, todo // (workers * TASKS_A_WORKER)))
     for plan in plans:
         for spec in plan.create:
@@ -105,7 +92,7 @@ def run_plans(
     if scheduler.address == "local":
         _run_local(tasks, workers, advance)
     else:
-        _run_on_cluster(tasks, scheduler.address, advance)
+        _run_on_cluster(tasks, scheduler, advance)
     for plan in plans:
         for spec in plan.job.outputs:
             store.set_complete(spec.path, True)
@@ -144,19 +131,16 @@ def _run_local(tasks: Iterator[Task], workers: int, advance: Callable[[int], Non
             compute(*window, scheduler="threads", num_workers=workers)
 
 
-def _run_on_cluster(tasks: Iterator[Task], address: str, advance: Callable[[int], None]) -> None:
-    from dask.distributed import Client, as_completed  # two seconds to import: only for those who use a cluster
+def _run_on_cluster(tasks: Iterator[Task], scheduler: Scheduler, advance: Callable[[int], None]) -> None:
+    from dask.distributed import as_completed  # two seconds to import: only for those who use a cluster
 
-    try:
-        client = Client(address, timeout="10s")
-    except (OSError, TimeoutError) as error:
-        raise Failure(
-            f"no Dask scheduler answers at {address}: {error}", hint="start one with: dask scheduler"
-        ) from error
-    with client:
-        window = max(1, sum(client.nthreads().values())) * TASKS_A_WORKER
+    with connected(scheduler) as client:
+        window = num_threads(client, scheduler) * TASKS_A_WORKER
         pending = as_completed([client.submit(task, pure=False) for task in islice(tasks, window)])
         for future in pending:
-            advance(future.result())
+            try:
+                advance(future.result())
+            except Exception as error:
+                raise as_failure(error, scheduler) or error from error
             for task in islice(tasks, 1):
                 pending.add(client.submit(task, pure=False))
