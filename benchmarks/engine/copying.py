@@ -1,6 +1,6 @@
-"""Copying 20000 x 20000 pixels with a halo of 32, store to store: the engine, a thread pool by hand, and Dask's arrays.
+"""Copying 20000 x 20000 pixels with a halo of 32, store to store: the engine, a thread pool by hand, Dask's arrays.
 
-    python -m benchmarks.engine.copying FOLDER      makes its data in FOLDER (3 GB), writes copying.json beside this file
+    python -m benchmarks.engine.copying FOLDER      makes its data in FOLDER (3 GB), writes copying.json here
 
 Every run is a process of its own, two threads each. By hand: the same reading and writing of shards in a
 ThreadPoolExecutor, and nothing else. Dask's arrays: `map_overlap` and `to_zarr` into an array of the same shards, in
@@ -23,7 +23,7 @@ from benchmarks.engine.jobs import HALO_PX, Copy, array
 from benchmarks.measure import machine, run_process, write
 from unetprep.grid import grow, inside
 from unetprep.plan import plan_job
-from unetprep.run import run_plans, scheduler_of
+from unetprep.run import Scheduler, run_plans
 from unetprep.store import Store
 
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ def by_engine(folder: Path) -> None:
     store = Store.open(str(folder / "ds.zarr"))
     spec = array("fields/engine", (SIDE, SIDE), (CHUNK, CHUNK), (SHARD, SHARD), "copy")
     plans = [plan_job(store, Copy((spec,), SOURCE), overwrite=True)]
-    run_plans(store, plans, scheduler_of("local", WORKERS), lambda done, total, **shown: None)
+    run_plans(store, plans, Scheduler("local", WORKERS), lambda done, total, **shown: None)
 
 
 def by_hand(folder: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.engine.jobs import nothing
 from benchmarks.measure import machine, write
 from unetprep.plan import JobPlan
-from unetprep.run import Queue, peak_bytes, pool_of, scheduler_of
+from unetprep.run import Queue, Scheduler, peak_bytes, pool_of
 from unetprep.store import Store
 
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ SIZES = (1_000, 100_000, 1_000_000)
 
 def measure(kind: str, num_shards: int) -> dict[str, float]:
     """Microseconds a shard, without the start of the cluster, and the most memory of this process."""
-    with pool_of(scheduler_of(kind, workers=2)) as pool:
+    with pool_of(Scheduler(kind, workers=2)) as pool:
         warm_up(pool)
         start = time.perf_counter()
         job = nothing(num_shards)

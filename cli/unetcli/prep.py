@@ -1,6 +1,7 @@
 """unetprep: from labelled images to a store that trains."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +9,12 @@ import click
 
 from unetcli.errors import INVALID
 from unetcli.options import Command, Examples, ExamplesGroup, chosen, common, from_fields, result
-from unetcli.progress import logged, progress
+from unetcli.progress import progress, telling
 from unetprep import __version__
 from unetprep.errors import InvalidInput
 from unetprep.params import (
     LINT_RULES,
+    ClusterParams,
     DeformParams,
     ImportParams,
     LintParams,
@@ -23,7 +25,8 @@ from unetprep.params import (
 )
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
-    from unetprep.run import Scheduler, Summary
+    from unetprep.clusters import Scheduler
+    from unetprep.run import Summary
     from unetprep.store import Store
 
 GROUP_EXAMPLES = """
@@ -49,30 +52,45 @@ def running(command: Command) -> Command:
     for option in (
         click.option("--log", metavar="FILE", help="Add what happens to a file."),
         click.option("--overwrite", is_flag=True, help="Replace what stands there, made in another way."),
-        click.option("--workers", type=click.IntRange(1), help="Threads of the local scheduler.  [default: all cores]"),
         click.option(
-            "--scheduler", default="local", help="local, or the address of a Dask scheduler, tcp://HOST:PORT."
+            "--cluster", metavar="TOML", help="A file, such as a recipe, whose section [cluster] says where it runs."
+        ),
+        click.option("--memory", help="Of each worker process or Slurm job, such as 4GB."),
+        click.option(
+            "--workers",
+            type=click.IntRange(1),
+            help="Threads (local), worker processes, or Slurm jobs at most.  [default: one for each core; slurm: 1]",
+        ),
+        click.option(
+            "--scheduler",
+            help="local, processes, slurm, or the address of a Dask scheduler, tcp://HOST:PORT.  [default: local]",
         ),
     ):
         command = option(command)
-    return common(_logged(command))
+    return common(_connecting(command))
 
 
-def _logged(command: Command) -> Command:
-    """Keep a log while the command runs."""
+def _connecting(command: Command) -> Command:
+    """One connection to a cluster for all stages of a command; its news on stderr, and all that happens in the log."""
 
     @wraps(command)
     def run(log: str | None, **values: Any) -> Any:
-        with logged(log):
+        from unetprep.clusters import kept_connections
+
+        with telling(values["quiet"], log), kept_connections():
             return command(**values)
 
     return run
 
 
-def _scheduler(values: Mapping[str, Any]) -> "Scheduler":
-    from unetprep.run import Scheduler
+def _scheduler(values: Mapping[str, Any], recipe: ClusterParams | None = None) -> "Scheduler":
+    """What the options say, else the file of --cluster, else the recipe."""
+    from unetprep.clusters import Scheduler
+    from unetprep.recipe import read_cluster
 
-    return Scheduler(values["scheduler"], values["workers"] or 0)
+    params = read_cluster(values["cluster"]) if values["cluster"] else recipe or ClusterParams()
+    given: dict[str, Any] = {k: values[k] for k in ("scheduler", "workers", "memory") if values[k]}
+    return Scheduler.of(replace(params, **given))
 
 
 def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool) -> None:
@@ -88,14 +106,17 @@ def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool)
 
 
 def _import(
-    out: str, images: Sequence[str], labels: Sequence[str], params: ImportParams, values: Mapping[str, Any]
+    out: str,
+    images: Sequence[str],
+    labels: Sequence[str],
+    params: ImportParams,
+    scheduler: "Scheduler",
+    values: Mapping[str, Any],
 ) -> "Summary":
     from unetprep.importing import import_images
 
     with progress("import", values["quiet"]) as report:
-        return import_images(
-            out, images, labels, params, _scheduler(values), overwrite=values["overwrite"], on_progress=report
-        )
+        return import_images(out, images, labels, params, scheduler, overwrite=values["overwrite"], on_progress=report)
 
 
 def _open(url: str, create: bool) -> "Store":
@@ -104,14 +125,14 @@ def _open(url: str, create: bool) -> "Store":
     return Store.open_or_create(url) if create else Store.open(url)
 
 
-def _run_stage(store: "Store", name: str, params: Params, values: Mapping[str, Any]) -> "Summary":
+def _run_stage(
+    store: "Store", name: str, params: Params, scheduler: "Scheduler", values: Mapping[str, Any]
+) -> "Summary":
     from unetprep.run import run_stage
     from unetprep.stages import STAGES
 
     with progress(name, values["quiet"]) as report:
-        return run_stage(
-            store, STAGES[name], params, _scheduler(values), overwrite=values["overwrite"], on_progress=report
-        )
+        return run_stage(store, STAGES[name], params, scheduler, overwrite=values["overwrite"], on_progress=report)
 
 
 # -- fetch ------------------------------------------------------------------------------------------------------------
@@ -198,7 +219,8 @@ def import_(images: tuple[str, ...], labels: tuple[str, ...], out: str, **values
 
     TIFF, PNG, JPEG, BMP, .npy and Zarr are read. Labels number the cells from 1; 0 is background.
     """
-    summary = _import(out, images, labels, chosen(ImportParams, values), values)
+    scheduler = _scheduler(values)
+    summary = _import(out, images, labels, chosen(ImportParams, values), scheduler, values)
     _report("import", out, [summary], values["as_json"])
 
 
@@ -225,10 +247,10 @@ def weights(inputs: tuple[str, ...], out: str, **values: Any) -> None:
     Also writes the target, with a line of background between touching cells.
     """
     params = chosen(WeightsParams, values)
-    _scheduler(values)
+    scheduler = _scheduler(values)
     files = [path for path in inputs if path.rstrip("/") != out.rstrip("/")]
-    summaries = [_import(out, (), files, chosen(ImportParams, values), values)] if files else []
-    summaries.append(_run_stage(_open(out, create=False), "weights", params, values))
+    summaries = [_import(out, (), files, chosen(ImportParams, values), scheduler, values)] if files else []
+    summaries.append(_run_stage(_open(out, create=False), "weights", params, scheduler, values))
     _report("weights", out, summaries, values["as_json"])
 
 
@@ -249,8 +271,9 @@ def _add_stage(name: str, kind: type[Params], create: bool, examples: str, short
                     hint=f"leave --in off; images come in with: unetprep import --image ... --labels ... --out {out}",
                 )
         params = chosen(kind, values)
-        _scheduler(values)  # refused before a store is made
-        _report(name, out, [_run_stage(_open(out, create), name, params, values)], values["as_json"])
+        scheduler = _scheduler(values)  # refused before a store is made
+        summary = _run_stage(_open(out, create), name, params, scheduler, values)
+        _report(name, out, [summary], values["as_json"])
 
 
 _add_stage(
@@ -320,7 +343,7 @@ def _corner(at: str | None) -> tuple[int, int] | None:
 @main.command(
     cls=Examples,
     short_help="Do all of that, as a recipe says.",
-    examples="unetprep run recipe.toml\nunetprep run recipe.toml --scheduler tcp://head:8786",
+    examples="unetprep run recipe.toml\nunetprep run recipe.toml --scheduler processes --workers 16 --memory 4GB",
 )
 @click.argument("recipe")
 @click.option("--out", metavar="STORE", help="The store, instead of the one that the recipe names.")
@@ -339,14 +362,21 @@ def run(recipe: str, out: str | None, **values: Any) -> None:
       sigma = 5
       [tiles]
       tile = 316
+      [cluster]
+      scheduler = "slurm"
+      queue = "cpu"
+      cores = 8
+      memory = "16GB"
+      workers = 20
     """
     from unetprep.recipe import read_recipe
 
     plan = read_recipe(recipe)
     url = out or plan.out
-    summaries = [_import(url, plan.images, plan.labels, plan.importing, values)]
+    scheduler = _scheduler(values, plan.cluster)
+    summaries = [_import(url, plan.images, plan.labels, plan.importing, scheduler, values)]
     store = _open(url, create=False)
-    summaries += [_run_stage(store, name, params, values) for name, params in plan.stages.items()]
+    summaries += [_run_stage(store, name, params, scheduler, values) for name, params in plan.stages.items()]
     _report("run", url, summaries, values["as_json"])
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import click
 
 SECONDS_BETWEEN_LINES = 5.0
-LOGGER = "unetprep"
+PACKAGE, ENGINE = "unetprep", "unetprep.run"  # whose log it is
 
 OnProgress = Callable[..., None]  # (done, total), and anything to show behind, by name
 
@@ -18,7 +18,7 @@ OnProgress = Callable[..., None]  # (done, total), and anything to show behind, 
 @contextmanager
 def progress(title: str, quiet: bool) -> Iterator[OnProgress]:
     """A function to report progress with, as long as the block lasts."""
-    log = logging.getLogger(LOGGER)
+    log = logging.getLogger(ENGINE)
     shows = [_lines(title, log.info)] if log.isEnabledFor(logging.INFO) else []
 
     def report(done: int, total: int, **shown: float) -> None:
@@ -36,26 +36,33 @@ def progress(title: str, quiet: bool) -> Iterator[OnProgress]:
 
 
 @contextmanager
-def logged(path: str | None) -> Iterator[None]:
-    """Add what happens to a log file, if one is asked for."""
-    log = logging.getLogger(LOGGER)
-    if path is None:
-        yield
-        return
-    handler = logging.FileHandler(path, delay=False)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    before = log.level
-    log.addHandler(handler)
+def telling(quiet: bool, log_file: str | None) -> Iterator[None]:
+    """Show the news of a cluster on stderr, of a quiet command warnings alone; add all that happens to a log file."""
+    log, before = logging.getLogger(PACKAGE), logging.getLogger(PACKAGE).level
+    news = _News(logging.WARNING if quiet else logging.INFO)
+    news.addFilter(lambda record: record.name != ENGINE)
+    handlers: list[logging.Handler] = [news]
+    if log_file:
+        handlers.append(logging.FileHandler(log_file))
+        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for handler in handlers:
+        log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
         yield
     except BaseException as error:
-        log.error("%s: %s", type(error).__name__, error)
+        logging.getLogger(ENGINE).error("%s: %s", type(error).__name__, error)
         raise
     finally:
         log.setLevel(before)
-        log.removeHandler(handler)
-        handler.close()
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+class _News(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _print(record.getMessage())
 
 
 @contextmanager

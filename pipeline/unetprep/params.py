@@ -5,6 +5,7 @@ of a name (`sigma_px`) and is left off on the command line (`--sigma`).
 """
 
 import math
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -264,3 +265,83 @@ class TilesParams(Params):
                 f"tile is {self.tile_px} pixels, which a network of depth {self.depth} cannot take",
                 allowed=" or ".join(map(str, near)) + f", and so on in steps of {1 << min(self.depth, 16)}",
             )
+
+
+BYTES = {"B": 1} | {
+    f"{letter}{kind}B": base ** (power + 1)
+    for power, letter in enumerate("KMGT")
+    for kind, base in (("", 1000), ("i", 1024))
+}
+
+
+def parse_bytes(text: str, name: str = "memory") -> int:
+    """The number of bytes that "4GB" or "3.5GiB" means."""
+    found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([KMGT]?i?B)\s*", text)
+    if found is None or found[2] not in BYTES or (size := int(float(found[1]) * BYTES[found[2]])) < 1:
+        raise InvalidInput(f"{name} is {text!r}", allowed="a number and B, KB, MB, GB, TB, KiB, ...; such as 4GB")
+    return size
+
+
+def parse_time(text: str, name: str = "walltime") -> int:
+    """The number of seconds that a time limit of Slurm means: minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip())
+    if found is None:
+        raise InvalidInput(f"{name} is {text!r}", allowed="HH:MM:SS or D-HH:MM:SS")
+    days, *rest = found.groups()
+    parts = [int(part) for part in rest if part is not None]
+    units = (3600, 60, 1) if days or len(parts) == 3 else (60, 1)
+    return int(days or 0) * 86400 + sum(part * unit for part, unit in zip(parts, units, strict=False))
+
+
+SHORTEST_WALLTIME = 120  # seconds; Slurm counts whole minutes, and a worker needs some of it to start and to retire
+
+
+@dataclass(frozen=True)
+class SlurmParams(Params):
+    """The jobs that Slurm is asked for. Each runs one worker."""
+
+    queue: str = parameter("", "Slurm: the partition.  [default: that of the cluster]")
+    account: str = parameter("", "Slurm: the account that pays.  [default: your own]")
+    cores: int = parameter(1, "Slurm: cores of a job; its worker has as many threads.", least=1)
+    walltime: str = parameter("01:00:00", "Slurm: time limit of a job, HH:MM:SS or D-HH:MM:SS.")
+    min_workers: int | None = parameter(
+        None, "Slurm: jobs kept even when there is little to do.  [default: as many as workers]", least=0
+    )
+    interface: str = parameter("", "Slurm: the network interface that nodes and this machine share, such as ib0.")
+    job_extra: tuple[str, ...] = parameter((), "Slurm: further options of sbatch, such as --qos=low.")
+    log_folder: str = parameter("slurm-logs", "Slurm: folder for the output of the jobs, on a disk that nodes share.")
+    local_folder: str = parameter("", "Slurm: folder on a node for what a worker puts aside.  [default: the current]")
+    python: str = parameter("", "Slurm: the Python on the nodes.  [default: the one that runs this]")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.walltime_s() < SHORTEST_WALLTIME:
+            raise InvalidInput(f"walltime is {self.walltime!r}", allowed="two minutes or more")
+
+    def walltime_s(self) -> int:
+        """The time limit in seconds."""
+        return parse_time(self.walltime)
+
+    def lifetime_s(self) -> tuple[int, int]:
+        """When a worker retires, and by how much that may vary, in seconds: before Slurm would kill it."""
+        margin = min(300, self.walltime_s() // 10)
+        return self.walltime_s() - 2 * margin, margin
+
+
+@dataclass(frozen=True)
+class ClusterParams(SlurmParams):
+    """Where and with how much a job runs: section [cluster] of a recipe."""
+
+    scheduler: str = parameter(
+        "local",
+        "local: threads of this process; processes: worker processes of this machine; slurm: jobs of a Slurm cluster;"
+        " or the address of a Dask scheduler, tcp://HOST:PORT or tls://HOST:PORT.",
+    )
+    workers: int | None = parameter(
+        None, "Threads (local), processes, or jobs (slurm) at most.  [default: one for each core; slurm: 1]", least=1
+    )
+    memory: str = parameter("", "Memory of a worker process or of a Slurm job, such as 4GB.")
+    wait: str = parameter("", "How long to wait for the first worker, HH:MM:SS.  [default: 00:01:00; slurm: 12:00:00]")
+    tls_ca: str = parameter("", "tls: file of the authority's certificate.  [default: Dask's own configuration]")
+    tls_cert: str = parameter("", "tls: file of the certificate.")
+    tls_key: str = parameter("", "tls: file of its key.")

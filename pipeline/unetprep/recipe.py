@@ -2,15 +2,24 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from unetprep.errors import InvalidInput
-from unetprep.params import DeformParams, ImportParams, Params, TilesParams, WeightsParams, option_name
+from unetprep.params import (
+    ClusterParams,
+    DeformParams,
+    ImportParams,
+    Params,
+    TilesParams,
+    WeightsParams,
+    option_name,
+)
 
 P = TypeVar("P", bound=Params)
+CLUSTER_PATHS = ("log_folder", "tls_ca", "tls_cert", "tls_key")
 STAGE_PARAMS: dict[str, type[Params]] = {"weights": WeightsParams, "deform": DeformParams, "tiles": TilesParams}
 
 
@@ -23,22 +32,12 @@ class Recipe:
     labels: tuple[str, ...]
     importing: ImportParams
     stages: dict[str, Params]
+    cluster: ClusterParams = field(default_factory=ClusterParams)
 
 
 def read_recipe(path: str) -> Recipe:
     """Read a recipe. Raises InvalidInput for what is not TOML, an unknown key or a value of the wrong type."""
-    try:
-        data = tomllib.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise InvalidInput(f"the recipe {path} is not there") from None
-    except IsADirectoryError:
-        raise InvalidInput(f"the recipe {path} is a folder", allowed="a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is not TOML: {error}") from None
-    _check_keys(data, ["out", "import", *STAGE_PARAMS], path)
-    for name in ("import", *STAGE_PARAMS):
-        if not isinstance(data.get(name, {}), dict):
-            raise InvalidInput(f"{name} in {path} is {data[name]!r}", allowed=f"a section [{name}]")
+    data = _read_toml(path)
     section = dict(data.get("import", {}))
     images, labels = (_paths(section.pop(key, ()), path) for key in ("image", "labels"))
     if not labels or not isinstance(data.get("out"), str):
@@ -52,7 +51,40 @@ def read_recipe(path: str) -> Recipe:
         labels,
         params_from(ImportParams, section, f"[import] of {path}", also=("image", "labels")),
         {name: params_from(kind, data.get(name, {}), f"[{name}] of {path}") for name, kind in STAGE_PARAMS.items()},
+        _cluster_from(data, path),
     )
+
+
+def read_cluster(path: str) -> ClusterParams:
+    """Section [cluster] of a recipe, or of a file that holds nothing else."""
+    data = _read_toml(path)
+    if "cluster" not in data:
+        raise InvalidInput(f"{path} says nothing about a cluster", allowed="a TOML file with a section [cluster]")
+    return _cluster_from(data, path)
+
+
+def _read_toml(path: str) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise InvalidInput(f"the recipe {path} is not there") from None
+    except IsADirectoryError:
+        raise InvalidInput(f"the recipe {path} is a folder", allowed="a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is not TOML: {error}") from None
+    sections = ("import", *STAGE_PARAMS, "cluster")
+    _check_keys(data, ["out", *sections], path)
+    for name in sections:
+        if not isinstance(data.get(name, {}), dict):
+            raise InvalidInput(f"{name} in {path} is {data[name]!r}", allowed=f"a section [{name}]")
+    return data
+
+
+def _cluster_from(data: Mapping[str, Any], path: str) -> ClusterParams:
+    params = params_from(ClusterParams, data.get("cluster", {}), f"[cluster] of {path}")
+    given = [name for name in CLUSTER_PATHS if option_name(name) in data.get("cluster", {})]
+    seen_from_here: dict[str, Any] = {name: str(Path(path).parent / getattr(params, name)) for name in given}
+    return replace(params, **seen_from_here)
 
 
 def params_from(kind: type[P], values: Mapping[str, Any], where: str, also: tuple[str, ...] = ()) -> P:
@@ -63,6 +95,11 @@ def params_from(kind: type[P], values: Mapping[str, Any], where: str, also: tupl
     given: dict[str, Any] = {}
     for key, value in values.items():
         default, annotated = known[key].default, types[known[key].name]
+        if get_origin(annotated) is tuple:  # tuple[str, ...]
+            if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+                raise InvalidInput(f"{key} in {where} is {value!r}", allowed='a list of texts, ["...", "..."]')
+            given[known[key].name] = tuple(value)
+            continue
         wanted: type = next((t for t in get_args(annotated) if t is not type(None)), annotated)  # of int | None: int
         value = str(value) if wanted is str and isinstance(value, int) else value
         if not isinstance(value, (int, float) if wanted is float else wanted) or (

@@ -6,7 +6,6 @@ of shards, and a run that is stopped has little to wait for.
 """
 
 import logging
-import os
 import resource
 import sys
 import threading
@@ -21,7 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from unetprep.errors import Failure, InvalidInput, UnetprepError
+from unetprep.clusters import Scheduler as Scheduler
+from unetprep.clusters import as_failure, connected, num_threads
+from unetprep.errors import Failure, UnetprepError
 from unetprep.grid import Index
 from unetprep.params import Params
 from unetprep.plan import JobPlan, plan_job
@@ -33,23 +34,9 @@ TASK_S = 1.0
 LARGEST_BATCH = 1024
 TASKS_A_WORKER = 2  # in flight at a time
 
-log = logging.getLogger("unetprep")
+log = logging.getLogger(__name__)
 
 OnProgress = Callable[..., None]  # (shards done, shards to do), and what else to show, by name
-
-
-@dataclass(frozen=True)
-class Scheduler:
-    """Where tasks run: `local`, threads of this process, or the address of a Dask scheduler."""
-
-    address: str = "local"
-    workers: int = 0  # threads of the local scheduler; 0: one for each core
-
-    def __post_init__(self) -> None:
-        if self.address != "local" and not self.address.startswith(("tcp://", "tls://", "inproc://")):
-            raise InvalidInput(
-                f"scheduler is {self.address!r}", allowed="local, or the address of a Dask scheduler, tcp://HOST:PORT"
-            )
 
 
 @dataclass(frozen=True)
@@ -67,7 +54,9 @@ class Summary:
     def of(stage: str, total: int, done: "Done", start: float) -> "Summary":
         """From what the tasks reported, and when the run began (time.perf_counter)."""
         seconds = time.perf_counter() - start
-        found = Summary(stage, total, done.num_shards, done.num_pixels / 1e6, seconds, max(done.peak_bytes, _peak()))
+        found = Summary(
+            stage, total, done.num_shards, done.num_pixels / 1e6, seconds, max(done.peak_bytes, peak_bytes())
+        )
         log.info("%s", found)
         return found
 
@@ -139,7 +128,7 @@ def run_plans(
     """
     queue = Queue(plans)
     todo, total, start = queue.num_left, Done(), time.perf_counter()
-    with _pool(scheduler) if todo else _nothing() as pool:
+    with pool_of(scheduler) if todo else _nothing() as pool:
         for plan in plans:
             for spec in plan.create:
                 store.create(spec)
@@ -197,13 +186,16 @@ def run_batch(store: Store, batch: Batch, stop: threading.Event | None = None) -
                 hint="mend the cause and repeat the command: it goes on where it stopped",
             ) from error
         num_shards += 1
-    return Done(num_shards, num_pixels, time.perf_counter() - start, _peak())
+    return Done(num_shards, num_pixels, time.perf_counter() - start, peak_bytes())
 
 
 class Pool(ABC):
     """Workers, and how tasks reach them."""
 
-    num_workers: int
+    @property
+    @abstractmethod
+    def num_workers(self) -> int:
+        """How many tasks can be worked on at a time."""
 
     def run(self, store: Store, queue: Queue) -> Iterator[Done]:
         """Compute all shards of a queue. When one fails, or this is interrupted, nothing more is begun."""
@@ -211,16 +203,14 @@ class Pool(ABC):
         size = 1
         try:
             while True:
-                while len(running) < self.num_workers * TASKS_A_WORKER and queue.num_left:
-                    share = ceil(queue.num_left / (self.num_workers * TASKS_A_WORKER))
-                    batch = queue.take(min(size, share))
-                    assert batch
+                in_flight = self.num_workers * TASKS_A_WORKER
+                while len(running) < in_flight and (batch := queue.take(min(size, ceil(queue.num_left / in_flight)))):
                     running.add(self.submit(store, batch))
                 if not running:
                     return
                 finished, running = self.wait(running)
                 for future in finished:
-                    done = future.result()
+                    done = self.result(future)
                     fitting = int(TASK_S * done.num_shards / max(done.seconds, 1e-6))
                     size = max(1, min(2 * size, fitting, LARGEST_BATCH))
                     yield done
@@ -230,11 +220,15 @@ class Pool(ABC):
 
     @abstractmethod
     def submit(self, store: Store, batch: Batch) -> Any:
-        """Hand a task to a worker; what is returned has a method result()."""
+        """Hand a task to a worker."""
 
     @abstractmethod
     def wait(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
         """Wait until a task is finished. Returns those that are and those that are not."""
+
+    @abstractmethod
+    def result(self, future: Any) -> Done:
+        """What a finished task reports, or the error that it ended with."""
 
     @abstractmethod
     def stop(self, running: set[Any]) -> None:
@@ -245,9 +239,18 @@ class Threads(Pool):
     """Threads of this process: numba and the codecs let go of the GIL."""
 
     def __init__(self, executor: ThreadPoolExecutor, num_workers: int) -> None:
-        self.num_workers = num_workers
-        self._executor = executor
+        self._executor, self._num_workers = executor, num_workers
         self._stop = threading.Event()
+
+    @property
+    def num_workers(self) -> int:
+        """Threads."""
+        return self._num_workers
+
+    def result(self, future: Any) -> Done:
+        """What it reports."""
+        done: Done = future.result()
+        return done
 
     def submit(self, store: Store, batch: Batch) -> Any:
         """Hand it to a thread."""
@@ -269,21 +272,32 @@ class Threads(Pool):
 class Cluster(Pool):
     """The workers of a Dask cluster."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self.num_workers = max(1, sum(client.nthreads().values()))
+    def __init__(self, client: Any, scheduler: Scheduler) -> None:
+        self._client, self._scheduler = client, scheduler
+
+    @property
+    def num_workers(self) -> int:
+        """The cluster may grow and shrink."""
+        return num_threads(self._client, self._scheduler)
 
     def submit(self, store: Store, batch: Batch) -> Any:
         """Hand it to the scheduler."""
         return self._client.submit(run_batch, store, batch, pure=False)
 
     def wait(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
-        """Wait for the first. The cluster may have grown or shrunk meanwhile."""
+        """Wait for the first."""
         from dask.distributed import wait
 
         found = wait(running, return_when="FIRST_COMPLETED")
-        self.num_workers = max(1, sum(self._client.nthreads().values()))
         return found.done, found.not_done
+
+    def result(self, future: Any) -> Done:
+        """What it reports. Raises Failure where the cluster failed it."""
+        try:
+            done: Done = future.result()
+        except Exception as error:
+            raise as_failure(error, self._scheduler) or error from error
+        return done
 
     def stop(self, running: set[Any]) -> None:
         """Those that run already go on until they have written their shards, which are right in any case."""
@@ -296,25 +310,17 @@ def _nothing() -> Iterator[Pool]:
 
 
 @contextmanager
-def _pool(scheduler: Scheduler) -> Iterator[Pool]:
+def pool_of(scheduler: Scheduler) -> Iterator[Pool]:
+    """The workers that a scheduler names."""
     if scheduler.address == "local":
-        num_workers = scheduler.workers or os.cpu_count() or 1
-        with ThreadPoolExecutor(num_workers) as executor:
-            yield Threads(executor, num_workers)
-        return
-    from dask.distributed import Client  # two seconds to import: only for those who use a cluster
-
-    try:
-        client = Client(scheduler.address, timeout="10s")
-    except (OSError, TimeoutError) as error:
-        raise Failure(
-            f"no Dask scheduler answers at {scheduler.address}: {error}", hint="start one with: dask scheduler"
-        ) from error
-    with client:
-        yield Cluster(client)
+        with ThreadPoolExecutor(scheduler.num_workers) as executor:
+            yield Threads(executor, scheduler.num_workers)
+    else:
+        with connected(scheduler) as client:
+            yield Cluster(client, scheduler)
 
 
-def _peak() -> int:
+def peak_bytes() -> int:
     """The most memory that this process has had, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,346 @@
+"""Where tasks run, and the connection to it: worker processes, Slurm jobs, or a Dask scheduler that runs already.
+
+Nothing here is needed for threads of this process, so Dask's `distributed` (two seconds) is imported where it is used.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from unetprep import __version__
+from unetprep.errors import Failure, InvalidInput
+from unetprep.params import ClusterParams, SlurmParams, parse_bytes, parse_time
+
+if TYPE_CHECKING:
+    from distributed import Client, Security
+
+log = logging.getLogger(__name__)
+
+ALLOWED_FAILURES = 3  # workers that may die with a task in hand before it is given up
+RESUMABLE = 75  # exit code of a run that was asked to stop and can be repeated
+CONNECT_SECONDS = 15
+SECONDS_BETWEEN_NEWS = 60.0
+# The tasks of a worker run side by side already, each on one core. A worker of Slurm gets these in its job script.
+ONE_THREAD = {
+    f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "NUMBA", "BLOSC")
+}
+KINDS = ("local", "processes", "slurm")
+ADDRESSES = ("tcp://", "tls://", "inproc://")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files of certificates; empty: what Dask's own configuration says."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        for name, path in vars(self).items():
+            if not path and any(vars(self).values()):
+                raise InvalidInput(f"tls-{name} is not given", allowed="all of tls-ca, tls-cert and tls-key, or none")
+            if path and not os.access(path, os.R_OK):
+                raise InvalidInput(f"tls-{name} is {path}, which cannot be read", allowed="a file in PEM format")
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """Where tasks run.
+
+    `local`: threads of this process. `processes`: worker processes of this machine, of one thread each. `slurm`: jobs
+    of a Slurm cluster, one worker in each. Anything else is the address of a Dask scheduler.
+    """
+
+    address: str = "local"
+    workers: int = 0  # threads, processes or jobs at most; 0: one for each core, of Slurm one
+    memory_bytes: int | None = None  # of a worker process or a Slurm job
+    slurm: SlurmParams = field(default_factory=SlurmParams)
+    tls: Tls = field(default_factory=Tls)
+    wait_s: int = 0  # for the first worker; 0: the default of the kind
+
+    def __post_init__(self) -> None:
+        if self.address not in KINDS and not self.address.startswith(ADDRESSES):
+            raise InvalidInput(
+                f"scheduler is {self.address!r}",
+                allowed="local, processes, slurm, or the address of a Dask scheduler, tcp://HOST:PORT or"
+                " tls://HOST:PORT",
+            )
+        if self.tls.ca and not (self.address == "slurm" or self.address.startswith("tls://")):
+            raise InvalidInput(
+                f"tls-ca is given, but scheduler is {self.address!r}", allowed="slurm, or an address tls://HOST:PORT"
+            )
+        if self.address == "slurm" and not self.memory_bytes:
+            raise InvalidInput(
+                "Slurm has to be told how much memory a job needs",
+                hint='say memory = "4GB" in [cluster] of the recipe, or --memory 4GB',
+            )
+        if self.address == "slurm" and (self.slurm.min_workers or 0) > self.num_workers:
+            raise InvalidInput(
+                f"min-workers is {self.slurm.min_workers} and workers is {self.num_workers}",
+                allowed="at most as many as workers",
+            )
+
+    @classmethod
+    def of(cls, params: ClusterParams) -> "Scheduler":
+        """What section [cluster] of a recipe, or the options, ask for."""
+        return cls(
+            params.scheduler,
+            params.workers or 0,
+            parse_bytes(params.memory) if params.memory else None,
+            params,
+            Tls(params.tls_ca, params.tls_cert, params.tls_key),
+            parse_time(params.wait, "wait") if params.wait else 0,
+        )
+
+    @property
+    def num_workers(self) -> int:
+        """Threads, processes or jobs that are asked for."""
+        return self.workers or (1 if self.address == "slurm" else os.cpu_count() or 1)
+
+    @property
+    def patience_s(self) -> int:
+        """How long to wait for the first worker."""
+        return self.wait_s or (12 * 3600 if self.address == "slurm" else 60)
+
+
+# -- connecting -------------------------------------------------------------------------------------------------------
+
+_clients: "dict[Scheduler, Client]" = {}
+_keeping: list[ExitStack] = []
+
+
+@contextmanager
+def kept_connections() -> Iterator[None]:
+    """Inside this block, the first use of a scheduler connects, and later ones find the same workers."""
+    with ExitStack() as stack:
+        _keeping.append(stack)
+        try:
+            yield
+        finally:
+            _keeping.pop()
+
+
+@contextmanager
+def connected(scheduler: Scheduler) -> "Iterator[Client]":
+    """A client of the scheduler, which has at least one worker; everything that was started ends with the block.
+
+    Not for `local`. A SIGTERM that nobody else takes care of ends the program in order, so that no jobs are left.
+    Raises Failure where nothing answers or no worker comes, InvalidInput where the settings do not fit.
+    """
+    if scheduler in _clients:
+        yield _clients[scheduler]
+    elif _keeping:
+        yield _keeping[-1].enter_context(_connect(scheduler))
+    else:
+        with _connect(scheduler) as client:
+            yield client
+
+
+@contextmanager
+def _connect(scheduler: Scheduler) -> "Iterator[Client]":
+    import dask
+
+    settings = {
+        "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+        # With no worker left a task would wait for ever.
+        "distributed.scheduler.no-workers-timeout": f"{scheduler.patience_s}s",
+    }
+    opener = {"processes": _processes, "slurm": _slurm}.get(scheduler.address, _running)
+    with _ended_by_sigterm(), dask.config.set(settings), opener(scheduler) as (client, check):
+        _wait_for_a_worker(client, scheduler, check)
+        _check_versions(client)
+        _clients[scheduler] = client
+        try:
+            yield client
+        finally:
+            del _clients[scheduler]
+
+
+Opened = tuple["Client", Callable[[], None]]  # and what raises when no worker can be hoped for
+
+
+@contextmanager
+def _processes(scheduler: Scheduler) -> Iterator[Opened]:
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=scheduler.num_workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            memory_limit=scheduler.memory_bytes or "auto",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+            env=ONE_THREAD,
+        ) as cluster,
+        Client(cluster, timeout=CONNECT_SECONDS) as client,
+    ):
+        yield client, lambda: None
+
+
+@contextmanager
+def _slurm(scheduler: Scheduler) -> Iterator[Opened]:
+    try:
+        from unetprep.slurm import slurm_jobs
+    except ModuleNotFoundError as error:
+        if error.name != "dask_jobqueue":
+            raise
+        raise Failure(
+            "dask-jobqueue, which talks to Slurm, is not installed", hint="pip install 'unetprep[cluster]'"
+        ) from error
+    from distributed import Client
+
+    assert scheduler.memory_bytes is not None
+    jobs = slurm_jobs(scheduler.slurm, scheduler.num_workers, scheduler.memory_bytes, _security(scheduler), ONE_THREAD)
+    with jobs as (cluster, check), Client(cluster, timeout=CONNECT_SECONDS) as client:
+        yield client, check
+
+
+@contextmanager
+def _running(scheduler: Scheduler) -> Iterator[Opened]:
+    from distributed import Client
+
+    address = scheduler.address
+    try:
+        client = Client(address, security=_security(scheduler), timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError) as error:
+        secure = address.startswith("tls://")
+        raise Failure(
+            f"no Dask scheduler answers at {address}: {error}",
+            hint="see that it runs, that the host and port are right and not behind a firewall, and that "
+            + (
+                "its certificate and yours come from the same authority"
+                if secure
+                else "it does not ask for TLS (tls://); one is started with: dask scheduler"
+            ),
+        ) from error
+    with client:
+        yield client, lambda: None
+
+
+def _security(scheduler: Scheduler) -> "Security | None":
+    from distributed import Security
+
+    tls = scheduler.tls
+    if tls.ca:
+        files: dict[str, Any] = {"tls_ca_file": tls.ca, "require_encryption": True}
+        for role in ("client", "scheduler", "worker"):
+            files |= {f"tls_{role}_cert": tls.cert, f"tls_{role}_key": tls.key}
+        return Security(**files)
+    configured = Security()
+    if not scheduler.address.startswith("tls://"):
+        return configured if configured.require_encryption else None
+    if configured.get_connection_args("client").get("ssl_context") is None:
+        raise InvalidInput(
+            f"{scheduler.address} needs certificates, and none are given",
+            hint="name them in [cluster] of a recipe: tls-ca, tls-cert and tls-key; or in Dask's configuration",
+        )
+    return configured
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, which would end the process at once, leave through all `finally`; unless somebody handles it."""
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _leave(*_: object) -> NoReturn:
+    sys.exit(RESUMABLE)
+
+
+# -- workers ----------------------------------------------------------------------------------------------------------
+
+
+def _wait_for_a_worker(client: "Client", scheduler: Scheduler, check: Callable[[], None]) -> None:
+    start = told = time.monotonic()
+    while not client.nthreads():
+        check()
+        now = time.monotonic()
+        if now - start > scheduler.patience_s:
+            raise Failure(
+                f"no worker came to {scheduler.address} within {scheduler.patience_s} seconds",
+                hint=f"see what the jobs wait for: squeue --me; and what they say: {scheduler.slurm.log_folder}; or say"
+                " in [cluster] that you wait longer, such as wait = '1-00:00:00'"
+                if scheduler.address == "slurm"
+                else f"start one, or see why it ends: dask worker {scheduler.address}",
+            )
+        if now - told > SECONDS_BETWEEN_NEWS:
+            told = now
+            log.info("%s: still no worker after %d minutes", scheduler.address, (now - start) // 60)
+        time.sleep(0.1)
+    log.info("%s: %d worker(s); dashboard: %s", scheduler.address, len(client.nthreads()), dashboard(client) or "none")
+
+
+def _check_versions(client: "Client") -> None:
+    """The scheduler and all workers have this package, in this version, and the same Python."""
+    found: Any = client.get_versions(packages=["unetprep"])
+    mine = f"unetprep {__version__}, Python {sys.version_info.major}.{sys.version_info.minor}"
+    for who, about in {"the scheduler": found["scheduler"], **(found["workers"] or {})}.items():
+        packages = about["packages"] if about else {}
+        python = ".".join(str(packages.get("python")).split(".")[:2])
+        theirs = f"unetprep {packages.get('unetprep')}, Python {python}"
+        if theirs != mine:
+            raise Failure(
+                f"{who} has {theirs.replace('unetprep None', 'no unetprep')}",
+                allowed=mine,
+                hint="install the same release there: pip install unetprep==" + __version__,
+            )
+
+
+def num_threads(client: "Client", scheduler: Scheduler) -> int:
+    """Threads that tasks run on: those of the workers there, or, if more, of all that may yet come."""
+    planned = {"processes": 1, "slurm": scheduler.slurm.cores}.get(scheduler.address, 0) * scheduler.num_workers
+    return int(max(1, planned, sum(client.nthreads().values())))
+
+
+def dashboard(client: "Client") -> str:
+    """The address of Dask's dashboard, empty where there is none."""
+    if "dashboard" not in client.scheduler_info(n_workers=0)["services"]:
+        return ""
+    return str(client.dashboard_link)
+
+
+def worker_died(error: BaseException) -> bool:
+    """Whether a task failed for want of a worker, not by itself: those that took it died, or none is left."""
+    from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
+
+    return isinstance(error, KilledWorker | NoValidWorkerError | NoWorkerError)
+
+
+def scheduler_lost(error: BaseException) -> bool:
+    """Whether a task failed because the connection to the scheduler broke."""
+    from distributed.client import FutureCancelledError
+    from distributed.comm.core import CommClosedError
+
+    return isinstance(error, FutureCancelledError | CommClosedError)
+
+
+def as_failure(error: BaseException, scheduler: Scheduler) -> Failure | None:
+    """What to tell a user of an error of the cluster; None for an error of any other kind."""
+    again = "repeat the command: it goes on where it stopped"
+    if scheduler_lost(error):
+        return Failure(f"the connection to the scheduler {scheduler.address} was lost: {error}", hint=again)
+    if not worker_died(error):
+        return None
+    where = f" (their output is in {scheduler.slurm.log_folder})" if scheduler.address == "slurm" else ""
+    return Failure(
+        f"the workers died or went away{where}: {error}",
+        hint=f"most often it is memory: give each more with memory in [cluster] or --memory; then {again}",
+    )
