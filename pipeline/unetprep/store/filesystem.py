@@ -36,13 +36,13 @@ class Filesystem(Remote):
 
     def get(self, key: str) -> bytes:
         """A whole file."""
-        with self._errors(key):
+        with self.errors("read", key):
             return bytes(self._files.cat_file(self._path(key)))
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
         """Parts of a file."""
         parts = []
-        with self._errors(key), self._files.open(self._path(key), "rb") as file:
+        with self.errors("read", key), self._files.open(self._path(key), "rb") as file:
             for offset, length in ranges:
                 file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
                 parts.append(bytes(file.read(length)))
@@ -53,7 +53,7 @@ class Filesystem(Remote):
         path = self._path(key)
         folder = path.rpartition("/")[0]
         partial = f"{folder}/{TEMPORARY}{uuid4().hex}"
-        with self._errors(key):
+        with self.errors("write", key):
             self._files.makedirs(folder, exist_ok=True)
             try:
                 self._files.pipe_file(partial, data)
@@ -74,7 +74,7 @@ class Filesystem(Remote):
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """All files below a folder, those still being written left out."""
         folder = self._path(prefix.rstrip("/"))
-        with self._errors(prefix):
+        with self.errors("list", prefix):
             try:
                 self._files.invalidate_cache()
                 found = self._files.find(folder, detail=True)
@@ -86,18 +86,18 @@ class Filesystem(Remote):
 
     def delete(self, prefix: str) -> None:
         """Delete a file, or a folder with all that is in it."""
-        with self._errors(prefix), suppress(FileNotFoundError):
+        with self.errors("delete", prefix), suppress(FileNotFoundError):
             self._files.rm(self._path(prefix.rstrip("/")), recursive=True)
 
     def stat(self, key: str) -> tuple[int, str]:
         """Bytes of a file, and its date."""
-        with self._errors(key):
+        with self.errors("read", key):
             about = self._files.info(self._path(key))
             return int(about["size"] or 0), str(about.get("mtime") or about.get("created") or about.get("modified"))
 
     def children(self) -> list[str]:
         """Names directly below the root."""
-        with self._errors(""):
+        with self.errors("list"):
             return [path.rstrip("/").rpartition("/")[2] for path in self._files.ls(self._root, detail=False)]
 
     def zarr_store(self) -> ZarrStore:
@@ -108,11 +108,11 @@ class Filesystem(Remote):
         return f"{self._root}/{key}" if key else self._root
 
     @contextmanager
-    def _errors(self, key: str) -> Iterator[None]:
+    def errors(self, verb: str, key: str = "") -> Iterator[None]:
         """Name the file, which not every filesystem does."""
         try:
             yield
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{self.place(key)} is not there") from error
         except PermissionError as error:
-            raise PermissionError(f"{self.place(key)}: {error}") from error
+            raise PermissionError(f"cannot {verb} {self.place(key)}: {error}") from error

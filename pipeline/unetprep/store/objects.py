@@ -77,15 +77,15 @@ class Objects(Remote):
 
     def get(self, key: str) -> bytes:
         """A whole object."""
-        with self._errors("read", key):
+        with self.errors("read", key):
             return bytes(obstore.get(self._client(), key).bytes())
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
         """Parts of an object: those near each other in one request, others at the same time."""
-        with self._errors("read", key):
+        with self.errors("read", key):
             try:
                 return self._ranges(key, ranges)
-            except (BaseError, ValueError) as error:
+            except BaseError as error:
                 if not (isinstance(error, NotSupportedError) or "InvalidRange" in str(error) or " 416 " in str(error)):
                     raise
             # Azure knows no ranges from the end, and no store one behind it: a file gives what there is.
@@ -115,7 +115,7 @@ class Objects(Remote):
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object in one request. The server shows it when it has all of it."""
-        with self._errors("write", key):
+        with self.errors("write", key):
             obstore.put(self._client(len(data)), key, data, use_multipart=False)
 
     def put_new(self, key: str, data: bytes) -> bool:
@@ -125,7 +125,7 @@ class Objects(Remote):
         Raises OSError where the server ignores the condition.
         """
         client, deadline, pause, is_doubtful = self._client(len(data), once=True), time.monotonic(), 0.0, False
-        with self._errors("write", key):
+        with self.errors("write", key):
             while True:
                 try:
                     obstore.put(client, key, data, mode="create", use_multipart=False)
@@ -156,14 +156,14 @@ class Objects(Remote):
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """All objects below a prefix."""
-        with self._errors("list", prefix):
+        with self.errors("list", prefix):
             for batch in obstore.list(self._client(), prefix.rstrip("/") or None, chunk_size=DELETED_AT_ONCE):
                 yield from ((found["path"], found["size"]) for found in batch if found["path"])
 
     def delete(self, prefix: str) -> None:
         """Delete an object, and all below it, many in one request."""
         key = prefix.rstrip("/")
-        with self._errors("delete", prefix):
+        with self.errors("delete", prefix):
             client = self._client()
             if key:
                 with suppress(FileNotFoundError):
@@ -173,19 +173,19 @@ class Objects(Remote):
 
     def stat(self, key: str) -> tuple[int, str]:
         """Bytes of an object, and its ETag or date."""
-        with self._errors("read", key):
+        with self.errors("read", key):
             found = obstore.head(self._client(), key)
         return found["size"], str(found["e_tag"] or found["last_modified"])
 
     def children(self) -> list[str]:
         """Names directly below the root, in one request for a thousand."""
-        with self._errors("list"):
+        with self.errors("list"):
             found = obstore.list_with_delimiter(self._client())
         return [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
 
     def zarr_store(self) -> ZarrStore:
         """The root for zarr, for reading."""
-        with self._errors("read"):
+        with self.errors("read"):
             return ObjectStore(self._client(), read_only=True)
 
     def _client(self, num_bytes: int = 0, *, once: bool = False) -> Client:
@@ -225,7 +225,7 @@ class Objects(Remote):
         return client
 
     @contextmanager
-    def _errors(self, verb: str, key: str = "") -> Iterator[None]:
+    def errors(self, verb: str, key: str = "") -> Iterator[None]:
         """Say by an OSError what went wrong, where, and what to do."""
         place = self.place(key)
         try:
@@ -236,9 +236,7 @@ class Objects(Remote):
             raise PermissionError(f"cannot {verb} {place}: {_reason(error)}; {self._where_keys_are()}") from error
         except NotSupportedError as error:
             raise io.UnsupportedOperation(f"cannot {verb} {place}: {_reason(error)}") from error
-        except (BaseError, ValueError) as error:
-            if isinstance(error, OSError):
-                raise
+        except BaseError as error:
             text = str(error)
             if "404 Not Found" in text:
                 raise FileNotFoundError(self._absent(key, error)) from error
@@ -246,6 +244,8 @@ class Objects(Remote):
                 raise PermissionError(f"cannot {verb} {place}: no credentials; {self._where_keys_are()}") from error
             if "403 Forbidden" in text or "401 Unauthorized" in text:  # so says a listing
                 raise PermissionError(f"cannot {verb} {place}: {_reason(error)}; {self._where_keys_are()}") from error
+            if "405 Method Not Allowed" in text or "501 " in text:
+                raise io.UnsupportedOperation(f"cannot {verb} {place}: {_reason(error)}") from error
             if "kind: Connect" in text or "kind: Timeout" in text:
                 server = self.endpoint or self.url
                 raise ConnectionError(f"cannot {verb} {place}: no answer from {server} ({_reason(error)})") from error

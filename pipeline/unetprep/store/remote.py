@@ -1,6 +1,7 @@
 """What storages behind URLs have in common: besides what a store needs, what reading sources needs."""
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager
 
 from zarr.abc.store import Store as ZarrStore
 
@@ -20,6 +21,10 @@ class Remote(Storage):
     @abstractmethod
     def children(self) -> list[str]:
         """Names directly below the root: of objects, and of what would be folders on a disk."""
+
+    @abstractmethod
+    def errors(self, verb: str, key: str = "") -> AbstractContextManager[None]:
+        """Turn what the client raises inside into an OSError: what could not be done, where, and what to do."""
 
     @abstractmethod
     def zarr_store(self) -> ZarrStore:
