@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import product
 from math import prod
-from typing import Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -18,7 +18,8 @@ from unetprep.grid import Box, box_shape
 from unetprep.store.remote import Remote
 from unetprep.store.storage import open_storage
 
-READ_AHEAD = 2**15  # bytes, of the small reads that make out what a file holds
+BLOCK = 2**15  # bytes
+NUM_BLOCKS = 1024  # kept of one file
 CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_")  # how the names of variables begin that hold them
 
 
@@ -77,14 +78,21 @@ class File(NamedTuple):
             raise ValueError("it is cut short")
         return parts
 
-    def open(self) -> io.BufferedReader:
-        """As a file from which only what is asked for is read, with a little more ahead."""
-        return io.BufferedReader(_Seekable(self), READ_AHEAD)
+    def open(self) -> IO[bytes]:
+        """As a file from which blocks are read where something is asked for, and kept."""
+        return cast(IO[bytes], _Seekable(self))
 
 
 class _Seekable(io.RawIOBase):
+    """What a file holds is made out by many small reads, often twice in the same place."""
+
     def __init__(self, file: File) -> None:
         self._file, self._at = file, 0
+        self._block = lru_cache(NUM_BLOCKS)(self._read_block)
+
+    def _read_block(self, number: int) -> bytes:
+        start = number * BLOCK
+        return self._file.read_ranges([(start, min(BLOCK, self._file.num_bytes - start))])[0]
 
     def readable(self) -> bool:
         return True
@@ -100,9 +108,13 @@ class _Seekable(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        count = max(0, min(len(buffer), self._file.num_bytes - self._at))
-        if count:
-            (buffer[:count],) = self._file.read_ranges([(self._at, count)])
+        start, count = self._at, max(0, min(len(buffer), self._file.num_bytes - self._at))
+        if count > BLOCK:
+            (buffer[:count],) = self._file.read_ranges([(start, count)])
+        elif count:
+            first, last = start // BLOCK, (start + count - 1) // BLOCK
+            blocks = b"".join(self._block(number) for number in range(first, last + 1))
+            buffer[:count] = blocks[start - first * BLOCK :][:count]
         self._at += count
         return count
 
