@@ -47,8 +47,8 @@ SMALL_GAP = 2**20  # bytes
 
 Client = S3Store | GCSStore | AzureStore | HTTPStore
 WHERE_KEYS_ARE = {
-    S3Store: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, here and on every worker; for another"
-    " server than Amazon's also AWS_ENDPOINT_URL; for a public bucket AWS_SKIP_SIGNATURE=true",
+    S3Store: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, here and on every worker; for a server\n"
+    "           that is not Amazon's also AWS_ENDPOINT_URL; for a public bucket only AWS_SKIP_SIGNATURE=true",
     GCSStore: "set GOOGLE_APPLICATION_CREDENTIALS, here and on every worker",
     AzureStore: "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, here and on every worker",
     HTTPStore: "ask whoever runs the server",
@@ -124,8 +124,9 @@ class Objects(Remote):
         An attempt of which no answer came may have been carried out: then what stands there decides.
         Raises OSError where the server ignores the condition.
         """
-        client, deadline, pause, is_doubtful = self._client(len(data), once=True), time.monotonic(), 0.0, False
+        started, pause, is_doubtful = time.monotonic(), FIRST_PAUSE_SECONDS, False
         with self.errors("write", key):
+            client = self._client(len(data), once=True)
             while True:
                 try:
                     obstore.put(client, key, data, mode="create", use_multipart=False)
@@ -135,11 +136,11 @@ class Objects(Remote):
                     with suppress(FileNotFoundError):
                         return is_doubtful and self.get(key) == data
                 except GenericError as error:
-                    if _is_refusal(error) or time.monotonic() - deadline > RETRY_SECONDS:
+                    if _is_refusal(error) or time.monotonic() - started > RETRY_SECONDS:
                         raise
                 is_doubtful = True
-                pause = min(LONGEST_PAUSE_SECONDS, 2 * pause or FIRST_PAUSE_SECONDS)
                 time.sleep(pause)
+                pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
 
     def _check_exclusive(self, client: Client, key: str, data: bytes) -> None:
         """The same write once more has to be refused. Asked once, for old servers ignore the condition in silence."""
@@ -233,7 +234,7 @@ class Objects(Remote):
         except FileNotFoundError as error:
             raise FileNotFoundError(self._absent(key, error)) from error
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise PermissionError(f"cannot {verb} {place}: {_reason(error)}; {self._where_keys_are()}") from error
+            raise PermissionError(f"cannot {verb} {place}: {_reason(error)}{self._where_keys_are()}") from error
         except NotSupportedError as error:
             raise io.UnsupportedOperation(f"cannot {verb} {place}: {_reason(error)}") from error
         except BaseError as error:
@@ -241,14 +242,16 @@ class Objects(Remote):
             if "404 Not Found" in text:
                 raise FileNotFoundError(self._absent(key, error)) from error
             if "169.254.169.254" in text:  # where Amazon's own machines are given theirs
-                raise PermissionError(f"cannot {verb} {place}: no credentials; {self._where_keys_are()}") from error
+                raise PermissionError(f"cannot {verb} {place}: no credentials{self._where_keys_are()}") from error
             if "403 Forbidden" in text or "401 Unauthorized" in text:  # so says a listing
-                raise PermissionError(f"cannot {verb} {place}: {_reason(error)}; {self._where_keys_are()}") from error
+                raise PermissionError(f"cannot {verb} {place}: {_reason(error)}{self._where_keys_are()}") from error
             if "405 Method Not Allowed" in text or "501 " in text:
                 raise io.UnsupportedOperation(f"cannot {verb} {place}: {_reason(error)}") from error
             if "kind: Connect" in text or "kind: Timeout" in text:
+                waited = re.search(r" in ([0-9.]+)([a-z]+)", text)
+                during = f" in {float(waited[1]):.0f} {waited[2]}" if waited else ""
                 server = self.endpoint or self.url
-                raise ConnectionError(f"cannot {verb} {place}: no answer from {server} ({_reason(error)})") from error
+                raise ConnectionError(f"cannot {verb} {place}: no answer from {server}{during}") from error
             raise ConnectionError(f"cannot {verb} {place}: {_reason(error)}") from error
 
     def _absent(self, key: str, error: Exception) -> str:
@@ -257,7 +260,8 @@ class Objects(Remote):
         return f"{self.place(key)} is not there"
 
     def _where_keys_are(self) -> str:
-        return next((hint for kind, hint in WHERE_KEYS_ARE.items() if isinstance(self._client(), kind)), "")
+        hints = (hint for kind, hint in WHERE_KEYS_ARE.items() if isinstance(self._client(), kind))
+        return f"\n  to do:   {next(hints)}"
 
 
 def _spans(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
