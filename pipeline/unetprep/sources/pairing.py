@@ -1,5 +1,6 @@
 """Which label image belongs to which image: the one of the same name."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,30 +8,39 @@ from pathlib import Path
 
 from unetprep.errors import InvalidInput
 from unetprep.sources.source import FORMATS, PICTURES, TIFFS, Source, open_source
+from unetprep.sources.urls import is_url, local_path, names_in, reachable
 
 LABEL_ENDING = re.compile(r"[-_. ](masks?|labels?|lbl|instances?|segmentation|seg|gt)$", re.IGNORECASE)
 IMAGE_ENDING = re.compile(r"[-_. ](images?|img|raw)$", re.IGNORECASE)
 
 
+ENDINGS = (*PICTURES, *TIFFS, ".npy", ".zarr")
+ZARR_FILES = {"zarr.json", ".zarray", ".zgroup"}
+
+
 def expand(paths: Sequence[str]) -> list[str]:
     """Image files for what a user named: a file or a Zarr stands for itself, a folder for the images in it, sorted."""
     found = []
-    for path in paths:
-        folder = Path(path)
-        if (
-            not folder.is_dir()
-            or (folder / "zarr.json").exists()
-            or any((folder / n).exists() for n in (".zarray", ".zgroup"))
-        ):
+    for path in map(local_path, paths):
+        names = _names(path)
+        if not names or ZARR_FILES & set(names):
             found.append(path)
             continue
-        inside = sorted(
-            p for p in folder.iterdir() if p.name[0] != "." and p.suffix.lower() in (*PICTURES, *TIFFS, ".npy", ".zarr")
-        )
+        inside = sorted(name for name in names if name[0] != "." and Path(name).suffix.lower() in ENDINGS)
         if not inside:
             raise InvalidInput(f"{path} is a folder without images", allowed=FORMATS)
-        found += map(str, inside)
+        found += [f"{path}/{name}" if is_url(path) else str(Path(path, name)) for name in inside]
     return found
+
+
+def _names(path: str) -> list[str]:
+    """What is in a folder; [] for what is none."""
+    if not is_url(path):
+        return os.listdir(path) or ["."] if Path(path).is_dir() else []
+    if Path(path).suffix.lower() in ENDINGS:
+        return []
+    with reachable(path):
+        return names_in(path)
 
 
 def find_pairs(images: Sequence[str], labels: Sequence[str], axes: str = "") -> list[tuple[str, Source | None, Source]]:

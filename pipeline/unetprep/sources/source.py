@@ -4,8 +4,8 @@ import struct
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box
+from unetprep.sources.tiff import open_tiff, read_tiff
+from unetprep.sources.urls import File, is_url, local_path, names_in, reachable, read_box, storage_at
+from unetprep.store.aws import endpoint_of_environment
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 TIFFS = (".tif", ".tiff")
@@ -31,12 +34,17 @@ DAMAGED = (OSError, ValueError, LookupError, RuntimeError, struct.error, zlib.er
 
 @dataclass(frozen=True)
 class Source(ABC):
-    """An image in a file. `axes` names the axes of the file's array, out of c, z, y and x; each at most once."""
+    """An image in a file, at a path or URL.
+
+    `axes` names the axes of the file's array, out of c, z, y and x; each at most once. `endpoint` is that of an S3
+    server that is not Amazon's, where workers do not have it in their environment.
+    """
 
     path: str
     axes: str
     file_shape: tuple[int, ...]
     dtype: str
+    endpoint: str = field(default="", kw_only=True)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -53,7 +61,7 @@ class Source(ABC):
 
     def at_absolute_path(self) -> "Source":
         """The same, for a worker that runs in another folder."""
-        return self if "://" in self.path else replace(self, path=str(Path(self.path).absolute()))
+        return self if is_url(self.path) else replace(self, path=str(Path(self.path).absolute()))
 
     def read(self, box: Box) -> NDArray[Any]:
         """The pixels of a box of (c, z, y, x). Raises InvalidInput where the file is damaged."""
@@ -76,6 +84,8 @@ class TiffSource(Source):
     """A TIFF file; only the strips, tiles or pages that a box needs are decoded."""
 
     def _read_file(self, box: Box) -> NDArray[Any]:
+        if is_url(self.path):
+            return read_tiff(File.at(self.path, self.endpoint), box)
         with tifffile.TiffFile(self.path) as tiff, tiff.aszarr() as store:
             return np.asarray(zarr.open_array(store, mode="r")[box])
 
@@ -85,17 +95,19 @@ class PictureSource(Source):
     """A PNG, JPEG or BMP file, decoded whole and kept for the next box."""
 
     def _read_file(self, box: Box) -> NDArray[Any]:
-        return _decoded(self.path)[box]
+        return _decoded(self.path, self.endpoint)[box]
 
 
-def _decoded(path: str) -> NDArray[Any]:
-    return _decode(path, Path(path).stat().st_mtime_ns)
+def _decoded(path: str, endpoint: str = "") -> NDArray[Any]:
+    return _decode(
+        File.at(path, endpoint) if is_url(path) else path, 0 if is_url(path) else Path(path).stat().st_mtime_ns
+    )
 
 
 @lru_cache(maxsize=4)
-def _decode(path: str, changed: int) -> NDArray[Any]:
+def _decode(file: str | File, changed: int) -> NDArray[Any]:
     """The pixels of a file as it was at a time; an alpha channel that hides nothing is left off."""
-    pixels = np.asarray(imageio.imread(path, plugin="pillow"))
+    pixels = np.asarray(imageio.imread(file if isinstance(file, str) else file.read(), plugin="pillow"))
     if pixels.ndim == 3 and pixels.shape[-1] in (2, 4) and (pixels[..., -1] == np.iinfo(pixels.dtype).max).all():
         pixels = pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
     return pixels
@@ -106,7 +118,23 @@ class NpySource(Source):
     """A .npy file, mapped into memory."""
 
     def _read_file(self, box: Box) -> NDArray[Any]:
+        if is_url(self.path):
+            file = File.at(self.path, self.endpoint)
+            offset, shape, dtype, is_fortran = _npy_header(file)
+            return read_box(file, offset, shape, dtype, box, is_fortran=is_fortran)
         return np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False)[box])
+
+
+@lru_cache(maxsize=64)
+def _npy_header(file: File) -> tuple[int, tuple[int, ...], np.dtype[Any], bool]:
+    """Where the values begin, shape, dtype, and whether the first axis is the fastest."""
+    with file.open() as opened:
+        version = np.lib.format.read_magic(opened)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read(opened)
+        if dtype.hasobject:
+            raise ValueError("it holds Python objects")
+        return opened.tell(), shape, dtype, is_fortran
 
 
 @dataclass(frozen=True)
@@ -116,18 +144,31 @@ class ZarrSource(Source):
     array_path: str = ""
 
     def _read_file(self, box: Box) -> NDArray[Any]:
-        return np.asarray(zarr.open_array(self.path, path=self.array_path, mode="r")[box])
+        with _zarr_root(self.path, self.endpoint) as root:
+            return np.asarray(zarr.open_array(root, path=self.array_path, mode="r")[box])
+
+
+@contextmanager
+def _zarr_root(path: str, endpoint: str = "") -> Iterator[Any]:
+    """What zarr opens; errors of a server become those of files."""
+    storage = storage_at(path, endpoint) if is_url(path) else None
+    with storage.errors("read") if storage else nullcontext():
+        yield storage.zarr_store() if storage else path
 
 
 def open_source(path: str, axes: str = "") -> Source:
-    """Look at an image file. `axes` overrides what the file says of its axes.
+    """Look at an image file, at a path or URL. `axes` overrides what the file says of its axes.
 
-    Raises InvalidInput if it is missing, unreadable, of an unknown format, or if its axes are not clear.
+    Raises InvalidInput if it is missing, unreadable, of an unknown format, or if its axes are not clear; Failure if a
+    server does not give it.
     """
-    if "://" not in path and not Path(path).exists():
+    path = local_path(path)
+    if not is_url(path) and not Path(path).exists():
         raise InvalidInput(f"{path} is not there", allowed=f"an image file: {FORMATS}")
     with readable(path):
         source = _open(path)
+    if is_url(path):
+        source = replace(source, endpoint=endpoint_of_environment())
     return _with_axes(source, axes or source.axes)
 
 
@@ -135,7 +176,8 @@ def open_source(path: str, axes: str = "") -> Source:
 def readable(path: str) -> Iterator[None]:
     """Turn what a damaged file makes its reader raise into an InvalidInput that names the file."""
     try:
-        yield
+        with reachable(path) if is_url(path) else nullcontext():
+            yield
     except DAMAGED as error:
         hint = "open it in a viewer: it may be cut short, or no image at all"
         raise InvalidInput(f"{path} cannot be read: {error}", hint=hint) from error
@@ -149,15 +191,23 @@ def _open(path: str) -> Source:
         pixels = _decoded(path)
         return PictureSource(path, "yxc"[: pixels.ndim], pixels.shape, pixels.dtype.name)
     if suffix == ".npy":
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        return NpySource(path, _guessed_axes(mapped.shape), mapped.shape, mapped.dtype.name)
-    if "://" in path or Path(path).is_dir():
+        shape, dtype = _npy_kind(path)
+        return NpySource(path, _guessed_axes(shape), shape, dtype.name)
+    if is_url(path) or Path(path).is_dir():
         return _open_zarr(path)
     raise InvalidInput(f"{path} ends in {suffix!r}, which is no image format known here", allowed=FORMATS)
 
 
+def _npy_kind(path: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    if is_url(path):
+        _, shape, dtype, _ = _npy_header(File.at(path))
+        return shape, dtype
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped.shape, mapped.dtype
+
+
 def _open_tiff(path: str) -> Source:
-    with tifffile.TiffFile(path) as tiff:
+    with nullcontext(open_tiff(File.at(path)).tiff) if is_url(path) else tifffile.TiffFile(path) as tiff:
         if len(tiff.series) > 1:
             shapes = ", ".join(str(series.shape) for series in tiff.series[:4])
             raise InvalidInput(
@@ -171,9 +221,16 @@ def _open_tiff(path: str) -> Source:
 
 def _open_zarr(path: str) -> Source:
     try:
-        node = zarr.open(path, mode="r")
+        with _zarr_root(path) as root:
+            return _described(path, root)
     except FileNotFoundError:
+        if is_url(path) and not names_in(path):
+            raise InvalidInput(f"{path} is not there", allowed=f"an image: {FORMATS}") from None
         raise InvalidInput(f"{path} is a folder without a Zarr array", allowed=f"an image: {FORMATS}") from None
+
+
+def _described(path: str, root: Any) -> Source:
+    node = zarr.open(root, mode="r")
     array_path, axes = "", ""
     if isinstance(node, zarr.Group):
         attributes: dict[str, Any] = node.attrs.asdict()
@@ -182,10 +239,10 @@ def _open_zarr(path: str) -> Source:
             raise InvalidInput(f"{path} is a Zarr group without an OME-Zarr image", allowed="an array or an image")
         array_path = images[0]["datasets"][0]["path"]
         axes = "".join(axis["name"] for axis in images[0].get("axes", []))
-    array = zarr.open_array(path, path=array_path, mode="r")
+    array = zarr.open_array(root, path=array_path, mode="r")
     axes = axes or "".join(getattr(array.metadata, "dimension_names", None) or ()) or _guessed_axes(array.shape)
     axes = "".join("z" if a in STACK_AXES else a for a in axes)
-    return ZarrSource(path, axes, array.shape, array.dtype.name, array_path)
+    return ZarrSource(path, axes, array.shape, array.dtype.name, array_path=array_path)
 
 
 def _guessed_axes(shape: tuple[int, ...]) -> str:

@@ -9,10 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from errno import ENOTDIR
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 Range = tuple[int, int]  # offset and length in bytes; an offset under 0 counts from the end
 TEMPORARY = ".partial-"  # how the name of what is still being written begins
+OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "http", "https")  # obstore opens these
 
 
 class Storage(ABC):
@@ -41,6 +43,25 @@ class Storage(ABC):
     @abstractmethod
     def delete(self, prefix: str) -> None:
         """Delete the object of this key, and all those below it."""
+
+
+def open_storage(url: str, endpoint: str = "") -> Storage:
+    """The storage at a path or URL. `endpoint` is that of an S3 server; without one the environment's is taken.
+
+    Raises InvalidInput for a URL of an unknown kind. Nothing is asked of a server yet.
+    """
+    if "://" not in url:
+        return Folder(url)
+    if url.startswith("file://"):
+        return Folder(unquote(urlsplit(url).path))
+    # Imports that take a while, and that local paths can do without.
+    if url.partition("://")[0] in OBJECT_SCHEMES:
+        from unetprep.store.objects import Objects
+
+        return Objects(url, endpoint)
+    from unetprep.store.filesystem import Filesystem
+
+    return Filesystem(url)
 
 
 class Folder(Storage):
@@ -145,8 +166,3 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def open_storage(url: str) -> Storage:
-    """The place that a path or URL names."""
-    return Folder(url)

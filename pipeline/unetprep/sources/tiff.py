@@ -1,0 +1,118 @@
+"""Boxes of a TIFF behind a URL: the strips and tiles that they touch are fetched together.
+
+zarr would read them one after the other on its event loop, and wait for the server each time.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+
+from unetprep.grid import Box, box_shape
+from unetprep.sources.urls import File, read_box
+
+JPEGS = (6, 7, 34892, 33007)  # compressions whose tables stand apart from the strips
+
+
+class Tiff:
+    """An opened TIFF of one image. What is known of its pages is kept; any number of threads may read."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._lock = Lock()  # tifffile seeks in one file, where it looks for pages
+        self.tiff = tifffile.TiffFile(file.open(), name=file.url)
+        self._series = self.tiff.series[0]
+        self._frame = self._series.keyframe
+        self._offset = self._series.dataoffset
+        self._is_stack = self._offset is None and self._is_plain()
+        self._places = self._segments() if self._is_stack else []
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """The pixels of a box of the series."""
+        series = self._series
+        box = tuple(slice(*b.indices(n)) for b, n in zip(box, series.shape, strict=True))
+        if self._offset is not None:
+            dtype = series.dtype.newbyteorder(self.tiff.byteorder)
+            return read_box(self._file, self._offset, series.shape, dtype, box)
+        if not self._is_stack:
+            with self._lock, self.tiff.aszarr() as store:
+                return np.asarray(zarr.open_array(store, mode="r")[box])
+        split = series.ndim - len(self._frame.shape)
+        pages = [
+            int(np.ravel_multi_index(place, series.shape[:split])) if place else 0
+            for place in product(*(range(b.start, b.stop) for b in box[:split]))
+        ]
+        return self._read_pages(pages, box[split:]).reshape(box_shape(box))
+
+    def _is_plain(self) -> bool:
+        """Whether the series is a stack of pages that are alike."""
+        shape, page = self._series.shape, self._frame.shape
+        split = len(shape) - len(page)
+        is_stack = split >= 0 and shape[split:] == page and np.prod(shape[:split], dtype=int) == len(self._series)
+        return is_stack and {"Y", "X"} <= set(self._frame.axes)
+
+    def _segments(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Where each strip or tile of a page lies in (separate samples, z, y, x), and its (z, y, x, samples)."""
+        return [self._frame.decode(None, i)[1:] for i in range(len(self._frame.dataoffsets))]
+
+    def _read_pages(self, pages: Sequence[int], box: Box) -> NDArray[Any]:
+        frame = self._frame
+        y, x = (box[frame.axes.index(axis)] for axis in "YX")
+        touched = [
+            i
+            for i, ((_, _, h, w, *_), (_, rows, columns, _)) in enumerate(self._places)
+            if h < y.stop and h + rows > y.start and w < x.stop and w + columns > x.start
+        ]
+        with self._lock:
+            found = [self._series[i] for i in pages]
+            options = [self._options(page) for page in found]
+            ranges = [(page.dataoffsets[i], page.databytecounts[i]) for page in found if page for i in touched]
+        parts = iter(self._file.read_ranges(ranges))
+        blocks = [
+            self._decode({i: next(parts) for i in touched if page}, y, x, option)
+            for page, option in zip(found, options, strict=True)
+        ]
+        inner = tuple(slice(None) if axis in "YX" else b for axis, b in zip(frame.axes, box, strict=True))
+        return np.stack([block[inner] for block in blocks])
+
+    def _options(self, page: Any) -> dict[str, Any]:
+        if page and self._frame.compression in JPEGS:
+            return {"jpegtables": page.jpegtables, "jpegheader": self._frame.jpegheader}
+        return {}
+
+    def _decode(self, parts: dict[int, bytes], y: slice, x: slice, options: dict[str, Any]) -> NDArray[Any]:
+        """The rows and columns of one page, with all that the page has along its other axes."""
+        frame = self._frame
+        samples, depth, _, _, contiguous = frame.shaped
+        out = np.full(
+            (samples, depth, y.stop - y.start, x.stop - x.start, contiguous), frame.nodata, self._series.dtype
+        )
+        for i, part in parts.items():
+            (s, d, h, w, _), shape = self._places[i]
+            pixels = frame.decode(part, i, **options)[0] if part else None
+            if pixels is None:
+                continue
+            y0, y1 = max(y.start, h), min(y.stop, h + shape[1])
+            x0, x1 = max(x.start, w), min(x.stop, w + shape[2])
+            out[s, d : d + shape[0], y0 - y.start : y1 - y.start, x0 - x.start : x1 - x.start] = pixels[
+                : depth - d, y0 - h : y1 - h, x0 - w : x1 - w
+            ]
+        sides = {"Y": y.stop - y.start, "X": x.stop - x.start}
+        return out.reshape([sides.get(axis, n) for axis, n in zip(frame.axes, frame.shape, strict=True)])
+
+
+@lru_cache(maxsize=8)
+def open_tiff(file: File) -> Tiff:
+    """A TIFF as it is now."""
+    return Tiff(file)
+
+
+def read_tiff(file: File, box: Box) -> NDArray[Any]:
+    """A box of the only image in a TIFF."""
+    return open_tiff(file).read(box)

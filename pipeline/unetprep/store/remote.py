@@ -1,0 +1,35 @@
+"""What storages behind URLs have in common: besides what a store needs, what reading sources needs."""
+
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+
+from zarr.abc.store import Store as ZarrStore
+
+from unetprep.store.storage import Storage
+
+
+class Remote(Storage):
+    """A storage behind a URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    @abstractmethod
+    def stat(self, key: str) -> tuple[int, str]:
+        """Bytes of an object, and what changes when it does."""
+
+    @abstractmethod
+    def children(self) -> list[str]:
+        """Names directly below the root: of objects, and of what would be folders on a disk."""
+
+    @abstractmethod
+    def errors(self, verb: str, key: str = "") -> AbstractContextManager[None]:
+        """Turn what the client raises inside into an OSError: what could not be done, where, and what to do."""
+
+    @abstractmethod
+    def zarr_store(self) -> ZarrStore:
+        """The root for zarr, for reading."""
+
+    def place(self, key: str = "") -> str:
+        """The URL of an object."""
+        return f"{self.url}/{key}" if key else self.url

@@ -1,0 +1,323 @@
+"""One contract for all places where a store can lie: a folder, a real S3 server, what fsspec opens."""
+
+import errno
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.servers import S3Server, free_ports
+from unetprep.errors import InvalidInput
+from unetprep.store import objects
+from unetprep.store.filesystem import Filesystem
+from unetprep.store.objects import Objects
+from unetprep.store.storage import Folder, Storage, open_storage
+
+
+@pytest.fixture(params=["folder", "s3", "memory"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    urls: dict[str, Callable[[], str]] = {
+        "folder": lambda: str(tmp_path / "root"),
+        "s3": lambda: str(request.getfixturevalue("s3")),
+        "memory": lambda: f"memory://{uuid4().hex}",
+    }
+    return open_storage(urls[request.param]())
+
+
+# -- the contract -----------------------------------------------------------------------------------------------------
+
+
+def test_the_url_chooses_the_storage(tmp_path: Path) -> None:
+    assert isinstance(open_storage(str(tmp_path)), Folder)
+    assert isinstance(open_storage("s3://bucket/x"), Objects)
+    assert isinstance(open_storage("memory://x"), Filesystem)
+    (tmp_path / "a b").write_bytes(b"1")
+    assert open_storage(f"{tmp_path.as_uri()}/").get("a b") == b"1"
+    with pytest.raises(InvalidInput, match="s3:// names no bucket"):
+        open_storage("s3://")
+    with pytest.raises(InvalidInput, match="nowhere://x cannot be opened"):
+        open_storage("nowhere://x")
+
+
+@pytest.mark.parametrize("data", [b"", b"x", os.urandom(12 * 2**20)], ids=["empty", "small", "12 MiB"])
+def test_what_is_put_is_got(storage: Storage, data: bytes) -> None:
+    storage.put("a/b/c", data)
+    assert storage.get("a/b/c") == data
+    storage.put("a/b/c", b"other")
+    assert storage.get("a/b/c") == b"other"
+
+
+@pytest.mark.parametrize("key", ["a b", "50%", "a%20b", "x#y?z=1&w", "é/ü", "a+b", "c/0/0"])
+def test_keys_are_taken_literally(storage: Storage, key: str) -> None:
+    storage.put(key, b"1")
+    assert storage.get(key) == b"1"
+    assert list(storage.listing()) == [(key, 1)]
+
+
+def test_so_is_what_stands_in_the_url(s3: str) -> None:
+    open_storage(f"{s3}/a b/50%/x#y?z").put("k", b"1")
+    assert list(open_storage(s3).listing()) == [("a b/50%/x#y?z/k", 1)]
+
+
+def test_absent_objects_are_named(storage: Storage) -> None:
+    calls: list[Callable[[], Any]] = [
+        lambda: storage.get("no/such"),
+        lambda: storage.get_ranges("no/such", [(0, 1)]),
+        lambda: storage.get_ranges("no/such", [(-1, 1)]),
+    ]
+    for call in calls:
+        with pytest.raises(FileNotFoundError, match="no/such"):
+            call()
+    assert list(storage.listing("no/")) == []
+    storage.delete("no/such")
+    storage.delete("no/")
+
+
+def test_ranges(storage: Storage) -> None:
+    data = bytes(range(256)) * 8000
+    storage.put("x", data)
+    ranges = [(0, 1), (5, 0), (1_500_000, 7), (3, 9), (2_047_990, 10), (-4, 4), (-10, 3)]
+    expected = [data[o : o + n] if o >= 0 else data[o:][:n] for o, n in ranges]
+    assert storage.get_ranges("x", ranges) == expected
+    assert storage.get_ranges("x", []) == []
+
+
+def test_a_range_gives_what_there_is(storage: Storage) -> None:
+    storage.put("x", b"0123456789")
+    assert storage.get_ranges("x", [(8, 5), (10, 5), (30, 5), (2, 2)]) == [b"89", b"", b"", b"23"]
+    assert storage.get_ranges("x", [(10**8, 5)]) == [b""]
+    assert storage.get_ranges("x", [(0, 2), (10**8, 5)]) == [b"01", b""]
+
+
+def test_put_new_writes_only_where_nothing_stands(storage: Storage) -> None:
+    assert storage.put_new("lock", b"mine")
+    assert not storage.put_new("lock", b"yours")
+    assert not storage.put_new("lock", b"mine")
+    assert storage.get("lock") == b"mine"
+    storage.delete("lock")
+    assert storage.put_new("lock", b"yours")
+
+
+def test_of_many_who_put_new_one_wins(storage: Storage) -> None:
+    start = threading.Barrier(8)
+
+    def attempt(i: int) -> bool:
+        start.wait()
+        return storage.put_new("deep/lock", b"%d" % i)
+
+    with ThreadPoolExecutor(8) as threads:
+        won = list(threads.map(attempt, range(8)))
+    assert won.count(True) == 1
+    assert storage.get("deep/lock") == b"%d" % won.index(True)
+    assert list(storage.listing()) == [("deep/lock", 1)]
+
+
+def test_listing_and_deletion_stop_at_slashes(storage: Storage) -> None:
+    for i, key in enumerate(["a/x", "a/y/z", "ab", "abc/x", "b/a/x"]):
+        storage.put(key, b"." * i)
+    everything = dict(storage.listing())
+    assert dict(storage.listing("a/")) == {"a/x": 0, "a/y/z": 1}
+    assert dict(storage.listing("a/y/")) == {"a/y/z": 1}
+    storage.delete("a")
+    assert dict(storage.listing()) == {k: n for k, n in everything.items() if not k.startswith("a/")}
+    storage.delete("b/")
+    assert all(key.startswith("ab") for key, _ in storage.listing())
+    storage.delete("")
+    assert list(storage.listing()) == []
+
+
+def test_many_objects_from_many_threads(storage: Storage) -> None:
+    data = {f"c/{i}": os.urandom(100 + i) for i in range(1100 if isinstance(storage, Objects) else 300)}
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(storage.put, data, data.values()))
+        assert list(threads.map(storage.get, data)) == list(data.values())
+    assert dict(storage.listing()) == {key: len(value) for key, value in data.items()}
+    storage.delete("c/")
+    assert list(storage.listing()) == []
+
+
+def test_a_storage_travels(storage: Storage) -> None:
+    storage.put("x", b"1")
+    copy = pickle.loads(pickle.dumps(storage))
+    assert copy.get("x") == b"1"
+    assert pickle.loads(pickle.dumps(copy)).get("x") == b"1"
+
+
+# -- a folder ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_disk_that_takes_no_more_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    folder = Folder(str(tmp_path))
+    folder.put("a/x", b"old")
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match=os.strerror(error)):
+        folder.put("a/x", b"new")
+    with pytest.raises(OSError, match=os.strerror(error)):
+        folder.put_new("a/y", b"new")
+    assert [(p.name, p.read_bytes()) for p in (tmp_path / "a").iterdir()] == [("x", b"old")]
+
+
+# -- servers that do not do what is asked ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "RETRY_SECONDS", 1)
+    monkeypatch.setattr(objects, "ANSWER_SECONDS", 1)
+
+
+CALLS: dict[str, Callable[[Storage], Any]] = {
+    "get": lambda storage: storage.get("x"),
+    "get_ranges": lambda storage: storage.get_ranges("x", [(0, 1)]),
+    "put": lambda storage: storage.put("x", b"1"),
+    "put_new": lambda storage: storage.put_new("x", b"1"),
+    "listing": lambda storage: list(storage.listing()),
+    "delete": lambda storage: storage.delete("x"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_wrong_credentials_are_told(s3: str, monkeypatch: pytest.MonkeyPatch, call: str, variable: str) -> None:
+    monkeypatch.setenv(variable, "wrong")
+    with pytest.raises(PermissionError, match=f"(?s)cannot (read|write|list|delete) {s3}.*set AWS_ACCESS_KEY_ID and"):
+        CALLS[call](open_storage(s3))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_nobody_at_the_endpoint(monkeypatch: pytest.MonkeyPatch, impatient: None, call: str) -> None:
+    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    with pytest.raises(ConnectionError, match=f"s3://bucket/y.*no answer from {endpoint}"):
+        CALLS[call](open_storage("s3://bucket/y", endpoint))
+
+
+@pytest.mark.parametrize("call", ["get", "put", "put_new"])
+def test_an_endpoint_that_never_answers(monkeypatch: pytest.MonkeyPatch, impatient: None, call: str) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match=f"s3://bucket/y/x: no answer from {endpoint}"):
+            CALLS[call](open_storage("s3://bucket/y", endpoint))
+
+
+def test_a_bucket_that_is_not_there(s3: str) -> None:
+    storage = open_storage("s3://no-such-bucket/x")
+    for call in ("get", "listing"):
+        with pytest.raises(FileNotFoundError, match=r"the bucket of s3://no-such-bucket/x.* is not there"):
+            CALLS[call](storage)
+
+
+def test_the_endpoint_travels_and_the_keys_do_not(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_storage(s3).put("x", b"1")
+    sent = pickle.dumps(open_storage(s3))
+    assert os.environ["AWS_SECRET_ACCESS_KEY"].encode() not in sent
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert pickle.loads(sent).get("x") == b"1"
+
+
+def test_the_keys_of_a_profile(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keys = [os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    with pytest.raises(PermissionError, match=r"AWS_PROFILE is lab, which holds no keys.*--profile lab"):
+        open_storage(s3).put("x", b"1")
+    lines = "[lab]\naws_access_key_id = {}\naws_secret_access_key = {}\n".format(*keys)
+    (tmp_path / "credentials").write_text(lines)
+    open_storage(s3).put("x", b"1")
+    (tmp_path / "credentials").write_text(lines.replace("[lab]", "[default]"))
+    monkeypatch.delenv("AWS_PROFILE")
+    assert open_storage(s3).get("x") == b"1"
+
+
+FORKED = """
+import os, sys
+from unetprep.store.storage import open_storage
+storage = open_storage(sys.argv[1])
+storage.put("x", b"1")
+child = os.fork()
+if child == 0:
+    try:
+        storage.get("x")
+    except OSError as error:
+        os._exit(0 if "'spawn'" in str(error) else 1)
+    os._exit(2)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_process_is_told_instead_of_hanging(s3: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED, s3], timeout=60, check=False)
+    assert done.returncode == 0
+
+
+def test_local_paths_need_no_client() -> None:
+    script = (
+        "import sys; from unetprep.store.storage import open_storage; open_storage('x');"
+        "sys.exit('obstore' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_after_a_killed_server_the_retry_counts(s3: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes fail in the middle of a storm, and are made again with other bytes. None of the old may come later."""
+    monkeypatch.setattr(objects, "RETRY_SECONDS", 0)
+    storage, keys = open_storage(s3), [f"c/{i}" for i in range(200)]
+    old, new = (bytes([value]) * 60_000 for value in (1, 2))
+    written, enough = [], threading.Event()
+
+    def write(key: str) -> bool:
+        try:
+            storage.put(key, old)
+        except ConnectionError:
+            return False
+        written.append(key)
+        if len(written) == 50:
+            enough.set()
+        return True
+
+    try:
+        with ThreadPoolExecutor(16) as threads:
+            storm = [threads.submit(write, key) for key in keys]
+            assert enough.wait(60)
+            s3_server.kill()
+            succeeded = [future.result() for future in storm]
+    finally:
+        s3_server.restart()
+    assert 50 <= sum(succeeded) < 200
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda key: storage.put(key, new), keys))
+        assert set(threads.map(storage.get, keys)) == {new}
+    assert set(storage.listing()) == {(key, len(new)) for key in keys}
+
+
+def test_a_write_waits_for_a_server_that_comes_back(s3: str, s3_server: S3Server) -> None:
+    storage = open_storage(s3)
+    storage.put("x", b"old")
+    s3_server.kill()
+    with ThreadPoolExecutor(2) as threads:
+        put, put_new = threads.submit(storage.put, "x", b"new"), threads.submit(storage.put_new, "lock", b"mine")
+        s3_server.restart()
+        put.result()
+        assert put_new.result()
+    assert (storage.get("x"), storage.get("lock")) == (b"new", b"mine")
