@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from unetprep.layout import pixels_path
 from unetprep.params import ImportParams
-from unetprep.plan import plan_job
+from unetprep.plan import plan_jobs
 from unetprep.run import Done, OnProgress, Scheduler, Summary, run_plans
 from unetprep.stages.importing import plan_import
 from unetprep.store import Store
@@ -43,7 +43,7 @@ def _import(
     planned = plan_import(images, labels, params)
     store = Store.open_or_create(url)
     planned.refuse_leakage(store)
-    plans = [plan_job(store, job, overwrite) for job in planned.jobs]
+    plans = plan_jobs(store, planned.jobs, overwrite)
     if any(plan.missing.size for plan in plans) or not set(planned.images) <= set(store.names):
         with_pixels = {name for name in planned.images if store.record(pixels_path(name))}
         store.add_images({n: about for n, about in planned.images.items() if images or n not in with_pixels})

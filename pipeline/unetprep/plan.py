@@ -1,5 +1,7 @@
 """What a stage has left to do on a store, decided before anything is written."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -12,6 +14,8 @@ from unetprep.layout import ArraySpec
 from unetprep.params import option_name
 from unetprep.stage import Job
 from unetprep.store import Store
+
+PLANNING_THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,12 @@ class JobPlan:
     def num_shards(self) -> int:
         """All shards of the job, done or not."""
         return prod(self.job.num_shards)
+
+
+def plan_jobs(store: Store, jobs: Sequence[Job], overwrite: bool = False) -> list[JobPlan]:
+    """Plan many jobs side by side: it is all waiting for the disk or for a server."""
+    with ThreadPoolExecutor(PLANNING_THREADS) as executor:
+        return list(executor.map(lambda job: plan_job(store, job, overwrite), jobs))
 
 
 def plan_job(store: Store, job: Job, overwrite: bool = False) -> JobPlan:

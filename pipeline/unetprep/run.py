@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from math import ceil
 from typing import Any
 
@@ -25,7 +26,7 @@ from unetprep.clusters import as_failure, connected, num_threads
 from unetprep.errors import Failure, UnetprepError
 from unetprep.grid import Index
 from unetprep.params import Params
-from unetprep.plan import JobPlan, plan_job
+from unetprep.plan import JobPlan, plan_jobs
 from unetprep.stage import Job, Stage
 from unetprep.store import Store
 from unetprep.store.lock import locked
@@ -33,6 +34,7 @@ from unetprep.store.lock import locked
 TASK_S = 1.0
 LARGEST_BATCH = 1024
 TASKS_A_WORKER = 2  # in flight at a time
+DOCUMENT_THREADS = 16
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +51,20 @@ class Summary:
     megapixels: float
     seconds: float
     peak_bytes: int  # of the process that needed the most memory
+    retries: int  # tasks that were begun anew, since their worker was lost
 
     @staticmethod
     def of(stage: str, total: int, done: "Done", start: float) -> "Summary":
         """From what the tasks reported, and when the run began (time.perf_counter)."""
         seconds = time.perf_counter() - start
         found = Summary(
-            stage, total, done.num_shards, done.num_pixels / 1e6, seconds, max(done.peak_bytes, peak_bytes())
+            stage,
+            total,
+            done.num_shards,
+            done.num_pixels / 1e6,
+            seconds,
+            max(done.peak_bytes, peak_bytes()),
+            done.retries,
         )
         log.info("%s", found)
         return found
@@ -66,6 +75,7 @@ class Summary:
         return (
             f"{self.stage}: wrote {self.shards_written} of {self.shards_total} shards in {self.seconds:.1f} s,"
             f" {self.megapixels / self.seconds:.3g} MP/s, at most {self.peak_bytes / 2**20:.0f} MiB of memory"
+            + (f", {self.retries} tasks begun anew" if self.retries else "")
         )
 
 
@@ -85,6 +95,7 @@ class Done:
     num_pixels: int = 0
     seconds: float = 0.0
     peak_bytes: int = 0
+    retries: int = 0
 
     def __add__(self, other: "Done") -> "Done":
         return Done(
@@ -92,6 +103,7 @@ class Done:
             self.num_pixels + other.num_pixels,
             self.seconds + other.seconds,
             max(self.peak_bytes, other.peak_bytes),
+            self.retries + other.retries,
         )
 
 
@@ -109,7 +121,7 @@ def run_stage(
     with locked(store.storage, store.url):
         store = Store.open(store.url)  # as it is now that nobody else writes it
         for step in stage.steps:
-            plans = [plan_job(store, job, overwrite) for job in step(store, params)]
+            plans = plan_jobs(store, step(store, params), overwrite)
             done += run_plans(store, plans, scheduler, on_progress, lambda: stage.describe(store, params))
             total += sum(plan.num_shards for plan in plans)
     return Summary.of(stage.name, total, done, start)
@@ -129,21 +141,40 @@ def run_plans(
     queue = Queue(plans)
     todo, total, start = queue.num_left, Done(), time.perf_counter()
     with pool_of(scheduler) if todo else _nothing() as pool:
-        for plan in plans:
-            for spec in plan.create:
-                store.create(spec)
-            for spec in plan.job.outputs if plan.missing.size else ():
-                store.set_complete(spec.path, False)
+        _each_image(plans, lambda plan: _prepare(store, plan))
         if todo:
             describe()
         for done in pool.run(store, queue):
             total += done
             rate = total.num_pixels / 1e6 / (time.perf_counter() - start)
             on_progress(total.num_shards, todo, **{"MP/s": rate})
-    for plan in plans:
-        for spec in plan.job.outputs:
-            store.set_complete(spec.path, True)
+        total += Done(retries=pool.retries())
+    _each_image(plans, lambda plan: _finish(store, plan))
     return total
+
+
+def _prepare(store: Store, plan: JobPlan) -> None:
+    for spec in plan.create:
+        store.create(spec)
+    for spec in plan.job.outputs if plan.missing.size else ():
+        store.set_complete(spec.path, False)
+
+
+def _finish(store: Store, plan: JobPlan) -> None:
+    for spec in plan.job.outputs:
+        store.set_complete(spec.path, True)
+
+
+def _each_image(plans: Sequence[JobPlan], work: Callable[[JobPlan], None]) -> None:
+    """Do the same for many images side by side: it is all waiting for the disk or for a server."""
+    images = [list(of_image) for _, of_image in groupby(plans, lambda plan: plan.job.outputs[0].path.split("/")[:2])]
+
+    def in_turn(of_image: list[JobPlan]) -> None:
+        for plan in of_image:
+            work(plan)
+
+    with ThreadPoolExecutor(DOCUMENT_THREADS) as executor:
+        list(executor.map(in_turn, images))
 
 
 class Queue:
@@ -230,6 +261,10 @@ class Pool(ABC):
     def result(self, future: Any) -> Done:
         """What a finished task reports, or the error that it ended with."""
 
+    def retries(self) -> int:
+        """How many tasks were begun anew, since their worker was lost."""
+        return 0
+
     @abstractmethod
     def stop(self, running: set[Any]) -> None:
         """Begin none of these any more, and let those that run come to an end."""
@@ -274,6 +309,7 @@ class Cluster(Pool):
 
     def __init__(self, client: Any, scheduler: Scheduler) -> None:
         self._client, self._scheduler = client, scheduler
+        self._earlier = self._lost()
 
     @property
     def num_workers(self) -> int:
@@ -298,6 +334,15 @@ class Cluster(Pool):
         except Exception as error:
             raise as_failure(error, self._scheduler) or error from error
         return done
+
+    def retries(self) -> int:
+        """Tasks that were with a worker which went away unexpectedly."""
+        return self._lost() - self._earlier
+
+    def _lost(self) -> int:
+        events = [event for _, event in self._client.get_events("all") if event.get("action") == "remove-worker"]
+        keys = [str(key) for event in events if not event["expected"] for key in event["processing-tasks"]]
+        return sum(key.startswith(run_batch.__name__) for key in keys)
 
     def stop(self, running: set[Any]) -> None:
         """Those that run already go on until they have written their shards, which are right in any case."""
