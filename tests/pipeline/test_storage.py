@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -321,3 +322,77 @@ def test_a_write_waits_for_a_server_that_comes_back(s3: str, s3_server: S3Server
         put.result()
         assert put_new.result()
     assert (storage.get("x"), storage.get("lock")) == (b"new", b"mine")
+
+
+# -- servers of our own, for answers that no good server gives ---------------------------------------------------------
+
+
+class Forgetful(BaseHTTPRequestHandler):
+    """Objects in a dictionary. One that ignores conditions is an old server; a lost answer, a broken connection."""
+
+    protocol_version = "HTTP/1.1"
+    honours_conditions = True
+    answers_lost = 0
+    objects: ClassVar[dict[str, bytes]]
+
+    def do_PUT(self) -> None:
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        kind = type(self)
+        if kind.honours_conditions and self.headers["If-None-Match"] and self.path in kind.objects:
+            return self._answer(412)
+        kind.objects[self.path] = data
+        if kind.answers_lost:
+            kind.answers_lost -= 1
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return None
+        return self._answer(200)
+
+    def do_GET(self) -> None:
+        self._answer(200, self.objects[self.path])
+
+    def do_POST(self) -> None:  # to delete several
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.objects.clear()
+        self._answer(200, b"<DeleteResult><Deleted><Key>x/lock</Key></Deleted></DeleteResult>")
+
+    def _answer(self, status: int, data: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("ETag", '"x"')
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[Forgetful], Storage]]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    kind = type("Server", (Forgetful,), {"objects": {}})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield kind, open_storage("s3://bucket/x", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+
+
+def test_a_lost_answer_does_not_lose_the_lock(forgetful: tuple[type[Forgetful], Storage]) -> None:
+    server, storage = forgetful
+    server.answers_lost = 1
+    assert storage.put_new("lock", b"mine")
+    server.answers_lost = 1
+    assert not storage.put_new("lock", b"mine")
+    assert server.objects == {"/bucket/x/lock": b"mine"}
+
+
+def test_a_server_that_ignores_conditions_is_found_out(forgetful: tuple[type[Forgetful], Storage]) -> None:
+    server, storage = forgetful
+    server.honours_conditions = False
+    with pytest.raises(OSError, match="the server ignores the condition of a write"):
+        storage.put_new("lock", b"mine")
+    assert server.objects == {}

@@ -148,7 +148,8 @@ class Objects(Remote):
             return
         with suppress(AlreadyExistsError, PreconditionError):
             obstore.put(client, key, data, mode="create", use_multipart=False)
-            obstore.delete(client, key)
+            with suppress(BaseError):
+                obstore.delete(client, key)
             raise OSError(
                 f"{self.url}: the server ignores the condition of a write (If-None-Match), so that two runs at the same"
                 " time would not notice each other; use a newer server"
