@@ -12,11 +12,12 @@ LINKS := $(if $(wildcard $(PIP_FIND_LINKS)),--find-links $(PIP_FIND_LINKS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test test-cluster lint bench clean
 help:
 	@echo "make demo    set up and run the main job on a real image (a few minutes)"
-	@echo "make test    set up and run lint, types, import rules and all tests"
-	@echo "make lint    the same without the tests"
+	@echo "make test    set up and run lint, types, import rules and all tests but those of test-cluster"
+	@echo "make test-cluster   the tests on real Dask processes, and on a real Slurm where one is installed"
+	@echo "make lint    the same as test, without the tests"
 	@echo "make bench   set up and measure what the documents claim of speed and memory (half an hour)"
 	@echo "make clean   remove the environment and what the demo made"
 
@@ -51,7 +52,11 @@ demo: $(READY)
 	@echo; echo "Look at demo/run/report.html and demo/preview.png"
 
 test: lint
-	python -m pytest
+	python -m pytest -m "not cluster"
+
+# They start daemons and take minutes. Those that need Slurm are skipped, with the reason, where it is not installed.
+test-cluster: $(READY)
+	python -m pytest tests/cluster
 
 lint: $(READY)
 	ruff check .

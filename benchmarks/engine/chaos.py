@@ -48,7 +48,7 @@ test-fraction = 0.2
 [deform]
 fields = 20000
 [tiles]
-tile = 188
+tile = 316
 margin = 8
 """
 
@@ -154,7 +154,7 @@ class Chaos:
 
 def _line(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.Error:
         return []
 

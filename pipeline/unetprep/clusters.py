@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from unetprep import __version__
@@ -95,7 +95,7 @@ class Scheduler:
             params.scheduler,
             params.workers or 0,
             parse_bytes(params.memory) if params.memory else None,
-            params,
+            SlurmParams(**{f.name: getattr(params, f.name) for f in fields(SlurmParams)}),
             Tls(params.tls_ca, params.tls_cert, params.tls_key),
             parse_time(params.wait, "wait") if params.wait else 0,
         )
@@ -103,12 +103,17 @@ class Scheduler:
     @property
     def num_workers(self) -> int:
         """Threads, processes or jobs that are asked for."""
-        return self.workers or (1 if self.address == "slurm" else os.cpu_count() or 1)
+        return self.workers or (1 if self.address == "slurm" else _num_cores())
 
     @property
     def patience_s(self) -> int:
         """How long to wait for the first worker."""
         return self.wait_s or (12 * 3600 if self.address == "slurm" else 60)
+
+
+def _num_cores() -> int:
+    """Cores that this process may use, of which a job on a shared machine has only a part."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # -- connecting -------------------------------------------------------------------------------------------------------
@@ -147,6 +152,7 @@ def connected(scheduler: Scheduler) -> "Iterator[Client]":
 @contextmanager
 def _connect(scheduler: Scheduler) -> "Iterator[Client]":
     import dask
+    import distributed  # noqa: F401  before the settings: else its own would go when ours end
 
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
@@ -192,7 +198,7 @@ def _slurm(scheduler: Scheduler) -> Iterator[Opened]:
     try:
         from unetprep.slurm import slurm_jobs
     except ModuleNotFoundError as error:
-        if error.name != "dask_jobqueue":
+        if (error.name or "").partition(".")[0] != "dask_jobqueue":
             raise
         raise Failure(
             "dask-jobqueue, which talks to Slurm, is not installed", hint="pip install 'unetprep[cluster]'"

@@ -14,7 +14,9 @@ import unetprep
 from tests import reference
 from tests.cli.conftest import Run, labels_of
 from tests.pipeline.conftest import tree
+from unetprep.clusters import Scheduler
 from unetprep.fetching import manifest_names
+from unetprep.params import ClusterParams
 
 
 def test_weights_work_on_their_own_and_a_second_run_has_nothing_to_do(run: Run, cells: Path) -> None:
@@ -307,3 +309,28 @@ def test_ignored_pixels_weigh_nothing(run: Run, cells: Path) -> None:
     stored = np.asarray(zarr.open_array(str(cells / "ds.zarr"), path="images/labels/weights", mode="r")[0])
     np.testing.assert_array_equal(stored, expected)
     assert not stored[:30].any()
+
+
+def test_an_option_beats_the_file_of_a_cluster_which_beats_the_recipe(
+    run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Scheduler] = []
+    of = Scheduler.of
+
+    def instead(params: ClusterParams) -> Scheduler:
+        seen.append(of(params))
+        return Scheduler()
+
+    monkeypatch.setattr(Scheduler, "of", instead)
+    (cells / "recipe.toml").write_text(
+        'out = "ds.zarr"\n[import]\nlabels = "labels.tif"\n[deform]\nfields = 1\n[tiles]\ntile = 188\n'
+        '[cluster]\nscheduler = "processes"\nworkers = 3\nmemory = "1GB"\n'
+    )
+    (cells / "cluster.toml").write_text('[cluster]\nscheduler = "tcp://head:1"\n')
+    run("unetprep deform --out ds.zarr --fields 1 --cluster recipe.toml --workers 5")
+    run("unetprep deform --out ds.zarr --fields 1 --cluster cluster.toml --memory 2GB")
+    run("unetprep deform --out ds.zarr --fields 1")
+    assert seen[:3] == [Scheduler("processes", 5, 10**9), Scheduler("tcp://head:1", 0, 2 * 10**9), Scheduler()]
+    run("unetprep run recipe.toml --workers 4", 3)  # labels alone make no tiles
+    assert seen[3] == Scheduler("processes", 4, 10**9)
+    assert "no.toml is not there" in run("unetprep deform --out ds.zarr --cluster no.toml", 3).stderr

@@ -102,8 +102,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     folder = tmp_path_factory.mktemp("slurm")
     host, ports = socket.gethostname().split(".")[0], free_ports(1 + NUM_NODES)
     nodes = "".join(
-        f"NodeName=n{k} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1 + k]} CPUs=1 RealMemory=4000 State=UNKNOWN\n"
-        for k in range(NUM_NODES)
+        f"NodeName=n{k} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=4000 State=UNKNOWN\n"
+        for k, port in enumerate(ports[1:])
     )
     conf, key = folder / "slurm.conf", folder / "munge.key"
     conf.write_text(nodes + CONF.format(host=host, ports=ports, folder=folder))
@@ -116,8 +116,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     daemons = [
         ["munged", "-F", "-f", f"--socket={folder}/munge.socket", *places],
         ["slurmctld", "-D", "-i", "-f", str(conf)],
+        *(["slurmd", "-D", "-N", f"n{k}", "-f", str(conf)] for k in range(NUM_NODES)),
     ]
-    daemons += [["slurmd", "-D", "-N", f"n{k}", "-f", str(conf)] for k in range(NUM_NODES)]
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for words in daemons:
@@ -146,12 +146,12 @@ def _idle(slurm: Slurm) -> int:
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with images/ and masks/: many small images, so that there are many shards."""
+    """A folder with images/ and masks/: several small images, so that there are several shards."""
     folder = tmp_path_factory.mktemp("cells")
     for name in ("images", "masks"):
         (folder / name).mkdir()
-    for k in range(24):
-        labels = cell_labels((90 + k, 130), 25, seed=k)
+    for k in range(8):
+        labels = cell_labels((60 + k, 80), 12, seed=k)
         tifffile.imwrite(folder / "images" / f"{k:02}.tif", cell_image(labels))
         tifffile.imwrite(folder / "masks" / f"{k:02}.tif", np.asarray(labels))
     return folder

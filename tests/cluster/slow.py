@@ -7,7 +7,7 @@ from typing import Any
 
 from distributed import Worker
 
-SECONDS = 0.25
+SECONDS = 0.4
 
 
 class Slow(ThreadPoolExecutor):

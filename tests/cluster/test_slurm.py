@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -122,16 +122,52 @@ def all_nodes(slurm: Slurm) -> Iterator[None]:
             slurm.say("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
 
-@pytest.mark.parametrize("harm", [kill_a_worker, cancel_a_job, take_a_node_away])
 def test_what_is_lost_midway_is_replaced_and_the_bytes_are_the_same(
-    slurm: Slurm, images: Path, expected: dict[str, bytes], tmp_path: Path, harm: Callable[[Slurm], None]
+    slurm: Slurm, images: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     with started(slurm, images, tmp_path) as process:
         until("work", lambda: midway(tmp_path) or process.poll() is not None, 60)
-        assert process.poll() is None, process.communicate()
-        harm(slurm)
-        assert process.poll() is None
+        for harm in (kill_a_worker, cancel_a_job, take_a_node_away):
+            assert process.poll() is None, process.communicate()
+            harm(slurm)
+        assert process.poll() is None, "it was over too soon to be harmed"
         out, err = finish(process)
     assert tree(tmp_path / "ds.zarr") == expected
     assert json.loads(out)["status"] == "done"
     assert "slurm: " in err
+
+
+def test_a_run_that_is_told_to_stop_leaves_no_jobs_and_goes_on_when_repeated(
+    slurm: Slurm, images: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    with started(slurm, images, tmp_path) as process:
+        until("work", lambda: midway(tmp_path) or process.poll() is not None, 60)
+        process.send_signal(signal.SIGTERM)
+        finish(process, 75)
+    until("the end of all jobs", lambda: not slurm.jobs("RUNNING,PENDING"), 5)
+    assert tree(tmp_path / "ds.zarr") != expected
+    subprocess.run([*PROGRAM, "run", "recipe.toml", "-q", "--scheduler", "local"], cwd=tmp_path, check=True)
+    assert tree(tmp_path / "ds.zarr") == expected
+
+
+def test_jobs_whose_client_was_killed_end_by_themselves(slurm: Slurm, images: Path, tmp_path: Path) -> None:
+    with started(slurm, images, tmp_path) as process:
+        until("work", lambda: midway(tmp_path) or process.poll() is not None, 60)
+        process.kill()
+    until("the end of all jobs", lambda: not slurm.jobs("RUNNING,PENDING"), 30)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('queue = "nowhere"', "invalid partition specified: nowhere"),
+        ('workers = 5\npython = "/nowhere/python"', "5 jobs ended, one after the other, before a worker came"),
+    ],
+)
+def test_what_slurm_does_not_run_is_said(slurm: Slurm, images: Path, tmp_path: Path, lines: str, message: str) -> None:
+    keys = [line.partition(" ")[0] for line in lines.splitlines()]
+    kept = [line for line in CLUSTER.splitlines() if line.partition(" ")[0] not in keys]
+    with started(slurm, images, tmp_path, "\n".join([*kept, lines])) as process:
+        _, err = finish(process, 1)
+    assert message in err
+    assert "slurm-logs" in err

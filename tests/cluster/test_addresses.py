@@ -1,0 +1,133 @@
+"""Worker processes, and schedulers that run already: real processes, with and without TLS."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from dask.config import set as set_config
+from distributed import Security
+
+from tests.cluster.conftest import free_ports, until
+from unetprep.clusters import Scheduler, Tls, as_failure, connected, kept_connections, num_threads, worker_died
+from unetprep.errors import Failure, InvalidInput
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """An authority of our own and what it signed, as files."""
+    folder, made = tmp_path_factory.mktemp("tls"), Security.temporary()
+    for name, text in (("ca", made.tls_ca_file), ("cert", made.tls_client_cert), ("key", made.tls_client_key)):
+        (folder / name).write_text(text)
+    return Tls(*(str(folder / name) for name in ("ca", "cert", "key")))
+
+
+@contextmanager
+def dask(*words: str) -> Iterator[None]:
+    """A process of Dask's command line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dask", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def secured(certificates: Tls) -> Iterator[str]:
+    """The address of a scheduler with one worker that take certificates alone."""
+    address = f"tls://127.0.0.1:{free_ports(1)[0]}"
+    files = [f"--tls-{name}={path}" for name, path in (("ca-file", certificates.ca), ("cert", certificates.cert))]
+    files += [f"--tls-key={certificates.key}", "--no-dashboard"]
+    with (
+        dask("scheduler", "--host", address.rpartition(":")[0], "--port", address.rpartition(":")[2], *files),
+        dask("worker", address, "--nthreads", "1", *files),
+    ):
+        yield address
+
+
+def test_tls_with_certificates_given(secured: str, certificates: Tls) -> None:
+    with connected(Scheduler(secured, tls=certificates, wait_s=30)) as client:
+        assert client.submit(pow, 2, 10).result() == 1024
+
+
+def test_tls_with_certificates_of_dasks_own_configuration(secured: str, certificates: Tls) -> None:
+    role = {"cert": certificates.cert, "key": certificates.key}
+    settings = {"distributed.comm.tls.ca-file": certificates.ca, "distributed.comm.tls.client": role}
+    with set_config(settings), connected(Scheduler(secured, wait_s=30)) as client:
+        assert client.submit(pow, 2, 10).result() == 1024
+
+
+def test_who_has_no_certificate_is_refused(
+    secured: str, monkeypatch: pytest.MonkeyPatch, certificates: Tls, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("unetprep.clusters.CONNECT_SECONDS", 2)
+    with pytest.raises(InvalidInput, match="needs certificates, and none are given"), connected(Scheduler(secured)):
+        pass
+    plain = Scheduler(secured.replace("tls", "tcp"))
+    with pytest.raises(Failure, match="does not ask for TLS"), connected(plain):
+        pass
+    made = Security.temporary()
+    for name, text in (("ca", made.tls_ca_file), ("cert", made.tls_client_cert), ("key", made.tls_client_key)):
+        (tmp_path / name).write_text(text)
+    other = Tls(*(str(tmp_path / name) for name in ("ca", "cert", "key")))
+    with pytest.raises(Failure, match="come from the same authority"), connected(Scheduler(secured, tls=other)):
+        pass
+
+
+def test_a_scheduler_that_nobody_started_or_that_has_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unetprep.clusters.CONNECT_SECONDS", 1)
+    port = str(free_ports(1)[0])
+    address = f"tcp://127.0.0.1:{port}"
+    with pytest.raises(Failure, match=f"no Dask scheduler answers at {address}"), connected(Scheduler(address)):
+        pass
+    monkeypatch.undo()
+    with (
+        dask("scheduler", "--host", "tcp://127.0.0.1", "--port", port, "--no-dashboard"),
+        pytest.raises(Failure, match=f"no worker came to {address} within 1 seconds"),
+        connected(Scheduler(address, wait_s=1)),
+    ):
+        pass
+
+
+def suicide(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_worker_processes_their_threads_memory_and_death() -> None:
+    scheduler = Scheduler("processes", 2, 10**9)
+    with kept_connections():
+        with connected(scheduler) as client:
+            assert num_threads(client, scheduler) == 2
+            limits = {about["memory_limit"] for about in client.scheduler_info()["workers"].values()}
+            assert limits == {10**9}
+            assert client.submit(os.getenv, "NUMBA_NUM_THREADS").result() == "1"
+        with connected(scheduler) as again:
+            assert again is client
+            with pytest.raises(Exception, match="all those workers died") as caught:
+                again.submit(suicide, 0).result()
+        assert worker_died(caught.value)
+        failure = as_failure(caught.value, scheduler)
+        assert "most often it is memory" in str(failure)
+        assert not worker_died(OSError("disk"))
+        assert as_failure(OSError("disk"), scheduler) is None
+    until(
+        "the end of all workers", lambda: not any("spawn_main" in str(p.cmdline()) for p in psutil.Process().children())
+    )
+    assert client.status == "closed"
+
+
+def test_other_versions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unetprep.clusters.__version__", "9.9")
+    message = r"the scheduler has unetprep [\d.]+, Python 3[\d.]+\n  allowed: unetprep 9.9"
+    with pytest.raises(Failure, match=message), connected(Scheduler("processes", 1)):
+        pass
