@@ -78,7 +78,8 @@ class Chaos:
 
     def __init__(self, folder: Path, server: S3Server, chance: random.Random) -> None:
         self.folder, self.server, self.chance = folder, server, chance
-        self.seconds = 20.0  # how long an undisturbed run takes
+        self.seconds: dict[str, float] = {}  # how long an undisturbed run takes
+        self.expected = ""
         self.kills: dict[str, int] = {}
         self.finished = self.different = self.missed = 0
 
@@ -90,7 +91,12 @@ class Chaos:
     def running(self, scheduler: str, url: str) -> Iterator[subprocess.Popen[str]]:
         """The job in a session of its own; nothing of it is left afterwards."""
         process = subprocess.Popen(
-            self.command(scheduler, url), cwd=self.folder, stderr=subprocess.PIPE, text=True, start_new_session=True
+            self.command(scheduler, url),
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         try:
             yield process
@@ -101,13 +107,14 @@ class Chaos:
                 process.kill()
             process.communicate()
 
-    def undisturbed(self) -> str:
-        """The digest of a run without any kill."""
-        start = time.monotonic()
-        with self.running("local", "whole.zarr") as process:
-            assert process.wait() == 0, process.communicate()
-        self.seconds = time.monotonic() - start
-        return digest(str(self.folder / "whole.zarr"))
+    def undisturbed(self) -> None:
+        """Runs without any kill: how long they take, and what they make."""
+        for scheduler in ("processes", "local"):
+            start = time.monotonic()
+            with self.running(scheduler, f"{scheduler}.zarr") as process:
+                assert process.wait() == 0, process.communicate()
+            self.seconds[scheduler] = time.monotonic() - start
+        self.expected = digest(str(self.folder / "local.zarr"))
 
     def hurt(self, process: subprocess.Popen[str], victim: str) -> bool:
         """Do it; False if the run was over already."""
@@ -129,12 +136,18 @@ class Chaos:
         self.kills[victim] = self.kills.get(victim, 0) + 1
         return True
 
-    def round(self, scheduler: str, place: str, expected: str) -> None:
-        """Begin a store, hurt each run of it but the last, and compare what it has come to."""
-        url = f"s3://{BUCKET}/{self.finished}.zarr" if place == "s3" else str(self.folder / f"{self.finished}.zarr")
-        for victim in self.chance.choices(VICTIMS[scheduler, place], k=5):
+    def compare(self, url: str) -> None:
+        """A store that is finished with the one that nobody disturbed."""
+        self.finished += 1
+        self.different += digest(url) != self.expected
+
+    def round(self, scheduler: str, place: str) -> None:
+        """Hurt run after run; a store that is finished all the same is compared, and another one begun."""
+        root = f"s3://{BUCKET}" if place == "s3" else str(self.folder)
+        url = f"{root}/{self.finished}.zarr"
+        for victim in self.chance.choices(VICTIMS[scheduler, place], k=6):
             with self.running(scheduler, url) as process:
-                moment = self.chance.uniform(0.5, self.seconds * (2.5 if scheduler == "processes" else 1.2))
+                moment = self.chance.uniform(0.1, 0.9) * self.seconds[scheduler]
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(moment)
                 was_hurt = self.hurt(process, victim)
@@ -143,13 +156,14 @@ class Chaos:
             print(f"{place} {scheduler}: {victim} after {moment:.1f} s -> {process.returncode}", flush=True)
             if process.returncode not in (0, STOPPED, KILLED, FAILED):
                 raise RuntimeError(f"{victim} led to exit code {process.returncode}:\n{said}")
-        done = subprocess.run(
-            self.command("local", url), cwd=self.folder, stderr=subprocess.PIPE, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"the last run failed:\n{done.stderr}")
-        self.finished += 1
-        self.different += digest(url) != expected
+            if process.returncode == 0:
+                self.compare(url)
+                url = f"{root}/{self.finished}.zarr"
+        with self.running("local", url) as process:
+            said = process.communicate(timeout=300)[1]
+            if process.returncode:
+                raise RuntimeError(f"the last run failed:\n{said}")
+        self.compare(url)
 
 
 def _line(process: psutil.Process) -> list[str]:
@@ -170,10 +184,10 @@ def main(seed: int, least_kills: int) -> None:
         os.environ |= server.environment
         chaos = Chaos(folder, server, random.Random(seed))
         try:
-            expected = chaos.undisturbed()
+            chaos.undisturbed()
             while sum(chaos.kills.values()) < least_kills:
                 for scheduler, place in VICTIMS:
-                    chaos.round(scheduler, place, expected)
+                    chaos.round(scheduler, place)
         finally:
             server.kill()
     results: dict[str, Any] = {

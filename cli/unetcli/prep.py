@@ -1,9 +1,10 @@
 """unetprep: from labelled images to a store that trains."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -47,6 +48,19 @@ def main() -> None:
     """
 
 
+def reaching(command: Command) -> Command:
+    """The option of every command that may be given URLs."""
+
+    @wraps(command)
+    def run(endpoint_url: str | None, **values: Any) -> Any:
+        if endpoint_url:
+            os.environ["AWS_ENDPOINT_URL"] = endpoint_url
+        return command(**values)
+
+    help = "The S3 server of s3:// URLs, such as http://server:9000.  [default: as the environment says]"
+    return cast(Command, click.option("--endpoint-url", metavar="URL", help=help)(run))
+
+
 def running(command: Command) -> Command:
     """Options of every command that writes a store."""
     for option in (
@@ -67,7 +81,7 @@ def running(command: Command) -> Command:
         ),
     ):
         command = option(command)
-    return common(_connecting(command))
+    return common(reaching(_connecting(command)))
 
 
 def _connecting(command: Command) -> Command:
@@ -174,6 +188,7 @@ def fetch(name: str, out: str | None, as_json: bool, quiet: bool, verbose: bool)
     "--ignore", "ignored", multiple=True, type=click.Choice(LINT_RULES), help="A rule to leave out; may be repeated."
 )
 @common
+@reaching
 def lint(labels: tuple[str, ...], ignored: tuple[str, ...], **values: Any) -> None:
     """Look for faults in labels before they are learnt from; nothing is changed.
 
@@ -313,6 +328,7 @@ _add_stage(
 @click.option("--size", default=512, help="Side of the window, in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace the picture that stands there.")
 @common
+@reaching
 def preview(
     store: str, out: str, image: str | None, z: int | None, at: str | None, size: int, overwrite: bool, **values: Any
 ) -> None:
@@ -385,6 +401,7 @@ def run(recipe: str, out: str | None, **values: Any) -> None:
 )
 @click.argument("store")
 @common
+@reaching
 def info(store: str, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Show what a store holds and which stages have run."""
     from unetcli.describing import as_text

@@ -28,14 +28,14 @@ DOCUMENT = "zarr.json"
 class Store:
     """A store at a path or URL. Cheap to send to a worker: it carries its address and opens arrays when asked."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, storage: Storage | None = None) -> None:
         self.url = url.rstrip("/")
-        self.storage: Storage = open_storage(self.url)
+        self.storage = storage or open_storage(self.url)
         self._documents: dict[str, Document] = {}
         self._broken: set[str] = set()  # nodes whose seal does not fit
 
-    def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
-        return Store, (self.url if "://" in self.url else str(Path(self.url).absolute()),)
+    def __reduce__(self) -> tuple[type["Store"], tuple[Any, ...]]:
+        return Store, (self.url, self.storage) if "://" in self.url else (str(Path(self.url).absolute()),)
 
     # -- the whole ----------------------------------------------------------------------------------------------------
 
