@@ -1,5 +1,6 @@
 """Images behind URLs are read as the same files are read from a disk."""
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -272,6 +273,12 @@ def test_a_web_server_gives_files(tmp_path: Path) -> None:
             assert open_source(f"{root}/x.zarr").shape == (1, 1, 9, 9)
             with pytest.raises(InvalidInput, match=r"no\.tif is not there"):
                 open_source(f"{root}/no.tif")
+            save(tmp_path / "x.tif", pixels(61, 47))
+            with pytest.raises(Failure, match=r"x\.tif.*the server gives no parts of a file: download it"):
+                open_source(f"{root}/x.tif")
+            with pytest.raises(io.UnsupportedOperation, match="cannot write"):
+                open_storage(root).put("x", b"1")
+            assert expand([f"{root}/sub"]) == [f"{root}/sub"]
         finally:
             server.shutdown()
             thread.join()

@@ -235,6 +235,16 @@ def test_the_endpoint_travels_and_the_keys_do_not(s3: str, monkeypatch: pytest.M
     assert pickle.loads(sent).get("x") == b"1"
 
 
+def test_an_endpoint_is_not_silently_another(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = open_storage(s3)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    with pytest.raises(OSError, match=r"the endpoint is .* but AWS_ENDPOINT_URL_S3 is http://127.0.0.1:9 here"):
+        storage.put("x", b"1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", os.environ["AWS_ENDPOINT_URL"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    open_storage(s3).put("x", b"1")
+
+
 def test_the_keys_of_a_profile(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     keys = [os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

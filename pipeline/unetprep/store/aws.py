@@ -27,6 +27,13 @@ def endpoint_of_environment() -> str:
     return next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), "")
 
 
+def refuse_other_endpoint(endpoint: str) -> None:
+    """Raise OSError if the environment has an endpoint that obstore would take instead of a given one."""
+    other = os.environ.get(ENDPOINT_VARIABLES[0])
+    if other and other != endpoint:
+        raise OSError(f"the endpoint is {endpoint}, but {ENDPOINT_VARIABLES[0]} is {other} here; unset it")
+
+
 def keys_of_profile() -> dict[str, str]:
     """Keys and region of the profile that AWS_PROFILE names, or of the default one; {} where the environment has keys.
 

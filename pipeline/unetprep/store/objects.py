@@ -33,7 +33,7 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.storage import ObjectStore
 
 from unetprep.errors import InvalidInput
-from unetprep.store.aws import endpoint_of_environment, keys_of_profile
+from unetprep.store.aws import endpoint_of_environment, keys_of_profile, refuse_other_endpoint
 from unetprep.store.remote import Remote
 from unetprep.store.storage import Range
 
@@ -193,7 +193,7 @@ class Objects(Remote):
     def _client(self, num_bytes: int = 0, *, once: bool = False) -> Client:
         """A client that waits long enough for a write of so many bytes; `once` leaves repeating to the caller."""
         _refuse_fork(self.url)
-        patience = ANSWER_SECONDS * (1 + -(-num_bytes // (ANSWER_SECONDS * SLOWEST_UPLOAD)))
+        patience = ANSWER_SECONDS * max(1, -(-num_bytes // (ANSWER_SECONDS * SLOWEST_UPLOAD)))
         if (patience, once) not in self._clients:
             self._clients[patience, once] = self._connect(patience, 0 if once else 1000)
         return self._clients[patience, once]
@@ -203,6 +203,7 @@ class Objects(Remote):
         is_web = scheme.startswith("http")
         options: dict[str, Any] = {}
         if scheme in ("s3", "s3a"):
+            refuse_other_endpoint(self.endpoint)
             options = {**keys_of_profile(), **({"endpoint": self.endpoint} if self.endpoint else {})}
         client = from_url(
             self.url if is_web else f"{scheme}://{quote(rest)}",
@@ -230,6 +231,8 @@ class Objects(Remote):
     def errors(self, verb: str, key: str = "") -> Iterator[None]:
         """Say by an OSError what went wrong, where, and what to do."""
         place = self.place(key)
+        if verb != "read" and self.url.startswith(("http://", "https://")) and isinstance(self._client(), HTTPStore):
+            raise io.UnsupportedOperation(f"cannot {verb} {place}: of a web server files are read, by their names")
         try:
             yield
         except FileNotFoundError as error:
@@ -237,7 +240,8 @@ class Objects(Remote):
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise PermissionError(f"cannot {verb} {place}: {_reason(error)}{self._where_keys_are()}") from error
         except NotSupportedError as error:
-            raise io.UnsupportedOperation(f"cannot {verb} {place}: {_reason(error)}") from error
+            hint = "; the server gives no parts of a file: download it" if verb == "read" else ""
+            raise io.UnsupportedOperation(f"cannot {verb} {place}: {_reason(error)}{hint}") from error
         except BaseError as error:
             text = str(error)
             if "404 Not Found" in text:
@@ -246,8 +250,6 @@ class Objects(Remote):
                 raise PermissionError(f"cannot {verb} {place}: no credentials{self._where_keys_are()}") from error
             if "403 Forbidden" in text or "401 Unauthorized" in text:  # so says a listing
                 raise PermissionError(f"cannot {verb} {place}: {_reason(error)}{self._where_keys_are()}") from error
-            if "405 Method Not Allowed" in text or "501 " in text:
-                raise io.UnsupportedOperation(f"cannot {verb} {place}: {_reason(error)}") from error
             if "kind: Connect" in text or "kind: Timeout" in text:
                 waited = re.search(r" in ([0-9.]+)([a-z]+)", text)
                 during = f" in {float(waited[1]):.0f} {waited[2]}" if waited else ""
