@@ -54,7 +54,7 @@ def reaching(command: Command) -> Command:
     @wraps(command)
     def run(endpoint_url: str | None, **values: Any) -> Any:
         if endpoint_url:
-            os.environ["AWS_ENDPOINT_URL"] = endpoint_url
+            os.environ["AWS_ENDPOINT_URL_S3"] = endpoint_url
         return command(**values)
 
     help = "The S3 server of s3:// URLs, such as http://server:9000.  [default: as the environment says]"

@@ -5,6 +5,7 @@ machine), and elsewhere as soon as it has not been touched for a while.
 """
 
 import json
+import logging
 import os
 import platform
 import sys
@@ -21,7 +22,9 @@ from unetprep.store.storage import Storage
 
 LOCK = ".lock"
 TOUCH_S = 5.0
-DEAD_AFTER_S = 20.0
+DEAD_AFTER_S = 60.0  # longer than a storage waits for its server
+
+log = logging.getLogger(__name__)
 
 _held: dict[str, int] = {}  # stores that this process has locked, and how often
 _guard = threading.Lock()
@@ -75,6 +78,8 @@ def _take_over(storage: Storage, url: str, mine: dict[str, Any]) -> None:
     """Replace the lock of a dead run. Two that try at once: the later one wins, and the other one sees it."""
     seen = _read(storage)
     since = time.monotonic()
+    if seen and not _is_dead(seen):
+        log.info("%s is locked: waiting up to %d s to see whether that run is alive", url, DEAD_AFTER_S)
     while seen and not _is_dead(seen) and time.monotonic() - since < DEAD_AFTER_S:
         time.sleep(TOUCH_S / 10)
         now = _read(storage)

@@ -3,6 +3,9 @@
 import json
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from unetprep.store.storage import Storage, open_storage
 
 COORDINATE_CHUNK = 65536
 DOCUMENT = "zarr.json"
+LOOKS_AT_ONCE = 16
 
 
 class Store:
@@ -262,15 +266,20 @@ class Store:
         """
         shards = self.shards(path)
         there = np.zeros(shards.counts, bool)
-        for key, num_bytes in self.storage.listing(f"{path}/c/"):
+
+        def look(found: tuple[str, int]) -> None:
+            key, num_bytes = found
             match = re.fullmatch(r"[0-9]+(/[0-9]+)*", key.removeprefix(f"{path}/c/"))
             index = tuple(map(int, match[0].split("/"))) if match else ()
             if len(index) == there.ndim and all(i < n for i, n in zip(index, there.shape, strict=True)):
-                try:
+                with suppress(Damaged):
                     shards.check_size(self.storage, key, num_bytes)
-                except Damaged:
-                    continue
-                there[index] = True
+                    there[index] = True
+
+        listing = self.storage.listing(f"{path}/c/")
+        with ThreadPoolExecutor(LOOKS_AT_ONCE) as executor:
+            while some := list(islice(listing, 64 * LOOKS_AT_ONCE)):
+                list(executor.map(look, some))
         return there
 
     def stored_bytes(self, path: str) -> int:

@@ -1,0 +1,99 @@
+"""What a run says and keeps while it goes on, and how it ends when it is told to."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from unetcli.progress import progress
+
+UNETPREP = (sys.executable, "-c", "from unetcli.prep import main; main()")
+LONG = "deform --out ds.zarr --fields 8000000"
+
+
+def until(true: Callable[[], object], seconds: float = 60) -> None:
+    """Wait."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_sigterm_stops_a_run_which_goes_on_when_repeated_and_a_second_one_is_refused(run: Run, cells: Path) -> None:
+    shards = cells / "ds.zarr/fields/grids/c"
+    with subprocess.Popen([*UNETPREP, *LONG.split()], cwd=cells, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            until(lambda: len(list(shards.glob("*"))) > 2)
+            said = run(f"unetprep {LONG}", 4).stderr
+            assert re.search(rf"another run works on ds.zarr: .*deform .*\(process {process.pid} on ", said)
+            process.send_signal(signal.SIGTERM)
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 75
+    assert said.splitlines()[-1] == "error: stopped; the same command goes on from here"
+    assert not (cells / "ds.zarr/.lock").exists()
+    kept = {path.name: path.stat().st_mtime_ns for path in shards.glob("*") if path.name.isdigit()}
+    assert len(kept) > 2
+    with subprocess.Popen([*UNETPREP, *LONG.split(), "-q"], cwd=cells) as again:
+        try:
+            until(lambda: len(list(shards.glob("[0-9]*"))) > len(kept) + 2)
+        finally:
+            again.kill()
+    assert {name: (shards / name).stat().st_mtime_ns for name in kept} == kept
+
+
+def test_the_lock_of_a_run_that_was_killed_is_not_in_the_way(run: Run, cells: Path) -> None:
+    with subprocess.Popen([*UNETPREP, *LONG.split(), "-q"], cwd=cells) as process:
+        until((cells / "ds.zarr/.lock").exists)
+        process.kill()
+    assert (cells / "ds.zarr/.lock").exists()
+    start = time.monotonic()
+    run("unetprep deform --out ds.zarr --fields 5 --overwrite")
+    assert time.monotonic() - start < 15
+    assert not (cells / "ds.zarr/.lock").exists()
+
+
+def test_a_summary_says_what_was_done_and_a_log_keeps_it(run: Run, cells: Path) -> None:
+    done = run("unetprep weights --in labels.tif --out ds.zarr --log log.txt")
+    pattern = r"weights: wrote \d+ of \d+ shards in [\d.]+ s, [\d.e-]+ MP/s, at most \d+ MiB of memory"
+    assert re.search(pattern, done.stdout)
+    again = json.loads(run("unetprep weights --out ds.zarr --log log.txt --json").stdout)
+    (stage,) = again["stages"]
+    assert {"shards_written": 0, "retries": 0, "megapixels": 0.0}.items() <= stage.items()
+    run("unetprep weights --out ds.zarr --log log.txt --w0 3", 4)
+    log = (cells / "log.txt").read_text()
+    assert re.search(rf"INFO {pattern}\n", log)
+    assert re.search(r"INFO weights 1/1 MP/s [\d.e-]+\n", log)
+    assert "INFO weights: nothing to do, all 2 shards are there\n" in log
+    assert re.search(r"ERROR Conflict: .*w0 is 10.0 there and 3.0 now", log)
+
+
+def test_lines_tell_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    with progress("weights", quiet=False) as report:
+        for done, now in ((1, 1010.0), (2, 1011.0), (10, 1100.0), (40, 1400.0)):
+            clock[0] = now
+            report(done, 40, **{"MP/s": 12.345678})
+    lines = [line[20:] for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        "weights 1/40 MP/s 12.35 0:06:30 left",
+        "weights 10/40 MP/s 12.35 0:05:00 left",
+        "weights 40/40 MP/s 12.35",
+    ]
+
+
+def test_the_endpoint_of_a_server_may_be_named(run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    monkeypatch.setattr("unetprep.info.describe", lambda store: {"store": os.environ["AWS_ENDPOINT_URL_S3"]})
+    monkeypatch.setattr("unetcli.describing.as_text", str)
+    assert "http://127.0.0.1:2" in run("unetprep info s3://bucket/x --endpoint-url http://127.0.0.1:2").stdout
