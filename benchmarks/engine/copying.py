@@ -33,14 +33,14 @@ WORKERS = 2
 SOURCE = "fields/source"
 
 
-def make(folder: Path) -> None:
+def make(folder: Path, side: int = SIDE) -> None:
     """A store with one array that compresses as a microscope's image does: smooth, with noise."""
     store = Store.open_or_create(str(folder / "ds.zarr"))
-    spec = array(SOURCE, (SIDE, SIDE), (CHUNK, CHUNK), (SHARD, SHARD), "source")
+    spec = array(SOURCE, (side, side), (CHUNK, CHUNK), (SHARD, SHARD), "source")
     store.create(spec)
     rng = np.random.default_rng(0)
     smooth = 800 + 400 * np.sin(np.arange(SHARD) / 50)[:, None] * np.cos(np.arange(SHARD) / 70)
-    for i, j in product(range(SIDE // SHARD), repeat=2):
+    for i, j in product(range(side // SHARD), repeat=2):
         block = (smooth + rng.poisson(40, (SHARD, SHARD))).astype(np.uint16)
         store.write(spec, (slice(i * SHARD, (i + 1) * SHARD), slice(j * SHARD, (j + 1) * SHARD)), block)
     store.set_complete(SOURCE, True)
