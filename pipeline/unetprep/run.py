@@ -141,6 +141,8 @@ def _run_on_cluster(tasks: Iterator[Task], scheduler: Scheduler, advance: Callab
             try:
                 advance(future.result())
             except Exception as error:
-                raise as_failure(error, scheduler) or error from error
+                if failure := as_failure(error, scheduler):
+                    raise failure from error
+                raise
             for task in islice(tasks, 1):
                 pending.add(client.submit(task, pure=False))
