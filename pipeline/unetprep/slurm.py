@@ -58,12 +58,14 @@ class Jobs(Adaptive):
         self._looked = time.monotonic()
         self._failed = 0
         self._had_workers = False
+        self._came: set[str] = set()  # names of jobs that have, or had, a worker
         self.problem = ""  # why no worker can be hoped for
         super().__init__(cluster, **options)
 
     async def target(self) -> int:
         """How many workers there should be; called at every interval."""
         self._had_workers |= bool(self.observed)
+        self._came |= self.observed
         refusals = [job.refusal for job in self.cluster.workers.values() if job.refusal]
         if refusals and not self._had_workers:
             self.problem = refusals[0]
@@ -80,11 +82,13 @@ class Jobs(Adaptive):
             if job.refusal:
                 log.warning("Slurm refused a job, which is asked for again: %s", job.refusal)
             elif queue is not None and job.job_id not in queue:
-                log.warning("job %s ended before its worker came; another one is asked for", job.job_id)
+                what = "is over" if name in self._came else "ended before its worker came"
+                log.warning("job %s %s; another one is asked for", job.job_id, what)
             else:
                 continue
             self.cluster.workers.pop(name, None)
-            self._failed += 1
+            self._failed += name not in self._came
+            self._came.discard(name)
         if self.observed:
             self._failed = 0
         if self._failed >= MOST_FAILED_JOBS:

@@ -5,9 +5,10 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import tifffile
 from tests.synthetic import cell_image, cell_labels
 
 NUM_NODES = 3
+PATIENCE = 180.0  # seconds; a busy machine takes many times what a free one does
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue", "sinfo", "scontrol")
 CONF = """
 ClusterName=tests
@@ -62,7 +64,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def until(what: str, true: object, seconds: float = 30) -> None:
+def until(what: str, true: object, seconds: float = PATIENCE) -> None:
     """Wait until a function gives something true."""
     end = time.monotonic() + seconds
     while not true():  # type: ignore[operator]
@@ -77,9 +79,13 @@ class Slurm:
     folder: Path
     environment: dict[str, str]
 
-    def say(self, *words: str) -> str:
-        """What one of Slurm's commands prints."""
-        return subprocess.run(words, env=self.environment, capture_output=True, text=True, check=True).stdout
+    def say(self, *words: str, folder: Path | None = None, more: Mapping[str, str] = MappingProxyType({})) -> str:
+        """What one of Slurm's commands prints, run in a folder and with more in its environment."""
+        done = subprocess.run(
+            words, cwd=folder, env=self.environment | dict(more), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def jobs(self, state: str = "RUNNING") -> list[str]:
         """The numbers of the jobs that are in this state."""

@@ -103,7 +103,8 @@ def suicide(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_worker_processes_their_threads_memory_and_death() -> None:
+def test_worker_processes_their_threads_memory_and_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unetprep.clusters.ALLOWED_FAILURES", 1)
     scheduler = Scheduler("processes", 2, 10**9)
     with kept_connections():
         with connected(scheduler) as client:

@@ -1,6 +1,7 @@
 """Jobs on a real Slurm that lose workers, jobs and nodes midway, and end with the bytes of a run without any of it."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.conftest import Slurm, until
+from tests.cluster.conftest import PATIENCE, Slurm, until
 from tests.pipeline.conftest import tree
 
 pytestmark = pytest.mark.cluster
@@ -40,6 +41,7 @@ walltime = "00:10:00"
 interface = "lo"
 wait = "00:01:00"
 """
+SHARDS = "ds.zarr/images/*/weights/c/**/0"
 PROGRAM = (sys.executable, "-c", "from unetcli.prep import main; main()")
 
 
@@ -51,13 +53,19 @@ def expected(images: Path) -> dict[str, bytes]:
     return tree(images / "ds.zarr")
 
 
+def prepare(images: Path, folder: Path, cluster: str) -> None:
+    """The images and the recipe, in a folder."""
+    for name in ("images", "masks"):
+        shutil.copytree(images / name, folder / name, dirs_exist_ok=True)
+    (folder / "recipe.toml").write_text(RECIPE + cluster)
+
+
 @contextmanager
 def started(slurm: Slurm, images: Path, folder: Path, cluster: str = CLUSTER) -> Iterator[subprocess.Popen[str]]:
     """The whole job on Slurm, in a folder of its own, its workers slowed down."""
-    for name in ("images", "masks"):
-        shutil.copytree(images / name, folder / name)
-    (folder / "recipe.toml").write_text(RECIPE + cluster)
+    prepare(images, folder, cluster)
     slow = {"DASK_DISTRIBUTED__WORKER__PRELOAD": "tests.cluster.slow", "PYTHONPATH": str(ROOT)}
+    slow |= {"UNETPREP_HOLD": str(folder / "hold")}
     soon = {"DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT": "1s"}
     process = subprocess.Popen(
         [*PROGRAM, "run", "recipe.toml", "--json"],
@@ -76,14 +84,16 @@ def started(slurm: Slurm, images: Path, folder: Path, cluster: str = CLUSTER) ->
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
     """Wait for the end, which has to be this; what was said on stdout and stderr."""
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, err
     return out, err
 
 
-def midway(folder: Path) -> bool:
-    """Some of the weights are there."""
-    return len(list(folder.glob("ds.zarr/images/*/weights/c/**/0"))) >= 2
+def hold_midway(process: subprocess.Popen[str], folder: Path) -> None:
+    """Wait until some of the weights are there, and let no task begin until the file `hold` is gone."""
+    until("work", lambda: any(folder.glob(SHARDS)) or process.poll() is not None)
+    (folder / "hold").touch()
+    assert process.poll() is None, process.communicate()
 
 
 def worker_of(job: str) -> psutil.Process:
@@ -126,35 +136,50 @@ def test_what_is_lost_midway_is_replaced_and_the_bytes_are_the_same(
     slurm: Slurm, images: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     with started(slurm, images, tmp_path) as process:
-        until("work", lambda: midway(tmp_path) or process.poll() is not None, 60)
+        hold_midway(process, tmp_path)
         for harm in (kill_a_worker, cancel_a_job, take_a_node_away):
-            assert process.poll() is None, process.communicate()
             harm(slurm)
-        assert process.poll() is None, "it was over too soon to be harmed"
+        (tmp_path / "hold").unlink()
         out, err = finish(process)
     assert tree(tmp_path / "ds.zarr") == expected
     assert json.loads(out)["status"] == "done"
     assert "slurm: " in err
 
 
-def test_a_run_that_is_told_to_stop_leaves_no_jobs_and_goes_on_when_repeated(
+def test_a_run_that_is_killed_or_told_to_stop_leaves_no_jobs_and_goes_on_when_repeated(
     slurm: Slurm, images: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     with started(slurm, images, tmp_path) as process:
-        until("work", lambda: midway(tmp_path) or process.poll() is not None, 60)
+        hold_midway(process, tmp_path)
+        process.kill()
+    (tmp_path / "hold").unlink()
+    until("the end of jobs that lost their scheduler", lambda: not slurm.jobs("R,PD,CG"))
+    with started(slurm, images, tmp_path) as process:
+        until("work", lambda: slurm.jobs() or process.poll() is not None)
         process.send_signal(signal.SIGTERM)
         finish(process, 75)
-    until("the end of all jobs", lambda: not slurm.jobs("RUNNING,PENDING"), 5)
+    until("the end of jobs that were cancelled", lambda: not slurm.jobs("R,PD"), 10)
     assert tree(tmp_path / "ds.zarr") != expected
     subprocess.run([*PROGRAM, "run", "recipe.toml", "-q", "--scheduler", "local"], cwd=tmp_path, check=True)
     assert tree(tmp_path / "ds.zarr") == expected
 
 
-def test_jobs_whose_client_was_killed_end_by_themselves(slurm: Slurm, images: Path, tmp_path: Path) -> None:
-    with started(slurm, images, tmp_path) as process:
-        until("work", lambda: midway(tmp_path) or process.poll() is not None, 60)
-        process.kill()
-    until("the end of all jobs", lambda: not slurm.jobs("RUNNING,PENDING"), 30)
+def test_the_script_of_the_document_has_itself_queued_again(slurm: Slurm, images: Path, tmp_path: Path) -> None:
+    document = (ROOT / "docs" / "clusters.md").read_text()
+    script = document.partition("<!-- client.sbatch -->\n```sh\n")[2].partition("```")[0]
+    (tmp_path / "client.sbatch").write_text(script)
+    prepare(images, tmp_path, CLUSTER)
+    there = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    sbatch = ("sbatch", "--parsable", "--mem=1G", "--time=10", "client.sbatch")
+    job = slurm.say(*sbatch, folder=tmp_path, more=there).strip()
+    until("jobs of the client", lambda: len(slurm.jobs()) == 3)
+    until("work", lambda: any(tmp_path.glob(SHARDS)))
+    slurm.say("scancel", "--batch", "--signal=TERM", job)
+    try:
+        until("being queued again, alone", lambda: slurm.jobs("R,PD,CG") == slurm.jobs("PENDING") == [job])
+        assert "Restarts=1" in slurm.say("scontrol", "show", "job", job)
+    finally:
+        slurm.say("scancel", job)
 
 
 @pytest.mark.parametrize(
