@@ -21,6 +21,7 @@ from unetprep.params import (
     LintParams,
     Params,
     TilesParams,
+    VerifyParams,
     WeightsParams,
     option_name,
 )
@@ -409,3 +410,44 @@ def info(store: str, as_json: bool, quiet: bool, verbose: bool) -> None:
 
     found = describe(store)
     result("info", found, as_text(found), as_json)
+
+
+# -- verify -----------------------------------------------------------------------------------------------------------
+
+
+@main.command(
+    cls=Examples,
+    short_help="See whether a store is still what was written.",
+    examples="unetprep verify ds.zarr\nunetprep verify ds.zarr --all --json\nunetprep verify ds.zarr --repair",
+)
+@click.argument("store")
+@from_fields(VerifyParams, option_name)
+@click.option("--repair", is_flag=True, help="Delete damaged shards; repeating the stages writes them again.")
+@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
+@common
+def verify(store: str, repair: bool, workers: int | None, **values: Any) -> None:
+    """Look at every object of a store: is it there, intact, and what its inputs make it?
+
+    Every document and every shard is read and held against its checksum; imported pixels against their digest; some
+    shards are computed once more, the weights by the other engine. Exit code 3 says that something is at fault.
+
+    \b
+    unknown     an object that belongs to nothing
+    missing     an object that should be there
+    metadata    a document that is damaged, or says what cannot be
+    damaged     a shard with a wrong checksum, or cut short
+    values      a shard with values that cannot be
+    digest      pixels other than those that were imported
+    differs     a shard that is something else when it is computed once more
+    unfinished  an array whose computation was stopped
+    stale       an array made from something that has been replaced since
+    """
+    from unetcli.verifying import as_text, as_values
+    from unetprep.verify import verify
+
+    with progress("verify", values["quiet"]) as report:
+        params = chosen(VerifyParams, values)
+        found = verify(store, params, workers or 0, repair=repair, on_progress=report)
+    result("verify", as_values(store, found), as_text(store, found), values["as_json"])
+    if found.faults:
+        click.get_current_context().exit(INVALID)

@@ -139,6 +139,17 @@ class LintParams(Params):
 
 
 @dataclass(frozen=True)
+class VerifyParams(Params):
+    """How much of a store is computed once more."""
+
+    samples: int = parameter(
+        4, "Shards of each kind (target, weights, fields, tiles) that are computed once more and compared.", least=0
+    )
+    all: bool = parameter(False, "Compute every shard once more, which takes longer than making the store.")
+    seed: int = parameter(0, "Decides which shards are.", least=0)
+
+
+@dataclass(frozen=True)
 class WeightsParams(Params):
     """The weight map: the paper's Eq. 2, or the rule of its authors' later plugin."""
 

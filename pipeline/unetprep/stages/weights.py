@@ -65,10 +65,10 @@ class WeightsJob(Job):
         return (ENGINES[self.engine](labels, target, self.class_weights, self.formula, self.spacing, core),)
 
 
-def plan_targets(store: Store, params: WeightsParams) -> Sequence[Job]:
-    """The target and the class counts of every image."""
+def plan_targets(store: Store, params: WeightsParams, names: Sequence[str] | None = None) -> Sequence[Job]:
+    """The target and the class counts of every image, or of some."""
     jobs = []
-    for name in store.names:
+    for name in store.names if names is None else names:
         path, dims = labels_path(name, "instances"), store.dims(name)
         shape = store.finished_array(path, IMPORT).shape
         inputs = {path: store.record(path)["fingerprint"]}
@@ -85,13 +85,13 @@ def _counts(name: str, target: ArraySpec) -> ArraySpec:
     return ArraySpec(counts_path(name), (*shards, NUM_CLASSES), "int64", dims, one, one, target.provenance)
 
 
-def plan_weights(store: Store, params: WeightsParams) -> Sequence[Job]:
-    """The weight map of every image, with the class weights that the whole data set gives."""
+def plan_weights(store: Store, params: WeightsParams, names: Sequence[str] | None = None) -> Sequence[Job]:
+    """The weight map of every image, or of some, with the class weights that the whole data set gives."""
     class_weights = params.fixed_class_weights() or _balanced(store)
     formula = params.made_formula()
     constants = {name: getattr(params, name) for name in DEFAULTS[params.formula]}
     jobs = []
-    for name in store.names:
+    for name in store.names if names is None else names:
         instances, target = labels_path(name, "instances"), labels_path(name, "target")
         dims = store.dims(name)
         spacing = _spacing(params, name, dims)

@@ -74,6 +74,12 @@ def _lock(storage: Storage, url: str) -> Iterator[None]:
             storage.delete(LOCK)
 
 
+def holder(storage: Storage) -> tuple[str, bool] | None:
+    """Which run holds the lock of a store, and whether it is known to be dead; None if none does."""
+    lock = _read(storage)
+    return (f"{lock['command']} (process {lock['pid']} on {lock['host']})", _is_dead(lock)) if lock else None
+
+
 def _take_over(storage: Storage, url: str, mine: dict[str, Any]) -> None:
     """Replace the lock of a dead run. Two that try at once: the later one wins, and the other one sees it."""
     seen = _read(storage)

@@ -141,13 +141,32 @@ class Shards:
 
     def check(self, data: bytes) -> None:
         """Raises Damaged unless all checksums of a shard are right and its chunks fill it."""
-        table = self._table(data[-self._index_bytes :]).reshape(-1, 2)
+        for _ in self.chunks_of(data):
+            pass
+
+    def decode(self, data: bytes) -> NDArray[Any]:
+        """All values of a shard, also those behind the edge of the array. Raises Damaged as `check` does."""
+        out = np.zeros(self.shard, self.dtype)
+        for place, values in self.chunks_of(data):
+            out[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, self.chunk, strict=True))] = values
+        return out
+
+    def chunks_of(self, data: bytes) -> Iterator[tuple[Index, NDArray[Any]]]:
+        """The chunks of a shard as they lie in it, and their places; those that hold only zeros may be left out.
+
+        Raises Damaged where a checksum is wrong, or where the chunks do not fill the shard.
+        """
+        table = self._table(data[-self._index_bytes :])
+        places = list(product(*map(range, self._chunks)))
         end = 0
-        for offset, length in sorted((int(o), int(n)) for o, n in table if o != EMPTY):
+        for place in sorted(places, key=lambda place: int(table[place][0])):
+            offset, length = map(int, table[place])
+            if offset == EMPTY:
+                continue
             if offset != end:
                 raise Damaged("its chunks do not lie one behind the other")
             end += length
-            self._values(data[offset:end])
+            yield place, self._values(data[offset:end])
         if end + self._index_bytes != len(data):
             raise Damaged(f"it has {len(data)} bytes, its index says {end + self._index_bytes}")
 

@@ -44,6 +44,10 @@ class Storage(ABC):
     def delete(self, prefix: str) -> None:
         """Delete the object of this key, and all those below it."""
 
+    def leftovers(self) -> Iterator[str]:
+        """What a killed run left behind of objects that it was writing; nothing reads it."""
+        return iter(())
+
 
 def open_storage(url: str, endpoint: str = "") -> Storage:
     """The storage at a path or URL. `endpoint` is that of an S3 server; without one the environment's is taken.
@@ -145,6 +149,11 @@ class Folder(Storage):
                 path.rmdir()
         if path.parent.is_dir():
             _sync_folder(path.parent)
+
+    def leftovers(self) -> Iterator[str]:
+        """Files that were not moved to their places."""
+        for path in self.root.rglob(f"{TEMPORARY}*"):
+            yield path.relative_to(self.root).as_posix()
 
 
 def _make_folder(path: Path) -> None:

@@ -27,6 +27,7 @@ from unetprep.store.storage import Storage, open_storage
 COORDINATE_CHUNK = 65536
 DOCUMENT = "zarr.json"
 LOOKS_AT_ONCE = 16
+REPLACED = "being replaced"  # the fingerprint of an array that is no longer valid
 
 
 class Store:
@@ -218,8 +219,9 @@ class Store:
         valid, all of it is removed, and the new metadata come last.
         """
         if self.record(spec.path):
-            self.update_record(spec.path, complete=False, fingerprint="being replaced")
+            self.update_record(spec.path, complete=False, fingerprint=REPLACED)
         self._documents.pop(spec.path, None)
+        self._broken.discard(spec.path)  # what comes in its place is whole
         self.storage.delete(spec.path)
         group, _, name = spec.path.rpartition("/")
         self._update(group, {})

@@ -1,0 +1,86 @@
+"""The jobs that made a store's arrays, taken from what the arrays record: to compute some of it again."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from unetprep.errors import InvalidInput
+from unetprep.kernels.formula import DEFAULTS
+from unetprep.layout import GRIDS, TILES, ArraySpec, labels_path, weights_path
+from unetprep.params import DeformParams, TilesParams, WeightsParams
+from unetprep.stage import Job
+from unetprep.stages.deform import plan_fields
+from unetprep.stages.tiles import plan_tiles
+from unetprep.stages.weights import plan_targets, plan_weights
+from unetprep.store import Store
+
+
+def separate_of(store: Store, name: str) -> str:
+    """How the cells of an image were kept apart in its target."""
+    return str(store.record(labels_path(name, "target"))["parameters"]["separate"])
+
+
+def weights_params(store: Store, name: str) -> WeightsParams:
+    """Those of the weight map of one image. The class weights are the numbers that were used."""
+    made = store.record(weights_path(name))["parameters"]
+    formula = made["formula"]
+    own = WeightsParams(formula=formula).made_formula().class_weights
+    return WeightsParams(
+        formula=formula,
+        **{constant: made[constant] for constant in DEFAULTS[formula]},
+        spacing=",".join(map(repr, made["spacing"])),
+        class_weights="auto" if own else ",".join(map(repr, made["class_weights"])),
+        border_on=made["border_on"],
+        separate=separate_of(store, name),
+        engine=made["engine"],
+    )
+
+
+def fields_params(store: Store) -> DeformParams:
+    """Those of the deformation fields."""
+    return DeformParams(**store.record(GRIDS)["parameters"])
+
+
+def tiles_params(store: Store) -> TilesParams:
+    """Those of the tiles."""
+    made = store.record(f"{TILES}/image")["parameters"]
+    return TilesParams(**{key: made[key] for key in ("tile_px", "margin_px", "depth")})
+
+
+def target_job(store: Store, name: str) -> Job | None:
+    """What made the target of an image, or None."""
+    return _job(store, lambda: plan_targets(store, WeightsParams(separate=separate_of(store, name)), [name]))
+
+
+def weights_job(store: Store, name: str) -> Job | None:
+    """What made the weight map of an image, or None."""
+    return _job(store, lambda: plan_weights(store, weights_params(store, name), [name]))
+
+
+def fields_job(store: Store) -> Job | None:
+    """What made the deformation fields, or None."""
+    return _job(store, lambda: plan_fields(store, fields_params(store)))
+
+
+def tiles_job(store: Store) -> Job | None:
+    """What made the tiles, or None."""
+    return _job(store, lambda: plan_tiles(store, tiles_params(store)))
+
+
+def _job(store: Store, plan: Callable[[], Sequence[Job]]) -> Job | None:
+    """None if another release or other software made the arrays: then they may be something else."""
+    try:
+        (job,) = plan()
+    except (KeyError, TypeError, InvalidInput):  # what other software recorded, or an array that is not finished
+        return None
+    return job if all(_is_ours(store.record(spec.path), spec) for spec in job.outputs) else None
+
+
+def _is_ours(record: dict[str, Any], spec: ArraySpec) -> bool:
+    made = spec.provenance
+    return (record.get("stage"), record.get("kernel_version")) == (made.stage, made.kernel_version)
+
+
+def contradiction(store: Store, job: Job) -> str:
+    """The first array of a job that says to be something else than what the job makes it; "" if none does."""
+    others = (s.path for s in job.outputs if store.record(s.path).get("fingerprint") != s.provenance.fingerprint)
+    return next(others, "")
