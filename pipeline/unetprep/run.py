@@ -332,7 +332,9 @@ class Cluster(Pool):
         try:
             done: Done = future.result()
         except Exception as error:
-            raise as_failure(error, self._scheduler) or error from error
+            if failure := as_failure(error, self._scheduler):
+                raise failure from error
+            raise
         return done
 
     def retries(self) -> int:

@@ -159,6 +159,15 @@ def test_an_array_that_is_replaced_or_deleted_under_a_run_is_not_written(store: 
     assert not (Path(store.url) / spec.path).exists()
 
 
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 3), slice(0, 4)])
+def test_a_part_of_a_shard_is_not_written(store: Store, rows: slice) -> None:
+    (spec,) = calling(lambda index: None).outputs
+    store.create(spec)
+    with pytest.raises(ValueError, match=r"is not a shard of fields/noop, whose shards are \(2, 5\)"):
+        store.write(spec, (rows, slice(0, 5)), np.ones((rows.stop - rows.start, 5), np.uint8))
+    assert not store.written("fields/noop").any()
+
+
 # -- the lock ---------------------------------------------------------------------------------------------------------
 
 

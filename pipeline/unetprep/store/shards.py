@@ -16,7 +16,7 @@ import numpy as np
 from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
 
-from unetprep.grid import Box, Index, box_shape
+from unetprep.grid import Box, Index, box_shape, shard_box
 from unetprep.store.documents import Document
 from unetprep.store.storage import Storage
 
@@ -56,7 +56,14 @@ class Shards:
 
     def key_of(self, box: Box) -> str:
         """The object of the shard that a box begins in, below the array's path."""
-        return shard_key(tuple(b.start // s for b, s in zip(box, self.shard, strict=True)))
+        return shard_key(self._index_of(box))
+
+    def box_at(self, box: Box) -> Box:
+        """The box of the shard that a box begins in."""
+        return shard_box(self._index_of(box), self.shape, self.shard)
+
+    def _index_of(self, box: Box) -> Index:
+        return tuple(b.start // s for b, s in zip(box, self.shard, strict=True))
 
     def encode(self, block: NDArray[Any]) -> bytes:
         """A shard from its values, as many as lie in the array; behind its edge a chunk is filled up with 0."""

@@ -293,7 +293,8 @@ class Store:
     def write(self, spec: ArraySpec, box: Box, block: NDArray[Any]) -> None:
         """Write one whole shard, as one object: it is there entirely, or not at all.
 
-        Raises Failure if the array is no longer the one that is being made: nothing stale comes into another's place.
+        Raises Failure if the array is no longer the one that is being made: nothing stale comes into another's place;
+        ValueError for a part of a shard, which would take the rest away.
         """
         document = self._fresh_document(spec.path)
         if document is None or record_of(document).get("fingerprint") != spec.provenance.fingerprint:
@@ -302,6 +303,8 @@ class Store:
                 hint="see that nothing else works on the store, and repeat the command",
             )
         shards = Shards(document)
+        if box != shards.box_at(box):
+            raise ValueError(f"{box} is not a shard of {spec.path}, whose shards are {shards.shard}")
         self.storage.put(f"{spec.path}/{shards.key_of(box)}", shards.encode(block))
 
     def read(self, path: str, box: Box) -> NDArray[Any]:
