@@ -5,7 +5,7 @@ pieces, before anything is written; then shard by shard into the store. So bad i
 knows what it continues.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -18,9 +18,10 @@ from unetprep.grid import Box, Index, box_shape
 from unetprep.layout import SPLITS, Provenance, labels_path, pixel_array, pixel_chunks, pixels_path
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source, find_pairs
+from unetprep.sources.footprint import kept_bytes, reading_bytes
 from unetprep.sources.pieces import Joiner, Names, label_shard
 from unetprep.sources.scan import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype, stored_labels
-from unetprep.stage import Blocks, Job
+from unetprep.stage import Blocks, Job, Shape
 from unetprep.stages.splitting import Part, split_parts
 from unetprep.store import Store
 
@@ -34,16 +35,31 @@ class ImportJob(Job):
     source: Source
     origin: tuple[int, ...]
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        """One shard, read from the source and cast to the stored dtype."""
-        return (self.read(index).astype(self.outputs[0].dtype),)
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """A block, read from the source and cast to the stored dtype."""
+        return (self.read(boxes[0]).astype(self.outputs[0].dtype, copy=False),)
 
-    def read(self, index: Index) -> NDArray[Any]:
-        """The pixels of one shard as the source has them."""
-        (box,) = self.boxes(index)
+    def read(self, box: Box) -> NDArray[Any]:
+        """The pixels of a box as the source has them."""
         whole = (slice(0, 1),) * (4 - len(box)) + box
         where = tuple(slice(b.start + o, b.stop + o) for b, o in zip(whole, self.origin, strict=True))
         return self.source.read(where).reshape(box_shape(box))
+
+    def compute_bytes(self) -> int:
+        """The pixels as they are in the file and as they are stored, and what decoding them takes."""
+        (output,) = self.outputs
+        here, there = np.dtype(output.dtype), np.dtype(self.source.dtype)
+        num = self.num_values(output)
+        return num * (there.itemsize + (here.itemsize if here != there else 0)) + self.reading_bytes()
+
+    def reading_bytes(self) -> int:
+        """What reading a block takes besides its pixels."""
+        sides = self.extent()
+        return reading_bytes(self.source, (1,) * (4 - len(sides)) + sides)
+
+    def resident_bytes(self) -> int:
+        """Pictures are decoded whole and kept."""
+        return kept_bytes(self.source)
 
 
 @dataclass(frozen=True)
@@ -58,13 +74,26 @@ class LabelsJob(ImportJob):
         """With the names of some shards alone, for all of them may be large."""
         return replace(self, names={index: self.names[index] for index in indices if index in self.names})
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        """One shard."""
-        labels = stored_labels(self.read(index), self.ignore_label)
+    def block_shapes(self) -> Iterator[Shape]:
+        """Connected pieces are numbered in a shard as a whole: then there is no other block."""
+        return iter([self.outputs[0].shard]) if self.connectivity else super().block_shapes()
+
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """A block."""
+        (box,) = boxes
+        labels = stored_labels(self.read(box), self.ignore_label)
         if self.connectivity:
+            index = tuple(b.start // n for b, n in zip(box, self.outputs[0].shard, strict=True))
             pieces = self.names[index].rename(label_shard(labels > 0, self.connectivity))
             labels = np.where(labels < 0, labels, pieces.astype(np.int32))
         return (labels,)
+
+    def compute_bytes(self) -> int:
+        """The same, and which pixels are ignored; to find pieces, these in 64 bits, before and after renaming."""
+        num, there = self.num_values(self.outputs[0]), np.dtype(self.source.dtype).itemsize
+        if self.connectivity:
+            return max(num * (4 + 2 * 8 + 1), num * (there + 4 + 1) + self.reading_bytes())
+        return num * (there + 4 + (self.ignore_label is not None)) + self.reading_bytes()
 
 
 @dataclass(frozen=True)
@@ -176,8 +205,10 @@ def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[s
     }
     shape = box_shape(part.box[1:])
     made = _made("int32", shape, {**about, **rule}, seen.scan.digest)
+    largest = seen.num_pieces if connectivity else int(seen.scan.high)
+    output = pixel_array(labels_path(part.name, "instances"), shape, "int32", dims, made)
     return LabelsJob(
-        (pixel_array(labels_path(part.name, "instances"), shape, "int32", dims, made),),
+        (replace(output, extra={"largest_label": largest}),),
         part.labels.at_absolute_path(),
         _origin((slice(0, 1), *part.box[1:])),
         params.ignore_label,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
-from unetprep.grid import Index
+from unetprep.grid import Box, box_shape
 from unetprep.kernels.tiling import border_px, output_size, tile_origins
 from unetprep.layout import (
     SPLITS,
@@ -75,13 +75,22 @@ class TilesJob(Job):
         output_px = output_size(self.params.tile_px, self.params.depth)
         return list(accumulate((image.num_tiles(output_px) for image in self.images), initial=0))
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        """One shard: up to 64 tiles, one after the other."""
-        tiles = self.boxes(index)[0][0]
-        rows = [self._tile(store, k) for k in range(tiles.start, tiles.stop)]
-        return tuple(
-            np.stack([np.asarray(row[o.path.rpartition("/")[2]]) for row in rows]).astype(o.dtype) for o in self.outputs
-        )
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """Some of the up to 64 tiles of a shard, one after the other."""
+        made = {
+            spec.path.rpartition("/")[2]: np.empty(box_shape(box), spec.dtype)
+            for spec, box in zip(self.outputs, boxes, strict=True)
+        }
+        for row, k in enumerate(range(boxes[0][0].start, boxes[0][0].stop)):
+            for name, values in self._tile(store, k).items():
+                made[name][row] = values
+        return tuple(made.values())
+
+    def compute_bytes(self) -> int:
+        """All tiles of a block, and of one of them each array twice: as it was read, and mirrored."""
+        sizes = [self.num_values(spec) * np.dtype(spec.dtype).itemsize for spec in self.outputs]
+        image, target, weights = (size / self.block_shape[0] for size in sizes[:3])
+        return round(sum(sizes) + max(2 * image + target + weights, target + 3 * weights))
 
     def _tile(self, store: Store, k: int) -> dict[str, Any]:
         which = int(np.searchsorted(self.starts, k, side="right")) - 1
