@@ -17,7 +17,7 @@ Weigh = Callable[
     [NDArray[np.int32], NDArray[np.uint8], tuple[float, ...], Formula, tuple[float, ...], Box], NDArray[np.float32]
 ]
 
-Bytes = Callable[[tuple[int, ...], tuple[int, ...], Formula, tuple[float, ...], int], int]
+Bytes = Callable[[tuple[int, ...], tuple[int, ...], Formula, tuple[float, ...], int, bool], int]
 
 
 def weigh_block_by_edt(
@@ -40,7 +40,12 @@ def weigh_block_by_edt(
 
 
 def edt_bytes(
-    shape: tuple[int, ...], core: tuple[int, ...], formula: Formula, spacing: tuple[float, ...], largest_label: int
+    shape: tuple[int, ...],
+    core: tuple[int, ...],
+    formula: Formula,
+    spacing: tuple[float, ...],
+    largest_label: int,
+    has_ignored: bool,
 ) -> int:
     """How much memory `weigh_block_by_edt` takes, besides labels and target, for cells that are small."""
     stack = shape if len(spacing) == 3 else (1, *shape[1:])

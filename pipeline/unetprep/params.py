@@ -5,6 +5,7 @@ of a name (`sigma_px`) and is left off on the command line (`--sigma`).
 """
 
 import math
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -264,3 +265,27 @@ class TilesParams(Params):
                 f"tile is {self.tile_px} pixels, which a network of depth {self.depth} cannot take",
                 allowed=" or ".join(map(str, near)) + f", and so on in steps of {1 << min(self.depth, 16)}",
             )
+
+
+BYTES = {"B": 1} | {
+    f"{letter}{kind}B": base ** (power + 1)
+    for power, letter in enumerate("KMGT")
+    for kind, base in (("", 1000), ("i", 1024))
+}
+
+
+def parse_bytes(text: str, name: str = "memory") -> int:
+    """The number of bytes that "4GB" or "3.5GiB" means."""
+    found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([KMGT]?i?B)\s*", text)
+    if found is None or found[2] not in BYTES or (size := int(float(found[1]) * BYTES[found[2]])) < 1:
+        raise InvalidInput(f"{name} is {text!r}", allowed="a number and B, KB, MB, GB, TB, KiB, ...; such as 4GB")
+    return size
+
+
+def format_bytes(size: float) -> str:
+    """A number of bytes as people write it, and as `parse_bytes` reads it: whole below 10 KiB, MiB and so on."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size) < 10 * 1024:
+            return f"{size:.0f}{unit}"
+        size /= 1024
+    return f"{size:.1f}TiB"

@@ -15,12 +15,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
 import numpy as np
 
+from unetprep.budget import Worker
 from unetprep.errors import Failure, InvalidInput, UnetprepError
 from unetprep.grid import Index
 from unetprep.params import Params
@@ -44,6 +45,12 @@ class Scheduler:
 
     address: str = "local"
     workers: int = 0  # threads of the local scheduler; 0: one for each core
+    memory_bytes: int | None = None  # of a process that works; None: not bounded
+
+    @property
+    def worker(self) -> Worker:
+        """A process of the local scheduler: all its threads are in this one."""
+        return Worker(self.memory_bytes, self.workers or os.cpu_count() or 1)
 
     def __post_init__(self) -> None:
         if self.address != "local" and not self.address.startswith(("tcp://", "tls://", "inproc://")):
@@ -129,9 +136,9 @@ def run_plans(
 
     `describe` writes what else belongs to the arrays; it is called once they stand there unfinished.
     """
-    queue = Queue(plans)
-    todo, total = queue.num_left, Done()
+    todo, total = sum(plan.missing.size for plan in plans), Done()
     with _pool(scheduler) if todo else _nothing() as pool:
+        queue = Queue(within_memory(plans, pool.worker))
         for plan in plans:
             for spec in plan.create:
                 store.create(spec)
@@ -146,6 +153,12 @@ def run_plans(
         for spec in plan.job.outputs:
             store.set_complete(spec.path, True)
     return total
+
+
+def within_memory(plans: Sequence[JobPlan], worker: Worker) -> list[JobPlan]:
+    """The plans in blocks that fit into a worker; nothing has been written when it is refused."""
+    todo = [plan for plan in plans if plan.missing.size]
+    return [replace(plan, job=job) for plan, job in zip(todo, worker.fit([p.job for p in todo]), strict=True)]
 
 
 class Queue:
@@ -195,6 +208,7 @@ class Pool(ABC):
     """Workers, and how tasks reach them."""
 
     num_workers: int
+    worker: Worker
 
     def run(self, store: Store, queue: Queue) -> Iterator[Done]:
         """Compute all shards of a queue. When one fails, or this is interrupted, nothing more is begun."""
@@ -235,8 +249,9 @@ class Pool(ABC):
 class Threads(Pool):
     """Threads of this process: numba and the codecs let go of the GIL."""
 
-    def __init__(self, executor: ThreadPoolExecutor, num_workers: int) -> None:
-        self.num_workers = num_workers
+    def __init__(self, executor: ThreadPoolExecutor, worker: Worker) -> None:
+        self.num_workers = worker.threads
+        self.worker = worker
         self._executor = executor
         self._stop = threading.Event()
 
@@ -260,9 +275,10 @@ class Threads(Pool):
 class Cluster(Pool):
     """The workers of a Dask cluster."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, memory_bytes: int | None) -> None:
         self._client = client
         self.num_workers = max(1, sum(client.nthreads().values()))
+        self.worker = Worker(memory_bytes, max(client.nthreads().values(), default=1), on_cluster=True)
 
     def submit(self, store: Store, batch: Batch) -> Any:
         """Hand it to the scheduler."""
@@ -283,15 +299,14 @@ class Cluster(Pool):
 
 @contextmanager
 def _nothing() -> Iterator[Pool]:
-    yield Threads(ThreadPoolExecutor(1), 1)
+    yield Threads(ThreadPoolExecutor(1), Worker(None, 1))
 
 
 @contextmanager
 def _pool(scheduler: Scheduler) -> Iterator[Pool]:
     if scheduler.address == "local":
-        num_workers = scheduler.workers or os.cpu_count() or 1
-        with ThreadPoolExecutor(num_workers) as executor:
-            yield Threads(executor, num_workers)
+        with ThreadPoolExecutor(scheduler.worker.threads) as executor:
+            yield Threads(executor, scheduler.worker)
         return
     from dask.distributed import Client  # two seconds to import: only for those who use a cluster
 
@@ -302,7 +317,7 @@ def _pool(scheduler: Scheduler) -> Iterator[Pool]:
             f"no Dask scheduler answers at {scheduler.address}: {error}", hint="start one with: dask scheduler"
         ) from error
     with client:
-        yield Cluster(client)
+        yield Cluster(client, scheduler.memory_bytes)
 
 
 def _peak() -> int:

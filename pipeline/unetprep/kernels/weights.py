@@ -104,14 +104,19 @@ def weigh_block(
 
 
 def weigh_block_bytes(
-    shape: tuple[int, ...], core: tuple[int, ...], formula: Formula, spacing: tuple[float, ...], largest_label: int
+    shape: tuple[int, ...],
+    core: tuple[int, ...],
+    formula: Formula,
+    spacing: tuple[float, ...],
+    largest_label: int,
+    has_ignored: bool,
 ) -> int:
     """How much memory `weigh_block` takes for labels and a core of these shapes, besides labels and target."""
     border, rim = formula.border, formula.rim
     search = prepare_search(spacing, formula.reach, largest_label, border.reach, rim.reach)
     band = core[0] * min(core[1], band_rows(shape)) * core[2]
-    weights_and_ignored = (4 + 2) * math.prod(core)
-    return weights_and_ignored + 2 * 8 * band + scan_bytes(shape, search)
+    weights_and_classes = (4 + 2 * has_ignored) * math.prod(core)
+    return weights_and_classes + 2 * 8 * band + scan_bytes(shape, search)
 
 
 def with_ignored(target: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.uint8]:

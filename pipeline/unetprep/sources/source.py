@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box
+from unetprep.sources.npy import read_npy
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 TIFFS = (".tif", ".tiff")
@@ -103,10 +104,10 @@ def _decode(path: str, changed: int) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class NpySource(Source):
-    """A .npy file, mapped into memory."""
+    """A .npy file."""
 
     def _read_file(self, box: Box) -> NDArray[Any]:
-        return np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False)[box])
+        return read_npy(self.path, box)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ pieces, before anything is written; then shard by shard into the store. So bad i
 knows what it continues.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -89,10 +90,10 @@ class LabelsJob(ImportJob):
         return (labels,)
 
     def compute_bytes(self) -> int:
-        """The same, and which pixels are ignored; to find pieces, these in 64 bits, before and after renaming."""
+        """The same, and which pixels are ignored; for pieces the mask, and their numbers in 32 and twice in 64 bits."""
         num, there = self.num_values(self.outputs[0]), np.dtype(self.source.dtype).itemsize
         if self.connectivity:
-            return max(num * (4 + 2 * 8 + 1), num * (there + 4 + 1) + self.reading_bytes())
+            return max(num * (4 + 1 + 4 + 2 * 8), num * (there + 4 + 1) + self.reading_bytes())
         return num * (there + 4 + (self.ignore_label is not None)) + self.reading_bytes()
 
 
@@ -116,9 +117,18 @@ class Import:
                 )
 
 
-def plan_import(images: Sequence[str], labels: Sequence[str], params: ImportParams) -> Import:
-    """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used."""
+def plan_import(
+    images: Sequence[str],
+    labels: Sequence[str],
+    params: ImportParams,
+    refuse: Callable[[int], None] = lambda needed_bytes: None,
+) -> Import:
+    """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used.
+
+    Before the reading `refuse` is asked whether there is enough memory for it.
+    """
     parts = split_parts(find_pairs(images, labels, params.axes), params)
+    refuse(max(first_reading_bytes(part, params) for part in parts))
     seen = [_scan_labels(part.labels, part.box, params, params.instances == "components") for part in parts]
     for source, parts_of_it in groupby(zip(parts, seen, strict=True), lambda pair: pair[0].labels):
         _check_labels(source, [labels for _, labels in parts_of_it], params)
@@ -129,6 +139,24 @@ def plan_import(images: Sequence[str], labels: Sequence[str], params: ImportPara
         groups[part.name] = attributes
         jobs += planned
     return Import(groups, tuple(jobs))
+
+
+def first_reading_bytes(part: Part, params: ImportParams) -> int:
+    """How much memory it takes to read a part for the first time, a shard at a time.
+
+    Labels: as in the file, all of them and those of the cells, a mask, and as stored; for pieces, their numbers in 32
+    and in 64 bits. Image: as in the file, as stored, and which pixels are finite.
+    """
+    shape = box_shape(part.box[1:])
+    shard = tuple(map(min, pixel_chunks(shape, int(params.dims))[1], shape))
+    needs = []
+    for source, channels in ((part.labels, 1), (part.image, part.box[0].stop - part.box[0].start)):
+        if source is not None:
+            there, here = np.dtype(source.dtype).itemsize, np.dtype(stored_dtype(source)).itemsize
+            pieces = 4 + 8 if params.instances == "components" else 0
+            each = there + here + 1 if source is part.image else 2 * there + 1 + 4 + pieces
+            needs.append(channels * prod(shard) * each + reading_bytes(source, (channels, *shard)))
+    return max(needs)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Tiles: the network's inputs with mirrored context, and what it has to learn on each, 64 to a shard."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -68,6 +68,7 @@ class TilesJob(Job):
 
     images: tuple[Tiled, ...]
     params: TilesParams
+    planes: int  # of a chunk of the images: 1, or more of a volume
 
     @cached_property
     def starts(self) -> list[int]:
@@ -87,10 +88,10 @@ class TilesJob(Job):
         return tuple(made.values())
 
     def compute_bytes(self) -> int:
-        """All tiles of a block, and of one of them each array twice: as it was read, and mirrored."""
+        """All tiles of a block; of one of them each array twice, as read and mirrored, and its compressed chunks."""
         sizes = [self.num_values(spec) * np.dtype(spec.dtype).itemsize for spec in self.outputs]
         image, target, weights = (size / self.block_shape[0] for size in sizes[:3])
-        return round(sum(sizes) + max(2 * image + target + weights, target + 3 * weights))
+        return round(sum(sizes) + max(2 * image + target + weights, target + 3 * weights) + self.planes * weights / 2)
 
     def _tile(self, store: Store, k: int) -> dict[str, Any]:
         which = int(np.searchsorted(self.starts, k, side="right")) - 1
@@ -161,9 +162,10 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
         },
         inputs,
     )
-    job = TilesJob((), tuple(images), params)
+    planes = max(store.shards(pixels_path(name)).chunk[1] for name in store.names)
+    job = TilesJob((), tuple(images), params, planes)
     outputs = _outputs(job.starts[-1], next(iter(channels.values())), np.result_type(*dtypes).name, params, made)
-    return [TilesJob(outputs, job.images, params)]
+    return [replace(job, outputs=outputs)]
 
 
 def _outputs(total: int, channels: int, dtype: str, params: TilesParams, made: Provenance) -> tuple[ArraySpec, ...]:

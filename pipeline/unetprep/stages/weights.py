@@ -61,6 +61,7 @@ class WeightsJob(Job):
     formula: Formula
     engine: str
     largest_label: int
+    has_ignored: bool
 
     @property
     def halo(self) -> Shape:
@@ -82,7 +83,7 @@ class WeightsJob(Job):
     def compute_bytes(self) -> int:
         """Labels and target with the halo, and what the engine needs."""
         outer, core = self.extent(), self.extent((0, 0, 0))
-        needs = ENGINE_BYTES[self.engine](outer, core, self.formula, self.spacing, self.largest_label)
+        needs = ENGINE_BYTES[self.engine](outer, core, self.formula, self.spacing, self.largest_label, self.has_ignored)
         return (4 + 1) * prod(outer) + needs
 
 
@@ -131,8 +132,9 @@ def plan_weights(store: Store, params: WeightsParams) -> Sequence[Job]:
             {path: store.record(path)["fingerprint"] for path in (instances, target)},
         )
         output = pixel_array(weights_path(name), store.shards(instances).shape, "float32", dims, made)
-        largest = store.record(instances).get("largest_label", LARGEST_LABEL)
-        rest = (params.separate, spacing, class_weights, formula, params.engine, largest)
+        record = store.record(instances)
+        largest, ignored = record.get("largest_label", LARGEST_LABEL), record["parameters"].get("ignore_label")
+        rest = (params.separate, spacing, class_weights, formula, params.engine, largest, ignored is not None)
         jobs.append(WeightsJob((output,), instances, *rest))
     return jobs
 
