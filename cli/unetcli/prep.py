@@ -1,16 +1,19 @@
 """unetprep: from labelled images to a store that trains."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from unetcli.errors import INVALID
-from unetcli.options import Command, Examples, ExamplesGroup, chosen, common, from_fields, result
+from unetcli.options import Command, Examples, ExamplesGroup, PlanGroup, chosen, common, from_fields, result
 from unetcli.progress import progress
 from unetprep import __version__
 from unetprep.errors import InvalidInput
 from unetprep.params import (
+    DIMS_HELP,
     LINT_RULES,
     DeformParams,
     ImportParams,
@@ -19,6 +22,7 @@ from unetprep.params import (
     TilesParams,
     WeightsParams,
     option_name,
+    parse_bytes,
 )
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
@@ -43,10 +47,23 @@ def main() -> None:
     """
 
 
+@dataclass(frozen=True)
+class Files:
+    """What is to be imported."""
+
+    images: Sequence[str]
+    labels: Sequence[str]
+    params: ImportParams
+
+
 def running(command: Command) -> Command:
     """Options of every command that writes a store."""
     for option in (
+        click.option("--dry-run", is_flag=True, help="Say what would be done, as unetprep plan does, and do nothing."),
         click.option("--overwrite", is_flag=True, help="Replace what stands there, made in another way."),
+        click.option(
+            "--memory", metavar="SIZE", help="What each process that works may take, such as 2GiB.  [default: no limit]"
+        ),
         click.option("--workers", type=click.IntRange(1), help="Threads of the local scheduler.  [default: all cores]"),
         click.option(
             "--scheduler", default="local", help="local, or the address of a Dask scheduler, tcp://HOST:PORT."
@@ -59,7 +76,44 @@ def running(command: Command) -> Command:
 def _scheduler(values: Mapping[str, Any]) -> "Scheduler":
     from unetprep.run import Scheduler
 
-    return Scheduler(values["scheduler"], values["workers"] or 0)
+    memory = parse_bytes(values["memory"]) if values["memory"] else None
+    return Scheduler(values["scheduler"], values["workers"] or 0, memory)
+
+
+def _work(
+    command: str,
+    out: str,
+    values: Mapping[str, Any],
+    files: Files | None = None,
+    stages: Mapping[str, Params] | None = None,
+    create: bool = False,
+) -> None:
+    """Import files, if there are any, run stages, and report it; in a dry run, say what that would do."""
+    _scheduler(values)  # refused before a store is made
+    if values["dry_run"]:
+        _forecast(command, out, values, files, stages or {}, create)
+        return
+    summaries = [_import(out, files, values)] if files else []
+    if stages:
+        store = _open(out, create)
+        summaries += [_run_stage(store, name, params, values) for name, params in stages.items()]
+    _report(command, out, summaries, values["as_json"])
+
+
+def _forecast(
+    command: str, out: str, values: Mapping[str, Any], files: Files | None, stages: Mapping[str, Params], create: bool
+) -> None:
+    from unetcli.planning import as_text, as_values
+    from unetprep.forecast import Forecaster
+    from unetprep.stages import STAGES
+
+    forecaster = Forecaster(out, _scheduler(values), create=create or bool(files), overwrite=values["overwrite"])
+    if files:
+        forecaster.importing(files.images, files.labels, files.params)
+    for name, params in stages.items():
+        forecaster.stage(STAGES[name], params)
+    found = forecaster.result()
+    result(command, {"store": out, "status": "planned", **as_values(found)}, as_text(found), values["as_json"])
 
 
 def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool) -> None:
@@ -79,14 +133,18 @@ def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool)
     result(command, values, "\n".join([*lines, f"-> {store}"]), as_json)
 
 
-def _import(
-    out: str, images: Sequence[str], labels: Sequence[str], params: ImportParams, values: Mapping[str, Any]
-) -> "Summary":
+def _import(out: str, files: Files, values: Mapping[str, Any]) -> "Summary":
     from unetprep.importing import import_images
 
     with progress("import", values["quiet"]) as report:
         return import_images(
-            out, images, labels, params, _scheduler(values), overwrite=values["overwrite"], on_progress=report
+            out,
+            files.images,
+            files.labels,
+            files.params,
+            _scheduler(values),
+            overwrite=values["overwrite"],
+            on_progress=report,
         )
 
 
@@ -190,8 +248,7 @@ def import_(images: tuple[str, ...], labels: tuple[str, ...], out: str, **values
 
     TIFF, PNG, JPEG, BMP, .npy and Zarr are read. Labels number the cells from 1; 0 is background.
     """
-    summary = _import(out, images, labels, chosen(ImportParams, values), values)
-    _report("import", out, [summary], values["as_json"])
+    _work("import", out, values, Files(images, labels, chosen(ImportParams, values)))
 
 
 # -- the stages -------------------------------------------------------------------------------------------------------
@@ -217,11 +274,9 @@ def weights(inputs: tuple[str, ...], out: str, **values: Any) -> None:
     Also writes the target, with a line of background between touching cells.
     """
     params = chosen(WeightsParams, values)
-    _scheduler(values)
-    files = [path for path in inputs if path.rstrip("/") != out.rstrip("/")]
-    summaries = [_import(out, (), files, chosen(ImportParams, values), values)] if files else []
-    summaries.append(_run_stage(_open(out, create=False), "weights", params, values))
-    _report("weights", out, summaries, values["as_json"])
+    paths = [path for path in inputs if path.rstrip("/") != out.rstrip("/")]
+    files = Files((), paths, chosen(ImportParams, values)) if paths else None
+    _work("weights", out, values, files, {"weights": params})
 
 
 def _add_stage(name: str, kind: type[Params], create: bool, examples: str, short: str, help: str) -> None:
@@ -240,9 +295,7 @@ def _add_stage(name: str, kind: type[Params], create: bool, examples: str, short
                     allowed="one store: this stage reads what stands in it, and writes beside it",
                     hint=f"leave --in off; images come in with: unetprep import --image ... --labels ... --out {out}",
                 )
-        params = chosen(kind, values)
-        _scheduler(values)  # refused before a store is made
-        _report(name, out, [_run_stage(_open(out, create), name, params, values)], values["as_json"])
+        _work(name, out, values, None, {name: chosen(kind, values)}, create)
 
 
 _add_stage(
@@ -334,12 +387,72 @@ def run(recipe: str, out: str | None, **values: Any) -> None:
     """
     from unetprep.recipe import read_recipe
 
-    plan = read_recipe(recipe)
-    url = out or plan.out
-    summaries = [_import(url, plan.images, plan.labels, plan.importing, values)]
-    store = _open(url, create=False)
-    summaries += [_run_stage(store, name, params, values) for name, params in plan.stages.items()]
-    _report("run", url, summaries, values["as_json"])
+    said = read_recipe(recipe)
+    _work("run", out or said.out, values, Files(said.images, said.labels, said.importing), said.stages)
+
+
+# -- plan -------------------------------------------------------------------------------------------------------------
+
+
+@main.group(
+    cls=PlanGroup,
+    invoke_without_command=True,
+    short_help="Say what a command would do, and do nothing.",
+    examples="unetprep plan weights --in labels.tif --out ds.zarr --memory 2GiB\nunetprep plan run recipe.toml\n"
+    "unetprep plan --shape 1,16384,16384 --cells 200000 --images 1000",
+)
+@click.option(
+    "--shape", metavar="Z,Y,X", help="Sides of the images, in pixels, where there are no files yet; or c,z,y,x."
+)
+@click.option(
+    "--cells", type=click.IntRange(1), help="How many cells each of them holds.  [default: one in 1300 pixels]"
+)
+@click.option("--images", type=click.IntRange(1), default=1, help="How many images.")
+@click.option("--dtype", default="uint8", type=click.Choice(("uint8", "uint16", "float32")), help="Of the images.")
+@click.option("--dims", default="2", type=click.Choice(("2", "3")), help=DIMS_HELP)
+@running
+def plan(shape: str | None, cells: int | None, images: int, dtype: str, dims: str, **values: Any) -> None:
+    """Say what a command would do: tasks, files, bytes, memory and time. Nothing is written.
+
+    The command and its options stand behind, as they would be without plan; --dry-run does the same. Bytes and time
+    come from a sample of a few seconds, memory from the shapes. With --shape it is all of import, weights, deform and
+    tiles for images of generated cells.
+    """
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        return
+    if shape is None:
+        raise click.UsageError("name a command, such as: unetprep plan run recipe.toml; or --shape")
+    from unetcli.planning import as_text, as_values, sides
+    from unetprep.forecast import forecast_generated
+
+    found = forecast_generated(sides(shape), images, cells, dims, dtype, _scheduler(values))
+    result("plan", {"status": "planned", **as_values(found)}, as_text(found), values["as_json"])
+
+
+def _add_plans() -> None:
+    """Commands that write a store, as commands of plan: the same with --dry-run set."""
+    for name in ("import", "weights", "deform", "tiles", "run"):
+        command = main.commands[name]
+        assert isinstance(command, Examples)
+        plan.add_command(
+            Examples(
+                name,
+                params=[option for option in command.params if option.name != "dry_run"],
+                callback=partial(_invoke, command, dry_run=True),
+                short_help=command.short_help,
+                help=command.help,
+                examples=command.examples.replace("unetprep ", "unetprep plan "),
+            )
+        )
+
+
+def _invoke(command: click.Command, **values: Any) -> None:
+    assert command.callback is not None
+    command.callback(**values)
+
+
+_add_plans()
 
 
 @main.command(

@@ -70,7 +70,7 @@ class Job(ABC):
     def encode(self, store: "Store", boxes: Sequence[Box]) -> "list[Chunks]":
         """The compressed chunks of the boxes of one shard, for each output."""
         made = [
-            _Made(store.shards(spec.path), box, self._is_divided(spec))
+            _Made(store.shards(spec.path), box, self.is_divided(spec))
             for spec, box in zip(self.outputs, boxes, strict=True)
         ]
         for part in self.parts(boxes):
@@ -112,14 +112,18 @@ class Job(ABC):
         steps = (range(b.start, b.stop, n) for b, n in zip(first, self.block_shape, strict=True))
         for starts in product(*steps):
             stops = (min(b.stop, a + n) for a, b, n in zip(starts, first, self.block_shape, strict=True))
-            axes = dict(zip(self.outputs[0].dims, map(slice, starts, stops), strict=True))
-            yield tuple(
-                tuple(axes.get(d, b) for d, b in zip(spec.dims, box, strict=True))
-                for spec, box in zip(self.outputs, boxes, strict=True)
-            )
+            yield self.boxes_along(tuple(map(slice, starts, stops)), boxes)
 
-    def _is_divided(self, spec: ArraySpec) -> bool:
-        """Whether every block brings whole chunks of an output."""
+    def boxes_along(self, part: Box, boxes: Sequence[Box]) -> tuple[Box, ...]:
+        """For each output, what belongs to a part of the first; `boxes` are those of the shard."""
+        axes = dict(zip(self.outputs[0].dims, part, strict=True))
+        return tuple(
+            tuple(axes.get(d, b) for d, b in zip(spec.dims, box, strict=True))
+            for spec, box in zip(self.outputs, boxes, strict=True)
+        )
+
+    def is_divided(self, spec: ArraySpec) -> bool:
+        """Whether every block brings whole chunks of an output; else it is put together from all of them."""
         sides = dict(zip(self.outputs[0].dims, self.block_shape, strict=True))
         shared = [(sides[d], c) for d, c in zip(spec.dims, spec.chunk, strict=True) if d in sides]
         return bool(shared) and all(n % c == 0 for n, c in shared)
@@ -156,7 +160,7 @@ class Job(ABC):
             packed.append(shard * ratio)
             block = self.num_values(spec) * itemsize
             values += block
-            if self._is_divided(spec):
+            if self.is_divided(spec):
                 divided += (shard - block) * ratio  # of the blocks before the last one
             else:
                 held += shard
@@ -171,7 +175,7 @@ class Job(ABC):
         The whole shard, if it has room. Else the block with which the fewest pixels are read twice, as part of a halo;
         of several the one of the longest rows, since files and arrays lie row by row, and then the largest.
         """
-        for job in sorted((replace(self, block=block) for block in self.block_shapes()), key=_preference):
+        for job in sorted((replace(self, block=block) for block in self.block_shapes()), key=preference):
             if job.working_set() <= room_bytes:
                 return job
         return None
@@ -186,7 +190,8 @@ class Job(ABC):
         return prod(shard + 2 * halo * -(-shard // block) for shard, block, halo in sides)
 
 
-def _preference(job: Job) -> tuple[int, ...]:
+def preference(job: Job) -> tuple[int, ...]:
+    """The smaller, the better is a job's block, if it fits; see Job.within."""
     return job.pixels_read(), *(-n for n in reversed(job.block_shape))
 
 

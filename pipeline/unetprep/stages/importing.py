@@ -129,13 +129,18 @@ def plan_import(
     """
     parts = split_parts(find_pairs(images, labels, params.axes), params)
     refuse(max(first_reading_bytes(part, params) for part in parts))
-    seen = [_scan_labels(part.labels, part.box, params, params.instances == "components") for part in parts]
+    return plan_parts(parts, params, FirstReading())
+
+
+def plan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReading") -> Import:
+    """Check what a first reading shows of every part, and plan its arrays."""
+    seen = [reading.labels(part.labels, part.box, params, params.instances == "components") for part in parts]
     for source, parts_of_it in groupby(zip(parts, seen, strict=True), lambda pair: pair[0].labels):
-        _check_labels(source, [labels for _, labels in parts_of_it], params)
+        _check_labels(source, [labels for _, labels in parts_of_it], params, reading)
     groups: dict[str, dict[str, object]] = {}
     jobs: list[ImportJob] = []
     for part, labels_seen in zip(parts, seen, strict=True):
-        attributes, planned = _plan_part(part, labels_seen, params)
+        attributes, planned = _plan_part(part, labels_seen, params, reading)
         groups[part.name] = attributes
         jobs += planned
     return Import(groups, tuple(jobs))
@@ -169,34 +174,42 @@ class LabelScan:
     names: Mapping[Index, Names]
 
 
-def _scan_labels(source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
-    shape = box_shape(box[1:])
-    shard = pixel_chunks(shape, int(params.dims))[1]
-    joiner = Joiner(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
-    scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, params.ignore_label, joiner)
-    num_pieces, names = joiner.names() if joiner else (0, {})
-    if num_pieces > LARGEST_LABEL:
-        raise InvalidInput(
-            f"{source.path} has {num_pieces} connected pieces",
-            allowed=f"up to {LARGEST_LABEL} cells in an image",
-            hint="it is noise rather than a mask of cells, or should be cut into several images",
-        )
-    return LabelScan(scan, ids, num_pieces, names)
+class FirstReading:
+    """Reads sources whole."""
+
+    def image(self, source: Source, box: Box, shard: Shape) -> Scan:
+        """The values of an image."""
+        return scan_image(source, box, shard)
+
+    def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
+        """The labels, and their connected pieces if they are asked for."""
+        shape = box_shape(box[1:])
+        shard = pixel_chunks(shape, int(params.dims))[1]
+        joiner = Joiner(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
+        scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, params.ignore_label, joiner)
+        num_pieces, names = joiner.names() if joiner else (0, {})
+        if num_pieces > LARGEST_LABEL:
+            raise InvalidInput(
+                f"{source.path} has {num_pieces} connected pieces",
+                allowed=f"up to {LARGEST_LABEL} cells in an image",
+                hint="it is noise rather than a mask of cells, or should be cut into several images",
+            )
+        return LabelScan(scan, ids, num_pieces, names)
 
 
-def _check_labels(source: Source, parts: Sequence[LabelScan], params: ImportParams) -> None:
+def _check_labels(source: Source, parts: Sequence[LabelScan], params: ImportParams, reading: FirstReading) -> None:
     """Refuse labels without a cell, and what looks like a mask: both seen on the whole, for a strip may well be so."""
     ids = np.unique(np.concatenate([part.ids for part in parts]))
     if not len(ids):
         unless = "" if params.ignore_label is None else f" or {params.ignore_label}, which is ignored"
         raise InvalidInput(f"{source.path} is empty: every label is 0{unless}", allowed="at least one cell")
     if params.instances == "auto" and len(ids) == 1:
-        _refuse_mask(source, params, int(ids[0]))
+        _refuse_mask(source, params, int(ids[0]), reading)
 
 
-def _refuse_mask(source: Source, params: ImportParams, label: int) -> None:
+def _refuse_mask(source: Source, params: ImportParams, label: int, reading: FirstReading) -> None:
     """One number in several pieces is a mask: without instances there is no second nearest cell."""
-    pieces = _scan_labels(source, tuple(slice(0, n) for n in source.shape), params, pieces=True).num_pieces
+    pieces = reading.labels(source, tuple(slice(0, n) for n in source.shape), params, pieces=True).num_pieces
     if pieces > 1:
         raise InvalidInput(
             f"{source.path} looks like a binary mask: its only label is {label}, in {pieces} separate pieces",
@@ -205,14 +218,16 @@ def _refuse_mask(source: Source, params: ImportParams, label: int) -> None:
         )
 
 
-def _plan_part(part: Part, seen: LabelScan, params: ImportParams) -> tuple[dict[str, object], list[ImportJob]]:
+def _plan_part(
+    part: Part, seen: LabelScan, params: ImportParams, reading: FirstReading
+) -> tuple[dict[str, object], list[ImportJob]]:
     dims = int(params.dims)
     attributes: dict[str, object] = {"dims": dims, "split": part.split}
     about = dict(attributes)
     jobs = [_labels_job(part, seen, params, attributes)]
     files = [part.labels.path]
     if part.image is not None:
-        pixels = scan_image(part.image, part.box, pixel_chunks(box_shape(part.box[1:]), dims)[1])
+        pixels = reading.image(part.image, part.box, pixel_chunks(box_shape(part.box[1:]), dims)[1])
         low, high = _intensity(part.image, (pixels.low, pixels.high), params.intensity)
         about = {**attributes, "intensity": [low, high], "intensity_rule": params.intensity}
         path, dtype, shape = pixels_path(part.name), stored_dtype(part.image), box_shape(part.box)
