@@ -25,9 +25,9 @@ import numpy as np
 import psutil
 import tifffile
 
-from benchmarks.cells import Cells
 from benchmarks.measure import machine, write
 from tests.servers import BUCKET, S3Server
+from unetprep.cells import Cells
 from unetprep.store.storage import open_storage
 
 HERE = Path(__file__).parent
