@@ -26,6 +26,7 @@ from unetprep.params import (
 )
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
+    from unetprep.forecast import Forecast
     from unetprep.run import Scheduler, Summary
     from unetprep.store import Store
 
@@ -89,9 +90,13 @@ def _work(
     create: bool = False,
 ) -> None:
     """Import files, if there are any, run stages, and report it; in a dry run, say what that would do."""
-    _scheduler(values)  # refused before a store is made
+    scheduler = _scheduler(values)  # refused before a store is made
+    if values["dry_run"] or scheduler.memory_bytes:
+        found = _forecast(out, scheduler, values, files, stages or {}, create)
     if values["dry_run"]:
-        _forecast(command, out, values, files, stages or {}, create)
+        from unetcli.planning import as_text, as_values
+
+        result(command, {**as_values(found), "status": "planned"}, as_text(found), values["as_json"])
         return
     summaries = [_import(out, files, values)] if files else []
     if stages:
@@ -101,19 +106,25 @@ def _work(
 
 
 def _forecast(
-    command: str, out: str, values: Mapping[str, Any], files: Files | None, stages: Mapping[str, Params], create: bool
-) -> None:
-    from unetcli.planning import as_text, as_values
+    out: str,
+    scheduler: "Scheduler",
+    values: Mapping[str, Any],
+    files: Files | None,
+    stages: Mapping[str, Params],
+    create: bool,
+) -> "Forecast":
+    """What would be done; where it is to be done, only whether it is refused, before anything is begun."""
     from unetprep.forecast import Forecaster
     from unetprep.stages import STAGES
 
-    forecaster = Forecaster(out, _scheduler(values), create=create or bool(files), overwrite=values["overwrite"])
+    forecaster = Forecaster(
+        out, scheduler, create=create or bool(files), overwrite=values["overwrite"], measure=values["dry_run"]
+    )
     if files:
         forecaster.importing(files.images, files.labels, files.params)
     for name, params in stages.items():
         forecaster.stage(STAGES[name], params)
-    found = forecaster.result()
-    result(command, {"store": out, "status": "planned", **as_values(found)}, as_text(found), values["as_json"])
+    return forecaster.result()
 
 
 def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool) -> None:

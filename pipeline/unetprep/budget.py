@@ -1,7 +1,7 @@
 """Which blocks fit into the memory of a worker.
 
-A worker is a process. Its memory is a fixed part (interpreter, libraries, compiled kernels), what it keeps of its
-inputs, and one working set for each of its threads, since each works on a task of its own:
+A worker is a process. Its memory is a fixed part (interpreter and libraries), what a job keeps in it (compiled kernels,
+decoded pictures), and one working set for each of its threads, since each works on a task of its own:
 
     memory >= PROCESS_BYTES + kept + threads * working set of a task
 
@@ -14,10 +14,9 @@ from math import ceil
 
 from unetprep.errors import InvalidInput
 from unetprep.params import format_bytes
-from unetprep.sources.footprint import PICTURES_KEPT
 from unetprep.stage import Job
 
-PROCESS_BYTES = 216 * 2**20  # measured once everything is loaded; compiling, once after installation, takes 90 MiB more
+PROCESS_BYTES = 176 * 2**20  # measured, once everything is imported
 CLUSTER_BYTES = 60 * 2**20  # what Dask's `distributed` adds to that in a worker of a cluster
 STEP_BYTES = 2**20  # a refusal names whole steps
 
@@ -44,7 +43,7 @@ class Worker:
         return self._around(job) + self.threads * job.smallest_working_set()
 
     def _around(self, job: Job) -> int:
-        return self.fixed_bytes + PICTURES_KEPT * job.resident_bytes()
+        return self.fixed_bytes + job.resident_bytes()
 
     def fit(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs with the best blocks that fit. InvalidInput, naming the least memory that would do, if none does."""
