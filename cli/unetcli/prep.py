@@ -75,9 +75,12 @@ def running(command: Command) -> Command:
 
 
 def _scheduler(values: Mapping[str, Any]) -> "Scheduler":
+    from unetprep.budget import give_back_memory
     from unetprep.run import Scheduler
 
     memory = parse_bytes(values["memory"]) if values["memory"] else None
+    if memory:
+        give_back_memory()
     return Scheduler(values["scheduler"], values["workers"] or 0, memory)
 
 

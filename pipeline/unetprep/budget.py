@@ -8,8 +8,11 @@ decoded pictures), and one working set for each of its threads, since each works
 With threads of one process that is all there is; with several processes, as on a cluster, each has as much.
 """
 
+import ctypes
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from math import ceil
 
 from unetprep.errors import InvalidInput
@@ -19,6 +22,20 @@ from unetprep.stage import Job
 PROCESS_BYTES = 176 * 2**20  # measured, once everything is imported
 CLUSTER_BYTES = 60 * 2**20  # what Dask's `distributed` adds to that in a worker of a cluster
 STEP_BYTES = 2**20  # a refusal names whole steps
+
+LARGE_ARRAY_BYTES = 2**20
+M_MMAP_THRESHOLD = -3  # of malloc.h
+
+
+@cache
+def give_back_memory() -> None:
+    """Have large arrays give their memory back as soon as they are gone; once for a process.
+
+    By itself the C library of Linux keeps those of up to 32 MiB, for each thread, which no formula foresees. It costs
+    some time, so only a process whose memory is bounded does it.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another system, which has another library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_ARRAY_BYTES)
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,8 @@ class Forecaster:
         self._measure = measure
         self._scheduler, self._overwrite = scheduler, overwrite
         self._stages: list[StageForecast] = []
+        self._needed_bytes = 0
+        self._counted: dict[str, bytes] = {}  # what was written up to the last stage
 
     @staticmethod
     def _open(url: str, create: bool) -> Imagined:
@@ -135,8 +137,9 @@ class Forecaster:
         return store
 
     def result(self) -> Forecast:
-        """All that was forecast."""
+        """All that was forecast. InvalidInput if it does not fit into memory, naming what would."""
         worker = self._scheduler.worker
+        worker.refuse(self._needed_bytes)
         num_processes = 1 if self._scheduler.address == "local" else max(1, self._scheduler.workers)
         return Forecast(self.url, tuple(self._stages), num_processes, worker.threads, self._scheduler.memory_bytes)
 
@@ -149,7 +152,7 @@ class Forecaster:
         worker = self._scheduler.worker
         reader = worker.for_one_thread()
         reading_bytes = reader.fixed_bytes + max(first_reading_bytes(part, params) for part in parts)
-        worker.refuse(reading_bytes)
+        self._needed_bytes = max(self._needed_bytes, reading_bytes)
         glance = Glance()
         planned = _as_there(self.store, plan_parts(parts, params, glance))
         planned.refuse_leakage(self.store)
@@ -161,14 +164,14 @@ class Forecaster:
             self.store.add_images(new)
 
         plans = [plan_job(self.store, job, self._overwrite) for job in planned.jobs]
-        counter = _Counter(self.store)
+        counter = _Counter(self.store, self._counted)
         describe()
         steps = self._steps(plans)
         self._add("import", steps, counter, Before(reading_bytes, glance.seconds_for_all(), tuple(glance.guesses)))
 
     def stage(self, stage: Stage, params: Params) -> None:
         """Forecast a stage."""
-        counter = _Counter(self.store)
+        counter = _Counter(self.store, self._counted)
         steps: list[_Step] = []
         for make in stage.steps:
             plans = [plan_job(self.store, job, self._overwrite) for job in make(self.store, params)]
@@ -189,7 +192,7 @@ class Forecaster:
             kinds.setdefault(tuple(_name(spec) for spec in plan.job.outputs), []).append(plan)
         steps = []
         for alike in kinds.values():
-            sample = Sample(self.store, within_memory(alike, worker))
+            sample = Sample(self.store, self._within_memory(alike))
             if self._measure:
                 sample.take()
             num_tasks = sum(plan.missing.size for plan in alike)
@@ -198,6 +201,16 @@ class Forecaster:
             for spec in plan.job.outputs:
                 self.store.set_complete(spec.path, True)
         return steps
+
+    def _within_memory(self, plans: Sequence[JobPlan]) -> list[JobPlan]:
+        """The plans in blocks that fit; where none does, what would do is noted, for `result` to name the most."""
+        worker = self._scheduler.worker
+        if worker.memory_bytes is not None:
+            needed = max((worker.smallest_bytes(plan.job) for plan in plans if plan.missing.size), default=0)
+            self._needed_bytes = max(self._needed_bytes, needed)
+            if needed > worker.memory_bytes:
+                return [plan for plan in plans if plan.missing.size]
+        return within_memory(plans, worker)
 
     def _expect(self, plans: Sequence[JobPlan]) -> None:
         for plan in plans:
@@ -216,6 +229,7 @@ class Forecaster:
 
     def _add(self, name: str, steps: "Sequence[_Step]", counter: "_Counter", before: "Before") -> None:
         counted = counter.stop(sum(step.sample.seconds for step in steps))
+        self._counted = dict(self.store.overlay.written)
         jobs = [step for step in steps if step.sample.plans]
         main = max(jobs, key=lambda step: step.peak_bytes, default=None)
         arrays = _by_kind([array for step in steps for array in step.arrays()])
@@ -265,8 +279,8 @@ def _as_there(store: Store, planned: Import) -> Import:
 class _Counter:
     """Counts what is written that is no shard of a job, from now on."""
 
-    def __init__(self, store: Imagined) -> None:
-        self._store, self._before, self._puts = store, dict(store.overlay.written), store.overlay.num_puts
+    def __init__(self, store: Imagined, before: dict[str, bytes]) -> None:
+        self._store, self._before, self._puts = store, before, store.overlay.num_puts
         self._start = time.perf_counter()
         self.num_files = self.num_bytes = self.num_puts = 0
         self.seconds = 0.0
@@ -274,8 +288,11 @@ class _Counter:
     def stop(self, other_seconds: float) -> "_Counter":
         """Count; `other_seconds` went by with something else."""
         overlay = self._store.overlay
-        new = {k: v for k, v in overlay.written.items() if k not in self._store.imagined and self._before.get(k) != v}
-        self.num_files, self.num_bytes = len(new), sum(map(len, new.values()))
+        for key, data in overlay.written.items():
+            if key not in self._store.imagined and self._before.get(key) != data:
+                replaced = self._before.get(key) or overlay.get_below(key)
+                self.num_files += replaced is None
+                self.num_bytes += len(data) - len(replaced or b"")
         self.num_puts = overlay.num_puts - self._puts
         self.seconds = max(0.0, time.perf_counter() - self._start - other_seconds)
         return self
@@ -298,6 +315,7 @@ class Sample:
         self.store, self.plans = store, plans
         self.blocks: list[Block] = []
         self.seconds = 0.0  # that it took to take
+        self.once_seconds = 0.0  # what the first block takes besides, in every process
         self._sums: dict[str, tuple[NDArray[Any], int]] = {}  # of arrays that are sums, and over how many pixels
         self._ends = np.cumsum([plan.missing.size for plan in plans])
 
@@ -306,13 +324,14 @@ class Sample:
         if not self.plans:
             return
         start = time.perf_counter()
-        self._compute(0.5)  # compiles, and opens what stays open
+        once = self._compute(0.5)  # compiles, and opens what stays open
         self._sums.clear()
         until = time.perf_counter() + SAMPLE_S
         while len(self.blocks) < MOST_SAMPLES and (time.perf_counter() < until or len(self.blocks) < LEAST_SAMPLES):
             self.blocks.append(self._compute((0.5 + GOLDEN * len(self.blocks)) % 1))
             if len(self.blocks) >= self._ends[-1] and self._is_whole:
                 break
+        self.once_seconds = max(0.0, once.seconds - self.blocks[0].seconds)
         self._tell_means()
         self.seconds = time.perf_counter() - start
 
@@ -398,7 +417,7 @@ class _Step:
 
     def _seconds(self) -> float:
         pixels = sum(_share_missing(plan) * _pixels_read(plan.job) for plan in self.sample.plans)
-        return pixels * self.sample.seconds_a_pixel() / self._parallel
+        return pixels * self.sample.seconds_a_pixel() / self._parallel + self.sample.once_seconds
 
     def arrays(self) -> list[ArrayForecast]:
         """Every array with what would be written of it."""

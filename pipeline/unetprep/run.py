@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from unetprep.budget import Worker
+from unetprep.budget import Worker, give_back_memory
 from unetprep.errors import Failure, InvalidInput, UnetprepError
 from unetprep.grid import Index
 from unetprep.params import Params
@@ -187,6 +187,8 @@ class Queue:
 def run_batch(store: Store, batch: Batch, stop: threading.Event | None = None) -> Done:
     """What a worker does: compute each shard and write it, once and whole. Between two shards it can be stopped."""
     start, num_shards, num_pixels = time.perf_counter(), 0, 0
+    if batch.job.block:  # chosen for a bound
+        give_back_memory()
     for index in batch.indices:
         if stop and stop.is_set():
             break
