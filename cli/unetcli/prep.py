@@ -29,6 +29,7 @@ from unetprep.params import (
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unetprep.clusters import Scheduler
+    from unetprep.forecast import Forecast
     from unetprep.run import Summary
     from unetprep.store import Store
 
@@ -111,11 +112,14 @@ def _connecting(command: Command) -> Command:
 
 def _scheduler(values: Mapping[str, Any], recipe: ClusterParams | None = None) -> "Scheduler":
     """What the options say, else the file of --cluster, else the recipe."""
+    from unetprep.budget import give_back_memory
     from unetprep.clusters import Scheduler
     from unetprep.recipe import read_cluster
 
     params = read_cluster(values["cluster"]) if values["cluster"] else recipe or ClusterParams()
     given: dict[str, Any] = {k: values[k] for k in ("scheduler", "workers", "memory") if values[k]}
+    if given.get("memory") or params.memory:
+        give_back_memory()
     return Scheduler.of(replace(params, **given))
 
 
@@ -130,8 +134,12 @@ def _work(
 ) -> None:
     """Import files, if there are any, run stages, and report it; in a dry run, say what that would do."""
     scheduler = _scheduler(values, cluster)  # refused before a store is made
+    if values["dry_run"] or scheduler.memory_bytes:
+        found = _forecast(out, scheduler, values, files, stages or {}, create)
     if values["dry_run"]:
-        _forecast(command, out, values, scheduler, files, stages or {}, create)
+        from unetcli.planning import as_text, as_values
+
+        result(command, {**as_values(found), "status": "planned"}, as_text(found), values["as_json"])
         return
     summaries = [_import(out, files, scheduler, values)] if files else []
     if stages:
@@ -141,25 +149,25 @@ def _work(
 
 
 def _forecast(
-    command: str,
     out: str,
-    values: Mapping[str, Any],
     scheduler: "Scheduler",
+    values: Mapping[str, Any],
     files: Files | None,
     stages: Mapping[str, Params],
     create: bool,
-) -> None:
-    from unetcli.planning import as_text, as_values
+) -> "Forecast":
+    """What would be done; where it is to be done, only whether it is refused, before anything is begun."""
     from unetprep.forecast import Forecaster
     from unetprep.stages import STAGES
 
-    forecaster = Forecaster(out, scheduler, create=create or bool(files), overwrite=values["overwrite"])
+    forecaster = Forecaster(
+        out, scheduler, create=create or bool(files), overwrite=values["overwrite"], measure=values["dry_run"]
+    )
     if files:
         forecaster.importing(files.images, files.labels, files.params)
     for name, params in stages.items():
         forecaster.stage(STAGES[name], params)
-    found = forecaster.result()
-    result(command, {"store": out, "status": "planned", **as_values(found)}, as_text(found), values["as_json"])
+    return forecaster.result()
 
 
 def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool) -> None:

@@ -1,25 +1,41 @@
 """Which blocks fit into the memory of a worker.
 
-A worker is a process. Its memory is a fixed part (interpreter, libraries, compiled kernels), what it keeps of its
-inputs, and one working set for each of its threads, since each works on a task of its own:
+A worker is a process. Its memory is a fixed part (interpreter and libraries), what a job keeps in it (compiled kernels,
+decoded pictures), and one working set for each of its threads, since each works on a task of its own:
 
     memory >= PROCESS_BYTES + kept + threads * working set of a task
 
 With threads of one process that is all there is; with several processes, as on a cluster, each has as much.
 """
 
+import ctypes
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from math import ceil
 
 from unetprep.errors import InvalidInput
 from unetprep.params import format_bytes
-from unetprep.sources.footprint import PICTURES_KEPT
 from unetprep.stage import Job
 
-PROCESS_BYTES = 216 * 2**20  # measured once everything is loaded; compiling, once after installation, takes 90 MiB more
+PROCESS_BYTES = 176 * 2**20  # measured, once everything is imported
 CLUSTER_BYTES = 60 * 2**20  # what Dask's `distributed` adds to that in a worker of a cluster
 STEP_BYTES = 2**20  # a refusal names whole steps
+
+LARGE_ARRAY_BYTES = 2**20
+M_MMAP_THRESHOLD = -3  # of malloc.h
+
+
+@cache
+def give_back_memory() -> None:
+    """Have large arrays give their memory back as soon as they are gone; once for a process.
+
+    By itself the C library of Linux keeps those of up to 32 MiB, for each thread, which no formula foresees. It costs
+    some time, so only a process whose memory is bounded does it.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another system, which has another library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_ARRAY_BYTES)
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class Worker:
         return self._around(job) + self.threads * job.smallest_working_set()
 
     def _around(self, job: Job) -> int:
-        return self.fixed_bytes + PICTURES_KEPT * job.resident_bytes()
+        return self.fixed_bytes + job.resident_bytes()
 
     def fit(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs with the best blocks that fit. InvalidInput, naming the least memory that would do, if none does."""

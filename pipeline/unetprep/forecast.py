@@ -23,7 +23,7 @@ from unetprep.params import ImportParams, Params
 from unetprep.plan import JobPlan, plan_job
 from unetprep.run import Scheduler, within_memory
 from unetprep.sources import find_pairs
-from unetprep.sources.generated import GeneratedSource, generated_pair
+from unetprep.sources.generated import clock, generated_pair
 from unetprep.stage import Job, Stage, preference
 from unetprep.stages import STAGES
 from unetprep.stages.glance import UNKNOWN, Glance
@@ -33,9 +33,9 @@ from unetprep.store import Store
 from unetprep.store.imagined import Imagined
 from unetprep.store.storage import Folder
 
-SAMPLE_S = 2.0  # for a step; what its inputs take to be imagined comes on top
+SAMPLE_S = 2.0  # for the arrays of a kind
 LEAST_SAMPLES, MOST_SAMPLES = 4, 64
-SAMPLE_VALUES = 2**22  # of a block of the sample at most
+SAMPLE_VALUES = 2**21  # of a block of the sample at most
 GOLDEN = (sqrt(5) - 1) / 2  # multiples of it, modulo 1, are spread evenly however many are taken
 INDEX_BYTES = 16  # of a chunk, in the index of its shard
 CRC_BYTES = 4
@@ -113,23 +113,33 @@ class Before:
 
 
 class Forecaster:
-    """Forecasts stage after stage, each on what those before it would leave."""
+    """Forecasts stage after stage, each on what those before it would leave.
 
-    def __init__(self, url: str, scheduler: Scheduler, *, create: bool, overwrite: bool = False) -> None:
+    With `measure` False nothing is computed: it is only seen whether the stages would be refused.
+    """
+
+    def __init__(
+        self, url: str, scheduler: Scheduler, *, create: bool, overwrite: bool = False, measure: bool = True
+    ) -> None:
         self.url = url
         self.store = self._open(url, create)
+        self._measure = measure
         self._scheduler, self._overwrite = scheduler, overwrite
         self._stages: list[StageForecast] = []
+        self._needed_bytes = 0
+        self._counted: dict[str, bytes] = {}  # what was written up to the last stage
 
     @staticmethod
     def _open(url: str, create: bool) -> Imagined:
         store = Imagined.open_or_create(url) if create else Imagined.open(url)
         assert isinstance(store, Imagined)
+        store.clock = clock
         return store
 
     def result(self) -> Forecast:
-        """All that was forecast."""
+        """All that was forecast. InvalidInput if it does not fit into memory, naming what would."""
         worker = self._scheduler.worker
+        worker.refuse(self._needed_bytes)
         num_processes = 1 if self._scheduler.address == "local" else max(1, self._scheduler.workers)
         return Forecast(self.url, tuple(self._stages), num_processes, worker.threads, self._scheduler.memory_bytes)
 
@@ -142,7 +152,7 @@ class Forecaster:
         worker = self._scheduler.worker
         reader = worker.for_one_thread()
         reading_bytes = reader.fixed_bytes + max(first_reading_bytes(part, params) for part in parts)
-        worker.refuse(reading_bytes)
+        self._needed_bytes = max(self._needed_bytes, reading_bytes)
         glance = Glance()
         planned = _as_there(self.store, plan_parts(parts, params, glance))
         planned.refuse_leakage(self.store)
@@ -154,14 +164,14 @@ class Forecaster:
             self.store.add_images(new)
 
         plans = [plan_job(self.store, job, self._overwrite) for job in planned.jobs]
-        counter = _Counter(self.store)
+        counter = _Counter(self.store, self._counted)
         describe()
         steps = self._steps(plans)
         self._add("import", steps, counter, Before(reading_bytes, glance.seconds_for_all(), tuple(glance.guesses)))
 
     def stage(self, stage: Stage, params: Params) -> None:
         """Forecast a stage."""
-        counter = _Counter(self.store)
+        counter = _Counter(self.store, self._counted)
         steps: list[_Step] = []
         for make in stage.steps:
             plans = [plan_job(self.store, job, self._overwrite) for job in make(self.store, params)]
@@ -182,8 +192,9 @@ class Forecaster:
             kinds.setdefault(tuple(_name(spec) for spec in plan.job.outputs), []).append(plan)
         steps = []
         for alike in kinds.values():
-            sample = Sample(self.store, within_memory(alike, worker))
-            sample.take()
+            sample = Sample(self.store, self._within_memory(alike))
+            if self._measure:
+                sample.take()
             num_tasks = sum(plan.missing.size for plan in alike)
             steps.append(_Step(alike, sample, worker, self._parallel(num_tasks)))
         for plan in plans:
@@ -191,12 +202,25 @@ class Forecaster:
                 self.store.set_complete(spec.path, True)
         return steps
 
+    def _within_memory(self, plans: Sequence[JobPlan]) -> list[JobPlan]:
+        """The plans in blocks that fit; where none does, what would do is noted, for `result` to name the most."""
+        worker = self._scheduler.worker
+        if worker.memory_bytes is not None:
+            needed = max((worker.smallest_bytes(plan.job) for plan in plans if plan.missing.size), default=0)
+            self._needed_bytes = max(self._needed_bytes, needed)
+            if needed > worker.memory_bytes:
+                return [plan for plan in plans if plan.missing.size]
+        return within_memory(plans, worker)
+
     def _expect(self, plans: Sequence[JobPlan]) -> None:
         for plan in plans:
             there = np.ones(plan.num_shards, bool)
             there[plan.missing] = False
             if plan.missing.size:
                 self.store.expect(plan.job, there)
+                for spec in plan.job.outputs:
+                    if plan.job.is_sum(spec):
+                        self.store.set_mean(spec.path, np.ones(spec.shape[-1]))
 
     def _parallel(self, num_tasks: int) -> int:
         """How many tasks run at a time."""
@@ -205,12 +229,13 @@ class Forecaster:
 
     def _add(self, name: str, steps: "Sequence[_Step]", counter: "_Counter", before: "Before") -> None:
         counted = counter.stop(sum(step.sample.seconds for step in steps))
+        self._counted = dict(self.store.overlay.written)
         jobs = [step for step in steps if step.sample.plans]
         main = max(jobs, key=lambda step: step.peak_bytes, default=None)
         arrays = _by_kind([array for step in steps for array in step.arrays()])
         num_shard_bytes = sum(array.bytes for array in arrays)
         num_files = sum(array.shards - array.there for array in arrays)
-        put_s = sum(step.put_seconds() for step in steps) + counted.num_puts * _put_seconds(2000)
+        put_s = self._put_seconds(steps, counted.num_puts)
         self._stages.append(
             StageForecast(
                 name,
@@ -229,6 +254,11 @@ class Forecaster:
                 before.guesses,
             )
         )
+
+    def _put_seconds(self, steps: "Sequence[_Step]", num_metadata: int) -> float:
+        if not self._measure:
+            return 0.0
+        return sum(step.put_seconds() for step in steps) + num_metadata * _put_seconds(2000)
 
 
 def _as_there(store: Store, planned: Import) -> Import:
@@ -249,8 +279,8 @@ def _as_there(store: Store, planned: Import) -> Import:
 class _Counter:
     """Counts what is written that is no shard of a job, from now on."""
 
-    def __init__(self, store: Imagined) -> None:
-        self._store, self._before, self._puts = store, dict(store.overlay.written), store.overlay.num_puts
+    def __init__(self, store: Imagined, before: dict[str, bytes]) -> None:
+        self._store, self._before, self._puts = store, before, store.overlay.num_puts
         self._start = time.perf_counter()
         self.num_files = self.num_bytes = self.num_puts = 0
         self.seconds = 0.0
@@ -258,8 +288,11 @@ class _Counter:
     def stop(self, other_seconds: float) -> "_Counter":
         """Count; `other_seconds` went by with something else."""
         overlay = self._store.overlay
-        new = {k: v for k, v in overlay.written.items() if k not in self._store.imagined and self._before.get(k) != v}
-        self.num_files, self.num_bytes = len(new), sum(map(len, new.values()))
+        for key, data in overlay.written.items():
+            if key not in self._store.imagined and self._before.get(key) != data:
+                replaced = self._before.get(key) or overlay.get_below(key)
+                self.num_files += replaced is None
+                self.num_bytes += len(data) - len(replaced or b"")
         self.num_puts = overlay.num_puts - self._puts
         self.seconds = max(0.0, time.perf_counter() - self._start - other_seconds)
         return self
@@ -282,6 +315,7 @@ class Sample:
         self.store, self.plans = store, plans
         self.blocks: list[Block] = []
         self.seconds = 0.0  # that it took to take
+        self.once_seconds = 0.0  # what the first block takes besides, in every process
         self._sums: dict[str, tuple[NDArray[Any], int]] = {}  # of arrays that are sums, and over how many pixels
         self._ends = np.cumsum([plan.missing.size for plan in plans])
 
@@ -289,14 +323,15 @@ class Sample:
         """Compute block after block, until they are enough or time is up."""
         if not self.plans:
             return
-        start, spent = time.perf_counter(), 0.0
-        self._compute(0.5)  # compiles, and opens what stays open
+        start = time.perf_counter()
+        once = self._compute(0.5)  # compiles, and opens what stays open
         self._sums.clear()
-        while len(self.blocks) < MOST_SAMPLES and (spent < SAMPLE_S or len(self.blocks) < LEAST_SAMPLES):
+        until = time.perf_counter() + SAMPLE_S
+        while len(self.blocks) < MOST_SAMPLES and (time.perf_counter() < until or len(self.blocks) < LEAST_SAMPLES):
             self.blocks.append(self._compute((0.5 + GOLDEN * len(self.blocks)) % 1))
-            spent += self.blocks[-1].seconds
             if len(self.blocks) >= self._ends[-1] and self._is_whole:
                 break
+        self.once_seconds = max(0.0, once.seconds - self.blocks[0].seconds)
         self._tell_means()
         self.seconds = time.perf_counter() - start
 
@@ -317,7 +352,7 @@ class Sample:
         return self._measure(job, boxes, parts[int(place % 1 * len(parts))])
 
     def _measure(self, job: Job, boxes: Sequence[Box], part: Sequence[Box]) -> Block:
-        before, start = self._other_seconds(), time.perf_counter()
+        before, start = self.store.seconds, clock()
         values = job.compute(self.store, part)
         packed = []
         for spec, whole, box, block in zip(job.outputs, boxes, part, values, strict=True):
@@ -325,17 +360,13 @@ class Sample:
             first = tuple(w.start // c for w, c in zip(inside(box, whole), shards.chunk, strict=True))
             chunks = shards.encode_chunks(block, first)
             packed.append(sum(map(len, chunks.values())))
-        seconds = time.perf_counter() - start - (self._other_seconds() - before)
+        seconds = clock() - start - (self.store.seconds - before)
         for spec, block in zip(job.outputs, values, strict=True):
-            if not set(spec.dims) & set(job.outputs[0].dims):
+            if job.is_sum(spec):
                 total, num = self._sums.get(_name(spec), (np.zeros(spec.shape[-1]), 0))
                 self._sums[_name(spec)] = total + block.reshape(-1, spec.shape[-1]).sum(axis=0), num + _volume(part[0])
         read = prod(n + 2 * h for n, h in zip(box_shape(part[0]), job.halo, strict=True))
         return Block(tuple(block.nbytes for block in values), tuple(packed), read, seconds)
-
-    def _other_seconds(self) -> float:
-        """What went by with imagining inputs and generating cells, which a run does not do."""
-        return self.store.seconds + GeneratedSource.seconds
 
     def _tell_means(self) -> None:
         """Sums that later steps ask for are taken to be everywhere as they are in the sample."""
@@ -376,8 +407,8 @@ class _Step:
 
     def __init__(self, plans: Sequence[JobPlan], sample: Sample, worker: Worker, parallel: int) -> None:
         self.plans, self.sample, self._parallel = plans, sample, parallel
-        self._packing = sample.packing() if sample.plans else []
-        self.seconds = self._seconds() if sample.plans else 0.0
+        self._packing = sample.packing() if sample.blocks else [1.0] * len(plans[0].job.outputs)
+        self.seconds = self._seconds() if sample.blocks else 0.0
         jobs = [plan.job for plan in sample.plans]
         if jobs:
             self.largest = max(jobs, key=lambda job: job.working_set(self._packing))
@@ -386,15 +417,13 @@ class _Step:
 
     def _seconds(self) -> float:
         pixels = sum(_share_missing(plan) * _pixels_read(plan.job) for plan in self.sample.plans)
-        return pixels * self.sample.seconds_a_pixel() / self._parallel
+        return pixels * self.sample.seconds_a_pixel() / self._parallel + self.sample.once_seconds
 
     def arrays(self) -> list[ArrayForecast]:
         """Every array with what would be written of it."""
-        todo = {id(plan.missing) for plan in self.sample.plans}
         found = []
         for plan in self.plans:
-            packing = self._packing if id(plan.missing) in todo else [0.0] * len(plan.job.outputs)
-            for spec, ratio in zip(plan.job.outputs, packing, strict=True):
+            for spec, ratio in zip(plan.job.outputs, self._packing, strict=True):
                 raw = prod(spec.shape) * np.dtype(spec.dtype).itemsize * _share_missing(plan)
                 index = prod(s // c for s, c in zip(spec.shard, spec.chunk, strict=True)) * INDEX_BYTES + CRC_BYTES
                 num = plan.missing.size

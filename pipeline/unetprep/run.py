@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from unetprep.budget import Worker
+from unetprep.budget import Worker, give_back_memory
 from unetprep.clusters import Scheduler as Scheduler
 from unetprep.clusters import as_failure, connected, num_threads
 from unetprep.errors import Failure, UnetprepError
@@ -210,6 +210,8 @@ class Queue:
 def run_batch(store: Store, batch: Batch, stop: threading.Event | None = None) -> Done:
     """What a worker does: compute each shard and write it, once and whole. Between two shards it can be stopped."""
     start, num_shards, num_pixels = time.perf_counter(), 0, 0
+    if batch.job.block:  # chosen for a bound
+        give_back_memory()
     for index in batch.indices:
         if stop and stop.is_set():
             break

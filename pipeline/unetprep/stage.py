@@ -128,6 +128,10 @@ class Job(ABC):
         shared = [(sides[d], c) for d, c in zip(spec.dims, spec.chunk, strict=True) if d in sides]
         return bool(shared) and all(n % c == 0 for n, c in shared)
 
+    def is_sum(self, spec: ArraySpec) -> bool:
+        """Whether an output has no axis of the first one, so that every block brings a summand of all of it."""
+        return not set(spec.dims) & set(self.outputs[0].dims)
+
     # -- memory -------------------------------------------------------------------------------------------------------
 
     def extent(self, around: Shape | None = None) -> Shape:
@@ -145,7 +149,7 @@ class Job(ABC):
         """How much memory computing a block takes at most, its results included."""
 
     def resident_bytes(self) -> int:
-        """What the process keeps of this job's inputs between tasks."""
+        """What the process keeps for this job between tasks."""
         return 0
 
     def working_set(self, packing: Sequence[float] | None = None) -> int:

@@ -29,8 +29,8 @@ def reading_bytes(source: Source, shape: tuple[int, ...]) -> int:
 
 
 def kept_bytes(source: Source) -> int:
-    """What stays in memory after a reading: the pixels of a picture, until others come."""
-    return _whole_bytes(source) if isinstance(source, PictureSource) else 0
+    """What stays in memory after a reading: the pixels of a picture, until so many others have come."""
+    return PICTURES_KEPT * _whole_bytes(source) if isinstance(source, PictureSource) else 0
 
 
 def _whole_bytes(source: Source) -> int:

@@ -64,6 +64,11 @@ class GeneratedSource(Source):
         return np.where(found, found + np.int32(first), 0).astype(np.int32)
 
 
+def clock() -> float:
+    """Seconds, as of time.perf_counter; it stands still while cells are generated."""
+    return time.perf_counter() - GeneratedSource.seconds
+
+
 def generated_pair(
     shape: tuple[int, ...], num_cells: int, dims: int, dtype: str = "uint8"
 ) -> tuple[GeneratedSource, GeneratedSource]:

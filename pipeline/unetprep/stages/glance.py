@@ -1,6 +1,5 @@
 """A first reading that looks at a part of the pixels only, for a forecast."""
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ from unetprep.grid import Box, Index, box_shape
 from unetprep.layout import pixel_chunks
 from unetprep.params import ImportParams
 from unetprep.sources import Source
-from unetprep.sources.generated import GeneratedSource
+from unetprep.sources.generated import clock
 from unetprep.sources.pieces import Names
 from unetprep.sources.scan import Scan
 from unetprep.stage import Shape
@@ -52,17 +51,17 @@ class Glance(FirstReading):
     def image(self, source: Source, box: Box, shard: Shape) -> Scan:
         """The values of an image, or of a window of it."""
         window, is_whole = self._window(box, shard)
-        start = _clock()
+        start = clock()
         scan = super().image(source, window, shard)
-        self.seconds += _clock() - start
+        self.seconds += clock() - start
         return scan if is_whole else Scan(scan.low, scan.high, UNKNOWN)
 
     def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
         """The labels, or those of a window. Of the others it is taken that they are several cells."""
         window, is_whole = self._window(box, pixel_chunks(box_shape(box[1:]), int(params.dims))[1])
-        start = _clock()
+        start = clock()
         seen = super().labels(source, window, params, pieces)
-        self.seconds += _clock() - start
+        self.seconds += clock() - start
         if is_whole:
             return seen
         num_px, window_px = _num_px(box[1:]), _num_px(window[1:])
@@ -98,11 +97,6 @@ def _middle(box: Box, shard: Shape) -> Box:
         found[axis] = slice(start, start + length)
         left //= length
     return tuple(found)
-
-
-def _clock() -> float:
-    """Seconds; it stands still while cells are generated."""
-    return time.perf_counter() - GeneratedSource.seconds
 
 
 def _num_px(box: Box) -> int:

@@ -149,8 +149,8 @@ def plan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReadi
 def first_reading_bytes(part: Part, params: ImportParams) -> int:
     """How much memory it takes to read a part for the first time, a shard at a time.
 
-    Labels: as in the file, all of them and those of the cells, a mask, and as stored; for pieces, their numbers in 32
-    and in 64 bits. Image: as in the file, as stored, and which pixels are finite.
+    Labels: as in the file, without ignored ones too, and then those of the cells, or as stored, with a mask; for pieces
+    also their numbers in 32 and in 64 bits. Image: as in the file, as stored, and which pixels are finite.
     """
     shape = box_shape(part.box[1:])
     shard = tuple(map(min, pixel_chunks(shape, int(params.dims))[1], shape))
@@ -159,7 +159,8 @@ def first_reading_bytes(part: Part, params: ImportParams) -> int:
         if source is not None:
             there, here = np.dtype(source.dtype).itemsize, np.dtype(stored_dtype(source)).itemsize
             pieces = 4 + 8 if params.instances == "components" else 0
-            each = there + here + 1 if source is part.image else 2 * there + 1 + 4 + pieces
+            known = there * (1 if params.ignore_label is None else 2)
+            each = there + here + 1 if source is part.image else known + max(there, 4 + pieces) + 1
             needs.append(channels * prod(shard) * each + reading_bytes(source, (channels, *shard)))
     return max(needs)
 

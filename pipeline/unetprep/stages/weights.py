@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from unetprep.engines import ENGINE_BYTES, ENGINES
+from unetprep.engines import COMPILED_BYTES, ENGINE_BYTES, ENGINES
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box, grow, inside
 from unetprep.kernels.formula import DEFAULTS, Formula
@@ -45,6 +45,10 @@ class TargetJob(Job):
         target = separate_instances(labels, self.dims, self.separate)[core]
         return target, count_classes(target, labels[core]).reshape(1, 1, 1, NUM_CLASSES)
 
+    def resident_bytes(self) -> int:
+        """The compiled kernels."""
+        return COMPILED_BYTES
+
     def compute_bytes(self) -> int:
         """The labels and the target with the halo; and when classes are counted, which labels are ignored."""
         return (4 + 1) * prod(self.extent()) + prod(self.extent((0, 0, 0)))
@@ -79,6 +83,10 @@ class WeightsJob(Job):
         labels, core = store.read(self.instances, outer), inside(box, outer)
         target = separate_instances(labels, len(self.spacing), self.separate)[core]
         return (ENGINES[self.engine](labels, target, self.class_weights, self.formula, self.spacing, core),)
+
+    def resident_bytes(self) -> int:
+        """The compiled kernels."""
+        return COMPILED_BYTES
 
     def compute_bytes(self) -> int:
         """Labels and target with the halo, and what the engine needs."""

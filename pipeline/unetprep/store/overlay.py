@@ -65,9 +65,9 @@ class Overlay(Storage):
             del self.written[key]
         self._deleted.add(prefix)
 
-    def num_bytes_below(self, key: str) -> int:
-        """How long the object is that this one would replace; 0 if none is there."""
+    def get_below(self, key: str) -> bytes | None:
+        """The object that stands below; None if there is none."""
         try:
-            return len(self._below.get(key))
+            return self._below.get(key)
         except OSError:
-            return 0
+            return None
