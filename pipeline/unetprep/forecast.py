@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.budget import Worker
-from unetprep.grid import Box, box_shape, inside
-from unetprep.layout import IMAGES, TILES, ArraySpec, pixels_path
+from unetprep.grid import Box, box_shape, inside, shard_counts
+from unetprep.layout import IMAGES, TILES, ArraySpec, pixel_chunks, pixels_path
 from unetprep.params import ImportParams, Params
 from unetprep.plan import JobPlan, plan_job
 from unetprep.run import Scheduler, within_memory
@@ -479,7 +479,7 @@ def _put_seconds(num_bytes: float) -> float:
 
 GENERATED = "the images are generated cells, which compress as cells of a noisy microscope do; reading takes no time"
 PX_A_CELL = 1300  # where nobody says how many cells there are
-IMAGES_PLANNED = 50  # of many images of one shape: all others are as they are
+IMAGES_PLANNED, SHARDS_PLANNED = 50, 2**17  # of many images of one shape: all others are as they are
 
 
 def forecast_generated(
@@ -492,7 +492,8 @@ def forecast_generated(
 ) -> Forecast:
     """Forecast everything for images (c, z, y, x) of generated cells, with the default parameters."""
     image, labels = generated_pair(shape, num_cells or max(1, prod(shape[1:]) // PX_A_CELL), int(dims), dtype)
-    num_planned = min(num_images, IMAGES_PLANNED)
+    shards = prod(shard_counts(shape[1:], pixel_chunks(shape[1:], int(dims))[1]))
+    num_planned = min(num_images, IMAGES_PLANNED, max(1, SHARDS_PLANNED // shards))
     whole = tuple(slice(0, n) for n in shape)
     parts = [Part(f"image-{n:07}", image, labels, whole, "train") for n in range(num_planned)]
     with tempfile.TemporaryDirectory(prefix="unetprep-") as folder:
