@@ -90,9 +90,7 @@ class Import:
 def plan_import(images: Sequence[str], labels: Sequence[str], params: ImportParams) -> Import:
     """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used."""
     parts = split_parts(find_pairs(images, labels, params.axes), params)
-    seen = [_scan_labels(part.labels, part.box, params, params.instances == "components") for part in parts]
-    for source, parts_of_it in groupby(zip(parts, seen, strict=True), lambda pair: pair[0].labels):
-        _check_labels(source, [labels for _, labels in parts_of_it], params)
+    seen = _scan_parts(parts, params)
     groups: dict[str, dict[str, object]] = {}
     jobs: list[ImportJob] = []
     for part, labels_seen in zip(parts, seen, strict=True):
@@ -100,6 +98,22 @@ def plan_import(images: Sequence[str], labels: Sequence[str], params: ImportPara
         groups[part.name] = attributes
         jobs += planned
     return Import(groups, tuple(jobs))
+
+
+def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
+    """Read and check the labels of parts, and plan their arrays alone. Raises InvalidInput as `plan_import` does."""
+    seen = _scan_parts(parts, params)
+    return [
+        _labels_job(part, labels_seen, params, {"dims": int(params.dims), "split": part.split})
+        for part, labels_seen in zip(parts, seen, strict=True)
+    ]
+
+
+def _scan_parts(parts: Sequence[Part], params: ImportParams) -> "list[LabelScan]":
+    seen = [_scan_labels(part.labels, part.box, params, params.instances == "components") for part in parts]
+    for source, parts_of_it in groupby(zip(parts, seen, strict=True), lambda pair: pair[0].labels):
+        _check_labels(source, [labels for _, labels in parts_of_it], params)
+    return seen
 
 
 @dataclass(frozen=True)
@@ -152,7 +166,7 @@ def _plan_part(part: Part, seen: LabelScan, params: ImportParams) -> tuple[dict[
     dims = int(params.dims)
     attributes: dict[str, object] = {"dims": dims, "split": part.split}
     about = dict(attributes)
-    jobs = [_labels_job(part, seen, params, attributes)]
+    jobs: list[ImportJob] = [_labels_job(part, seen, params, attributes)]
     files = [part.labels.path]
     if part.image is not None:
         pixels = scan_image(part.image, part.box, pixel_chunks(box_shape(part.box[1:]), dims)[1])
@@ -165,7 +179,7 @@ def _plan_part(part: Part, seen: LabelScan, params: ImportParams) -> tuple[dict[
     return {**about, "source": [file.rstrip("/").rpartition("/")[2] for file in files]}, jobs
 
 
-def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> ImportJob:
+def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> LabelsJob:
     """The digest is that of the labels as they were; what is made of them are parameters."""
     dims = int(params.dims)
     connectivity = num_neighbours(params.dims, params.connectivity) if params.instances == "components" else None
