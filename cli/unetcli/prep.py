@@ -74,11 +74,19 @@ def reaching(command: Command) -> Command:
 
 
 def running(command: Command) -> Command:
-    """Options of every command that writes a store."""
+    """Options of every command that makes a part of a store."""
     for option in (
-        click.option("--log", metavar="FILE", help="Add what happens to a file."),
         click.option("--dry-run", is_flag=True, help="Say what would be done, as unetprep plan does, and do nothing."),
         click.option("--overwrite", is_flag=True, help="Replace what stands there, made in another way."),
+    ):
+        command = option(command)
+    return computing(command)
+
+
+def computing(command: Command) -> Command:
+    """Options of every command that computes what it writes."""
+    for option in (
+        click.option("--log", metavar="FILE", help="Add what happens to a file."),
         click.option(
             "--cluster", metavar="TOML", help="A file, such as a recipe, whose section [cluster] says where it runs."
         ),
@@ -567,3 +575,43 @@ def verify(store: str, repair: bool, workers: int | None, **values: Any) -> None
     result("verify", as_values(store, found), as_text(store, found), values["as_json"])
     if found.faults:
         click.get_current_context().exit(INVALID)
+
+
+# -- relabel ----------------------------------------------------------------------------------------------------------
+
+
+@main.command(
+    cls=Examples,
+    short_help="Take edited labels, computing again only what they change.",
+    examples="unetprep relabel ds.zarr --labels edited.tif\n"
+    "unetprep relabel ds.zarr --labels edited.tif --image img --keep-class-weights",
+)
+@click.argument("store")
+@click.option(
+    "--labels", multiple=True, required=True, metavar="PATH", help="The labels of an image, edited; may be repeated."
+)
+@click.option("--image", metavar="NAME", help="Which image they belong to.  [default: the one of their name]")
+@click.option(
+    "--keep-class-weights", is_flag=True, help="Keep the class weights that the labels gave before they were edited."
+)
+@computing
+def relabel(store: str, labels: tuple[str, ...], image: str | None, keep_class_weights: bool, **values: Any) -> None:
+    """Take edited labels into a finished store, and compute again only what they change.
+
+    The store is then what the edited labels would have given from the start. Class weights that came from the data
+    change with nearly every edit of the training images, and all weights with them; --keep-class-weights keeps the
+    numbers, as if they had been given with --class-weights.
+    """
+    from unetcli.relabelling import as_text, as_values
+    from unetprep.relabel import relabel
+
+    with progress("relabel", values["quiet"]) as report:
+        done = relabel(
+            store,
+            labels,
+            _scheduler(values),
+            image=image,
+            keep_class_weights=keep_class_weights,
+            on_progress=report,
+        )
+    result("relabel", as_values(store, done), as_text(store, done), values["as_json"])

@@ -14,6 +14,7 @@ CHANNEL_AXES = ("c", *AXES)
 IMAGES, FIELDS, TILES = "images", "fields", "tiles"
 GRIDS = f"{FIELDS}/grids"
 TILES_A_SHARD = 64
+JOURNAL = "relabelling"  # in the record of the group `images`, as long as edited labels are coming in
 
 PIXEL_CHUNK = {2: (1, 256, 256), 3: (32, 128, 128)}
 PIXEL_SHARD = {2: (1, 2048, 2048), 3: (64, 512, 512)}

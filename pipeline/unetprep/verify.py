@@ -1,6 +1,5 @@
 """Whether a store is what was written: every object is there and intact, and shards computed once more are the same."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -9,7 +8,7 @@ from functools import partial
 from hashlib import sha256
 from math import prod
 from os import cpu_count
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,17 @@ from numpy.typing import NDArray
 from unetprep.faults import Fault, to_do
 from unetprep.grid import Index, shard_box
 from unetprep.inventory import Inventory, is_coordinate, take_inventory
-from unetprep.layout import GRIDS, IMAGES, TILES, counts_path, image_path, labels_path, pixels_path, weights_path
+from unetprep.layout import (
+    GRIDS,
+    IMAGES,
+    JOURNAL,
+    TILES,
+    counts_path,
+    image_path,
+    labels_path,
+    pixels_path,
+    weights_path,
+)
 from unetprep.params import VerifyParams
 from unetprep.recompute import differences
 from unetprep.recorded import contradiction, fields_job, target_job, tiles_job, weights_job
@@ -26,12 +35,8 @@ from unetprep.store import Store
 from unetprep.store.lock import holder, locked
 from unetprep.store.shards import Damaged, Shards, shard_key
 from unetprep.store.storage import Storage
+from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
 from unetprep.values import problem_with, problem_with_positions
-
-TASKS_A_WORKER = 2
-
-T = TypeVar("T")
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass
@@ -77,31 +82,6 @@ def _leftovers(storage: Storage) -> list[str]:
     elif held:
         notes.append(f".lock: {held[0]} works on the store, or was killed on another machine; what it writes changes")
     return notes
-
-
-class Tasks:
-    """Runs functions on threads and gives what they return, in order, a bounded number at a time."""
-
-    def __init__(self, executor: ThreadPoolExecutor, most: int, on_progress: OnProgress) -> None:
-        self._executor, self._most, self._on_progress = executor, most, on_progress
-        self._done = self._total = 0
-
-    def run(self, functions: Sequence[Callable[[], T]]) -> Iterator[T]:
-        """What each returns."""
-        self._total += len(functions)
-        waiting: deque[Any] = deque()
-        for function in functions:
-            waiting.append(self._executor.submit(function))
-            if len(waiting) == self._most:
-                yield self._next(waiting)
-        while waiting:
-            yield self._next(waiting)
-
-    def _next(self, waiting: deque[Any]) -> Any:
-        result = waiting.popleft().result()
-        self._done += 1
-        self._on_progress(self._done, self._total)
-        return result
 
 
 @dataclass
@@ -153,6 +133,11 @@ class Verifier:
         self.found.num_documents = len(objects.nodes)
         if not objects.is_sealed:
             self.found.notes.append("not sealed: other software made the store, so a changed document may go unnoticed")
+        if JOURNAL in self._record(IMAGES):
+            names = ", ".join(self._record(IMAGES)[JOURNAL]["fingerprints"])
+            self.found.notes.append(
+                f"new labels of {names} were coming in: repeat that unetprep relabel before all else"
+            )
         self._look_at_objects()
         self._look_at_images()
         self._look_at_shards()

@@ -48,6 +48,7 @@ def test_the_groups_list_their_commands_in_order_of_use() -> None:
         "plan",
         "info",
         "verify",
+        "relabel",
     ]
     assert list(train.main.commands) == ["fit", "predict", "evaluate", "report"]
     assert CliRunner().invoke(prep.main, ["--version"]).output.startswith("unetprep, version ")

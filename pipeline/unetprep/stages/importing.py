@@ -134,9 +134,7 @@ def plan_import(
 
 def plan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReading") -> Import:
     """Check what a first reading shows of every part, and plan its arrays."""
-    seen = [reading.labels(part.labels, part.box, params, params.instances == "components") for part in parts]
-    for source, parts_of_it in groupby(zip(parts, seen, strict=True), lambda pair: pair[0].labels):
-        _check_labels(source, [labels for _, labels in parts_of_it], params, reading)
+    seen = _scan_parts(parts, params, reading)
     groups: dict[str, dict[str, object]] = {}
     jobs: list[ImportJob] = []
     for part, labels_seen in zip(parts, seen, strict=True):
@@ -144,6 +142,22 @@ def plan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReadi
         groups[part.name] = attributes
         jobs += planned
     return Import(groups, tuple(jobs))
+
+
+def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
+    """Read and check the labels of parts, and plan their arrays alone. Raises InvalidInput as `plan_import` does."""
+    seen = _scan_parts(parts, params, FirstReading())
+    return [
+        _labels_job(part, labels_seen, params, {"dims": int(params.dims), "split": part.split})
+        for part, labels_seen in zip(parts, seen, strict=True)
+    ]
+
+
+def _scan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReading") -> "list[LabelScan]":
+    seen = [reading.labels(part.labels, part.box, params, params.instances == "components") for part in parts]
+    for source, parts_of_it in groupby(zip(parts, seen, strict=True), lambda pair: pair[0].labels):
+        _check_labels(source, [labels for _, labels in parts_of_it], params, reading)
+    return seen
 
 
 def first_reading_bytes(part: Part, params: ImportParams) -> int:
@@ -225,7 +239,7 @@ def _plan_part(
     dims = int(params.dims)
     attributes: dict[str, object] = {"dims": dims, "split": part.split}
     about = dict(attributes)
-    jobs = [_labels_job(part, seen, params, attributes)]
+    jobs: list[ImportJob] = [_labels_job(part, seen, params, attributes)]
     files = [part.labels.path]
     if part.image is not None:
         pixels = reading.image(part.image, part.box, pixel_chunks(box_shape(part.box[1:]), dims)[1])
@@ -238,7 +252,7 @@ def _plan_part(
     return {**about, "source": [file.rstrip("/").rpartition("/")[2] for file in files]}, jobs
 
 
-def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> ImportJob:
+def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> LabelsJob:
     """The digest is that of the labels as they were; what is made of them are parameters."""
     dims = int(params.dims)
     connectivity = num_neighbours(params.dims, params.connectivity) if params.instances == "components" else None

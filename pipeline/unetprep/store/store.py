@@ -139,6 +139,10 @@ class Store:
         """Set some of our attributes, keeping the others. Makes the group if it is not there."""
         self._update(path, {KEY: {**self.record(path), **values}})
 
+    def drop_from_record(self, path: str, key: str) -> None:
+        """Take one of our attributes away."""
+        self._update(path, {KEY: {name: value for name, value in self.record(path).items() if name != key}})
+
     def _update(self, path: str, attributes: Document) -> None:
         """Set attributes of a group or array; a group that is not there is made, and those above it."""
         group, _, _ = path.rpartition("/")
@@ -218,8 +222,7 @@ class Store:
         In this order a kill at any point leaves nothing that looks finished: the old array is first marked as no longer
         valid, all of it is removed, and the new metadata come last.
         """
-        if self.record(spec.path):
-            self.update_record(spec.path, complete=False, fingerprint=REPLACED)
+        self.void(spec.path)
         self._documents.pop(spec.path, None)
         self._broken.discard(spec.path)  # what comes in its place is whole
         self.storage.delete(spec.path)
@@ -229,6 +232,24 @@ class Store:
             self._write_coordinate(f"{group}/{dim}", dim, length, spec.origins.get(dim, 0))
         if group.startswith(f"{IMAGES}/"):
             self._describe_image(group, name, spec.dims)
+        self._put_array(spec)
+
+    def renew(self, spec: ArraySpec, stale: Iterable[str]) -> None:
+        """Make an array into one that differs in some shards alone, named by their keys; marked unfinished.
+
+        In the same order: it is marked as no longer valid, the stale shards go, and the new metadata come last.
+        """
+        self.void(spec.path)
+        for key in stale:
+            self.storage.delete(f"{spec.path}/{key}")
+        self._put_array(spec)
+
+    def void(self, path: str) -> None:
+        """Mark an array, if it is there, as no longer valid."""
+        if self.record(path):
+            self.update_record(path, complete=False, fingerprint=REPLACED)
+
+    def _put_array(self, spec: ArraySpec) -> None:
         record = {**spec.extra, **spec.provenance.as_dict(), "complete": False}
         self._put(spec.path, array_document(spec, {KEY: record}))
 
