@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from unetprep.budget import give_back_memory
 from unetprep.grid import box_shape
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.plan import plan_job
@@ -84,6 +85,7 @@ def steps_of(store: Store, name: str, files: str) -> Iterator[Sequence[Job]]:
 
 def main(url: str, files: str, names: list[str]) -> None:
     """Measure in turn."""
+    give_back_memory()  # as a process does whose memory is bounded
     store, found = Store.open(url), []
     for name in names:
         for jobs in steps_of(store, name, files):

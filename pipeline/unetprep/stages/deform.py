@@ -27,8 +27,8 @@ class DeformJob(Job):
         return (draw_grids(p.seed, range(box[0].start, box[0].stop), p.grid, p.sigma_px),)
 
     def compute_bytes(self) -> int:
-        """Two random integers for each number, four times: as drawn, shifted, as real numbers and made uniform."""
-        return 4 * 2 * 8 * self.num_values(self.outputs[0])
+        """For each number two random integers as drawn, shifted, as real numbers and made uniform; and itself."""
+        return (4 * 2 + 1) * 8 * self.num_values(self.outputs[0])
 
 
 def plan_fields(store: Store, params: DeformParams) -> Sequence[Job]:
