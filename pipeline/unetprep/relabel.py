@@ -332,7 +332,10 @@ class _Relabelling:
         if before is None:
             numbers, balanced = self._class_weights()
             return Journal(fingerprints, changed, numbers, balanced and not self._keep)
-        boxes = {n: list(map(_as_box, {*map(_as_text, (*before.changed.get(n, ()), *changed[n]))})) for n in changed}
+        boxes = {
+            n: [_as_box(t) for t in sorted({*map(_as_text, (*before.changed.get(n, ()), *changed[n]))})]
+            for n in changed
+        }
         balanced = before.balanced and not self._keep
         same = (fingerprints, balanced) == (before.fingerprints, before.balanced)
         if same:

@@ -149,8 +149,10 @@ class Store:
         if path and self._document(group) is None:
             self._update(group, {})
         document = self._document(path) or group_document()
-        merged = {**document["attributes"], **attributes}
-        if merged != document["attributes"] or self._document(path) is None:
+        there = document["attributes"]
+        merged = {**there, **attributes}
+        plain = {**there, KEY: record_of(document)} if KEY in there else there  # without the seal, as is what comes in
+        if {**plain, **attributes} != plain or self._document(path) is None:
             self._put(path, {**document, "attributes": merged})
 
     def set_complete(self, path: str, complete: bool) -> None:
