@@ -69,6 +69,13 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
+def described(found: dict[str, Any]) -> str:
+    """The machine of some results, in a line."""
+    about = found["machine"]
+    packages = ", ".join(f"{k} {v}" for k, v in about.items() if k not in ("processor", "cores", "system"))
+    return f"{about['processor']}, {about['cores']} cores ({packages})"
+
+
 def write(path: Path, results: dict[str, Any]) -> None:
     """Write the results, and print them."""
     text = json.dumps(results, indent=1)

@@ -1,8 +1,10 @@
 """Jobs that only the benchmarks have: one that does nothing, and one that copies an array."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
-from unetprep.grid import Index, grow, inside
+from unetprep.grid import Box, Index, grow, inside
 from unetprep.layout import ArraySpec, Provenance
 from unetprep.stage import Blocks, Job
 from unetprep.store import Store
@@ -18,9 +20,13 @@ class Nothing(Job):
         """Nothing."""
         return 1
 
-    def compute(self, store: Store, index: Index) -> Blocks:
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
         """Nothing."""
         return ()
+
+    def compute_bytes(self) -> int:
+        """None."""
+        return 0
 
 
 @dataclass(frozen=True)
@@ -29,11 +35,20 @@ class Copy(Job):
 
     source: str
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        """One shard."""
-        (box,) = self.boxes(index)
-        outer = grow(box, (HALO_PX, HALO_PX), self.outputs[0].shape)
+    @property
+    def halo(self) -> tuple[int, ...]:
+        """Around a block."""
+        return (HALO_PX, HALO_PX)
+
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """One block."""
+        (box,) = boxes
+        outer = grow(box, self.halo, self.outputs[0].shape)
         return (store.read(self.source, outer)[inside(box, outer)],)
+
+    def compute_bytes(self) -> int:
+        """The block with its halo."""
+        return 2 * prod(self.extent())
 
 
 def nothing(num_shards: int) -> Nothing:

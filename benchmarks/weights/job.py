@@ -15,8 +15,8 @@ from typing import Any
 import zarr
 from dask.distributed import LocalCluster
 
-from benchmarks.cells import Cells
 from benchmarks.measure import machine, run_process, write
+from unetprep.cells import Cells
 
 HERE = Path(__file__).parent
 SIDE, NUMBER, SHARE, STEP = 16384, 200_000, 0.6, 2048

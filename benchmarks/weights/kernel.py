@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 import unetprep
-from benchmarks.cells import Cells
 from benchmarks.measure import machine, ratio, seconds, write
+from unetprep.cells import Cells
 from unetprep.kernels.formula import make_formula
 from unetprep.kernels.separate import separate_instances
 from unetprep.kernels.weights import weigh_block

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import described
+
 HERE = Path(__file__).parent
 
 
@@ -15,7 +17,7 @@ def kernel_tables(found: dict[str, Any]) -> list[str]:
     lines = [
         "## The kernel, in units of one `edt.edt` pass over the same image",
         "",
-        f"One thread, after compilation, the two in turn. {_machine(found)}. Median of the pairs (range).",
+        f"One thread, after compilation, the two in turn. {described(found)}. Median of the pairs (range).",
         "*Weights*: from labels and target. *All*: from labels alone, with separation and class balance.",
         "",
         "| image | cells | covered | weights | all |",
@@ -47,7 +49,7 @@ def job_table(found: dict[str, Any]) -> list[str]:
     lines = [
         f"## The whole job: {side} x {side} pixels, {found['cells']:,} cells",
         "",
-        f"{_machine(found)}. Medians of {found['repeats']} processes each; the ratio is that of runs side by side.",
+        f"{described(found)}. Medians of {found['repeats']} processes each; the ratio is that of runs side by side.",
         "",
         "| workers | `unetprep weights`, s | peak MiB | copy of the weights by Dask, s | ratio | with import, s |",
         "|---|---|---|---|---|---|",
@@ -66,12 +68,6 @@ def job_table(found: dict[str, Any]) -> list[str]:
         f" {cluster['speedup']:.2f} times as fast."
     )
     return [*lines, "", said, ""]
-
-
-def _machine(found: dict[str, Any]) -> str:
-    about = found["machine"]
-    packages = ", ".join(f"{k} {v}" for k, v in about.items() if k not in ("processor", "cores", "system"))
-    return f"{about['processor']}, {about['cores']} cores ({packages})"
 
 
 def main() -> None:

@@ -47,6 +47,15 @@ class ExamplesGroup(WithExamples, click.Group):
         return list(self.commands)
 
 
+class PlanGroup(ExamplesGroup):
+    """A group that does something by itself too, whose errors become exit codes."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the group or one of its commands."""
+        with exit_codes(verbose=ctx.params.get("verbose", False)):
+            return super().invoke(ctx)
+
+
 def from_fields(kind: type, name_of: Callable[[str], str], only: tuple[str, ...] = ()) -> Callable[[Command], Command]:
     """One option for each field of a parameter class (or `only` some), with its default, type, choices and help."""
 

@@ -2,18 +2,19 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import wraps
+from dataclasses import dataclass, replace
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from unetcli.errors import INVALID
-from unetcli.options import Command, Examples, ExamplesGroup, chosen, common, from_fields, result
+from unetcli.options import Command, Examples, ExamplesGroup, PlanGroup, chosen, common, from_fields, result
 from unetcli.progress import progress, telling
 from unetprep import __version__
 from unetprep.errors import InvalidInput
 from unetprep.params import (
+    DIMS_HELP,
     LINT_RULES,
     ClusterParams,
     DeformParams,
@@ -28,6 +29,7 @@ from unetprep.params import (
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unetprep.clusters import Scheduler
+    from unetprep.forecast import Forecast
     from unetprep.run import Summary
     from unetprep.store import Store
 
@@ -49,6 +51,15 @@ def main() -> None:
     """
 
 
+@dataclass(frozen=True)
+class Files:
+    """What is to be imported."""
+
+    images: Sequence[str]
+    labels: Sequence[str]
+    params: ImportParams
+
+
 def reaching(command: Command) -> Command:
     """The option of every command that may be given URLs."""
 
@@ -64,8 +75,12 @@ def reaching(command: Command) -> Command:
 
 def running(command: Command) -> Command:
     """Options of every command that makes a part of a store."""
-    overwrite = click.option("--overwrite", is_flag=True, help="Replace what stands there, made in another way.")
-    return computing(overwrite(command))
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Say what would be done, as unetprep plan does, and do nothing."),
+        click.option("--overwrite", is_flag=True, help="Replace what stands there, made in another way."),
+    ):
+        command = option(command)
+    return computing(command)
 
 
 def computing(command: Command) -> Command:
@@ -105,12 +120,62 @@ def _connecting(command: Command) -> Command:
 
 def _scheduler(values: Mapping[str, Any], recipe: ClusterParams | None = None) -> "Scheduler":
     """What the options say, else the file of --cluster, else the recipe."""
+    from unetprep.budget import give_back_memory
     from unetprep.clusters import Scheduler
     from unetprep.recipe import read_cluster
 
     params = read_cluster(values["cluster"]) if values["cluster"] else recipe or ClusterParams()
     given: dict[str, Any] = {k: values[k] for k in ("scheduler", "workers", "memory") if values[k]}
+    if given.get("memory") or params.memory:
+        give_back_memory()
     return Scheduler.of(replace(params, **given))
+
+
+def _work(
+    command: str,
+    out: str,
+    values: Mapping[str, Any],
+    files: Files | None = None,
+    stages: Mapping[str, Params] | None = None,
+    create: bool = False,
+    cluster: ClusterParams | None = None,
+) -> None:
+    """Import files, if there are any, run stages, and report it; in a dry run, say what that would do."""
+    scheduler = _scheduler(values, cluster)  # refused before a store is made
+    if values["dry_run"] or scheduler.memory_bytes:
+        found = _forecast(out, scheduler, values, files, stages or {}, create)
+    if values["dry_run"]:
+        from unetcli.planning import as_text, as_values
+
+        result(command, {**as_values(found), "status": "planned"}, as_text(found), values["as_json"])
+        return
+    summaries = [_import(out, files, scheduler, values)] if files else []
+    if stages:
+        store = _open(out, create)
+        summaries += [_run_stage(store, name, params, scheduler, values) for name, params in stages.items()]
+    _report(command, out, summaries, values["as_json"])
+
+
+def _forecast(
+    out: str,
+    scheduler: "Scheduler",
+    values: Mapping[str, Any],
+    files: Files | None,
+    stages: Mapping[str, Params],
+    create: bool,
+) -> "Forecast":
+    """What would be done; where it is to be done, only whether it is refused, before anything is begun."""
+    from unetprep.forecast import Forecaster
+    from unetprep.stages import STAGES
+
+    forecaster = Forecaster(
+        out, scheduler, create=create or bool(files), overwrite=values["overwrite"], measure=values["dry_run"]
+    )
+    if files:
+        forecaster.importing(files.images, files.labels, files.params)
+    for name, params in stages.items():
+        forecaster.stage(STAGES[name], params)
+    return forecaster.result()
 
 
 def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool) -> None:
@@ -125,18 +190,19 @@ def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool)
     result(command, values, "\n".join([*lines, f"-> {store}"]), as_json)
 
 
-def _import(
-    out: str,
-    images: Sequence[str],
-    labels: Sequence[str],
-    params: ImportParams,
-    scheduler: "Scheduler",
-    values: Mapping[str, Any],
-) -> "Summary":
+def _import(out: str, files: Files, scheduler: "Scheduler", values: Mapping[str, Any]) -> "Summary":
     from unetprep.importing import import_images
 
     with progress("import", values["quiet"]) as report:
-        return import_images(out, images, labels, params, scheduler, overwrite=values["overwrite"], on_progress=report)
+        return import_images(
+            out,
+            files.images,
+            files.labels,
+            files.params,
+            scheduler,
+            overwrite=values["overwrite"],
+            on_progress=report,
+        )
 
 
 def _open(url: str, create: bool) -> "Store":
@@ -240,9 +306,7 @@ def import_(images: tuple[str, ...], labels: tuple[str, ...], out: str, **values
 
     TIFF, PNG, JPEG, BMP, .npy and Zarr are read. Labels number the cells from 1; 0 is background.
     """
-    scheduler = _scheduler(values)
-    summary = _import(out, images, labels, chosen(ImportParams, values), scheduler, values)
-    _report("import", out, [summary], values["as_json"])
+    _work("import", out, values, Files(images, labels, chosen(ImportParams, values)))
 
 
 # -- the stages -------------------------------------------------------------------------------------------------------
@@ -268,11 +332,9 @@ def weights(inputs: tuple[str, ...], out: str, **values: Any) -> None:
     Also writes the target, with a line of background between touching cells.
     """
     params = chosen(WeightsParams, values)
-    scheduler = _scheduler(values)
-    files = [path for path in inputs if path.rstrip("/") != out.rstrip("/")]
-    summaries = [_import(out, (), files, chosen(ImportParams, values), scheduler, values)] if files else []
-    summaries.append(_run_stage(_open(out, create=False), "weights", params, scheduler, values))
-    _report("weights", out, summaries, values["as_json"])
+    paths = [path for path in inputs if path.rstrip("/") != out.rstrip("/")]
+    files = Files((), paths, chosen(ImportParams, values)) if paths else None
+    _work("weights", out, values, files, {"weights": params})
 
 
 def _add_stage(name: str, kind: type[Params], create: bool, examples: str, short: str, help: str) -> None:
@@ -291,10 +353,7 @@ def _add_stage(name: str, kind: type[Params], create: bool, examples: str, short
                     allowed="one store: this stage reads what stands in it, and writes beside it",
                     hint=f"leave --in off; images come in with: unetprep import --image ... --labels ... --out {out}",
                 )
-        params = chosen(kind, values)
-        scheduler = _scheduler(values)  # refused before a store is made
-        summary = _run_stage(_open(out, create), name, params, scheduler, values)
-        _report(name, out, [summary], values["as_json"])
+        _work(name, out, values, None, {name: chosen(kind, values)}, create)
 
 
 _add_stage(
@@ -393,13 +452,73 @@ def run(recipe: str, out: str | None, **values: Any) -> None:
     """
     from unetprep.recipe import read_recipe
 
-    plan = read_recipe(recipe)
-    url = out or plan.out
-    scheduler = _scheduler(values, plan.cluster)
-    summaries = [_import(url, plan.images, plan.labels, plan.importing, scheduler, values)]
-    store = _open(url, create=False)
-    summaries += [_run_stage(store, name, params, scheduler, values) for name, params in plan.stages.items()]
-    _report("run", url, summaries, values["as_json"])
+    said = read_recipe(recipe)
+    files = Files(said.images, said.labels, said.importing)
+    _work("run", out or said.out, values, files, said.stages, cluster=said.cluster)
+
+
+# -- plan -------------------------------------------------------------------------------------------------------------
+
+
+@main.group(
+    cls=PlanGroup,
+    invoke_without_command=True,
+    short_help="Say what a command would do, and do nothing.",
+    examples="unetprep plan weights --in labels.tif --out ds.zarr --memory 2GiB\nunetprep plan run recipe.toml\n"
+    "unetprep plan --shape 1,16384,16384 --cells 200000 --images 1000",
+)
+@click.option(
+    "--shape", metavar="Z,Y,X", help="Sides of the images, in pixels, where there are no files yet; or c,z,y,x."
+)
+@click.option(
+    "--cells", type=click.IntRange(1), help="How many cells each of them holds.  [default: one in 1300 pixels]"
+)
+@click.option("--images", type=click.IntRange(1), default=1, help="How many images.")
+@click.option("--dtype", default="uint8", type=click.Choice(("uint8", "uint16", "float32")), help="Of the images.")
+@click.option("--dims", default="2", type=click.Choice(("2", "3")), help=DIMS_HELP)
+@running
+def plan(shape: str | None, cells: int | None, images: int, dtype: str, dims: str, **values: Any) -> None:
+    """Say what a command would do: tasks, files, bytes, memory and time. Nothing is written.
+
+    The command and its options stand behind, as they would be without plan; --dry-run does the same. Bytes and time
+    come from a sample of a few seconds, memory from the shapes. With --shape it is all of import, weights, deform and
+    tiles for images of generated cells.
+    """
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        return
+    if shape is None:
+        raise click.UsageError("name a command, such as: unetprep plan run recipe.toml; or --shape")
+    from unetcli.planning import as_text, as_values, sides
+    from unetprep.forecast import forecast_generated
+
+    found = forecast_generated(sides(shape), images, cells, dims, dtype, _scheduler(values))
+    result("plan", {"status": "planned", **as_values(found)}, as_text(found), values["as_json"])
+
+
+def _add_plans() -> None:
+    """Commands that write a store, as commands of plan: the same with --dry-run set."""
+    for name in ("import", "weights", "deform", "tiles", "run"):
+        command = main.commands[name]
+        assert isinstance(command, Examples)
+        plan.add_command(
+            Examples(
+                name,
+                params=[option for option in command.params if option.name != "dry_run"],
+                callback=partial(_invoke, command, dry_run=True),
+                short_help=command.short_help,
+                help=command.help,
+                examples=command.examples.replace("unetprep ", "unetprep plan "),
+            )
+        )
+
+
+def _invoke(command: click.Command, **values: Any) -> None:
+    assert command.callback is not None
+    command.callback(**values)
+
+
+_add_plans()
 
 
 @main.command(

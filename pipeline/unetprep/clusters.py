@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from unetprep import __version__
+from unetprep.budget import Worker
 from unetprep.errors import Failure, InvalidInput
 from unetprep.params import ClusterParams, SlurmParams, parse_bytes, parse_time
 
@@ -104,6 +105,12 @@ class Scheduler:
     def num_workers(self) -> int:
         """Threads, processes or jobs that are asked for."""
         return self.workers or (1 if self.address == "slurm" else _num_cores())
+
+    @property
+    def worker(self) -> Worker:
+        """A process that works. Of a scheduler that runs already it is not known yet how many threads one has."""
+        threads = {"local": self.num_workers, "slurm": self.slurm.cores}.get(self.address, 1)
+        return Worker(self.memory_bytes, threads, on_cluster=self.address != "local")
 
     @property
     def patience_s(self) -> int:

@@ -1,5 +1,6 @@
 """What computes the weights of a block: our kernel, or libraries alone, which is the independent check at any size."""
 
+import math
 from collections.abc import Callable
 
 import edt
@@ -9,12 +10,15 @@ from scipy import ndimage
 
 from unetprep.kernels.formula import Formula, Gaussian
 from unetprep.kernels.nearest import Box
-from unetprep.kernels.weights import weigh_block, with_ignored
+from unetprep.kernels.weights import weigh_block, weigh_block_bytes, with_ignored
 
+COMPILED_BYTES = 36 * 2**20  # of the kernels, once loaded; compiling them, once after installation, takes 90 MiB more
 Block = NDArray[np.float64]
 Weigh = Callable[
     [NDArray[np.int32], NDArray[np.uint8], tuple[float, ...], Formula, tuple[float, ...], Box], NDArray[np.float32]
 ]
+
+Bytes = Callable[[tuple[int, ...], tuple[int, ...], Formula, tuple[float, ...], int, bool], int]
 
 
 def weigh_block_by_edt(
@@ -34,6 +38,22 @@ def weigh_block_by_edt(
     gaussians = _gaussian(formula.rim, nearest) + _gaussian(formula.border, nearest + second)
     where = (labels[core] >= 0) & ((target == 0) | formula.on_cells)
     return (weights + np.where(where, gaussians, 0)).astype(np.float32)
+
+
+def edt_bytes(
+    shape: tuple[int, ...],
+    core: tuple[int, ...],
+    formula: Formula,
+    spacing: tuple[float, ...],
+    largest_label: int,
+    has_ignored: bool,
+) -> int:
+    """How much memory `weigh_block_by_edt` takes, besides labels and target, for cells that are small."""
+    stack = shape if len(spacing) == 3 else (1, *shape[1:])
+    names = (4 + 3 * 8 + 8) * math.prod(stack)  # sorting: the labels, their order, and what becomes of it
+    distances = 2 * 8 * (math.prod(shape) + math.prod(stack))
+    gaussians = (4 * 8 + 8 + 4) * math.prod(core)
+    return max(distances + names, 2 * 2 * 8 * math.prod(shape), 2 * 8 * math.prod(shape) + gaussians)
 
 
 def _two_nearest(labels: NDArray[np.int32], reach: float, spacing: tuple[float, ...]) -> Block:
@@ -58,3 +78,4 @@ def _gaussian(gaussian: Gaussian, d: Block) -> Block:
 
 
 ENGINES: dict[str, Weigh] = {"numba": weigh_block, "edt": weigh_block_by_edt}
+ENGINE_BYTES: dict[str, Bytes] = {"numba": weigh_block_bytes, "edt": edt_bytes}

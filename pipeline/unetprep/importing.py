@@ -40,7 +40,8 @@ def _import(
     overwrite: bool,
     on_progress: OnProgress,
 ) -> tuple[int, Done]:
-    planned = plan_import(images, labels, params)
+    reader = scheduler.worker.for_one_thread()
+    planned = plan_import(images, labels, params, lambda needed: reader.refuse(reader.fixed_bytes + needed))
     store = Store.open_or_create(url)
     planned.refuse_leakage(store)
     plans = plan_jobs(store, planned.jobs, overwrite)

@@ -356,3 +356,12 @@ class ClusterParams(SlurmParams):
     tls_ca: str = parameter("", "tls: file of the authority's certificate.  [default: Dask's own configuration]")
     tls_cert: str = parameter("", "tls: file of the certificate.")
     tls_key: str = parameter("", "tls: file of its key.")
+
+
+def format_bytes(size: float) -> str:
+    """A number of bytes as people write it, and as `parse_bytes` reads it: whole below 10 KiB, MiB and so on."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size) < 10 * 1024:
+            return f"{size:.0f}{unit}"
+        size /= 1024
+    return f"{size:.1f}TiB"

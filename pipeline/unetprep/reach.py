@@ -9,7 +9,6 @@
 +--------------+----+-+
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
@@ -18,14 +17,11 @@ from numpy.typing import NDArray
 
 from unetprep.grid import Box, Index, grow
 from unetprep.kernels.mirror import mirror_index
-from unetprep.kernels.separate import HALO_PX
 from unetprep.kernels.tiling import output_size
 from unetprep.layout import ArraySpec
-from unetprep.stage import Job
 from unetprep.stages.tiles import TilesJob
-from unetprep.stages.weights import TargetJob, WeightsJob
 
-Halo = tuple[int, int, int]
+Halo = tuple[int, ...]
 
 
 def changed_box(before: NDArray[np.int32], after: NDArray[np.int32], box: Box) -> Box | None:
@@ -35,17 +31,6 @@ def changed_box(before: NDArray[np.int32], after: NDArray[np.int32], box: Box) -
         return None
     low, high = where.min(axis=0), where.max(axis=0)
     return tuple(slice(b.start + int(a), b.start + int(z) + 1) for b, a, z in zip(box, low, high, strict=True))
-
-
-def halo_of(job: Job) -> Halo:
-    """How far around its shard a job of the labels reads, (z, y, x)."""
-    if isinstance(job, WeightsJob):
-        reach = (max(HALO_PX, math.ceil(job.formula.reach / size)) for size in job.spacing)
-        z, y, x = (0,) * (3 - len(job.spacing)) + tuple(reach)
-        return z, y, x
-    if isinstance(job, TargetJob):
-        return (HALO_PX if job.dims == 3 else 0, HALO_PX, HALO_PX)
-    return (0, 0, 0)
 
 
 def touched_shards(spec: ArraySpec, changed: Iterable[Box], halo: Halo) -> set[Index]:

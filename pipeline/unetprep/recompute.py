@@ -22,7 +22,7 @@ def differences(store: Store, job: Job, index: Index) -> dict[str, str]:
     if isinstance(job, WeightsJob):
         found = {job.outputs[0].path: _other_weights(store, job, index)}
     else:
-        boxes, blocks = job.boxes(index), job.compute(store, index)
+        boxes, blocks = job.boxes(index), job.compute(store, job.boxes(index))
         found = {
             spec.path: _say(store.read(spec.path, box) != block, box)
             for spec, box, block in zip(job.outputs, boxes, blocks, strict=True)
@@ -35,13 +35,13 @@ def _other_weights(store: Store, job: WeightsJob, index: Index) -> str:
     """Chunk by chunk, so that a shard of a volume fits into memory with what is around it."""
     (spec,), (box,) = job.outputs, job.boxes(index)
     engine = next(name for name in ENGINES if name != job.engine)
-    other = replace(job, outputs=(replace(spec, shard=spec.chunk),), engine=engine)
+    by_chunk, other = replace(job, outputs=(replace(spec, shard=spec.chunk),)), replace(job, engine=engine)
     here = store.read(spec.path, box)
     wrong = np.zeros(here.shape, bool)
     for chunk in product(*(range(b.start // c, -(-b.stop // c)) for b, c in zip(box, spec.chunk, strict=True))):
-        (part,) = other.boxes(chunk)
+        (part,) = by_chunk.boxes(chunk)
         where = inside(part, box)
-        wrong[where] = _far_apart(here[where], other.compute(store, chunk)[0])
+        wrong[where] = _far_apart(here[where], other.compute(store, (part,))[0])
     return _say(wrong, box, f" (by the engine {engine})")
 
 

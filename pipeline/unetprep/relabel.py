@@ -30,7 +30,7 @@ from unetprep.layout import (
 )
 from unetprep.params import ImportParams, WeightsParams
 from unetprep.plan import plan_jobs
-from unetprep.reach import changed_box, halo_of, touched_shards, touched_tiles
+from unetprep.reach import changed_box, touched_shards, touched_tiles
 from unetprep.recorded import (
     contradiction,
     separate_of,
@@ -377,7 +377,7 @@ class _Relabelling:
         for name in self._parts:
             if store.record(labels_path(name, "target")):
                 (job,) = plan_targets(store, WeightsParams(separate=separate_of(store, name)), [name])
-                targets.append((job, touched_shards(job.outputs[0], changed[name], halo_of(job))))
+                targets.append((job, touched_shards(job.outputs[0], changed[name], job.halo)))
         self._bring("target", targets)
         halos = self._renew_weights(journal)
         if store.record(TILE_ARRAYS[0]):
@@ -386,7 +386,7 @@ class _Relabelling:
             anew = journal.everything or self._done.class_weights is not None
             self._bring("tiles", [(tiles, None if anew else touched_tiles(tiles, changed, halos))])
 
-    def _renew_weights(self, journal: Journal) -> dict[str, tuple[int, int, int]]:
+    def _renew_weights(self, journal: Journal) -> dict[str, tuple[int, ...]]:
         """The maps of all images, for the class weights may be others now. Returns how far each looks."""
         store, halos, todo = self._store, {}, []
         numbers = journal.class_weights and ",".join(map(repr, journal.class_weights))
@@ -400,7 +400,7 @@ class _Relabelling:
             (job,) = plan_weights(store, params, [name])
             (spec,) = job.outputs
             now = spec.provenance.parameters["class_weights"]
-            halos[name] = halo_of(job)
+            halos[name] = job.halo
             anew = journal.everything or made["parameters"]["class_weights"] != now
             todo.append((job, None if anew else touched_shards(spec, journal.changed.get(name, ()), halos[name])))
             if journal.class_weights and journal.class_weights != now:
@@ -443,7 +443,7 @@ def _keys(job: Job, spec: ArraySpec, stale: set[Index] | None) -> list[str]:
 
 def _changed_in(store: Store, job: LabelsJob, index: Index) -> Box | None:
     (box,) = job.boxes(index)
-    (after,) = job.of([index]).compute(store, index)
+    (after,) = job.of([index]).compute(store, [box])
     try:
         return changed_box(store.read(job.outputs[0].path, box), after, box)
     except FileNotFoundError:  # deleted by a run that was killed

@@ -14,13 +14,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil
 from typing import Any
 
 import numpy as np
 
+from unetprep.budget import Worker, give_back_memory
 from unetprep.clusters import Scheduler as Scheduler
 from unetprep.clusters import as_failure, connected, num_threads
 from unetprep.errors import Failure, UnetprepError
@@ -138,9 +139,9 @@ def run_plans(
 
     `describe` writes what else belongs to the arrays; it is called once they stand there unfinished.
     """
-    queue = Queue(plans)
-    todo, total, start = queue.num_left, Done(), time.perf_counter()
+    todo, total, start = sum(plan.missing.size for plan in plans), Done(), time.perf_counter()
     with pool_of(scheduler) if todo else _nothing() as pool:
+        queue = Queue(within_memory(plans, pool.worker))
         _each_image(plans, lambda plan: _prepare(store, plan))
         if todo:
             describe()
@@ -177,6 +178,12 @@ def _each_image(plans: Sequence[JobPlan], work: Callable[[JobPlan], None]) -> No
         list(executor.map(in_turn, images))
 
 
+def within_memory(plans: Sequence[JobPlan], worker: Worker) -> list[JobPlan]:
+    """The plans in blocks that fit into a worker; nothing has been written when it is refused."""
+    todo = [plan for plan in plans if plan.missing.size]
+    return [replace(plan, job=job) for plan, job in zip(todo, worker.fit([p.job for p in todo]), strict=True)]
+
+
 class Queue:
     """The shards that are to be computed, handed out in batches."""
 
@@ -203,6 +210,8 @@ class Queue:
 def run_batch(store: Store, batch: Batch, stop: threading.Event | None = None) -> Done:
     """What a worker does: compute each shard and write it, once and whole. Between two shards it can be stopped."""
     start, num_shards, num_pixels = time.perf_counter(), 0, 0
+    if batch.job.block:  # chosen for a bound
+        give_back_memory()
     for index in batch.indices:
         if stop and stop.is_set():
             break
@@ -221,7 +230,9 @@ def run_batch(store: Store, batch: Batch, stop: threading.Event | None = None) -
 
 
 class Pool(ABC):
-    """Workers, and how tasks reach them."""
+    """Workers, and how tasks reach them. `worker` is one of their processes."""
+
+    worker: Worker
 
     @property
     @abstractmethod
@@ -273,14 +284,14 @@ class Pool(ABC):
 class Threads(Pool):
     """Threads of this process: numba and the codecs let go of the GIL."""
 
-    def __init__(self, executor: ThreadPoolExecutor, num_workers: int) -> None:
-        self._executor, self._num_workers = executor, num_workers
+    def __init__(self, executor: ThreadPoolExecutor, worker: Worker) -> None:
+        self._executor, self.worker = executor, worker
         self._stop = threading.Event()
 
     @property
     def num_workers(self) -> int:
         """Threads."""
-        return self._num_workers
+        return self.worker.threads
 
     def result(self, future: Any) -> Done:
         """What it reports."""
@@ -309,6 +320,7 @@ class Cluster(Pool):
 
     def __init__(self, client: Any, scheduler: Scheduler) -> None:
         self._client, self._scheduler = client, scheduler
+        self.worker = replace(scheduler.worker, threads=max(client.nthreads().values(), default=1))
         self._earlier = self._lost()
 
     @property
@@ -332,7 +344,9 @@ class Cluster(Pool):
         try:
             done: Done = future.result()
         except Exception as error:
-            raise as_failure(error, self._scheduler) or error from error
+            if failure := as_failure(error, self._scheduler):
+                raise failure from error
+            raise
         return done
 
     def retries(self) -> int:
@@ -351,7 +365,7 @@ class Cluster(Pool):
 
 @contextmanager
 def _nothing() -> Iterator[Pool]:
-    yield Threads(ThreadPoolExecutor(1), 1)
+    yield Threads(ThreadPoolExecutor(1), Worker(None, 1))
 
 
 @contextmanager
@@ -359,7 +373,7 @@ def pool_of(scheduler: Scheduler) -> Iterator[Pool]:
     """The workers that a scheduler names."""
     if scheduler.address == "local":
         with ThreadPoolExecutor(scheduler.num_workers) as executor:
-            yield Threads(executor, scheduler.num_workers)
+            yield Threads(executor, scheduler.worker)
     else:
         with connected(scheduler) as client:
             yield Cluster(client, scheduler)

@@ -146,7 +146,7 @@ def slurm_jobs(
         silence_logs="error",
     )
     with cluster:
-        log.info("Slurm: asking for up to %d jobs named %s; their output: %s", workers, name, params.log_folder)
+        log.info("Slurm: asking for up to %d jobs, %s; their output: %s", workers, name, params.log_folder)
         jobs = cluster.adapt(
             Adaptive=Jobs,
             job_name=name,
@@ -155,9 +155,6 @@ def slurm_jobs(
             interval="1s",
             wait_count=30,
             target_duration="60s",
-        )
-        log.info(
-            "Slurm: asked for jobs named %s; see: squeue --name %s; their output: %s", name, name, params.log_folder
         )
 
         def check() -> None:

@@ -6,7 +6,7 @@ import platform
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 from tests.pipeline.conftest import LOCAL, tree
 from unetprep import layout
 from unetprep.errors import Conflict, Failure, Stopped
-from unetprep.grid import Index
+from unetprep.grid import Box, Index, box_shape
 from unetprep.importing import import_images
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.plan import JobPlan, plan_job
@@ -41,9 +41,12 @@ class Calling(Job):
 
     call: Callable[[Index], None]
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        self.call(index)
-        return (np.ones([b.stop - b.start for b in self.boxes(index)[0]], np.uint8),)
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        self.call(tuple(b.start // n for b, n in zip(boxes[0], self.outputs[0].shard, strict=True)))
+        return (np.ones(box_shape(boxes[0]), np.uint8),)
+
+    def compute_bytes(self) -> int:
+        return 0
 
 
 def calling(call: Callable[[Index], None], rows: int = 60, columns: int = 50) -> Calling:
@@ -157,6 +160,15 @@ def test_an_array_that_is_replaced_or_deleted_under_a_run_is_not_written(store: 
     with pytest.raises(Failure, match=r"fields/noop of .* was deleted while it was being computed"):
         store.write(spec, box, block)
     assert not (Path(store.url) / spec.path).exists()
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 3), slice(0, 4)])
+def test_a_part_of_a_shard_is_not_written(store: Store, rows: slice) -> None:
+    (spec,) = calling(lambda index: None).outputs
+    store.create(spec)
+    with pytest.raises(ValueError, match=r"is not a shard of fields/noop, whose shards are \(2, 5\)"):
+        store.write(spec, (rows, slice(0, 5)), np.ones((rows.stop - rows.start, 5), np.uint8))
+    assert not store.written("fields/noop").any()
 
 
 # -- the lock ---------------------------------------------------------------------------------------------------------

@@ -284,7 +284,7 @@ def test_killed_at_any_write_it_is_finished_by_repeating_it(
         relabelled(url, edited / "masks/a.tif")
         equal(url, scratch)
         shutil.rmtree(url)
-        k += 5 if balanced else 1
+        k += 9 if balanced else 7
     equal(url, scratch)
     assert k > 50
 
@@ -317,7 +317,7 @@ def test_killed_while_it_was_killed_before(tmp_path: Path, monkeypatch: pytest.M
     equal(url, scratch)
 
 
-@pytest.mark.parametrize("survived", [3, 12, 20, 30, 40, 50])
+@pytest.mark.parametrize("survived", [3, 20, 40])
 @pytest.mark.parametrize("second", ["other labels", "the old labels", "kept class weights"])
 def test_a_killed_run_may_be_followed_by_another_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int, second: str

@@ -1,5 +1,5 @@
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.pipeline.conftest import LOCAL, tree
 from tests.synthetic import cell_labels
 from unetprep import layout
 from unetprep.errors import Conflict, Failure, InvalidInput
-from unetprep.grid import Index
+from unetprep.grid import Box, box_shape
 from unetprep.importing import import_images
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.plan import plan_job
@@ -185,10 +185,13 @@ def test_what_came_from_replaced_arrays_is_a_conflict(chopped: Store) -> None:
 class Broken(Job):
     """A job whose second shard cannot be read."""
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        if any(index):
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        if any(b.start for b in boxes[0]):
             raise OSError("disk on fire")
-        return (np.ones([b.stop - b.start for b in self.boxes(index)[0]]),)
+        return (np.ones(box_shape(boxes[0])),)
+
+    def compute_bytes(self) -> int:
+        return 0
 
 
 def test_a_failing_shard_is_named_and_the_array_stays_unfinished(chopped: Store) -> None:

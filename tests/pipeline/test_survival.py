@@ -18,6 +18,7 @@ from unetprep.run import run_stage
 from unetprep.sources import find_pairs, open_source
 from unetprep.stages import STAGES
 from unetprep.store import Store
+from unetprep.store.shards import Chunks
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)
 
@@ -39,7 +40,7 @@ def test_an_import_killed_between_any_two_shards_is_finished_by_repeating_it(
     import_again(files, whole)
     write, count = Store.write, 0
 
-    def killing(self: Store, spec: ArraySpec, box: tuple[slice, ...], block: np.ndarray) -> None:
+    def killing(self: Store, spec: ArraySpec, box: tuple[slice, ...], block: np.ndarray | Chunks) -> None:
         nonlocal count
         if count == survived:
             raise Killed

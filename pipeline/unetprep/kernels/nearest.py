@@ -343,7 +343,7 @@ def _prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
     right = left + -(-length // LANES) * LANES
     width = right + left
     planes = depth + 2 * (len(search.planes) - 1)
-    return Buffers(
+    return Buffers(  # `scan_bytes` counts them
         left,
         right,
         np.full((rows, planes, width), code.limit),
@@ -357,6 +357,16 @@ def _prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
         np.empty(depth * rows * length + 1, packed),
         np.empty(depth * rows * length + 1, packed),
     )
+
+
+def scan_bytes(shape: tuple[int, ...], search: Search) -> int:
+    """How much memory `scan` takes for a block (z, y, x), besides its labels and classes."""
+    depth, _, length = shape
+    rows, packed = band_rows(shape), search.columns.dtype.itemsize
+    width = length + 2 * (len(search.columns) + 3 * LANES)
+    planes = depth + 2 * (len(search.planes) - 1)
+    lines = 2 * rows * planes + 2 * depth + 2 * (rows + 1) + 6
+    return lines * width * packed + depth * rows * length * (4 + 2 * packed)
 
 
 @njit(nogil=True, cache=True)

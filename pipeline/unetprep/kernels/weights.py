@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from unetprep.kernels.formula import IGNORED, Formula, make_formula
-from unetprep.kernels.nearest import LARGEST_LABEL, Box, band_rows, prepare_search, scan
+from unetprep.kernels.nearest import LARGEST_LABEL, Box, band_rows, prepare_search, scan, scan_bytes
 from unetprep.kernels.separate import separate_instances
 
 NUM_CLASSES = 2
@@ -101,6 +101,22 @@ def weigh_block(
         _add_gaussian(squared, border.height, border.sigma, border.reach, powers, at, band)
         part[...] = band.reshape(part.shape)
     return out
+
+
+def weigh_block_bytes(
+    shape: tuple[int, ...],
+    core: tuple[int, ...],
+    formula: Formula,
+    spacing: tuple[float, ...],
+    largest_label: int,
+    has_ignored: bool,
+) -> int:
+    """How much memory `weigh_block` takes for labels and a core of these shapes, besides labels and target."""
+    border, rim = formula.border, formula.rim
+    search = prepare_search(spacing, formula.reach, largest_label, border.reach, rim.reach)
+    band = core[0] * min(core[1], band_rows(shape)) * core[2]
+    weights_and_classes = (4 + 2 * has_ignored) * math.prod(core)
+    return weights_and_classes + 2 * 8 * band + scan_bytes(shape, search)
 
 
 def with_ignored(target: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.uint8]:

@@ -56,7 +56,7 @@ def scan_image(source: Source, box: Box, shard: tuple[int, ...]) -> Scan:
                 allowed=f"integers up to {EXACT_IN_FLOAT32}",
                 hint="subtract an offset, or save the image as uint16",
             )
-        digest.update(np.ascontiguousarray(block).tobytes())
+        digest.update(np.ascontiguousarray(block).data)
     return Scan(low, high, digest.hexdigest())
 
 
@@ -95,7 +95,7 @@ def scan_labels(
             )
         ids = np.union1d(ids, _some_ids(known))[:2]
         labels = stored_labels(block[0], ignore_label)
-        digest.update(np.ascontiguousarray(labels.astype("<i4")).tobytes())
+        digest.update(np.ascontiguousarray(labels, "<i4").data)
         if joiner:
             joiner.add(index, labels > 0)
     return Scan(low, high, digest.hexdigest()), ids

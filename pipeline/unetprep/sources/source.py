@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box
+from unetprep.sources.npy import read_npy
 from unetprep.sources.tiff import open_tiff, read_tiff
 from unetprep.sources.urls import File, is_url, local_path, names_in, reachable, read_box, storage_at
 from unetprep.store.aws import endpoint_of_environment
@@ -115,14 +116,14 @@ def _decode(file: str | File, changed: int) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class NpySource(Source):
-    """A .npy file, mapped into memory."""
+    """A .npy file."""
 
     def _read_file(self, box: Box) -> NDArray[Any]:
         if is_url(self.path):
             file = File.at(self.path, self.endpoint)
             offset, shape, dtype, is_fortran = _npy_header(file)
             return read_box(file, offset, shape, dtype, box, is_fortran=is_fortran)
-        return np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False)[box])
+        return read_npy(self.path, box)
 
 
 @lru_cache(maxsize=64)

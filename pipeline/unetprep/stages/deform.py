@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unetprep.grid import Index
+from unetprep.grid import Box
 from unetprep.kernels.grids import draw_grids
 from unetprep.layout import GRIDS, ArraySpec, Provenance
 from unetprep.params import DeformParams
@@ -20,11 +20,15 @@ class DeformJob(Job):
 
     params: DeformParams
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        """One shard of fields; each depends on the seed and its own number alone."""
-        (box,) = self.boxes(index)
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """Some fields; each depends on the seed and its own number alone."""
+        (box,) = boxes
         p = self.params
         return (draw_grids(p.seed, range(box[0].start, box[0].stop), p.grid, p.sigma_px),)
+
+    def compute_bytes(self) -> int:
+        """For each number two random integers as drawn, shifted, as real numbers and made uniform; and itself."""
+        return (4 * 2 + 1) * 8 * self.num_values(self.outputs[0])
 
 
 def plan_fields(store: Store, params: DeformParams) -> Sequence[Job]:

@@ -5,9 +5,10 @@ pieces, before anything is written; then shard by shard into the store. So bad i
 knows what it continues.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from unetprep.grid import Box, Index, box_shape
 from unetprep.layout import SPLITS, Provenance, labels_path, pixel_array, pixel_chunks, pixels_path
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source, find_pairs
+from unetprep.sources.footprint import kept_bytes, reading_bytes
 from unetprep.sources.pieces import Joiner, Names, label_shard
 from unetprep.sources.scan import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype, stored_labels
-from unetprep.stage import Blocks, Job
+from unetprep.stage import Blocks, Job, Shape
 from unetprep.stages.splitting import Part, split_parts
 from unetprep.store import Store
 
@@ -34,16 +36,31 @@ class ImportJob(Job):
     source: Source
     origin: tuple[int, ...]
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        """One shard, read from the source and cast to the stored dtype."""
-        return (self.read(index).astype(self.outputs[0].dtype),)
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """A block, read from the source and cast to the stored dtype."""
+        return (self.read(boxes[0]).astype(self.outputs[0].dtype, copy=False),)
 
-    def read(self, index: Index) -> NDArray[Any]:
-        """The pixels of one shard as the source has them."""
-        (box,) = self.boxes(index)
+    def read(self, box: Box) -> NDArray[Any]:
+        """The pixels of a box as the source has them."""
         whole = (slice(0, 1),) * (4 - len(box)) + box
         where = tuple(slice(b.start + o, b.stop + o) for b, o in zip(whole, self.origin, strict=True))
         return self.source.read(where).reshape(box_shape(box))
+
+    def compute_bytes(self) -> int:
+        """The pixels as they are in the file and as they are stored, and what decoding them takes."""
+        (output,) = self.outputs
+        here, there = np.dtype(output.dtype), np.dtype(self.source.dtype)
+        num = self.num_values(output)
+        return num * (there.itemsize + (here.itemsize if here != there else 0)) + self.reading_bytes()
+
+    def reading_bytes(self) -> int:
+        """What reading a block takes besides its pixels."""
+        sides = self.extent()
+        return reading_bytes(self.source, (1,) * (4 - len(sides)) + sides)
+
+    def resident_bytes(self) -> int:
+        """Pictures are decoded whole and kept."""
+        return kept_bytes(self.source)
 
 
 @dataclass(frozen=True)
@@ -58,13 +75,26 @@ class LabelsJob(ImportJob):
         """With the names of some shards alone, for all of them may be large."""
         return replace(self, names={index: self.names[index] for index in indices if index in self.names})
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        """One shard."""
-        labels = stored_labels(self.read(index), self.ignore_label)
+    def block_shapes(self) -> Iterator[Shape]:
+        """Connected pieces are numbered in a shard as a whole: then there is no other block."""
+        return iter([self.outputs[0].shard]) if self.connectivity else super().block_shapes()
+
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """A block."""
+        (box,) = boxes
+        labels = stored_labels(self.read(box), self.ignore_label)
         if self.connectivity:
+            index = tuple(b.start // n for b, n in zip(box, self.outputs[0].shard, strict=True))
             pieces = self.names[index].rename(label_shard(labels > 0, self.connectivity))
             labels = np.where(labels < 0, labels, pieces.astype(np.int32))
         return (labels,)
+
+    def compute_bytes(self) -> int:
+        """The same, and which pixels are ignored; for pieces the mask, and their numbers in 32 and twice in 64 bits."""
+        num, there = self.num_values(self.outputs[0]), np.dtype(self.source.dtype).itemsize
+        if self.connectivity:
+            return max(num * (4 + 1 + 4 + 2 * 8), num * (there + 4 + 1) + self.reading_bytes())
+        return num * (there + 4 + (self.ignore_label is not None)) + self.reading_bytes()
 
 
 @dataclass(frozen=True)
@@ -87,14 +117,28 @@ class Import:
                 )
 
 
-def plan_import(images: Sequence[str], labels: Sequence[str], params: ImportParams) -> Import:
-    """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used."""
+def plan_import(
+    images: Sequence[str],
+    labels: Sequence[str],
+    params: ImportParams,
+    refuse: Callable[[int], None] = lambda needed_bytes: None,
+) -> Import:
+    """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used.
+
+    Before the reading `refuse` is asked whether there is enough memory for it.
+    """
     parts = split_parts(find_pairs(images, labels, params.axes), params)
-    seen = _scan_parts(parts, params)
+    refuse(max(first_reading_bytes(part, params) for part in parts))
+    return plan_parts(parts, params, FirstReading())
+
+
+def plan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReading") -> Import:
+    """Check what a first reading shows of every part, and plan its arrays."""
+    seen = _scan_parts(parts, params, reading)
     groups: dict[str, dict[str, object]] = {}
     jobs: list[ImportJob] = []
     for part, labels_seen in zip(parts, seen, strict=True):
-        attributes, planned = _plan_part(part, labels_seen, params)
+        attributes, planned = _plan_part(part, labels_seen, params, reading)
         groups[part.name] = attributes
         jobs += planned
     return Import(groups, tuple(jobs))
@@ -102,18 +146,37 @@ def plan_import(images: Sequence[str], labels: Sequence[str], params: ImportPara
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
     """Read and check the labels of parts, and plan their arrays alone. Raises InvalidInput as `plan_import` does."""
-    seen = _scan_parts(parts, params)
+    seen = _scan_parts(parts, params, FirstReading())
     return [
         _labels_job(part, labels_seen, params, {"dims": int(params.dims), "split": part.split})
         for part, labels_seen in zip(parts, seen, strict=True)
     ]
 
 
-def _scan_parts(parts: Sequence[Part], params: ImportParams) -> "list[LabelScan]":
-    seen = [_scan_labels(part.labels, part.box, params, params.instances == "components") for part in parts]
+def _scan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReading") -> "list[LabelScan]":
+    seen = [reading.labels(part.labels, part.box, params, params.instances == "components") for part in parts]
     for source, parts_of_it in groupby(zip(parts, seen, strict=True), lambda pair: pair[0].labels):
-        _check_labels(source, [labels for _, labels in parts_of_it], params)
+        _check_labels(source, [labels for _, labels in parts_of_it], params, reading)
     return seen
+
+
+def first_reading_bytes(part: Part, params: ImportParams) -> int:
+    """How much memory it takes to read a part for the first time, a shard at a time.
+
+    Labels: as in the file, without ignored ones too, and then those of the cells, or as stored, with a mask; for pieces
+    also their numbers in 32 and in 64 bits. Image: as in the file, as stored, and which pixels are finite.
+    """
+    shape = box_shape(part.box[1:])
+    shard = tuple(map(min, pixel_chunks(shape, int(params.dims))[1], shape))
+    needs = []
+    for source, channels in ((part.labels, 1), (part.image, part.box[0].stop - part.box[0].start)):
+        if source is not None:
+            there, here = np.dtype(source.dtype).itemsize, np.dtype(stored_dtype(source)).itemsize
+            pieces = 4 + 8 if params.instances == "components" else 0
+            known = there * (1 if params.ignore_label is None else 2)
+            each = there + here + 1 if source is part.image else known + max(there, 4 + pieces) + 1
+            needs.append(channels * prod(shard) * each + reading_bytes(source, (channels, *shard)))
+    return max(needs)
 
 
 @dataclass(frozen=True)
@@ -126,34 +189,42 @@ class LabelScan:
     names: Mapping[Index, Names]
 
 
-def _scan_labels(source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
-    shape = box_shape(box[1:])
-    shard = pixel_chunks(shape, int(params.dims))[1]
-    joiner = Joiner(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
-    scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, params.ignore_label, joiner)
-    num_pieces, names = joiner.names() if joiner else (0, {})
-    if num_pieces > LARGEST_LABEL:
-        raise InvalidInput(
-            f"{source.path} has {num_pieces} connected pieces",
-            allowed=f"up to {LARGEST_LABEL} cells in an image",
-            hint="it is noise rather than a mask of cells, or should be cut into several images",
-        )
-    return LabelScan(scan, ids, num_pieces, names)
+class FirstReading:
+    """Reads sources whole."""
+
+    def image(self, source: Source, box: Box, shard: Shape) -> Scan:
+        """The values of an image."""
+        return scan_image(source, box, shard)
+
+    def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
+        """The labels, and their connected pieces if they are asked for."""
+        shape = box_shape(box[1:])
+        shard = pixel_chunks(shape, int(params.dims))[1]
+        joiner = Joiner(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
+        scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, params.ignore_label, joiner)
+        num_pieces, names = joiner.names() if joiner else (0, {})
+        if num_pieces > LARGEST_LABEL:
+            raise InvalidInput(
+                f"{source.path} has {num_pieces} connected pieces",
+                allowed=f"up to {LARGEST_LABEL} cells in an image",
+                hint="it is noise rather than a mask of cells, or should be cut into several images",
+            )
+        return LabelScan(scan, ids, num_pieces, names)
 
 
-def _check_labels(source: Source, parts: Sequence[LabelScan], params: ImportParams) -> None:
+def _check_labels(source: Source, parts: Sequence[LabelScan], params: ImportParams, reading: FirstReading) -> None:
     """Refuse labels without a cell, and what looks like a mask: both seen on the whole, for a strip may well be so."""
     ids = np.unique(np.concatenate([part.ids for part in parts]))
     if not len(ids):
         unless = "" if params.ignore_label is None else f" or {params.ignore_label}, which is ignored"
         raise InvalidInput(f"{source.path} is empty: every label is 0{unless}", allowed="at least one cell")
     if params.instances == "auto" and len(ids) == 1:
-        _refuse_mask(source, params, int(ids[0]))
+        _refuse_mask(source, params, int(ids[0]), reading)
 
 
-def _refuse_mask(source: Source, params: ImportParams, label: int) -> None:
+def _refuse_mask(source: Source, params: ImportParams, label: int, reading: FirstReading) -> None:
     """One number in several pieces is a mask: without instances there is no second nearest cell."""
-    pieces = _scan_labels(source, tuple(slice(0, n) for n in source.shape), params, pieces=True).num_pieces
+    pieces = reading.labels(source, tuple(slice(0, n) for n in source.shape), params, pieces=True).num_pieces
     if pieces > 1:
         raise InvalidInput(
             f"{source.path} looks like a binary mask: its only label is {label}, in {pieces} separate pieces",
@@ -162,14 +233,16 @@ def _refuse_mask(source: Source, params: ImportParams, label: int) -> None:
         )
 
 
-def _plan_part(part: Part, seen: LabelScan, params: ImportParams) -> tuple[dict[str, object], list[ImportJob]]:
+def _plan_part(
+    part: Part, seen: LabelScan, params: ImportParams, reading: FirstReading
+) -> tuple[dict[str, object], list[ImportJob]]:
     dims = int(params.dims)
     attributes: dict[str, object] = {"dims": dims, "split": part.split}
     about = dict(attributes)
     jobs: list[ImportJob] = [_labels_job(part, seen, params, attributes)]
     files = [part.labels.path]
     if part.image is not None:
-        pixels = scan_image(part.image, part.box, pixel_chunks(box_shape(part.box[1:]), dims)[1])
+        pixels = reading.image(part.image, part.box, pixel_chunks(box_shape(part.box[1:]), dims)[1])
         low, high = _intensity(part.image, (pixels.low, pixels.high), params.intensity)
         about = {**attributes, "intensity": [low, high], "intensity_rule": params.intensity}
         path, dtype, shape = pixels_path(part.name), stored_dtype(part.image), box_shape(part.box)
@@ -190,8 +263,10 @@ def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[s
     }
     shape = box_shape(part.box[1:])
     made = _made("int32", shape, {**about, **rule}, seen.scan.digest)
+    largest = seen.num_pieces if connectivity else int(seen.scan.high)
+    output = pixel_array(labels_path(part.name, "instances"), shape, "int32", dims, made)
     return LabelsJob(
-        (pixel_array(labels_path(part.name, "instances"), shape, "int32", dims, made),),
+        (replace(output, extra={"largest_label": largest}),),
         part.labels.at_absolute_path(),
         _origin((slice(0, 1), *part.box[1:])),
         params.ignore_label,

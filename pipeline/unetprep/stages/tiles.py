@@ -1,7 +1,7 @@
 """Tiles: the network's inputs with mirrored context, and what it has to learn on each, 64 to a shard."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
-from unetprep.grid import Index
+from unetprep.grid import Box, box_shape
 from unetprep.kernels.tiling import border_px, output_size, tile_origins
 from unetprep.layout import (
     SPLITS,
@@ -68,6 +68,7 @@ class TilesJob(Job):
 
     images: tuple[Tiled, ...]
     params: TilesParams
+    planes: int  # of a chunk of the images: 1, or more of a volume
 
     @cached_property
     def starts(self) -> list[int]:
@@ -75,13 +76,22 @@ class TilesJob(Job):
         output_px = output_size(self.params.tile_px, self.params.depth)
         return list(accumulate((image.num_tiles(output_px) for image in self.images), initial=0))
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        """One shard: up to 64 tiles, one after the other."""
-        tiles = self.boxes(index)[0][0]
-        rows = [self._tile(store, k) for k in range(tiles.start, tiles.stop)]
-        return tuple(
-            np.stack([np.asarray(row[o.path.rpartition("/")[2]]) for row in rows]).astype(o.dtype) for o in self.outputs
-        )
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """Some of the up to 64 tiles of a shard, one after the other."""
+        made = {
+            spec.path.rpartition("/")[2]: np.empty(box_shape(box), spec.dtype)
+            for spec, box in zip(self.outputs, boxes, strict=True)
+        }
+        for row, k in enumerate(range(boxes[0][0].start, boxes[0][0].stop)):
+            for name, values in self._tile(store, k).items():
+                made[name][row] = values
+        return tuple(made.values())
+
+    def compute_bytes(self) -> int:
+        """All tiles of a block; of one of them each array twice, as read and mirrored, and its compressed chunks."""
+        sizes = [self.num_values(spec) * np.dtype(spec.dtype).itemsize for spec in self.outputs]
+        image, target, weights = (size / self.block_shape[0] for size in sizes[:3])
+        return round(sum(sizes) + max(2 * image + target + weights, target + 3 * weights) + self.planes * weights / 2)
 
     def _tile(self, store: Store, k: int) -> dict[str, Any]:
         which = int(np.searchsorted(self.starts, k, side="right")) - 1
@@ -152,9 +162,10 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
         },
         inputs,
     )
-    job = TilesJob((), tuple(images), params)
+    planes = max(store.shards(pixels_path(name)).chunk[1] for name in store.names)
+    job = TilesJob((), tuple(images), params, planes)
     outputs = _outputs(job.starts[-1], next(iter(channels.values())), np.result_type(*dtypes).name, params, made)
-    return [TilesJob(outputs, job.images, params)]
+    return [replace(job, outputs=outputs)]
 
 
 def _outputs(total: int, channels: int, dtype: str, params: TilesParams, made: Provenance) -> tuple[ArraySpec, ...]:

@@ -3,18 +3,20 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
-from unetprep.engines import ENGINES
+from unetprep.engines import COMPILED_BYTES, ENGINE_BYTES, ENGINES
 from unetprep.errors import InvalidInput
-from unetprep.grid import Index, grow, inside
+from unetprep.grid import Box, grow, inside
 from unetprep.kernels.formula import DEFAULTS, Formula
+from unetprep.kernels.nearest import LARGEST_LABEL
 from unetprep.kernels.separate import HALO_PX, separate_instances
 from unetprep.kernels.weights import NUM_CLASSES, balanced_class_weights, count_classes
 from unetprep.layout import AXES, ArraySpec, Provenance, counts_path, labels_path, pixel_array, weights_path
 from unetprep.params import WeightsParams
-from unetprep.stage import Blocks, Job, Stage
+from unetprep.stage import Blocks, Job, Shape, Stage
 from unetprep.store import Store
 
 TARGET_VERSION = 2
@@ -30,14 +32,26 @@ class TargetJob(Job):
     dims: int
     separate: str
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        """One shard of the target and its counts."""
-        box, _ = self.boxes(index)
-        halo = (HALO_PX if self.dims == 3 else 0, HALO_PX, HALO_PX)
-        outer = grow(box, halo, self.outputs[0].shape)
+    @property
+    def halo(self) -> Shape:
+        """As far as separation looks."""
+        return (HALO_PX if self.dims == 3 else 0, HALO_PX, HALO_PX)
+
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """A block of the target and its counts."""
+        box, _ = boxes
+        outer = grow(box, self.halo, self.outputs[0].shape)
         labels, core = store.read(self.instances, outer), inside(box, outer)
         target = separate_instances(labels, self.dims, self.separate)[core]
         return target, count_classes(target, labels[core]).reshape(1, 1, 1, NUM_CLASSES)
+
+    def resident_bytes(self) -> int:
+        """The compiled kernels."""
+        return COMPILED_BYTES
+
+    def compute_bytes(self) -> int:
+        """The labels and the target with the halo; and when classes are counted, which labels are ignored."""
+        return (4 + 1) * prod(self.extent()) + prod(self.extent((0, 0, 0)))
 
 
 @dataclass(frozen=True)
@@ -50,19 +64,35 @@ class WeightsJob(Job):
     class_weights: tuple[float, ...]
     formula: Formula
     engine: str
+    largest_label: int
+    has_ignored: bool
 
-    def compute(self, store: Store, index: Index) -> Blocks:
-        """One shard, from labels that reach as far around it as a cell can matter.
+    @property
+    def halo(self) -> Shape:
+        """As far as a cell can matter."""
+        reach = (max(HALO_PX, math.ceil(self.formula.reach / size)) for size in self.spacing)
+        return (0,) * (3 - len(self.spacing)) + tuple(reach)
+
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """A block, from labels that reach as far around it as a cell can matter.
 
         The target follows from them: taking it anew costs a tenth of what reading it would.
         """
-        (box,) = self.boxes(index)
-        dims = len(self.spacing)
-        reach = (max(HALO_PX, math.ceil(self.formula.reach / size)) for size in self.spacing)
-        outer = grow(box, ((0,) * (3 - dims) + tuple(reach)), self.outputs[0].shape)
+        (box,) = boxes
+        outer = grow(box, self.halo, self.outputs[0].shape)
         labels, core = store.read(self.instances, outer), inside(box, outer)
-        target = separate_instances(labels, dims, self.separate)[core]
+        target = separate_instances(labels, len(self.spacing), self.separate)[core]
         return (ENGINES[self.engine](labels, target, self.class_weights, self.formula, self.spacing, core),)
+
+    def resident_bytes(self) -> int:
+        """The compiled kernels."""
+        return COMPILED_BYTES
+
+    def compute_bytes(self) -> int:
+        """Labels and target with the halo, and what the engine needs."""
+        outer, core = self.extent(), self.extent((0, 0, 0))
+        needs = ENGINE_BYTES[self.engine](outer, core, self.formula, self.spacing, self.largest_label, self.has_ignored)
+        return (4 + 1) * prod(outer) + needs
 
 
 def plan_targets(store: Store, params: WeightsParams, names: Sequence[str] | None = None) -> Sequence[Job]:
@@ -110,7 +140,10 @@ def plan_weights(store: Store, params: WeightsParams, names: Sequence[str] | Non
             {path: store.record(path)["fingerprint"] for path in (instances, target)},
         )
         output = pixel_array(weights_path(name), store.shards(instances).shape, "float32", dims, made)
-        jobs.append(WeightsJob((output,), instances, params.separate, spacing, class_weights, formula, params.engine))
+        record = store.record(instances)
+        largest, ignored = record.get("largest_label", LARGEST_LABEL), record["parameters"].get("ignore_label")
+        rest = (params.separate, spacing, class_weights, formula, params.engine, largest, ignored is not None)
+        jobs.append(WeightsJob((output,), instances, *rest))
     return jobs
 
 

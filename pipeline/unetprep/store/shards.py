@@ -16,9 +16,11 @@ import numpy as np
 from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
 
-from unetprep.grid import Box, Index, box_shape
+from unetprep.grid import Box, Index, box_shape, shard_box
 from unetprep.store.documents import Document
 from unetprep.store.storage import Storage
+
+Chunks = dict[Index, bytes]  # compressed, with their checksums, by their place in a shard
 
 EMPTY = 2**64 - 1  # offset and length of a chunk that is not there
 CRC_BYTES = 4
@@ -56,23 +58,38 @@ class Shards:
 
     def key_of(self, box: Box) -> str:
         """The object of the shard that a box begins in, below the array's path."""
-        return shard_key(tuple(b.start // s for b, s in zip(box, self.shard, strict=True)))
+        return shard_key(self._index_of(box))
+
+    def box_at(self, box: Box) -> Box:
+        """The box of the shard that a box begins in."""
+        return shard_box(self._index_of(box), self.shape, self.shard)
+
+    def _index_of(self, box: Box) -> Index:
+        return tuple(b.start // s for b, s in zip(box, self.shard, strict=True))
 
     def encode(self, block: NDArray[Any]) -> bytes:
         """A shard from its values, as many as lie in the array; behind its edge a chunk is filled up with 0."""
-        index = np.full((*self._chunks, 2), EMPTY, "<u8")
-        parts, offset = [], 0
-        for place in product(*map(range, self._chunks)):
+        return self.join(self.encode_chunks(block, (0,) * block.ndim))
+
+    def encode_chunks(self, block: NDArray[Any], first: Index) -> Chunks:
+        """The chunks of a block that begins with the chunk at `first` and ends with one, or at the array's edge."""
+        chunks = {}
+        for place in product(*(range(-(-n // c)) for n, c in zip(block.shape, self.chunk, strict=True))):
             values = block[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, self.chunk, strict=True))]
-            if values.size == 0:
-                continue
             if values.shape != self.chunk:
                 values = np.pad(values, [(0, c - n) for c, n in zip(self.chunk, values.shape, strict=True)])
-            part = _with_crc(self._codec.encode(np.ascontiguousarray(values, self._little)))
-            index[place] = offset, len(part)
-            parts.append(part)
-            offset += len(part)
-        return b"".join([*parts, _with_crc(index.tobytes())])
+            part = self._codec.encode(np.ascontiguousarray(values, self._little))
+            chunks[tuple(f + i for f, i in zip(first, place, strict=True))] = _with_crc(part)
+        return chunks
+
+    def join(self, chunks: Chunks) -> bytes:
+        """A shard from its chunks; the same bytes in whatever order they were made."""
+        index = np.full((*self._chunks, 2), EMPTY, "<u8")
+        offset = 0
+        for place in sorted(chunks):
+            index[place] = offset, len(chunks[place])
+            offset += len(chunks[place])
+        return b"".join([*(chunks[place] for place in sorted(chunks)), _with_crc(index.tobytes())])
 
     def read(self, storage: Storage, path: str, box: Box) -> NDArray[Any]:
         """A box of the array.

@@ -21,7 +21,7 @@ from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, 
 from unetprep.store.documents import Document, array_document, encode, group_document, is_intact, record_of
 from unetprep.store.lock import LOCK
 from unetprep.store.ome import image_attributes, label_attributes, labels_attributes
-from unetprep.store.shards import Damaged, Shards
+from unetprep.store.shards import Chunks, Damaged, Shards
 from unetprep.store.storage import Storage, open_storage
 
 COORDINATE_CHUNK = 65536
@@ -313,10 +313,11 @@ class Store:
 
     # -- pixels -------------------------------------------------------------------------------------------------------
 
-    def write(self, spec: ArraySpec, box: Box, block: NDArray[Any]) -> None:
-        """Write one whole shard, as one object: it is there entirely, or not at all.
+    def write(self, spec: ArraySpec, box: Box, block: NDArray[Any] | Chunks) -> None:
+        """Write one whole shard, its values or its chunks, as one object: it is there entirely, or not at all.
 
-        Raises Failure if the array is no longer the one that is being made: nothing stale comes into another's place.
+        Raises Failure if the array is no longer the one that is being made: nothing stale comes into another's place;
+        ValueError for a part of a shard, which would take the rest away.
         """
         document = self._fresh_document(spec.path)
         if document is None or record_of(document).get("fingerprint") != spec.provenance.fingerprint:
@@ -325,7 +326,10 @@ class Store:
                 hint="see that nothing else works on the store, and repeat the command",
             )
         shards = Shards(document)
-        self.storage.put(f"{spec.path}/{shards.key_of(box)}", shards.encode(block))
+        if box != shards.box_at(box):
+            raise ValueError(f"{box} is not a shard of {spec.path}, whose shards are {shards.shard}")
+        data = shards.join(block) if isinstance(block, dict) else shards.encode(block)
+        self.storage.put(f"{spec.path}/{shards.key_of(box)}", data)
 
     def read(self, path: str, box: Box) -> NDArray[Any]:
         """Read a box of an array, in the native byte order.

@@ -1,0 +1,87 @@
+"""Which blocks fit into the memory of a worker.
+
+A worker is a process. Its memory is a fixed part (interpreter and libraries), what a job keeps in it (compiled kernels,
+decoded pictures), and one working set for each of its threads, since each works on a task of its own:
+
+    memory >= PROCESS_BYTES + kept + threads * working set of a task
+
+With threads of one process that is all there is; with several processes, as on a cluster, each has as much.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from math import ceil
+
+from unetprep.errors import InvalidInput
+from unetprep.params import format_bytes
+from unetprep.stage import Job
+
+PROCESS_BYTES = 176 * 2**20  # measured, once everything is imported
+CLUSTER_BYTES = 60 * 2**20  # what Dask's `distributed` adds to that in a worker of a cluster
+STEP_BYTES = 2**20  # a refusal names whole steps
+
+LARGE_ARRAY_BYTES = 2**20
+M_MMAP_THRESHOLD = -3  # of malloc.h
+
+
+@cache
+def give_back_memory() -> None:
+    """Have large arrays give their memory back as soon as they are gone; once for a process.
+
+    By itself the C library of Linux keeps those of up to 32 MiB, for each thread, which no formula foresees. It costs
+    some time, so only a process whose memory is bounded does it.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another system, which has another library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_ARRAY_BYTES)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process that works on tasks: how much memory it may have, if that is bounded, and its threads."""
+
+    memory_bytes: int | None
+    threads: int
+    on_cluster: bool = False
+
+    @property
+    def fixed_bytes(self) -> int:
+        """What it has before it does anything."""
+        return PROCESS_BYTES + CLUSTER_BYTES * self.on_cluster
+
+    def peak_bytes(self, job: Job, packing: Sequence[float] | None = None) -> int:
+        """How much memory it needs for tasks of a job, `packing` being what becomes of a byte; see Job.working_set."""
+        return self._around(job) + self.threads * job.working_set(packing)
+
+    def smallest_bytes(self, job: Job) -> int:
+        """The least memory that it can do with."""
+        return self._around(job) + self.threads * job.smallest_working_set()
+
+    def _around(self, job: Job) -> int:
+        return self.fixed_bytes + job.resident_bytes()
+
+    def fit(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs with the best blocks that fit. InvalidInput, naming the least memory that would do, if none does."""
+        if self.memory_bytes is None:
+            return list(jobs)
+        fitting = [job.within((self.memory_bytes - self._around(job)) / self.threads) for job in jobs]
+        if None in fitting:
+            self.refuse(max(self.smallest_bytes(job) for job in jobs))
+        return [job for job in fitting if job]
+
+    def refuse(self, needed_bytes: int) -> None:
+        """InvalidInput if that is more than it may have."""
+        if self.memory_bytes is not None and needed_bytes > self.memory_bytes:
+            least = ceil(needed_bytes / STEP_BYTES) * STEP_BYTES
+            threads = f" and its {self.threads} threads" if self.threads > 1 else ""
+            raise InvalidInput(
+                f"memory is {format_bytes(self.memory_bytes)}, which is too little for a worker{threads}",
+                allowed=f"--memory {format_bytes(least)} or more",
+                hint="fewer threads in a process (--workers) need less" if self.threads > 1 else "",
+            )
+
+    def for_one_thread(self) -> "Worker":
+        """The same process when but one of its threads works."""
+        return replace(self, threads=1)

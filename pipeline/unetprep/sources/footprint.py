@@ -1,0 +1,45 @@
+"""How much memory it takes to read from a source, besides the pixels that are asked for."""
+
+from math import prod
+
+import numpy as np
+import tifffile
+import zarr
+
+from unetprep.sources.source import PictureSource, Source, TiffSource, ZarrSource
+
+PICTURES_KEPT = 4
+
+
+def reading_bytes(source: Source, shape: tuple[int, ...]) -> int:
+    """What reading a box (c, z, y, x) of this shape takes besides its pixels: the parts of a file are decoded whole.
+
+    A picture is one part, decoded by Pillow and then copied; a TIFF has strips, tiles or pages, a Zarr array chunks.
+    """
+    if isinstance(source, PictureSource):
+        return _whole_bytes(source)
+    if not isinstance(source, TiffSource | ZarrSource):
+        return 0
+    sides = dict(zip("czyx", shape, strict=True))
+    box = [min(sides.get(a, 1), n) for a, n in zip(source.axes, source.file_shape, strict=True)]
+    part = _part_shape(source)
+    touched = prod(min(-(-b // p) + 1, -(-n // p)) for b, p, n in zip(box, part, source.file_shape, strict=True))
+    at_once = min(touched, int(zarr.config.get("async.concurrency")))
+    return 2 * prod(part) * np.dtype(source.dtype).itemsize * at_once
+
+
+def kept_bytes(source: Source) -> int:
+    """What stays in memory after a reading: the pixels of a picture, until so many others have come."""
+    return PICTURES_KEPT * _whole_bytes(source) if isinstance(source, PictureSource) else 0
+
+
+def _whole_bytes(source: Source) -> int:
+    return prod(source.file_shape) * np.dtype(source.dtype).itemsize
+
+
+def _part_shape(source: TiffSource | ZarrSource) -> tuple[int, ...]:
+    """What is decoded together, along the axes of the file."""
+    if isinstance(source, ZarrSource):
+        return zarr.open_array(source.path, path=source.array_path, mode="r").chunks
+    with tifffile.TiffFile(source.path) as tiff, tiff.aszarr() as store:
+        return zarr.open_array(store, mode="r").chunks

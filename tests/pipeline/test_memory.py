@@ -1,0 +1,128 @@
+"""How much memory tasks take is what was said before, and a worker stays within its bound."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.pipeline.conftest import LOCAL, save
+from unetprep.budget import Worker
+from unetprep.cells import Cells, brightness
+from unetprep.errors import InvalidInput
+from unetprep.importing import import_images
+from unetprep.params import ImportParams, WeightsParams, format_bytes, parse_bytes
+from unetprep.run import run_stage
+from unetprep.sources import open_source
+from unetprep.sources.footprint import kept_bytes, reading_bytes
+from unetprep.stages import STAGES
+from unetprep.store import Store
+
+MIB = 2**20
+NOISE = 8 * MIB  # what the allocator keeps and small objects take, whatever the block
+linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux")
+
+
+def cells(folder: Path, shape: tuple[int, ...], number: int, ending: str = "npy") -> Path:
+    """Files labels.* and image.* in a folder."""
+    labels = Cells(shape, number, 0.5).window((0,) * len(shape), shape)
+    folder.mkdir(exist_ok=True)
+    save(folder / f"labels.{ending}", labels if ending == "npy" else labels.astype(np.uint16))
+    save(folder / f"image.{ending}", brightness(labels, [0]))
+    return folder
+
+
+def measured(folder: Path, dims: str, names: list[str]) -> list[dict[str, Any]]:
+    url = str(folder / "ds.zarr")
+    images, labels = [str(folder / "image.npy")], [str(folder / "labels.npy")]
+    import_images(url, images, labels, ImportParams(dims=dims), LOCAL)
+    words = [sys.executable, "-m", "tests.pipeline.measuring", url, str(folder), *names]
+    root = Path(__file__).parents[2]
+    said = subprocess.run(words, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    found: list[dict[str, Any]] = json.loads(said.stdout)
+    return found
+
+
+@linux
+@pytest.mark.parametrize(
+    ("dims", "shape", "names", "num_found"),
+    [
+        ("2", (2100, 1500), ["import", "weights", "deform", "tiles", "edt", "components"], 25),
+        ("3", (66, 300, 270), ["import", "weights", "components"], 13),
+    ],
+)
+def test_tasks_take_what_was_said(
+    tmp_path: Path, dims: str, shape: tuple[int, ...], names: list[str], num_found: int
+) -> None:
+    found = measured(cells(tmp_path / "files", shape, 4000 if dims == "2" else 400), dims, names)
+    for row in found:
+        assert row["measured"] <= 1.1 * row["at_most"] + NOISE, row
+        assert abs(row["said"] - row["measured"]) <= max(0.25 * row["measured"], NOISE), row
+    assert len(found) == num_found
+    assert max(row["measured"] for row in found) > 10 * min(row["measured"] for row in found)
+
+
+@pytest.mark.parametrize(
+    ("ending", "options", "most_bytes"),
+    [
+        ("png", {}, 2 * 1000 * 800),  # decoded whole: by Pillow, and as an array
+        ("npy", {}, 0),
+        ("zarr", {}, 8 * MIB),
+    ],
+)
+def test_what_is_decoded_whole_counts(tmp_path: Path, ending: str, options: dict[str, object], most_bytes: int) -> None:
+    source = open_source(save(tmp_path / f"a.{ending}", np.ones((1000, 800), np.uint8)))
+    whole, part = reading_bytes(source, (1, 1, 1000, 800)), reading_bytes(source, (1, 1, 100, 100))
+    assert part <= whole <= most_bytes
+    assert (kept_bytes(source) > 0) == (ending == "png")
+    assert (part > 0) == (ending != "npy")
+
+
+def test_a_tiff_of_one_strip_is_decoded_whole(tmp_path: Path) -> None:
+    import tifffile
+
+    pixels = np.ones((1000, 800), np.uint16)
+    tifffile.imwrite(tmp_path / "one.tif", pixels, rowsperstrip=1000)
+    tifffile.imwrite(tmp_path / "many.tif", pixels, rowsperstrip=10)
+    one, many = (reading_bytes(open_source(str(tmp_path / f"{n}.tif")), (1, 1, 20, 800)) for n in ("one", "many"))
+    assert one >= pixels.nbytes > 5 * many > 0
+
+
+def test_the_block_follows_from_the_memory_and_a_refusal_names_the_least(tmp_path: Path) -> None:
+    files = cells(tmp_path / "files", (1500, 1300), 200)
+    url, params = str(tmp_path / "ds.zarr"), WeightsParams(class_weights="1,2")
+    import_images(url, [], [str(files / "labels.npy")], ImportParams(), LOCAL)
+    run_stage(Store.open(url), STAGES["weights"], params, LOCAL)
+    jobs = list(STAGES["weights"].steps[1](Store.open(url), params))
+    for threads in (1, 4):
+        with pytest.raises(InvalidInput, match="memory is 100MiB, which is too little") as refused:
+            Worker(100 * MIB, threads).fit(jobs)
+        assert ("--workers" in str(refused.value)) == (threads > 1)
+        least = parse_bytes(str(refused.value).partition("--memory ")[2].partition(" or more")[0])
+        blocks = [job.block for job in Worker(least, threads).fit(jobs)]
+        assert blocks[0] is not None
+        assert blocks[0] < jobs[0].outputs[0].shard
+        with pytest.raises(InvalidInput, match="allowed: --memory"):
+            Worker(least - MIB, threads).fit(jobs)
+        roomy = Worker(4 * least, threads).fit(jobs)
+        assert [job.block for job in roomy] == [job.outputs[0].shard for job in jobs]
+        assert [job.block for job in Worker(None, threads).fit(jobs)] == [None]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("2GiB", 2**31), ("1.5 KB", 1500), ("512MiB", 2**29), ("7B", 7), ("3TB", 3 * 10**12)]
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+    assert abs(parse_bytes(format_bytes(size)) - size) <= size / 1024
+
+
+@pytest.mark.parametrize("text", ["2", "GB", "-1GB", "0B", "2Gb", "1e9B", ""])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="such as 4GB"):
+        parse_bytes(text)
