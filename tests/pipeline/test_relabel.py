@@ -442,7 +442,7 @@ def test_a_tile_is_stale_just_where_its_mirrored_window_meets_the_edit(data: st.
     images = tuple(Tiled(name, shape, "train", (0.0, 1.0)) for name, shape in zip("ab", sides, strict=True))  # type: ignore[arg-type]
     total = sum(image.num_tiles(20) for image in images)
     spec = ArraySpec("tiles/image", (total, 1), "uint8", ("tile", "c"), (1, 1), (1, 1), Provenance("", 0, {}, {}))
-    job = TilesJob((spec,), images, TILES)
+    job = TilesJob((spec,), images, TILES, planes=1)
     first = [data.draw(st.integers(0, n - 1)) for n in sides[1]]
     box = tuple(slice(a, data.draw(st.integers(a + 1, n))) for a, n in zip(first, sides[1], strict=True))
     halo = (0, data.draw(st.integers(0, 5)), data.draw(st.integers(0, 5)))
