@@ -90,7 +90,11 @@ def computing(command: Command) -> Command:
         click.option(
             "--cluster", metavar="TOML", help="A file, such as a recipe, whose section [cluster] says where it runs."
         ),
-        click.option("--memory", help="Of each worker process or Slurm job, such as 4GB."),
+        click.option(
+            "--memory",
+            metavar="SIZE",
+            help="What each process that works may take, such as 2GiB; a Slurm job.  [default: no limit]",
+        ),
         click.option(
             "--workers",
             type=click.IntRange(1),
