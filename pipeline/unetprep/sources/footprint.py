@@ -3,7 +3,6 @@
 from math import prod
 
 import numpy as np
-import tifffile
 import zarr
 
 from unetprep.sources.source import PictureSource, Source, TiffSource, ZarrSource
@@ -22,7 +21,7 @@ def reading_bytes(source: Source, shape: tuple[int, ...]) -> int:
         return 0
     sides = dict(zip("czyx", shape, strict=True))
     box = [min(sides.get(a, 1), n) for a, n in zip(source.axes, source.file_shape, strict=True)]
-    part = _part_shape(source)
+    part = source.part_shape()
     touched = prod(min(-(-b // p) + 1, -(-n // p)) for b, p, n in zip(box, part, source.file_shape, strict=True))
     at_once = min(touched, int(zarr.config.get("async.concurrency")))
     return 2 * prod(part) * np.dtype(source.dtype).itemsize * at_once
@@ -35,11 +34,3 @@ def kept_bytes(source: Source) -> int:
 
 def _whole_bytes(source: Source) -> int:
     return prod(source.file_shape) * np.dtype(source.dtype).itemsize
-
-
-def _part_shape(source: TiffSource | ZarrSource) -> tuple[int, ...]:
-    """What is decoded together, along the axes of the file."""
-    if isinstance(source, ZarrSource):
-        return zarr.open_array(source.path, path=source.array_path, mode="r").chunks
-    with tifffile.TiffFile(source.path) as tiff, tiff.aszarr() as store:
-        return zarr.open_array(store, mode="r").chunks

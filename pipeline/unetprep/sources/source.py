@@ -90,6 +90,13 @@ class TiffSource(Source):
         with tifffile.TiffFile(self.path) as tiff, tiff.aszarr() as store:
             return np.asarray(zarr.open_array(store, mode="r")[box])
 
+    def part_shape(self) -> tuple[int, ...]:
+        """Sides of what is decoded together, along the axes of the file."""
+        if is_url(self.path):
+            return open_tiff(File.at(self.path, self.endpoint)).part_shape()
+        with tifffile.TiffFile(self.path) as tiff, tiff.aszarr() as store:
+            return zarr.open_array(store, mode="r").chunks
+
 
 @dataclass(frozen=True)
 class PictureSource(Source):
@@ -147,6 +154,11 @@ class ZarrSource(Source):
     def _read_file(self, box: Box) -> NDArray[Any]:
         with _zarr_root(self.path, self.endpoint) as root:
             return np.asarray(zarr.open_array(root, path=self.array_path, mode="r")[box])
+
+    def part_shape(self) -> tuple[int, ...]:
+        """Sides of what is decoded together, along the axes of the file."""
+        with _zarr_root(self.path, self.endpoint) as root:
+            return zarr.open_array(root, path=self.array_path, mode="r").chunks
 
 
 @contextmanager

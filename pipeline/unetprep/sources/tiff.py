@@ -50,6 +50,11 @@ class Tiff:
         ]
         return self._read_pages(pages, box[split:]).reshape(box_shape(box))
 
+    def part_shape(self) -> tuple[int, ...]:
+        """Sides of what is decoded together: a strip, a tile or a page, along the axes of the series."""
+        with self._lock, self.tiff.aszarr() as store:
+            return zarr.open_array(store, mode="r").chunks
+
     def _is_plain(self) -> bool:
         """Whether the series is a stack of pages that are alike."""
         shape, page = self._series.shape, self._frame.shape
