@@ -5,8 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unetprep.faults import Fault
-    from unetprep.verify import Verified
+    from unetprep.verify import Fault, Verified
 
 
 def as_values(store: str, found: "Verified") -> dict[str, Any]:

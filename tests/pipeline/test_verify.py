@@ -15,7 +15,6 @@ from tests.synthetic import cell_image, cell_labels
 from unetprep import layout
 from unetprep.errors import InvalidInput
 from unetprep.importing import import_images
-from unetprep.inventory import GROUPS, kind_of, read_node
 from unetprep.params import DeformParams, ImportParams, TilesParams, VerifyParams, WeightsParams
 from unetprep.run import run_stage
 from unetprep.stages import STAGES
@@ -23,6 +22,7 @@ from unetprep.store import Store
 from unetprep.store.documents import encode
 from unetprep.store.shards import Damaged
 from unetprep.verify import Verified, verify
+from unetprep.verify.inventory import GROUPS, kind_of, read_node
 
 ALL = VerifyParams(all=True)
 NONE = VerifyParams(samples=0)

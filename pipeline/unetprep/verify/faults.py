@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from unetprep.inventory import GROUPS, is_coordinate, pattern_of
 from unetprep.layout import FIELDS, IMAGES, TILES
+from unetprep.verify.inventory import GROUPS, is_coordinate, pattern_of
 
 IMPORT = "import --image IMAGES --labels LABELS"
 

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.faults import Fault, to_do
 from unetprep.grid import Index, shard_box
-from unetprep.inventory import Inventory, is_coordinate, take_inventory
 from unetprep.layout import (
     GRIDS,
     IMAGES,
@@ -28,7 +26,6 @@ from unetprep.layout import (
     weights_path,
 )
 from unetprep.params import VerifyParams
-from unetprep.recompute import differences
 from unetprep.recorded import contradiction, fields_job, target_job, tiles_job, weights_job
 from unetprep.stage import Job
 from unetprep.store import Store
@@ -36,7 +33,10 @@ from unetprep.store.lock import holder, locked
 from unetprep.store.shards import Damaged, Shards, shard_key
 from unetprep.store.storage import Storage
 from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
-from unetprep.values import problem_with, problem_with_positions
+from unetprep.verify.faults import Fault, to_do
+from unetprep.verify.inventory import Inventory, is_coordinate, take_inventory
+from unetprep.verify.recompute import differences
+from unetprep.verify.values import problem_with, problem_with_positions
 
 
 @dataclass
