@@ -109,9 +109,9 @@ class Chaos:
 
     def undisturbed(self) -> None:
         """Runs without any kill: how long they take, and what they make."""
-        for scheduler in ("processes", "local"):
+        for name, scheduler in (("compiling", "local"), ("processes", "processes"), ("local", "local")):
             start = time.monotonic()
-            with self.running(scheduler, f"{scheduler}.zarr") as process:
+            with self.running(scheduler, f"{name}.zarr") as process:
                 assert process.wait() == 0, process.communicate()
             self.seconds[scheduler] = time.monotonic() - start
         self.expected = digest(str(self.folder / "local.zarr"))
@@ -153,7 +153,8 @@ class Chaos:
                 was_hurt = self.hurt(process, victim)
                 self.missed += not was_hurt
                 said = process.communicate(timeout=300)[1]
-            print(f"{place} {scheduler}: {victim} after {moment:.1f} s -> {process.returncode}", flush=True)
+            why = f": {said}" if process.returncode == FAILED else ""
+            print(f"{place} {scheduler}: {victim} after {moment:.1f} s -> {process.returncode}{why}", flush=True)
             if process.returncode not in (0, STOPPED, KILLED, FAILED, -signal.SIGTERM):
                 raise RuntimeError(f"{victim} led to exit code {process.returncode}:\n{said}")
             if process.returncode == 0:
