@@ -53,7 +53,7 @@ demo: $(READY)
 	@echo; echo "Look at demo/run/report.html and demo/preview.png"
 
 test: lint
-	python -m pytest -m "not cluster"
+	python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not cluster"
 
 # They start daemons and take minutes. Those that need Slurm are skipped, with the reason, where it is not installed.
 test-cluster: $(READY)

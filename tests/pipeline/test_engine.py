@@ -328,6 +328,7 @@ def test_a_kill_at_any_write_or_deletion_is_made_good(
         with pytest.raises(Killed):
             do_it_all(folder, url)
     lock._held.clear()
+    monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.1)  # the process lives on, so its lock looks alive
     do_it_all(folder, url)
     assert tree(url) == whole
 
