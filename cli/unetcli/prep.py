@@ -553,6 +553,7 @@ def info(store: str, as_json: bool, quiet: bool, verbose: bool) -> None:
 @click.option("--repair", is_flag=True, help="Delete damaged shards; repeating the stages writes them again.")
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
 @common
+@reaching
 def verify(store: str, repair: bool, workers: int | None, **values: Any) -> None:
     """Look at every object of a store: is it there, intact, and what its inputs make it?
 

@@ -9,6 +9,7 @@ With threads of one process that is all there is; with several processes, as on 
 """
 
 import ctypes
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,6 +26,11 @@ STEP_BYTES = 2**20  # a refusal names whole steps
 
 LARGE_ARRAY_BYTES = 2**20
 M_MMAP_THRESHOLD = -3  # of malloc.h
+
+
+def num_cores() -> int:
+    """Cores that this process may use, of which a job on a shared machine has only a part."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
@@ -81,6 +87,13 @@ class Worker:
                 allowed=f"--memory {format_bytes(least)} or more",
                 hint="fewer threads in a process (--workers) need less" if self.threads > 1 else "",
             )
+
+    def threads_for(self, task_bytes: int) -> int:
+        """How many of its threads can work side by side on tasks that need so much; InvalidInput if not even one."""
+        self.for_one_thread().refuse(self.fixed_bytes + task_bytes)
+        if self.memory_bytes is None:
+            return self.threads
+        return min(self.threads, (self.memory_bytes - self.fixed_bytes) // task_bytes)
 
     def for_one_thread(self) -> "Worker":
         """The same process when but one of its threads works."""

@@ -15,19 +15,22 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from unetprep import __version__
-from unetprep.budget import Worker
+from unetprep.budget import Worker, num_cores
 from unetprep.errors import Failure, InvalidInput
 from unetprep.params import ClusterParams, SlurmParams, parse_bytes, parse_time
 
 if TYPE_CHECKING:
-    from distributed import Client, Security
+    from distributed import Client, LocalCluster, Security
 
 log = logging.getLogger(__name__)
 
 ALLOWED_FAILURES = 3  # workers that may die with a task in hand before it is given up
+STARTS = 3  # of worker processes, before it is given up
 RESUMABLE = 75  # exit code of a run that was asked to stop and can be repeated
 CONNECT_SECONDS = 15
 SECONDS_BETWEEN_NEWS = 60.0
+SECONDS_BETWEEN_LOOKS = 10.0
+STOP_SECONDS = 20.0  # for tasks to come to an end: shorter than Slurm waits before it kills
 # The tasks of a worker run side by side already, each on one core. A worker of Slurm gets these in its job script.
 ONE_THREAD = {
     f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "NUMBA", "BLOSC")
@@ -104,7 +107,7 @@ class Scheduler:
     @property
     def num_workers(self) -> int:
         """Threads, processes or jobs that are asked for."""
-        return self.workers or (1 if self.address == "slurm" else _num_cores())
+        return self.workers or (1 if self.address == "slurm" else num_cores())
 
     @property
     def worker(self) -> Worker:
@@ -116,11 +119,6 @@ class Scheduler:
     def patience_s(self) -> int:
         """How long to wait for the first worker."""
         return self.wait_s or (12 * 3600 if self.address == "slurm" else 60)
-
-
-def _num_cores() -> int:
-    """Cores that this process may use, of which a job on a shared machine has only a part."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # -- connecting -------------------------------------------------------------------------------------------------------
@@ -163,7 +161,7 @@ def _connect(scheduler: Scheduler) -> "Iterator[Client]":
 
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
-        # With no worker left a task would wait for ever.
+        # With no worker left a task would wait for ever. This is for the schedulers that start here.
         "distributed.scheduler.no-workers-timeout": f"{scheduler.patience_s}s",
     }
     opener = {"processes": _processes, "slurm": _slurm}.get(scheduler.address, _running)
@@ -182,22 +180,35 @@ Opened = tuple["Client", Callable[[], None]]  # and what raises when no worker c
 
 @contextmanager
 def _processes(scheduler: Scheduler) -> Iterator[Opened]:
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    with (
-        LocalCluster(
-            n_workers=scheduler.num_workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            memory_limit=scheduler.memory_bytes or "auto",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,
-            env=ONE_THREAD,
-        ) as cluster,
-        Client(cluster, timeout=CONNECT_SECONDS) as client,
-    ):
+    with _local_cluster(scheduler) as cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
         yield client, lambda: None
+
+
+def _local_cluster(scheduler: Scheduler) -> "LocalCluster":
+    """A worker that dies while it starts takes the others with it: then all are started anew."""
+    from distributed import LocalCluster
+
+    for tries_left in reversed(range(STARTS)):
+        try:
+            return LocalCluster(
+                n_workers=scheduler.num_workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                memory_limit=scheduler.memory_bytes or "auto",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.ERROR,
+                env=ONE_THREAD,
+            )
+        except RuntimeError as error:
+            if not tries_left:
+                raise Failure(
+                    f"the worker processes could not be started: {error.__cause__ or error}",
+                    hint="see that there is memory for them, or ask for fewer: --workers",
+                ) from error
+    raise AssertionError
 
 
 @contextmanager
@@ -330,6 +341,41 @@ def dashboard(client: "Client") -> str:
     return str(client.dashboard_link)
 
 
+def first_finished(client: "Client", running: set[Any], scheduler: Scheduler) -> tuple[set[Any], set[Any]]:
+    """Wait until a task is finished. Returns those that are and those that are not.
+
+    A scheduler of its own does not tell that it has no workers left, so they are counted here. Raises Failure where
+    none has been there for as long as one would wait for the first, or where the scheduler is lost.
+    """
+    from distributed import wait
+
+    last_seen = time.monotonic()
+    while True:
+        try:
+            found = wait(running, timeout=SECONDS_BETWEEN_LOOKS, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            last_seen = time.monotonic() if client.nthreads() else last_seen
+        else:
+            return found.done, found.not_done
+        if time.monotonic() - last_seen > scheduler.patience_s:
+            raise Failure(
+                f"{scheduler.address} has had no worker for {scheduler.patience_s} seconds",
+                hint="see why they ended, start others, and repeat the command: it goes on where it stopped",
+            )
+
+
+def end_tasks(client: "Client", running: set[Any], name: str) -> None:
+    """Begin none of these tasks any more, and wait a while for those functions of this name that run."""
+    client.cancel(list(running))
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline and any(client.run(_executing, name, on_error="ignore").values()):
+        time.sleep(0.2)
+
+
+def _executing(name: str, dask_worker: Any) -> bool:
+    return any(str(task.key).startswith(name) for task in dask_worker.state.executing)
+
+
 def worker_died(error: BaseException) -> bool:
     """Whether a task failed for want of a worker, not by itself: those that took it died, or none is left."""
     from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
@@ -339,10 +385,11 @@ def worker_died(error: BaseException) -> bool:
 
 def scheduler_lost(error: BaseException) -> bool:
     """Whether a task failed because the connection to the scheduler broke."""
-    from distributed.client import FutureCancelledError
+    from concurrent.futures import CancelledError
+
     from distributed.comm.core import CommClosedError
 
-    return isinstance(error, FutureCancelledError | CommClosedError)
+    return isinstance(error, CancelledError | CommClosedError)
 
 
 def as_failure(error: BaseException, scheduler: Scheduler) -> Failure | None:

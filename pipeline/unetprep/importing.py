@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from unetprep.layout import pixels_path
+from unetprep.layout import image_path, pixels_path
 from unetprep.params import ImportParams
 from unetprep.plan import plan_jobs
 from unetprep.run import Done, OnProgress, Scheduler, Summary, run_plans
@@ -45,7 +45,8 @@ def _import(
     store = Store.open_or_create(url)
     planned.refuse_leakage(store)
     plans = plan_jobs(store, planned.jobs, overwrite)
-    if any(plan.missing.size for plan in plans) or not set(planned.images) <= set(store.names):
+    known = {name for name in store.names if store.record(image_path(name))}
+    if any(plan.missing.size for plan in plans) or not set(planned.images) <= known:
         with_pixels = {name for name in planned.images if store.record(pixels_path(name))}
         store.add_images({n: about for n, about in planned.images.items() if images or n not in with_pixels})
     done = run_plans(store, plans, scheduler, on_progress)

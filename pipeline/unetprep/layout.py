@@ -1,6 +1,7 @@
 """The store's layout as LAYOUT.md describes it: names, axes, chunk sizes. Nothing here touches a file."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from json import dumps
 from typing import Any
@@ -71,7 +72,7 @@ class Provenance:
         }
         return {**record, "fingerprint": sha256(dumps(record, sort_keys=True).encode()).hexdigest()}
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the record as canonical JSON."""
         return str(self.as_dict()["fingerprint"])

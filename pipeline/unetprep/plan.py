@@ -54,11 +54,13 @@ def plan_job(store: Store, job: Job, overwrite: bool = False) -> JobPlan:
                 f"{spec.path} is in {store.url} already, made in another way: {_difference(record, spec)}",
                 hint="repeat the command with --overwrite to replace it, or write to another store",
             )
-    done = np.zeros(prod(job.num_shards), bool)
-    if not create:
-        # Axes that only some outputs have are not divided, so shard k of each is made by task k.
-        done = np.logical_and.reduce([store.written(spec.path).ravel() for spec in job.outputs])
-    return JobPlan(job, tuple(create), np.flatnonzero(~done))
+    missing = np.arange(prod(job.num_shards)) if create else missing_shards(store, job)
+    return JobPlan(job, tuple(create), missing)
+
+
+def missing_shards(store: Store, job: Job) -> NDArray[np.int64]:
+    """The numbers of the shards that not every output has; axes that only some outputs have are not divided."""
+    return np.flatnonzero(~np.logical_and.reduce([store.written(spec.path).ravel() for spec in job.outputs]))
 
 
 def _difference(record: dict[str, Any], spec: ArraySpec) -> str:

@@ -5,7 +5,6 @@ of the group `images` says what has changed, from before anything is touched unt
 is finished by repeating it, whatever it had reached.
 """
 
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from unetprep.budget import Worker, num_cores
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.grid import Box, Index, box_shape, shard_box
 from unetprep.layout import (
@@ -44,7 +44,7 @@ from unetprep.run import OnProgress, Scheduler, run_plans
 from unetprep.sources import Source, open_labels
 from unetprep.sources.pairing import LABEL_ENDING
 from unetprep.stage import Job
-from unetprep.stages.importing import LabelsJob, plan_labels
+from unetprep.stages.importing import LabelsJob, first_reading_bytes, plan_labels
 from unetprep.stages.splitting import Part
 from unetprep.stages.tiles import PER_TILE, TilesJob, plan_tiles
 from unetprep.stages.weights import plan_targets, plan_weights
@@ -236,6 +236,8 @@ class _Relabelling:
         self, store: Store, parts: Sequence[Part], scheduler: Scheduler, keep: bool, on_progress: OnProgress
     ) -> None:
         self._store, self._scheduler, self._on_progress, self._keep = store, scheduler, on_progress, keep
+        threads = scheduler.num_workers if scheduler.address == "local" else num_cores()
+        self._reader = Worker(scheduler.memory_bytes, threads)  # this process, which compares
         self._parts = {part.name: part for part in parts}
         self._done = Relabelled(list(self._parts))
 
@@ -307,13 +309,16 @@ class _Relabelling:
             by_file.setdefault(part.labels.path, []).append(part)
         jobs: dict[str, LabelsJob] = {}
         for parts in by_file.values():
-            planned = plan_labels(parts, _import_params(self._store, parts[0].name))
+            params = _import_params(self._store, parts[0].name)
+            self._reader.threads_for(max(first_reading_bytes(part, params) for part in parts))
+            planned = plan_labels(parts, params)
             jobs |= {part.name: job for part, job in zip(parts, planned, strict=True)}
         return jobs
 
     def _changed(self, jobs: Mapping[str, LabelsJob]) -> dict[str, list[Box]]:
         """Hold the labels to be against those that are stored, shard by shard."""
-        num_workers = (self._scheduler.workers if self._scheduler.address == "local" else 0) or os.cpu_count() or 1
+        stored = {name: 4 * job.num_values(job.outputs[0]) for name, job in jobs.items()}
+        num_workers = self._reader.threads_for(max(job.working_set() + stored[name] for name, job in jobs.items()))
         with ThreadPoolExecutor(num_workers) as executor:
             tasks = Tasks(executor, num_workers * TASKS_A_WORKER, self._on_progress)
             found = {}

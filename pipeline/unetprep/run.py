@@ -12,8 +12,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil
@@ -23,11 +23,11 @@ import numpy as np
 
 from unetprep.budget import Worker, give_back_memory
 from unetprep.clusters import Scheduler as Scheduler
-from unetprep.clusters import as_failure, connected, num_threads
+from unetprep.clusters import as_failure, connected, end_tasks, first_finished, num_threads
 from unetprep.errors import Failure, UnetprepError
 from unetprep.grid import Index
 from unetprep.params import Params
-from unetprep.plan import JobPlan, plan_jobs
+from unetprep.plan import JobPlan, missing_shards, plan_jobs
 from unetprep.stage import Job, Stage
 from unetprep.store import Store
 from unetprep.store.lock import locked
@@ -35,6 +35,7 @@ from unetprep.store.lock import locked
 TASK_S = 1.0
 LARGEST_BATCH = 1024
 TASKS_A_WORKER = 2  # in flight at a time
+TRIES = 3  # to write what a server then loses
 DOCUMENT_THREADS = 16
 
 log = logging.getLogger(__name__)
@@ -141,22 +142,48 @@ def run_plans(
     """
     todo, total, start = sum(plan.missing.size for plan in plans), Done(), time.perf_counter()
     with pool_of(scheduler) if todo else _nothing() as pool:
-        queue = Queue(within_memory(plans, pool.worker))
+        fitting = within_memory(plans, pool.worker)
         _each_image(plans, lambda plan: _prepare(store, plan))
-        if todo:
-            describe()
-        for done in pool.run(store, queue):
-            total += done
-            rate = total.num_pixels / 1e6 / (time.perf_counter() - start)
-            on_progress(total.num_shards, todo, **{"MP/s": rate})
-        total += Done(retries=pool.retries())
+        describe()
+        for tries_left in reversed(range(TRIES)):
+            for done in pool.run(store, Queue(fitting)):
+                total += done
+                rate = total.num_pixels / 1e6 / (time.perf_counter() - start)
+                on_progress(total.num_shards, max(todo, total.num_shards), **{"MP/s": rate})
+            fitting = _lost(store, fitting, tries_left)
+            if not fitting:
+                break
+        if retries := pool.retries():
+            total += Done(retries=retries)
+            for key in list(store.storage.leftovers()):
+                store.storage.delete(key)
     _each_image(plans, lambda plan: _finish(store, plan))
     return total
 
 
+def _lost(store: Store, plans: Sequence[JobPlan], tries_left: int) -> list[JobPlan]:
+    """What was written and is not there any more, as when a server that had acknowledged it died; to be done again."""
+    if store.storage.keeps:
+        return []
+    again = [replace(plan, missing=missing_shards(store, plan.job)) for plan in plans]
+    again = [plan for plan in again if plan.missing.size]
+    for plan in again:
+        log.warning("%s: %d shards were written and are not there", plan.job.outputs[0].path, plan.missing.size)
+    if again and not tries_left:
+        raise Failure(
+            f"{store.url} does not keep what is written: {again[0].missing.size} shards of"
+            f" {again[0].job.outputs[0].path} were written {TRIES} times and are not there",
+            hint="see what is wrong with the server, and repeat the command: it goes on where it stopped",
+        )
+    return again
+
+
 def _prepare(store: Store, plan: JobPlan) -> None:
-    for spec in plan.create:
-        store.create(spec)
+    for spec in plan.job.outputs:
+        if spec in plan.create:
+            store.create(spec)
+        else:
+            store.describe(spec)
     for spec in plan.job.outputs if plan.missing.size else ():
         store.set_complete(spec.path, False)
 
@@ -333,25 +360,28 @@ class Cluster(Pool):
         return self._client.submit(run_batch, store, batch, pure=False)
 
     def wait(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
-        """Wait for the first."""
-        from dask.distributed import wait
-
-        found = wait(running, return_when="FIRST_COMPLETED")
-        return found.done, found.not_done
+        """Wait for the first. Raises Failure where no worker, or not even the scheduler, is left."""
+        with self._failures():
+            return first_finished(self._client, running, self._scheduler)
 
     def result(self, future: Any) -> Done:
         """What it reports. Raises Failure where the cluster failed it."""
-        try:
+        with self._failures():
             done: Done = future.result()
+        return done
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:
             if failure := as_failure(error, self._scheduler):
                 raise failure from error
             raise
-        return done
 
     def retries(self) -> int:
         """Tasks that were with a worker which went away unexpectedly."""
-        return self._lost() - self._earlier
+        return max(0, self._lost() - self._earlier)  # the scheduler keeps only its last events
 
     def _lost(self) -> int:
         events = [event for _, event in self._client.get_events("all") if event.get("action") == "remove-worker"]
@@ -359,8 +389,9 @@ class Cluster(Pool):
         return sum(key.startswith(run_batch.__name__) for key in keys)
 
     def stop(self, running: set[Any]) -> None:
-        """Those that run already go on until they have written their shards, which are right in any case."""
-        self._client.cancel(list(running))
+        """Those that run already are waited for, so that nobody writes any more once the store is let go."""
+        with suppress(OSError, CancelledError):  # the scheduler may be gone, which is told already
+            end_tasks(self._client, running, run_batch.__name__)
 
 
 @contextmanager

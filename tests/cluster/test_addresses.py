@@ -4,18 +4,26 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import distributed
 import psutil
 import pytest
 from dask.config import set as set_config
 from distributed import Security
 
-from tests.cluster.conftest import free_ports, until
+from tests.cluster.conftest import PATIENCE, free_ports, until
 from unetprep.clusters import Scheduler, Tls, as_failure, connected, kept_connections, num_threads, worker_died
-from unetprep.errors import Failure, InvalidInput
+from unetprep.errors import Failure, InvalidInput, Stopped
+from unetprep.params import DeformParams
+from unetprep.run import Summary, run_stage
+from unetprep.stages import STAGES
+from unetprep.store import Store
 
 pytestmark = pytest.mark.cluster
 
@@ -30,13 +38,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 @contextmanager
-def dask(*words: str) -> Iterator[None]:
+def dask(*words: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A process of Dask's command line."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dask", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(20)
@@ -97,6 +105,68 @@ def test_a_scheduler_that_nobody_started_or_that_has_no_worker(monkeypatch: pyte
         connected(Scheduler(address, wait_s=1)),
     ):
         pass
+
+
+@contextmanager
+def running(scheduler: Scheduler, folder: Path) -> Iterator[tuple[Future[Summary], Store]]:
+    """A long job on a scheduler, in a thread of its own, once it has begun."""
+    store = Store.open_or_create(str(folder / "ds.zarr"))
+    params = DeformParams(fields=40_000_000)
+    with ThreadPoolExecutor(1) as executor:
+        future = executor.submit(run_stage, store, STAGES["deform"], params, scheduler)
+        until("the first shard", lambda: future.done() or (folder / "ds.zarr/fields/grids/c").exists())
+        yield future, store
+
+
+@pytest.mark.parametrize("victim", ["scheduler", "worker"])
+def test_a_cluster_that_is_lost_under_a_run_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    monkeypatch.setattr("unetprep.clusters.SECONDS_BETWEEN_LOOKS", 0.5)
+    port = str(free_ports(1)[0])
+    address = f"tcp://127.0.0.1:{port}"
+    server = dask("scheduler", "--host", "tcp://127.0.0.1", "--port", port, "--no-dashboard")
+    with server as scheduler, dask("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard") as worker:
+        with running(Scheduler(address, wait_s=20), tmp_path) as (future, store):
+            (scheduler if victim == "scheduler" else worker).kill()
+            said = f"the connection to the scheduler {address} was lost|has had no worker for 20 seconds"
+            with pytest.raises(Failure, match=said) as caught:
+                future.result(PATIENCE)
+        assert ("connection" in str(caught.value)) is (victim == "scheduler")
+        assert store.state("fields/grids") == "unfinished"
+        assert not (tmp_path / "ds.zarr/.lock").exists()
+
+
+def test_a_run_that_is_stopped_leaves_nobody_writing(tmp_path: Path) -> None:
+    def stop(done: int, total: int, **shown: float) -> None:
+        raise Stopped
+
+    with connected(Scheduler("processes", 2)) as client, kept_connections():
+        store = Store.open_or_create(str(tmp_path / "ds.zarr"))
+        address = str(client.scheduler_info()["address"])
+        with pytest.raises(Stopped):
+            run_stage(store, STAGES["deform"], DeformParams(fields=4_000_000), Scheduler(address), on_progress=stop)
+        shards = sorted((tmp_path / "ds.zarr/fields/grids/c").iterdir())
+        time.sleep(1)
+        assert sorted((tmp_path / "ds.zarr/fields/grids/c").iterdir()) == shards
+
+
+def test_workers_that_die_while_they_start_are_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    start = distributed.LocalCluster
+
+    def failing(**options: object) -> Any:
+        made.append(1)
+        if len(made) in (1, 3, 4, 5):
+            raise RuntimeError("Nanny failed to start.")
+        return start(**options)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(distributed, "LocalCluster", failing)
+    with connected(Scheduler("processes", 1)) as client:
+        assert client.submit(pow, 2, 10).result() == 1024
+    with pytest.raises(Failure, match="could not be started: Nanny failed"), connected(Scheduler("processes", 1)):
+        pass
+    assert len(made) == 5
 
 
 def suicide(_: int) -> None:

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, tree
 from unetprep import layout
-from unetprep.errors import Conflict, Failure, Stopped
+from unetprep.errors import Conflict, Failure, InvalidInput, Stopped
 from unetprep.grid import Box, Index, box_shape
 from unetprep.importing import import_images
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
@@ -215,7 +216,7 @@ def test_the_lock_of_a_dead_run_is_not_in_the_way(
 ) -> None:
     if damage == "its process is gone":
         monkeypatch.setattr(lock, "DEAD_AFTER_S", 60.0)  # seen at once, without waiting
-        foreign_lock(store.url, host=platform.node(), pid=os.getpid(), started="a former life")
+        foreign_lock(store.url, place=lock._place(), pid=os.getpid(), started="a former life")
     elif damage == "no JSON":
         Path(store.url, LOCK).write_bytes(b"")
     else:
@@ -238,11 +239,93 @@ def test_a_lock_holds_within_a_process_once_and_is_gone_after_an_error(store: St
     assert not Path(store.url, LOCK).exists()
 
 
+def test_a_process_number_says_nothing_in_another_place(store: Store, quick: None) -> None:
+    """Two containers may have the same name, and each its own process 1."""
+    foreign_lock(store.url, host=platform.node(), place="another namespace", pid=2**22 + 1, started="1")
+    start = time.monotonic()
+    with locked(store.storage, store.url):
+        assert time.monotonic() - start > lock.DEAD_AFTER_S  # nobody touched it meanwhile
+
+
+def test_another_thread_is_another_run(store: Store, quick: None) -> None:
+    def run() -> None:
+        with pytest.raises(Conflict, match="another run works on"), locked(store.storage, store.url):
+            pass
+
+    with locked(store.storage, store.url), ThreadPoolExecutor(1) as executor:
+        executor.submit(run).result()
+
+
+def test_what_a_killed_run_was_writing_goes_with_its_lock(store: Store, quick: None) -> None:
+    foreign_lock(store.url)
+    half = Path(store.url, "images/a/image/.partial-1234")
+    half.write_bytes(b"half")
+    with locked(store.storage, store.url):
+        assert not half.exists()
+
+
+def test_what_ended_a_run_is_told_not_that_the_lock_cannot_be_let_go(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(self: Folder, key: str) -> bytes:
+        raise ConnectionError("no answer")
+
+    with pytest.raises(Stopped), locked(store.storage, store.url):  # noqa: PT012
+        monkeypatch.setattr(Folder, "get", unreachable)
+        raise Stopped
+
+
 def test_a_lock_that_was_taken_over_is_left_to_the_other(store: Store, quick: None) -> None:
     with locked(store.storage, store.url):
         foreign_lock(store.url, beat=0)
         time.sleep(0.2)
     assert json.loads(Path(store.url, LOCK).read_text())["host"] == "far"
+
+
+# -- what is lost -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_shard_that_was_acknowledged_and_lost_is_written_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    put = Folder.put
+    lost: list[str] = []
+
+    def losing(self: Folder, key: str, data: bytes) -> None:
+        if key == "fields/noop/c/3/4" and len(lost) < times:
+            lost.append(key)
+        else:
+            put(self, key, data)
+
+    monkeypatch.setattr(Folder, "put", losing)
+    monkeypatch.setattr(Folder, "keeps", False)
+    job = calling(lambda index: None)
+    if times == 3:
+        with pytest.raises(Failure, match=r"1 shards of fields/noop were written 3 times and are not there"):
+            run_plans(store, [plan_job(store, job)], LOCAL, quiet)
+        assert not store.record("fields/noop")["complete"]
+    else:
+        assert run_plans(store, [plan_job(store, job)], LOCAL, quiet).num_shards == 301
+        assert store.written("fields/noop").all()
+
+
+@pytest.mark.parametrize(
+    "key", ["images/a/labels/target/zarr.json", "images/a/y/c/0", "images/a/zarr.json", "images/a/labels/zarr.json"]
+)
+def test_small_objects_that_are_lost_are_written_again(store: Store, files: Path, key: str) -> None:
+    run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
+    whole = tree(store.url)
+    Path(store.url, key).unlink()
+    import_images(store.url, [str(files / "images")], [str(files / "masks")], ImportParams(), LOCAL)
+    assert not run_stage(store, STAGES["weights"], WeightsParams(), LOCAL).shards_written
+    assert tree(store.url) == whole
+
+
+def test_weights_of_no_images(tmp_path: Path) -> None:
+    empty = Store.open_or_create(str(tmp_path / "ds.zarr"))
+    with pytest.raises(InvalidInput, match=r"holds no images\n  to do:   run: unetprep import"):
+        run_stage(empty, STAGES["weights"], WeightsParams(), LOCAL)
 
 
 # -- kills and power cuts ---------------------------------------------------------------------------------------------

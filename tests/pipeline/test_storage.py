@@ -49,6 +49,20 @@ def test_the_url_chooses_the_storage(tmp_path: Path) -> None:
         open_storage("nowhere://x")
 
 
+def test_what_is_new_is_written_once_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    folder = Folder(str(tmp_path / "root"))
+    assert folder.put_new("a", b"1")
+    assert not folder.put_new("a", b"2")
+    assert folder.get("a") == b"1"
+    assert list(folder.leftovers()) == []
+
+
 @pytest.mark.parametrize("data", [b"", b"x", os.urandom(12 * 2**20)], ids=["empty", "small", "12 MiB"])
 def test_what_is_put_is_got(storage: Storage, data: bytes) -> None:
     storage.put("a/b/c", data)

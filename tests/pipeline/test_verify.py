@@ -21,6 +21,7 @@ from unetprep.stages import STAGES
 from unetprep.store import Store
 from unetprep.store.documents import encode
 from unetprep.store.shards import Damaged
+from unetprep.store.storage import Folder
 from unetprep.verify import Verified, verify
 from unetprep.verify.inventory import GROUPS, kind_of, read_node
 
@@ -175,6 +176,37 @@ def test_an_extra_file_is_named(copy: Path) -> None:
         (copy / key).parent.mkdir(parents=True, exist_ok=True)
         (copy / key).write_bytes(b"{}")
     assert named(look(copy)) == [("unknown", key) for key in sorted(extra)]
+
+
+def test_what_cannot_be_read_is_not_held_for_damaged(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unreachable server says nothing about a shard, least of all that it may be deleted."""
+    before, get = tree(copy), Folder.get
+
+    def unreachable(self: Folder, key: str) -> bytes:
+        if "/c/" in key:
+            raise ConnectionError("no answer")
+        return get(self, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "get", unreachable)
+        with pytest.raises(ConnectionError):
+            look(copy, repair=True)
+    assert tree(copy) == before
+
+
+def test_only_what_is_still_damaged_when_it_is_looked_at_again_is_deleted(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "images/a/weights/c/0/0/0"
+    whole, get, asked = tree(copy), Folder.get, []
+
+    def damaged_once(self: Folder, which: str) -> bytes:
+        asked.append(which)
+        return flip(get(self, which), 9, 3) if asked.count(key) == 1 and which == key else get(self, which)
+
+    monkeypatch.setattr(Folder, "get", damaged_once)
+    assert ("damaged", key) in named(look(copy, repair=True))
+    assert tree(copy) == whole
 
 
 def test_leftovers_of_a_killed_run_are_no_faults(copy: Path) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,29 +26,24 @@ DEAD_AFTER_S = 60.0  # longer than a storage waits for its server
 
 log = logging.getLogger(__name__)
 
-_held: dict[str, int] = {}  # stores that this process has locked, and how often
-_guard = threading.Lock()
+_held: dict[tuple[str, int], int] = {}  # stores that a thread of this process has locked, and how often
 
 
 @contextmanager
 def locked(storage: Storage, url: str) -> Iterator[None]:
-    """Hold the lock of a store; again within the same process, it is held already.
+    """Hold the lock of a store; again within the same thread, it is held already.
 
     Raises Conflict if another run holds it.
     """
-    name = url if "://" in url else os.path.realpath(url)
-    with _guard:
-        _held[name] = _held.get(name, 0) + 1
-        first = _held[name] == 1
+    mine = (url if "://" in url else os.path.realpath(url), threading.get_ident())
+    _held[mine] = _held.get(mine, 0) + 1
     try:
-        if first:
-            with _lock(storage, url):
-                yield
-        else:
+        with _lock(storage, url) if _held[mine] == 1 else nullcontext():
             yield
     finally:
-        with _guard:
-            _held[name] -= 1
+        _held[mine] -= 1
+        if not _held[mine]:
+            del _held[mine]
 
 
 @contextmanager
@@ -56,12 +51,15 @@ def _lock(storage: Storage, url: str) -> Iterator[None]:
     mine = {
         "token": uuid4().hex,
         "host": platform.node(),
+        "place": _place(),
         "pid": os.getpid(),
         "started": _started(os.getpid()),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200],
     }
     if not storage.put_new(LOCK, _encoded(mine, 0)):
         _take_over(storage, url, mine)
+        for key in list(storage.leftovers()):
+            storage.delete(key)
     stop = threading.Event()
     toucher = threading.Thread(target=_touch, args=(storage, mine, stop), daemon=True)
     toucher.start()
@@ -70,8 +68,9 @@ def _lock(storage: Storage, url: str) -> Iterator[None]:
     finally:
         stop.set()
         toucher.join()
-        if (_read(storage) or {}).get("token") == mine["token"]:
-            storage.delete(LOCK)
+        with suppress(OSError):  # what ended the run is what is to be told
+            if (_read(storage) or {}).get("token") == mine["token"]:
+                storage.delete(LOCK)
 
 
 def holder(storage: Storage) -> tuple[str, bool] | None:
@@ -95,8 +94,11 @@ def _take_over(storage: Storage, url: str, mine: dict[str, Any]) -> None:
                 hint="wait for it, or write to another store",
             )
         seen = now
-    storage.put(LOCK, _encoded(mine, 0))
-    time.sleep(TOUCH_S / 10 if seen else 0)
+    if seen:
+        storage.put(LOCK, _encoded(mine, 0))
+        time.sleep(TOUCH_S / 10)
+    else:
+        storage.put_new(LOCK, _encoded(mine, 0))
     if (_read(storage) or {}).get("token") != mine["token"]:
         raise Conflict(f"another run has just begun on {url}", hint="wait for it, or write to another store")
 
@@ -128,8 +130,16 @@ def _encoded(lock: dict[str, Any], beat: int) -> bytes:
 
 
 def _is_dead(lock: dict[str, Any]) -> bool:
-    """Whether the run is known to be dead, which can be seen on its own machine only."""
-    return lock["host"] == platform.node() and _started(lock["pid"]) != lock.get("started")
+    """Whether the run is known to be dead, which can be seen in its own place only."""
+    return lock.get("place") == _place() and _started(lock["pid"]) != lock.get("started")
+
+
+def _place() -> str:
+    """Where a process number means the same process: this boot of this machine, and this namespace of a container."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+    return " ".join(parts)
 
 
 def _started(pid: int) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
 
+from unetprep.errors import Failure
 from unetprep.grid import Box, Index, box_shape, shard_box
 from unetprep.store.documents import Document
 from unetprep.store.storage import Storage
@@ -27,7 +28,7 @@ CRC_BYTES = 4
 BLOSC_SHUFFLES = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
 
 
-class Damaged(ValueError):
+class Damaged(Failure):
     """An object of the store that is not what was written."""
 
 
@@ -104,7 +105,10 @@ class Shards:
             except FileNotFoundError:
                 raise FileNotFoundError(f"{key} is missing") from None
             except Damaged as error:
-                raise Damaged(f"{key}: {error}") from None
+                raise Damaged(
+                    f"{key}: {error}",
+                    hint="unetprep verify STORE names all that is damaged; with --repair it is deleted to be made anew",
+                ) from None
         return out
 
     def _read_shard(self, storage: Storage, key: str, index: Index, box: Box, out: NDArray[Any]) -> None:

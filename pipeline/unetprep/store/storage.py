@@ -7,7 +7,7 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from errno import ENOTDIR
+from errno import ENOSYS, ENOTDIR, ENOTSUP, EOPNOTSUPP, EPERM
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -19,6 +19,8 @@ OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "htt
 
 class Storage(ABC):
     """What can be done with objects. Errors of the place come as OSError, as FileNotFoundError where one is absent."""
+
+    keeps = False  # whether what was written stays, whatever happens; else it is looked for once a run is through
 
     @abstractmethod
     def get(self, key: str) -> bytes:
@@ -71,6 +73,8 @@ def open_storage(url: str, endpoint: str = "") -> Storage:
 class Folder(Storage):
     """A folder of this machine."""
 
+    keeps = True
+
     def __init__(self, path: str) -> None:
         self.root = Path(path)
 
@@ -102,6 +106,10 @@ class Folder(Storage):
             os.link(partial, path)
         except FileExistsError:
             return False
+        except OSError as error:
+            if error.errno not in (EPERM, ENOSYS, ENOTSUP, EOPNOTSUPP):
+                raise
+            return _write_new(path, data)  # the file system has no hard links
         finally:
             partial.unlink()
         _sync_folder(path.parent)
@@ -167,6 +175,15 @@ def _make_folder(path: Path) -> None:
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
         _sync_folder(folder.parent)
+
+
+def _write_new(path: Path, data: bytes) -> bool:
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _sync_folder(path: Path) -> None:

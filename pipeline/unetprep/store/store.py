@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from unetprep.store.storage import Storage, open_storage
 COORDINATE_CHUNK = 65536
 DOCUMENT = "zarr.json"
 LOOKS_AT_ONCE = 16
+MOST_SEEN = 1024
 REPLACED = "being replaced"  # the fingerprint of an array that is no longer valid
 
 
@@ -177,7 +179,13 @@ class Store:
 
     def dims(self, name: str) -> int:
         """2 if the slices of an image are independent, 3 if it is a volume."""
-        return int(self.record(image_path(name))["dims"])
+        record = self.record(image_path(name))
+        if "dims" not in record:
+            raise InvalidInput(
+                f"{image_path(name)} of {self.url} does not say what the image is",
+                hint="import it again: what is there is kept",
+            )
+        return int(record["dims"])
 
     # -- arrays -------------------------------------------------------------------------------------------------------
 
@@ -228,13 +236,17 @@ class Store:
         self._documents.pop(spec.path, None)
         self._broken.discard(spec.path)  # what comes in its place is whole
         self.storage.delete(spec.path)
+        self.describe(spec)
+        self._put_array(spec)
+
+    def describe(self, spec: ArraySpec) -> None:
+        """Write what belongs to an array, where it is not there: its groups, coordinates and metadata for OME-Zarr."""
         group, _, name = spec.path.rpartition("/")
         self._update(group, {})
         for dim, length in zip(spec.dims, spec.shape, strict=True):
             self._write_coordinate(f"{group}/{dim}", dim, length, spec.origins.get(dim, 0))
         if group.startswith(f"{IMAGES}/"):
             self._describe_image(group, name, spec.dims)
-        self._put_array(spec)
 
     def renew(self, spec: ArraySpec, stale: Iterable[str]) -> None:
         """Make an array into one that differs in some shards alone, named by their keys; marked unfinished.
@@ -319,13 +331,13 @@ class Store:
         Raises Failure if the array is no longer the one that is being made: nothing stale comes into another's place;
         ValueError for a part of a shard, which would take the rest away.
         """
-        document = self._fresh_document(spec.path)
-        if document is None or record_of(document).get("fingerprint") != spec.provenance.fingerprint:
+        document = self._read_object(f"{spec.path}/{DOCUMENT}")
+        fingerprint, shards = _known(document) if document else ("", None)
+        if shards is None or fingerprint != spec.provenance.fingerprint:
             raise Failure(
                 f"{spec.path} of {self.url} was {'replaced' if document else 'deleted'} while it was being computed",
                 hint="see that nothing else works on the store, and repeat the command",
             )
-        shards = Shards(document)
         if box != shards.box_at(box):
             raise ValueError(f"{box} is not a shard of {spec.path}, whose shards are {shards.shard}")
         data = shards.join(block) if isinstance(block, dict) else shards.encode(block)
@@ -346,3 +358,19 @@ class Store:
         indices = [mirror_index(a, a + n, s) for a, n, s in zip(start, shape, size, strict=True)]
         block = self.read(path, tuple(slice(int(i.min()), int(i.max()) + 1) for i in indices))
         return block[np.ix_(*(i - i.min() for i in indices))]
+
+
+_seen: dict[bytes, tuple[str, Shards]] = {}
+
+
+def _known(document: bytes) -> tuple[str, Shards]:
+    """The fingerprint and the shards that a document says; parsed once, since that of many images is long."""
+    digest = sha256(document).digest()
+    known = _seen.get(digest)
+    if known is None:
+        parsed: Document = json.loads(document)
+        known = str(record_of(parsed).get("fingerprint")), Shards(parsed)
+        if len(_seen) >= MOST_SEEN:
+            _seen.clear()
+        _seen[digest] = known
+    return known

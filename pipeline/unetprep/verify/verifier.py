@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from math import prod
-from os import cpu_count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unetprep.budget import num_cores
 from unetprep.grid import Index, shard_box
 from unetprep.layout import (
     GRIDS,
@@ -63,7 +63,7 @@ def verify(
     Raises InvalidInput if there is no store.
     """
     store = Store(url)
-    num_workers = workers or cpu_count() or 1
+    num_workers = workers or num_cores()
     notes = _leftovers(store.storage)
     with locked(store.storage, url) if repair else nullcontext(), ThreadPoolExecutor(num_workers) as executor:
         verifier = Verifier(store, Tasks(executor, num_workers * TASKS_A_WORKER, on_progress))
@@ -95,7 +95,10 @@ class Seen:
 
 
 def look_at(storage: Storage, path: str, shards: Shards, index: Index, keep: bool) -> Seen:
-    """Read a whole shard: are all its checksums right, and may its values be what they are?"""
+    """Read a whole shard: are all its checksums right, and may its values be what they are?
+
+    Raises OSError where it cannot be read: that tells nothing about the shard.
+    """
     key = f"{path}/{shard_key(index)}"
     box = shard_box(index, shards.shape, shards.shard)
     inner = tuple(slice(0, b.stop - b.start) for b in box)
@@ -110,7 +113,7 @@ def look_at(storage: Storage, path: str, shards: Shards, index: Index, keep: boo
             problem = ""
             for _, values in shards.chunks_of(data):
                 problem = problem or problem_with(path, values)
-    except (Damaged, OSError) as error:
+    except (Damaged, FileNotFoundError) as error:
         return Seen(key, "damaged", str(error))
     return Seen(key, "values", problem)
 
@@ -123,6 +126,7 @@ class Verifier:
         self._store, self._tasks = store, tasks
         self._objects = Inventory({})
         self._at_fault: set[str] = set()  # nodes with any fault: what was made from them is not computed again
+        self._damaged: dict[str, Callable[[], Seen]] = {}  # by the object: how to look at it again
 
     def look(self, params: VerifyParams) -> None:
         """All of it."""
@@ -148,13 +152,14 @@ class Verifier:
 
     def repair(self) -> None:
         """Delete damaged shards and say that their arrays are not complete: repeating the stage writes them again."""
-        for fault in self.found.faults:
-            array = fault.path.rpartition("/c/")[0]
-            if fault.kind == "damaged" and self._record(array).get("complete"):
+        for key, look in self._damaged.items():
+            array = node_of(key)
+            if not self._record(array) or look().kind != "damaged":
+                continue
+            if self._record(array).get("complete"):
                 self._store.set_complete(array, False)
-            if fault.kind == "damaged" and self._record(array):
-                self._store.storage.delete(fault.path)
-                self.found.notes.append(f"{fault.path}: deleted")
+            self._store.storage.delete(key)
+            self.found.notes.append(f"{key}: deleted")
 
     def _fetch(self, keys: Iterable[str]) -> Iterator[bytes]:
         return self._tasks.run([partial(self._store.storage.get, key) for key in keys])
@@ -214,7 +219,9 @@ class Verifier:
                     self._fault("unknown", path, f"{path}/{shard_key(index)}", "the array has no such shard")
         self.found.num_shards = len(tasks)
         digests: dict[str, Any] = {}
-        for seen in self._tasks.run(tasks):
+        for look, seen in zip(tasks, self._tasks.run(tasks), strict=True):
+            if seen.kind == "damaged":
+                self._damaged[seen.key] = look
             if seen.problem:
                 self._fault(seen.kind, node_of(seen.key), seen.key, seen.problem)
             elif seen.block is not None:
