@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from unetprep.layout import image_path, pixels_path
 from unetprep.params import ImportParams
 from unetprep.plan import plan_jobs
-from unetprep.run import Done, OnProgress, Scheduler, Summary, run_plans
+from unetprep.run import Done, Scheduler, Summary, run_plans
 from unetprep.stages.importing import plan_import
 from unetprep.store import Store
 from unetprep.store.lock import locked
 from unetprep.store.storage import open_storage
+from unetprep.tasks import OnProgress
 
 
 def import_images(

@@ -40,7 +40,7 @@ from unetprep.recorded import (
     weights_job,
     weights_params,
 )
-from unetprep.run import OnProgress, Scheduler, run_plans
+from unetprep.run import Scheduler, run_plans
 from unetprep.sources import Source, open_labels
 from unetprep.sources.pairing import LABEL_ENDING
 from unetprep.stage import Job
@@ -51,7 +51,7 @@ from unetprep.stages.weights import plan_targets, plan_weights
 from unetprep.store import Store
 from unetprep.store.lock import locked
 from unetprep.store.shards import shard_key
-from unetprep.tasks import TASKS_A_WORKER, Tasks
+from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
 
 TILE_ARRAYS = tuple(f"{TILES}/{name}" for name in ("image", "target", "weights", *PER_TILE))
 SEVERAL = 2

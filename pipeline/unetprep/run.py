@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil
@@ -31,16 +31,14 @@ from unetprep.plan import JobPlan, missing_shards, plan_jobs
 from unetprep.stage import Job, Stage
 from unetprep.store import Store
 from unetprep.store.lock import locked
+from unetprep.tasks import TASKS_A_WORKER, OnProgress
 
 TASK_S = 1.0
 LARGEST_BATCH = 1024
-TASKS_A_WORKER = 2  # in flight at a time
 TRIES = 3  # to write what a server then loses
 DOCUMENT_THREADS = 16
 
 log = logging.getLogger(__name__)
-
-OnProgress = Callable[..., None]  # (shards done, shards to do), and what else to show, by name
 
 
 @dataclass(frozen=True)
@@ -140,25 +138,31 @@ def run_plans(
 
     `describe` writes what else belongs to the arrays; it is called once they stand there unfinished.
     """
-    todo, total, start = sum(plan.missing.size for plan in plans), Done(), time.perf_counter()
-    with pool_of(scheduler) if todo else _nothing() as pool:
-        fitting = within_memory(plans, pool.worker)
+    todo = sum(plan.missing.size for plan in plans)
+    with pool_of(scheduler) if todo else nullcontext() as pool:
+        fitting = within_memory(plans, pool.worker) if pool else []
         _each_image(plans, lambda plan: _prepare(store, plan))
         describe()
-        for tries_left in reversed(range(TRIES)):
-            for done in pool.run(store, Queue(fitting)):
-                total += done
-                rate = total.num_pixels / 1e6 / (time.perf_counter() - start)
-                on_progress(total.num_shards, max(todo, total.num_shards), **{"MP/s": rate})
-            fitting = _lost(store, fitting, tries_left)
-            if not fitting:
-                break
-        if retries := pool.retries():
-            total += Done(retries=retries)
-            for key in list(store.storage.leftovers()):
-                store.storage.delete(key)
+        done = _compute(store, fitting, pool, on_progress) if pool else Done()
     _each_image(plans, lambda plan: _finish(store, plan))
-    return total
+    return done
+
+
+def _compute(store: Store, plans: Sequence[JobPlan], pool: "Pool", on_progress: OnProgress) -> Done:
+    """Compute all missing shards; those that are lost afterwards once more."""
+    todo, total, start = sum(plan.missing.size for plan in plans), Done(), time.perf_counter()
+    for tries_left in reversed(range(TRIES)):
+        for done in pool.run(store, Queue(plans)):
+            total += done
+            rate = total.num_pixels / 1e6 / (time.perf_counter() - start)
+            on_progress(total.num_shards, max(todo, total.num_shards), **{"MP/s": rate})
+        plans = _lost(store, plans, tries_left)
+        if not plans:
+            break
+    if retries := pool.retries():  # a worker that is killed leaves what it was writing
+        for key in list(store.storage.leftovers()):
+            store.storage.delete(key)
+    return replace(total, retries=retries)
 
 
 def _lost(store: Store, plans: Sequence[JobPlan], tries_left: int) -> list[JobPlan]:
@@ -392,11 +396,6 @@ class Cluster(Pool):
         """Those that run already are waited for, so that nobody writes any more once the store is let go."""
         with suppress(OSError, CancelledError):  # the scheduler may be gone, which is told already
             end_tasks(self._client, running, run_batch.__name__)
-
-
-@contextmanager
-def _nothing() -> Iterator[Pool]:
-    yield Threads(ThreadPoolExecutor(1), Worker(None, 1))
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-TASKS_A_WORKER = 2
+TASKS_A_WORKER = 2  # in flight at a time
 
 T = TypeVar("T")
-OnProgress = Callable[..., None]  # (done, total)
+OnProgress = Callable[..., None]  # (done, to do), and what else to show, by name
 
 
 class Tasks:

@@ -38,6 +38,14 @@ def test_verify_repairs_so_that_repeating_the_command_mends(run: Run, cells: Pat
     assert (values["status"], values["faults"]) == ("intact", [])
 
 
+def test_damage_that_a_stage_meets_is_one_message(run: Run, cells: Path) -> None:
+    run("unetprep weights --in labels.tif --out ds.zarr")
+    key = "images/labels/labels/target/class_counts/c/0/0/0/0"
+    flip(cells / "ds.zarr" / key)
+    said = run("unetprep weights --out ds.zarr", 1).stderr
+    assert said.startswith(f"error: {key}: a checksum (crc32c) is wrong: the file is damaged\n  to do:   unetprep verify")
+
+
 def test_verify_refuses_what_is_no_store(run: Run, cells: Path) -> None:
     assert "no.zarr is not there" in run("unetprep verify no.zarr", 3).stderr
     assert "samples is -1" in run("unetprep verify no.zarr --samples -1", 3).stderr
