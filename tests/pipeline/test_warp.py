@@ -48,7 +48,7 @@ def test_a_whole_shift_moves_pixels_in_from_the_margin(tile: Tile) -> None:
 
 
 def test_equals_scipy_under_a_real_field(tile: Tile) -> None:
-    field = displacement_field(draw_grids(0, range(1), 3, 2.0)[0], (SIDE, SIDE))
+    field = displacement_field(draw_grids(0, range(1), (3, 3), 2.0)[0], (SIDE, SIDE))
     image, target, weights = warp_tile(*tile, field, TURNS[1])
     for c in range(2):
         np.testing.assert_allclose(image[c], reference.warp(tile[0][c], field, TURNS[1], MARGIN, order=1), atol=1e-4)
@@ -60,7 +60,7 @@ def test_equals_scipy_under_a_real_field(tile: Tile) -> None:
 
 def test_labels_are_never_invented(tile: Tile) -> None:
     for k in range(20):
-        field = displacement_field(draw_grids(7, range(k, k + 1), 3, 4.0)[0], (SIDE, SIDE))
+        field = displacement_field(draw_grids(7, range(k, k + 1), (3, 3), 4.0)[0], (SIDE, SIDE))
         assert set(np.unique(warp_tile(*tile, field, np.eye(2))[1])) <= set(np.unique(tile[1])) | {0}
 
 
@@ -70,7 +70,7 @@ def test_all_three_move_together() -> None:
     rows = np.arange(outer, dtype=np.float32)[:, None] * np.ones(outer, np.float32)
     inset = (outer - inner) // 2
     target = rows[inset:-inset, inset:-inset]
-    field = displacement_field(draw_grids(1, range(1), 3, 2.0)[0], (SIDE, SIDE))
+    field = displacement_field(draw_grids(1, range(1), (3, 3), 2.0)[0], (SIDE, SIDE))
     image, moved, weights = warp_tile(rows[None], target.astype(np.uint8), target.copy(), field, np.eye(2))
     output = image[0, INSET:-INSET, INSET:-INSET]
     np.testing.assert_allclose(output, weights, atol=1e-4)

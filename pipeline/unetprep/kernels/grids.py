@@ -1,22 +1,55 @@
 """Random grids of displacements: field k comes from (seed, k) alone, whatever was drawn before it.
 
 Philox (Salmon et al. 2011) is a keyed function of a counter, so every field has a stream of its own; Box and Muller's
-formula makes its integers Gaussian. Both are fixed here by definition, not by a library's choice of method.
+formula makes its integers Gaussian. Logarithm and cosine are written out here in additions, multiplications, divisions
+and square roots, which IEEE 754 rounds in one way only: a library's own may differ in the last bit between machines.
 """
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
+Reals = NDArray[np.float64]
 
-def draw_grids(seed: int, fields: range, nodes: int, sigma_px: float) -> NDArray[np.float32]:
-    """Displacements (field, axis, nodes, nodes) in pixels, float32, Gaussian with standard deviation `sigma_px`.
+LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # ln 2, the first with zeros at its end
+LOG_TERMS, TRIGONOMETRIC_TERMS = 13, 8  # of the series, enough for every bit of a float64 but the last
 
-    Axis 0 is y, axis 1 is x. Source: Ronneberger et al. 2015, section 3.1 (3 x 3 nodes, 10 pixels).
+
+def draw_grids(seed: int, fields: range, nodes: tuple[int, ...], sigma_px: float) -> NDArray[np.float32]:
+    """Displacements (field, axis, *nodes) in pixels, float32, Gaussian with standard deviation `sigma_px`.
+
+    `nodes` along y and x, or z, y and x; the axis counts in the same order. The same bits on every machine. Source:
+    Ronneberger et al. 2015, section 3.1 (3 x 3 nodes, 10 pixels).
     """
-    count = 2 * nodes * nodes
+    count = len(nodes) * math.prod(nodes)
     raw = np.stack([np.random.Philox(key=[seed, k]).random_raw(2 * count) for k in fields])
     uniform = ((raw >> np.uint64(11)).astype(np.float64) + 1) / 2.0**53  # in (0, 1], so that its logarithm is finite
-    radius, angle = uniform[:, :count], uniform[:, count:]
-    normal = np.sqrt(-2 * np.log(radius)) * np.cos(2 * np.pi * angle)
-    grids: NDArray[np.float32] = (sigma_px * normal).astype(np.float32).reshape(-1, 2, nodes, nodes)
+    normal = np.sqrt(-2 * _log(uniform[:, :count])) * _cosine_of_turns(uniform[:, count:])
+    grids: NDArray[np.float32] = (sigma_px * normal).astype(np.float32).reshape(-1, len(nodes), *nodes)
     return grids
+
+
+def _log(x: Reals) -> Reals:
+    """ln(2^e m) = e ln 2 + 2 artanh(s) with s = (m - 1) / (m + 1), by the power series of artanh."""
+    m, e = np.frexp(x)
+    small = m < math.sqrt(0.5)
+    m, e = np.where(small, 2 * m, m), e - small
+    s = (m - 1) / (m + 1)
+    series = np.zeros_like(x)
+    for k in range(LOG_TERMS, 0, -1):
+        series = (series + 1 / (2 * k + 1)) * (s * s)
+    result: Reals = e * LN2_HIGH + (e * LN2_LOW + 2 * s * (1 + series))
+    return result
+
+
+def _cosine_of_turns(turns: Reals) -> Reals:
+    """cos(2 pi t) for t from 0 to 1, by the power series within an eighth of a turn of a quarter turn."""
+    quarters = np.floor(4 * turns + 0.5)
+    a = 2 * math.pi * (turns - quarters / 4)
+    cosine, sine = np.zeros_like(turns), np.zeros_like(turns)
+    for k in range(TRIGONOMETRIC_TERMS, 0, -1):
+        cosine = (1 + cosine) * (-a * a / ((2 * k - 1) * (2 * k)))
+        sine = (1 + sine) * (-a * a / ((2 * k) * (2 * k + 1)))
+    cosine, sine = 1 + cosine, a * (1 + sine)
+    return np.choose(quarters.astype(np.intp) % 4, [cosine, -sine, -cosine, sine])

@@ -24,7 +24,7 @@ class DeformJob(Job):
         """Some fields; each depends on the seed and its own number alone."""
         (box,) = boxes
         p = self.params
-        return (draw_grids(p.seed, range(box[0].start, box[0].stop), p.grid, p.sigma_px),)
+        return (draw_grids(p.seed, range(box[0].start, box[0].stop), (p.grid, p.grid), p.sigma_px),)
 
     def compute_bytes(self) -> int:
         """For each number two random integers as drawn, shifted, as real numbers and made uniform; and itself."""
