@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -97,8 +98,10 @@ def test_two_runs_at_once_and_a_place_without_a_store(files: Path, s3: str, monk
     url = f"{s3}/ds.zarr"
     with pytest.raises(InvalidInput, match=f"{url} is not there"):
         Store.open(url)
-    with lock.locked(open_storage(url), url):
-        lock._held.clear()  # as another process would see it
-        with pytest.raises(Conflict, match=f"another run works on {url}"):
-            do_it_all(files, url)
+    with (
+        lock.locked(open_storage(url), url),
+        ThreadPoolExecutor(1) as executor,
+        pytest.raises(Conflict, match=f"another run works on {url}"),
+    ):
+        executor.submit(do_it_all, files, url).result()
     assert objects(url) == {}

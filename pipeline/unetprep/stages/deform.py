@@ -12,6 +12,7 @@ from unetprep.store import Store
 
 KERNEL_VERSION = 1
 CHUNK, SHARD = 64, 4096
+DRAWING_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class DeformJob(Job):
         return (draw_grids(p.seed, range(box[0].start, box[0].stop), (p.grid, p.grid), p.sigma_px),)
 
     def compute_bytes(self) -> int:
-        """For each number two random integers as drawn, shifted, as real numbers and made uniform; and itself."""
-        return (4 * 2 + 1) * 8 * self.num_values(self.outputs[0])
+        """The numbers, and what it takes to draw some of them at a time."""
+        return 4 * self.num_values(self.outputs[0]) + DRAWING_BYTES
 
 
 def plan_fields(store: Store, params: DeformParams) -> Sequence[Job]:

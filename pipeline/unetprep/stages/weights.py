@@ -4,15 +4,13 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unetprep.engines import COMPILED_BYTES, ENGINE_BYTES, ENGINES
 from unetprep.errors import InvalidInput
-from unetprep.grid import Box, Index, grow, inside
+from unetprep.grid import Box, grow, inside
 from unetprep.kernels.formula import DEFAULTS, Formula
 from unetprep.kernels.nearest import LARGEST_LABEL
 from unetprep.kernels.separate import HALO_PX, separate_instances
@@ -169,19 +167,9 @@ def _balanced(store: Store) -> tuple[float, ...]:
     """Class weights from the training images; from all of them if none is for training."""
     train = [name for name in store.names if store.record(f"images/{name}").get("split") == "train"]
     paths = [counts_path(name) for name in train or store.names]
-
-    def count(part: tuple[str, Index]) -> NDArray[np.int64]:
-        path, index = part
-        box = (*(slice(i, i + 1) for i in index), slice(0, NUM_CLASSES))
-        counts: NDArray[np.int64] = store.read(path, box).reshape(NUM_CLASSES)
-        return counts
-
-    parts = ((path, index) for path in paths for index in np.ndindex(store.shards(path).shape[:-1]))
-    total = np.zeros(NUM_CLASSES, np.int64)
     with ThreadPoolExecutor(READING_THREADS) as executor:
-        while some := list(islice(parts, 64 * READING_THREADS)):
-            total += sum(executor.map(count, some))
-    return balanced_class_weights(total)
+        counts = executor.map(lambda path: store.read_all(path).reshape(-1, NUM_CLASSES).sum(axis=0), paths)
+        return balanced_class_weights(np.sum(list(counts), axis=0))
 
 
 WEIGHTS = Stage("weights", WeightsParams, (plan_targets, plan_weights))

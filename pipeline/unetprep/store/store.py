@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from unetprep import __version__
 from unetprep.errors import Conflict, Failure, InvalidInput
-from unetprep.grid import Box, shard_box, shard_counts
+from unetprep.grid import Box, Index, shard_box, shard_counts
 from unetprep.kernels.mirror import mirror_index
 from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
 from unetprep.store.documents import Document, array_document, encode, group_document, is_intact, record_of
@@ -351,6 +352,19 @@ class Store:
         shards = self.shards(path)
         box = tuple(slice(*b.indices(n)) for b, n in zip(box, shards.shape, strict=True))
         return shards.read(self.storage, path, box)
+
+    def read_all(self, path: str) -> NDArray[Any]:
+        """An array of small shards, many of them at a time."""
+        shards = self.shards(path)
+        out = np.empty(shards.shape, shards.dtype)
+
+        def fill(index: Index) -> None:
+            box = shard_box(index, shards.shape, shards.shard)
+            out[box] = self.read(path, box)
+
+        with ThreadPoolExecutor(min(LOOKS_AT_ONCE, prod(shards.counts))) as executor:
+            list(executor.map(fill, np.ndindex(*shards.counts)))
+        return out
 
     def read_mirrored(self, path: str, start: Iterable[int], shape: Iterable[int]) -> NDArray[Any]:
         """Read a window that may reach outside; there the image is mirrored without repeating the edge pixel."""
