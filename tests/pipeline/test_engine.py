@@ -183,7 +183,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def foreign_lock(url: str, **values: object) -> None:
-    Path(url, LOCK).write_text(json.dumps({"token": "t", "host": "far", "pid": 1, "command": "unetprep x", **values}))
+    content = {"token": "t", "host": "far", "pid": 1, "command": "unetprep x", **values}
+    Folder(url).put(LOCK, json.dumps(content).encode())
 
 
 def test_a_second_run_is_refused_while_the_first_lives(store: Store, quick: None) -> None:

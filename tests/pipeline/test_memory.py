@@ -23,7 +23,8 @@ from unetprep.stages import STAGES
 from unetprep.store import Store
 
 MIB = 2**20
-NOISE = 12 * MIB  # what the allocator keeps, and lists of which only a part is used: it differs by the build of Python
+NOISE = 8 * MIB  # small objects, whatever the block
+KEPT = 24 * MIB  # what earlier work has left to be used again, which is not measured; it differs by the build of Python
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux")
 
 
@@ -62,7 +63,8 @@ def test_tasks_take_what_was_said(
     found = measured(cells(tmp_path / "files", shape, 4000 if dims == "2" else 400), dims, names)
     for row in found:
         assert row["measured"] <= 1.1 * row["at_most"] + NOISE, row
-        assert abs(row["said"] - row["measured"]) <= max(0.25 * row["measured"], NOISE), row
+        assert row["measured"] - row["said"] <= max(0.25 * row["measured"], NOISE), row
+        assert row["said"] - row["measured"] <= max(0.25 * row["measured"], KEPT), row
     assert len(found) == num_found
     assert max(row["measured"] for row in found) > 10 * min(row["measured"] for row in found)
 
