@@ -9,7 +9,9 @@ def as_text(found: dict[str, Any]) -> str:
     for image in found["images"]:
         lines.append(f"image {image['name']}  [{image['split']}]  from {', '.join(image['source'])}")
         lines += [f"    {name:<10}{_array(array)}" for name, array in image["arrays"].items()]
-    lines.append(f"fields        {_array(found['fields'])}{_parameters(found['fields'], 'sigma_px', 'seed')}")
+    fields = found["fields"]
+    folding = f"  {fields['folding_fields']:.3g} of them fold" if "folding_fields" in fields else ""
+    lines.append(f"fields        {_array(fields)}{_parameters(fields, 'sigma_px', 'seed')}{folding}")
     tiles = found["tiles"]
     geometry = f"  {tiles['tile']} -> {tiles['output']} pixels, margin {tiles['margin']}" if "tile" in tiles else ""
     lines.append(f"tiles         {_array(tiles)}{geometry}")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from unetprep.layout import (
+    FOLDING,
     FORMAT_VERSION,
     GRIDS,
     TILES,
@@ -24,7 +25,7 @@ def describe(url: str) -> dict[str, Any]:
         "store": url,
         "format_version": FORMAT_VERSION,
         "images": [_image(store, name) for name in store.names],
-        "fields": _array(store, GRIDS),
+        "fields": _fields(store),
         "tiles": _tiles(store),
     }
 
@@ -41,6 +42,15 @@ def _array(store: Store, path: str) -> dict[str, Any]:
         "stored_bytes": store.stored_bytes(path),
         "parameters": record["parameters"],
     }
+
+
+def _fields(store: Store) -> dict[str, Any]:
+    """With the share of the fields that fold somewhere, and the greatest share of a tile at which one does."""
+    found = _array(store, GRIDS)
+    if store.state(FOLDING) == "finished":
+        shares = store.read_all(FOLDING)
+        found |= {"folding_fields": float((shares > 0).mean()), "most_folded": float(shares.max())}
+    return found
 
 
 def _image(store: Store, name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ SPLITS = ("train", "val", "test")
 AXES = ("z", "y", "x")
 CHANNEL_AXES = ("c", *AXES)
 IMAGES, FIELDS, TILES = "images", "fields", "tiles"
-GRIDS = f"{FIELDS}/grids"
+GRIDS, FOLDING, DENSE = (f"{FIELDS}/{name}" for name in ("grids", "folding", "dense"))
 TILES_A_SHARD = 64
 JOURNAL = "relabelling"  # in the record of the group `images`, as long as edited labels are coming in
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from unetprep.errors import InvalidInput
 from unetprep.kernels.formula import DEFAULTS, Formula, make_formula, resolve
+from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
 from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near
 
 LARGEST = 2**64 - 1
@@ -253,9 +254,61 @@ class DeformParams(Params):
     """Random elastic deformations, as grids of displacements (section 3.1 of the paper)."""
 
     fields: int = parameter(1000, "How many fields.", least=1)
-    grid: int = parameter(3, "Nodes along each side of the grid.", least=2)
+    grid: str = parameter(
+        "",
+        "Nodes along each side of the grid, or along y and x, such as 3,5.  [default: 3; bspline-approx: as many as the"
+        " tile needs]",
+    )
     sigma_px: float = parameter(10.0, "Standard deviation of the displacement at a node, in pixels.", least=0)
+    interpolation: str = parameter(
+        "bspline",
+        "bspline: the field goes through the nodes, which span the tile, as in the paper; bspline-approx: nodes 150"
+        " pixels apart weigh cubic B-splines, as in the authors' later plugin, which moves half as far.",
+        choices=INTERPOLATIONS,
+    )
     seed: int = parameter(0, "Field k depends on the seed and on k alone.", least=0)
+    tile_px: int = parameter(572, "Side of the tiles: for what follows, and for bspline-approx.", least=2)
+    max_folding: float = parameter(
+        1.0,
+        "Draw a field again where more than this share of the tile's pixels is folded (its Jacobian is not over 0).",
+        least=0,
+    )
+    dense: str = parameter(
+        "none",
+        "Write the fields expanded too, for other software: float32, or float16, rounded by up to 1/64 pixel where"
+        " they move by 32 to 64.",
+        choices=("none", "float16", "float32"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sigma_px == 0:
+            raise InvalidInput("sigma is 0, which moves nothing", allowed="over 0", hint="or train with --no-deform")
+        nodes = self.nodes()
+        least = nodes_needed(self.tile_px)
+        if self.interpolation == "bspline-approx" and min(nodes) < least:
+            raise InvalidInput(
+                f"grid is {self.grid}, whose nodes, {SPACING_PX} pixels apart, do not cover a tile of {self.tile_px}",
+                allowed=f"at least {least} nodes along each side",
+            )
+        if max(nodes) > self.tile_px:
+            raise InvalidInput(
+                f"grid is {self.grid}: more nodes along a side than a tile of {self.tile_px} has pixels",
+                allowed=f"2 to {self.tile_px}",
+            )
+
+    def nodes(self) -> tuple[int, int]:
+        """Nodes along y and x."""
+        if not self.grid:
+            usual = 3 if self.interpolation == "bspline" else nodes_needed(self.tile_px)
+            return usual, usual
+        try:
+            numbers = tuple(map(int, str(self.grid).split(",")))
+        except ValueError:
+            numbers = ()
+        if len(numbers) not in (1, 2) or min(numbers) < 2:
+            raise InvalidInput(f"grid is {self.grid!r}", allowed="a number from 2, or two such as 3,5 (along y and x)")
+        return numbers[0], numbers[-1]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """The jobs that made a store's arrays, taken from what the arrays record: to compute some of it again."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from unetprep.errors import InvalidInput
 from unetprep.kernels.formula import DEFAULTS
-from unetprep.layout import GRIDS, TILES, ArraySpec, labels_path, weights_path
+from unetprep.layout import DENSE, GRIDS, TILES, ArraySpec, labels_path, weights_path
 from unetprep.params import DeformParams, TilesParams, WeightsParams
 from unetprep.stage import Job
-from unetprep.stages.deform import plan_fields
+from unetprep.stages.deform import plan_dense, plan_fields
 from unetprep.stages.tiles import plan_tiles
 from unetprep.stages.weights import plan_targets, plan_weights
 from unetprep.store import Store
@@ -37,7 +38,8 @@ def weights_params(store: Store, name: str) -> WeightsParams:
 
 def fields_params(store: Store) -> DeformParams:
     """Those of the deformation fields."""
-    return DeformParams(**store.record(GRIDS)["parameters"])
+    made = store.record(GRIDS)["parameters"]
+    return DeformParams(**{**made, "grid": ",".join(map(str, made["grid"]))})
 
 
 def tiles_params(store: Store) -> TilesParams:
@@ -59,6 +61,16 @@ def weights_job(store: Store, name: str) -> Job | None:
 def fields_job(store: Store) -> Job | None:
     """What made the deformation fields, or None."""
     return _job(store, lambda: plan_fields(store, fields_params(store)))
+
+
+def dense_job(store: Store) -> Job | None:
+    """What expanded them, or None."""
+
+    def plan() -> Sequence[Job]:
+        made = store.record(DENSE)["parameters"]
+        return plan_dense(store, replace(fields_params(store), dense=made["dense"], tile_px=made["tile_px"]))
+
+    return _job(store, plan)
 
 
 def tiles_job(store: Store) -> Job | None:

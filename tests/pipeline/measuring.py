@@ -25,7 +25,7 @@ from unetprep.store import Store
 CHOSEN: dict[str, Any] = {
     "weights": WeightsParams(class_weights="1,2"),
     "edt": WeightsParams(class_weights="1,2", engine="edt"),
-    "deform": DeformParams(fields=4096, grid=24),
+    "deform": DeformParams(fields=4096, grid="24"),
     "tiles": TilesParams(tile_px=316),
 }
 

@@ -234,7 +234,7 @@ def test_a_scheduler_that_is_not_there_is_named(store: Store) -> None:
 
 
 def test_fields_have_their_place_in_the_store(store: Store) -> None:
-    run_stage(store, STAGES["deform"], DeformParams(fields=7, grid=4, sigma_px=3.0, seed=9), LOCAL)
+    run_stage(store, STAGES["deform"], DeformParams(fields=7, grid="4", sigma_px=3.0, seed=9), LOCAL)
     grids = store.array("fields/grids")
     assert grids.shape == (7, 2, 4, 4)
     assert store.record("fields/grids")["interpolation"] == "cubic-bspline"
@@ -256,7 +256,7 @@ def test_fields_have_their_place_in_the_store(store: Store) -> None:
         (lambda: WeightsParams(formula="falk2019", background_weight=2), "background-weight is 2.0\n  allowed: 0 to 1"),
         (lambda: WeightsParams(spacing="4,1,0"), "spacing is '4,1,0'\n  allowed: two or three numbers over 0"),
         (lambda: WeightsParams(separate="yes"), "separate is 'yes'\n  allowed: raster, symmetric, none"),
-        (lambda: DeformParams(grid=1), "grid is 1"),
+        (lambda: DeformParams(grid="1"), "grid is '1'"),
         (lambda: DeformParams(fields=0), "fields is 0"),
         (lambda: ImportParams(dims="4"), "dims is '4'"),
     ],

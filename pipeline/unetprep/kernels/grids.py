@@ -6,6 +6,7 @@ and square roots, which IEEE 754 rounds in one way only: a library's own may dif
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,26 +14,28 @@ from numpy.typing import NDArray
 Reals = NDArray[np.float64]
 
 LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # ln 2, the first with zeros at its end
-VALUES_AT_ONCE = 2**16  # which need some 8 MiB
 LOG_TERMS, TRIGONOMETRIC_TERMS = 13, 8  # of the series, enough for every bit of a float64 but the last
 
 
-def draw_grids(seed: int, fields: range, nodes: tuple[int, ...], sigma_px: float) -> NDArray[np.float32]:
+def draw_grids(
+    seed: int, fields: Sequence[int], nodes: tuple[int, ...], sigma_px: float, attempt: int = 0
+) -> NDArray[np.float32]:
     """Displacements (field, axis, *nodes) in pixels, float32, Gaussian with standard deviation `sigma_px`.
 
-    `nodes` along y and x, or z, y and x; the axis counts in the same order. The same bits on every machine. Source:
-    Ronneberger et al. 2015, section 3.1 (3 x 3 nodes, 10 pixels).
+    `nodes` along y and x, or z, y and x; the axis counts in the same order. The same bits on every machine. Another
+    `attempt` gives other grids, where the first ones will not do. Source: Ronneberger et al. 2015, section 3.1 (3 x 3
+    nodes, 10 pixels).
     """
     count = len(nodes) * math.prod(nodes)
-    grids = np.empty((len(fields), count), np.float32)
-    at_once = -(-VALUES_AT_ONCE // count)
-    for first in range(0, len(fields), at_once):
-        some = fields[first : first + at_once]
-        raw = np.stack([np.random.Philox(key=[seed, k]).random_raw(2 * count) for k in some])
-        uniform = ((raw >> np.uint64(11)).astype(np.float64) + 1) / 2.0**53  # in (0, 1]: its logarithm is finite
-        normal = np.sqrt(-2 * _log(uniform[:, :count])) * _cosine_of_turns(uniform[:, count:])
-        grids[first : first + at_once] = sigma_px * normal
-    return grids.reshape(-1, len(nodes), *nodes)
+    raw = np.stack([_stream(seed, k, attempt).random_raw(2 * count) for k in fields])
+    uniform = ((raw >> np.uint64(11)).astype(np.float64) + 1) / 2.0**53  # in (0, 1], so that its logarithm is finite
+    normal = np.sqrt(-2 * _log(uniform[:, :count])) * _cosine_of_turns(uniform[:, count:])
+    grids: NDArray[np.float32] = (sigma_px * normal).astype(np.float32).reshape(-1, len(nodes), *nodes)
+    return grids
+
+
+def _stream(seed: int, field: int, attempt: int) -> np.random.Philox:
+    return np.random.Philox(key=[seed, field], counter=[0, 0, 0, attempt])
 
 
 def _log(x: Reals) -> Reals:

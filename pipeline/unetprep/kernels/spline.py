@@ -1,49 +1,108 @@
-"""From a coarse grid of displacements to a dense field by the interpolating cubic B-spline (Ronneberger 2015, §3.1).
+"""From a coarse grid of displacements to a dense field, by cubic B-splines.
 
-The first and the last node lie on the first and the last pixel, and the signal is mirrored there. Along one axis the
-field is basis @ inverse(collocation) @ nodes, so the whole expansion is two small matrix products.
+Two ways, both separable: along one axis the field is a matrix times the nodes, so a field is two small products.
+
+    bspline          interpolating (Ronneberger et al. 2015, section 3.1): the first and the last node lie on the first
+                     and the last pixel, the field goes through the nodes, and the signal is mirrored at its ends
+    bspline-approx   approximating, as in the authors' later plugin (Falk et al. 2019): nodes 150 pixels apart, centred
+                     on the tile, are the spline's coefficients; the field is smaller than what was drawn
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.kernels.mirror import mirror_index
+from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
+
+Matrix = NDArray[np.float64]
 
 
-def _basis(positions: NDArray[np.float64], num_nodes: int) -> NDArray[np.float64]:
-    """Weight of each node's coefficient at each position (in node units): the cubic B-spline, mirrored at the ends."""
+def displacement_field(
+    grid: NDArray[np.floating], shape: tuple[int, ...], interpolation: str = "bspline"
+) -> NDArray[np.float64]:
+    """Expand a grid of displacements (axis, gy, gx) or (axis, gz, gy, gx), in pixels, to a field (axis, *shape).
+
+    float64. `bspline`: at the nodes the field has exactly the grid's values; equal to `scipy.ndimage.zoom(order=3,
+    mode="mirror")` of each component. The axis counts as the sides do: 0 displaces along the first.
+
+    Raises ValueError for a grid of another shape, an unknown interpolation, and a grid that is too small for
+    bspline-approx.
+    """
+    num_axes = len(shape)
+    if grid.ndim != 1 + num_axes or grid.shape[0] != num_axes or num_axes not in (2, 3) or 0 in grid.shape:
+        wanted = "(2, gy, gx) for an image, (3, gz, gy, gx) for a volume"
+        raise ValueError(f"a grid of displacements has shape {wanted}, not {grid.shape} for {num_axes} sides")
+    sides = zip(grid.shape[1:], shape, strict=True)
+    *planes, rows, columns = (expansion_matrix(n, length, interpolation) for n, length in sides)
+    field = grid.astype(np.float64)
+    if planes:
+        field = np.einsum("pk,akij->apij", planes[0], field)
+    return np.ascontiguousarray(rows @ field @ columns.T)
+
+
+@lru_cache(maxsize=64)
+def expansion_matrix(num_nodes: int, length_px: int, interpolation: str = "bspline") -> Matrix:
+    """The matrix (length_px, num_nodes) that takes values at the nodes to values at the pixels. Do not write to it."""
+    return _matrix(num_nodes, length_px, interpolation, _values)
+
+
+@lru_cache(maxsize=64)
+def slope_matrix(num_nodes: int, length_px: int, interpolation: str = "bspline") -> Matrix:
+    """The matrix that takes values at the nodes to the field's slope at the pixels, per pixel. Do not write to it."""
+    return _matrix(num_nodes, length_px, interpolation, _slopes)
+
+
+def step_px(num_nodes: int, length_px: int, interpolation: str) -> float:
+    """Pixels from a node to the next."""
+    return SPACING_PX if interpolation == "bspline-approx" else max(1, length_px - 1) / max(1, num_nodes - 1)
+
+
+@lru_cache(maxsize=64)
+def prefilter(num_nodes: int) -> Matrix:
+    """The matrix that takes values at the nodes to the coefficients of the spline that goes through them."""
+    return np.asarray(np.linalg.inv(_basis(np.arange(num_nodes, dtype=np.float64), num_nodes, 1, _values)), np.float64)
+
+
+def _matrix(num_nodes: int, length_px: int, interpolation: str, polynomials: "Polynomials") -> Matrix:
+    if interpolation == "bspline":
+        positions = np.linspace(0, num_nodes - 1, length_px)
+        step = step_px(num_nodes, length_px, interpolation)
+        matrix = _basis(positions, num_nodes, step, polynomials) @ prefilter(num_nodes)
+    elif interpolation == "bspline-approx":
+        if num_nodes < nodes_needed(length_px):
+            raise ValueError(
+                f"a grid of {num_nodes} nodes, {SPACING_PX} pixels apart, does not cover {length_px} pixels;"
+                f" {nodes_needed(length_px)} nodes would"
+            )
+        positions = (np.arange(length_px) - (length_px - 1) / 2) / SPACING_PX + (num_nodes - 1) / 2
+        matrix = _basis(positions, num_nodes, SPACING_PX, polynomials)
+    else:
+        raise ValueError(f"interpolation is {interpolation!r}, not one of {', '.join(INTERPOLATIONS)}")
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _basis(positions: Matrix, num_nodes: int, step: float, polynomials: "Polynomials") -> Matrix:
+    """Weight of each node's coefficient at each position (in node units), mirrored at the ends."""
     first = np.floor(positions).astype(np.intp)
-    t = positions - first
-    weights = np.stack([(1 - t) ** 3, 4 - 3 * t**2 * (2 - t), 4 - 3 * (1 - t) ** 2 * (1 + t), t**3], axis=1) / 6
+    weights = polynomials(positions - first, step)
     columns = mirror_index(-1, num_nodes + 2, num_nodes)[first[:, None] + np.arange(4)]
     basis = np.zeros((len(positions), num_nodes))
     np.add.at(basis, (np.arange(len(positions))[:, None], columns), weights)
     return basis
 
 
-@lru_cache(maxsize=64)
-def expansion_matrix(num_nodes: int, length_px: int) -> NDArray[np.float64]:
-    """The matrix (length_px, num_nodes) that takes values at the nodes to values at the pixels. Do not write to it."""
-    if num_nodes == 1:
-        return np.ones((length_px, 1))
-    collocation = _basis(np.arange(num_nodes, dtype=np.float64), num_nodes)
-    matrix = _basis(np.linspace(0, num_nodes - 1, length_px), num_nodes) @ np.linalg.inv(collocation)
-    matrix.setflags(write=False)
-    return matrix
+def _values(t: Matrix, step: float) -> Matrix:
+    """The four pieces of the cubic B-spline."""
+    return np.stack([(1 - t) ** 3, 4 - 3 * t**2 * (2 - t), 4 - 3 * (1 - t) ** 2 * (1 + t), t**3], axis=1) / 6
 
 
-def displacement_field(grid: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Expand a grid of displacements (axis, gy, gx), in pixels, to a dense field (axis, y, x) of `shape`, float64.
+def _slopes(t: Matrix, step: float) -> Matrix:
+    """Their derivatives, per pixel."""
+    return np.stack([-((1 - t) ** 2), t * (3 * t - 4), 1 + 2 * t - 3 * t**2, t**2], axis=1) / (2 * step)
 
-    Interpolating: at the nodes the field has exactly the grid's values. Equal to `scipy.ndimage.zoom(order=3,
-    mode="mirror")` of each component. Axis 0 displaces along y, axis 1 along x.
 
-    Raises ValueError for a grid that is not (2, gy, gx).
-    """
-    if grid.ndim != 3 or grid.shape[0] != 2 or 0 in grid.shape:
-        raise ValueError(f"a grid of displacements has shape (2, gy, gx), not {grid.shape}")
-    rows, columns = (expansion_matrix(n, length) for n, length in zip(grid.shape[1:], shape, strict=True))
-    field: NDArray[np.float64] = rows @ grid.astype(np.float64) @ columns.T
-    return field
+Polynomials = Callable[[Matrix, float], Matrix]

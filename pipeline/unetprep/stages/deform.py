@@ -2,58 +2,125 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
-from unetprep.grid import Box
+import numpy as np
+
+from unetprep.errors import InvalidInput
+from unetprep.grid import Box, box_shape
+from unetprep.kernels.folding import folded_shares
 from unetprep.kernels.grids import draw_grids
-from unetprep.layout import GRIDS, ArraySpec, Provenance
+from unetprep.kernels.spline import displacement_field
+from unetprep.layout import DENSE, FOLDING, GRIDS, ArraySpec, Provenance
 from unetprep.params import DeformParams
 from unetprep.stage import Blocks, Job, Stage
 from unetprep.store import Store
 
 KERNEL_VERSION = 1
 CHUNK, SHARD = 64, 4096
-DRAWING_BYTES = 8 * 2**20
+DENSE_SHARD = 16
+VALUES_AT_ONCE = 2**16  # numbers that are drawn at a time
+DRAWING_BYTES = 128 * VALUES_AT_ONCE
+ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
 class DeformJob(Job):
-    """The grids of all fields."""
+    """The grids of all fields, and the share of a tile at which each folds."""
 
     params: DeformParams
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
         """Some fields; each depends on the seed and its own number alone."""
-        (box,) = boxes
-        p = self.params
-        return (draw_grids(p.seed, range(box[0].start, box[0].stop), (p.grid, p.grid), p.sigma_px),)
+        fields = range(boxes[0][0].start, boxes[0][0].stop)
+        made = tuple(np.empty(box_shape(box), np.float32) for box in boxes)
+        at_once = max(1, VALUES_AT_ONCE // prod(made[0].shape[1:]))
+        for first in range(0, len(fields), at_once):
+            for out, values in zip(made, self._draw(fields[first : first + at_once]), strict=True):
+                out[first : first + at_once] = values
+        return made
+
+    def _draw(self, fields: Sequence[int]) -> Blocks:
+        p, side = self.params, (self.params.tile_px, self.params.tile_px)
+        grids = draw_grids(p.seed, fields, p.nodes(), p.sigma_px)
+        shares = folded_shares(grids, side, p.interpolation)
+        for attempt in range(1, ATTEMPTS):
+            again = np.flatnonzero(shares > p.max_folding)
+            if not again.size:
+                return grids, shares
+            grids[again] = draw_grids(p.seed, [fields[int(k)] for k in again], p.nodes(), p.sigma_px, attempt)
+            shares[again] = folded_shares(grids[again], side, p.interpolation)
+        raise InvalidInput(
+            f"sigma is {p.sigma_px:g}: each of {ATTEMPTS} fields drawn in the place of field {fields[int(again[0])]}"
+            f" folds at more than {p.max_folding:g} of a tile of {p.tile_px}",
+            allowed="a smaller sigma, fewer nodes, or a greater max-folding",
+        )
 
     def compute_bytes(self) -> int:
         """The numbers, and what it takes to draw some of them at a time."""
-        return 4 * self.num_values(self.outputs[0]) + DRAWING_BYTES
+        return 4 * sum(self.num_values(spec) for spec in self.outputs) + DRAWING_BYTES
+
+
+@dataclass(frozen=True)
+class DenseJob(Job):
+    """The fields, expanded."""
+
+    interpolation: str
+
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """Some fields, from their grids."""
+        (box,) = boxes
+        made = np.empty(box_shape(box), self.outputs[0].dtype)
+        for k, grid in enumerate(store.read(GRIDS, (box[0], *(slice(None) for _ in range(3))))):
+            made[k] = displacement_field(grid, made.shape[2:], self.interpolation)
+        return (made,)
+
+    def compute_bytes(self) -> int:
+        """The values, and those of one field as real numbers, with what is between the two products."""
+        spec = self.outputs[0]
+        return self.num_values(spec) * np.dtype(spec.dtype).itemsize + 3 * 8 * prod(spec.shape[1:])
 
 
 def plan_fields(store: Store, params: DeformParams) -> Sequence[Job]:
-    """One array of grids (field, axis, gy, gx)."""
+    """One array of grids (field, axis, gy, gx), and one value a field."""
+    nodes = params.nodes()
     made = Provenance(
         "deform",
         KERNEL_VERSION,
-        {"fields": params.fields, "grid": params.grid, "sigma_px": params.sigma_px, "seed": params.seed},
+        {
+            "fields": params.fields,
+            "grid": list(nodes),
+            "sigma_px": params.sigma_px,
+            "seed": params.seed,
+            "interpolation": params.interpolation,
+            "tile_px": params.tile_px,
+            "max_folding": params.max_folding,
+        },
         {},
     )
-    chunk = (min(CHUNK, params.fields), 2, params.grid, params.grid)
-    shard = (min(SHARD, -(-params.fields // chunk[0]) * chunk[0]), *chunk[1:])
-    shape = (params.fields, *chunk[1:])
-    output = ArraySpec(
-        GRIDS,
-        shape,
-        "float32",
-        ("field", "axis", "gy", "gx"),
-        chunk,
-        shard,
-        made,
-        extra={"interpolation": "cubic-bspline"},
+    chunk = min(CHUNK, params.fields)
+    shard = min(SHARD, -(-params.fields // chunk) * chunk)
+    outputs = tuple(
+        ArraySpec(path, (params.fields, *rest), "float32", dims, (chunk, *rest), (shard, *rest), made, extra=extra)
+        for path, rest, dims, extra in (
+            (GRIDS, (2, *nodes), ("field", "axis", "gy", "gx"), {"interpolation": f"cubic-{params.interpolation}"}),
+            (FOLDING, (), ("field",), {}),
+        )
     )
-    return [DeformJob((output,), params)]
+    return [DeformJob(outputs, params)]
 
 
-DEFORM = Stage("deform", DeformParams, (plan_fields,))
+def plan_dense(store: Store, params: DeformParams) -> Sequence[Job]:
+    """One array of fields (field, axis, y, x), where it is asked for."""
+    if params.dense == "none":
+        return []
+    side = (2, params.tile_px, params.tile_px)
+    inputs = {GRIDS: store.record(GRIDS)["fingerprint"]}
+    made = Provenance("deform", KERNEL_VERSION, {"dense": params.dense, "tile_px": params.tile_px}, inputs)
+    shard = min(DENSE_SHARD, params.fields)
+    dims = ("field", "axis", "y", "x")
+    spec = ArraySpec(DENSE, (params.fields, *side), params.dense, dims, (1, *side), (shard, *side), made)
+    return [DenseJob((spec,), params.interpolation)]
+
+
+DEFORM = Stage("deform", DeformParams, (plan_fields, plan_dense))

@@ -52,7 +52,11 @@ GROUPS: dict[str, dict[str, Kind]] = {  # * stands for the name of an image
         "target": Kind(AXES, ("uint8",)),
         "class_counts": Kind((*(f"shard_{a}" for a in AXES), "class"), ("int64",)),
     },
-    FIELDS: {"grids": Kind(("field", "axis", "gy", "gx"), ("float32",))},
+    FIELDS: {
+        "grids": Kind(("field", "axis", "gy", "gx"), ("float32",)),
+        "folding": Kind(("field",), ("float32",)),
+        "dense": Kind(("field", "axis", "y", "x"), ("float16", "float32")),
+    },
     TILES: {
         "image": Kind(("tile", "c", "y", "x"), PIXELS),
         "target": Kind(("tile", "y_out", "x_out"), ("uint8",)),

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from unetprep.budget import num_cores
 from unetprep.grid import Index, shard_box
 from unetprep.layout import (
+    DENSE,
+    FOLDING,
     GRIDS,
     IMAGES,
     JOURNAL,
@@ -26,7 +28,7 @@ from unetprep.layout import (
     weights_path,
 )
 from unetprep.params import VerifyParams
-from unetprep.recorded import contradiction, fields_job, target_job, tiles_job, weights_job
+from unetprep.recorded import contradiction, dense_job, fields_job, target_job, tiles_job, weights_job
 from unetprep.stage import Job
 from unetprep.store import Store
 from unetprep.store.lock import holder, locked
@@ -278,7 +280,9 @@ class Verifier:
         """For the arrays of a kind: one of them, the nodes that decide it, and how to plan it."""
         store, names = self._store, self._objects.names
         if kind == "fields":
-            yield GRIDS, {GRIDS}, partial(fields_job, store)
+            yield GRIDS, {GRIDS, FOLDING}, partial(fields_job, store)
+            if DENSE in self._objects.nodes:
+                yield DENSE, {GRIDS, DENSE}, partial(dense_job, store)
         if kind == "tiles":
             tiles = {path for path in self._objects.nodes if path.partition("/")[0] == TILES}
             every = {path for n in names for path in (*_labels_of(n), weights_path(n), pixels_path(n))}
