@@ -75,6 +75,7 @@ bench: $(READY)
 	python -m benchmarks.engine.copying build/copy
 	python -m benchmarks.engine.reading build/read
 	python -m benchmarks.engine.results
+	python -m benchmarks.elastic.warp
 
 # Random kills of clients, workers and an S3 server; then every store must be what it would have been. SEED=N repeats them.
 chaos: $(READY)

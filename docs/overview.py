@@ -46,7 +46,7 @@ def read(path: str) -> NDArray[Any]:
 def deformed_tile() -> Picture:
     """The first tile, moved by a stored field."""
     tiles = open_tiles(STORE)
-    image, *_ = apply(Draw(field=3), tiles.read(0), open_fields(STORE).grids, tiles.tile_px)
+    image, *_ = apply(Draw(field=3), tiles.read(0), open_fields(STORE), tiles.tile_px)
     inset = (tiles.tile_px - PANEL_PX) // 2
     return grey(image[:, inset : inset + PANEL_PX, inset : inset + PANEL_PX])
 

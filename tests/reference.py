@@ -55,13 +55,37 @@ def weight_map_2019(
     return np.where(target, 1, background)
 
 
-def warp(
-    image: NDArray[Any], field: NDArray[np.float64], turn: NDArray[np.float64], margin: int, order: Literal[0, 1]
+def places(
+    side: int, matrix: NDArray[np.float64], shift: tuple[float, float], field: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """One channel, resampled by scipy at the displaced and turned coordinates; mirrored outside."""
-    side = field.shape[-1]
+    """Where each pixel of a tile comes from, (2, side, side)."""
     centre = (side - 1) / 2
-    grid = np.stack(np.meshgrid(*[np.arange(side)] * 2, indexing="ij")) - centre
-    coordinates: NDArray[np.float64] = np.einsum("ij,jyx->iyx", turn, grid) + centre + field + margin
-    pixels = np.asarray(image, np.float64)
-    return np.asarray(ndimage.map_coordinates(pixels, coordinates, order=order, mode="mirror"))
+    pixels = np.stack(np.meshgrid(*[np.arange(side)] * 2, indexing="ij")) - centre
+    moved = np.einsum("ij,jyx->iyx", matrix, pixels) + centre + np.array(shift)[:, None, None]
+    return np.asarray(moved + field, np.float64)
+
+
+def warp(image: NDArray[Any], coordinates: NDArray[np.float64], order: Literal[0, 1]) -> NDArray[np.float64]:
+    """One channel, resampled by scipy at coordinates (2, y, x); mirrored outside."""
+    return np.asarray(ndimage.map_coordinates(np.asarray(image, np.float64), coordinates, order=order, mode="mirror"))
+
+
+def warp_cubic(image: NDArray[Any], coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same by the kernel of Keys (1981), a = -1/2."""
+
+    def kernel(t: NDArray[np.float64]) -> NDArray[np.float64]:
+        t = abs(t)
+        near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+        return np.where(t <= 1, near, np.where(t < 2, far, 0))
+
+    first = np.floor(coordinates).astype(int) - 1
+    around = np.pad(np.asarray(image, np.float64), 500, mode="reflect")
+    return np.asarray(
+        sum(
+            kernel(coordinates[0] - first[0] - i)
+            * kernel(coordinates[1] - first[1] - j)
+            * around[first[0] + i + 500, first[1] + j + 500]
+            for i in range(4)
+            for j in range(4)
+        )
+    )

@@ -1,85 +1,144 @@
+"""One pass over image, labels and weights, held against scipy in float64."""
+
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests import reference
 from unetprep import displacement_field
 from unetprep.kernels.grids import draw_grids
-from unetprep.kernels.warp import warp_tile
+from unetprep.kernels.warp import Transform, warp_tile
 
 SIDE, OUTPUT, MARGIN = 60, 20, 8
 INSET = (SIDE - OUTPUT) // 2
-STILL = np.zeros((2, SIDE, SIDE))
+INNER = np.s_[:, INSET : INSET + OUTPUT, INSET : INSET + OUTPUT]
 TURNS = [np.array(t, float) for t in ([[1, 0], [0, 1]], [[0, 1], [-1, 0]], [[-1, 0], [0, -1]], [[0, -1], [1, 0]])]
 
-Tile = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
+Tile = tuple[NDArray[Any], NDArray[Any], NDArray[np.float32]]
+
+
+def make_tile(dtype: str = "uint8") -> Tile:
+    rng = np.random.default_rng(3)
+    outer, inner = SIDE + 2 * MARGIN, OUTPUT + 2 * MARGIN
+    image = rng.integers(0, 256, (2, outer, outer)).astype(dtype)
+    return image, rng.integers(0, 5, (inner, inner), dtype=np.uint8) * 50, rng.random((inner, inner), np.float32)
 
 
 @pytest.fixture
 def tile() -> Tile:
-    rng = np.random.default_rng(3)
-    outer, inner = SIDE + 2 * MARGIN, OUTPUT + 2 * MARGIN
-    image = rng.integers(0, 256, (2, outer, outer), dtype=np.uint8)
-    return image, rng.integers(0, 5, (inner, inner), dtype=np.uint8) * 50, rng.random((inner, inner), np.float32)
+    return make_tile()
 
 
 def middle(array: Any) -> Any:
     return array[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
-def test_standing_still_gives_the_middle_bit_for_bit(tile: Tile) -> None:
-    for got, stored in zip(warp_tile(*tile, STILL, np.eye(2)), tile, strict=True):
-        np.testing.assert_array_equal(got, middle(stored))
+def turned(degrees: float, scale: float = 1.0) -> NDArray[np.float64]:
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s], [s, c]]) / scale
 
 
+def grid_of(seed: int, sigma_px: float = 2.0) -> NDArray[np.float32]:
+    (grid,) = draw_grids(seed, [0], (3, 3), sigma_px)
+    return np.asarray(grid)
+
+
+@pytest.mark.parametrize("order", [1, 3])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_standing_still_gives_the_middle_bit_for_bit(dtype: str, order: int) -> None:
+    tile = make_tile(dtype)
+    for transform in (Transform(), Transform(grid=np.zeros((2, 3, 3), np.float32))):
+        for got, stored in zip(warp_tile(*tile, transform, SIDE, order), tile, strict=True):
+            np.testing.assert_array_equal(got, middle(stored))
+
+
+@pytest.mark.parametrize("order", [1, 3])
 @pytest.mark.parametrize("quarters", range(4))
-def test_quarter_turns_are_numpys(tile: Tile, quarters: int) -> None:
-    for got, stored in zip(warp_tile(*tile, STILL, TURNS[quarters]), tile, strict=True):
+def test_quarter_turns_are_numpys(tile: Tile, quarters: int, order: int) -> None:
+    for got, stored in zip(warp_tile(*tile, Transform(TURNS[quarters]), SIDE, order), tile, strict=True):
         np.testing.assert_array_equal(got, np.rot90(middle(stored), quarters, axes=(-2, -1)))
 
 
-def test_a_whole_shift_moves_pixels_in_from_the_margin(tile: Tile) -> None:
-    field = np.stack([np.full((SIDE, SIDE), 3.0), np.full((SIDE, SIDE), -7.0)])
+@pytest.mark.parametrize("by", ["shift", "grid"])
+def test_a_whole_shift_moves_pixels_in_from_the_margin(tile: Tile, by: str) -> None:
+    grid = np.stack([np.full((1, 1), 3, np.float32), np.full((1, 1), -7, np.float32)])
+    transform = Transform(shift=(3.0, -7.0)) if by == "shift" else Transform(grid=grid)
     stored: Any
-    for got, stored in zip(warp_tile(*tile, field, np.eye(2)), tile, strict=True):
+    for got, stored in zip(warp_tile(*tile, transform, SIDE), tile, strict=True):
         np.testing.assert_array_equal(got, middle(np.roll(stored, (-3, 7), axis=(-2, -1))))
 
 
-def test_equals_scipy_under_a_real_field(tile: Tile) -> None:
-    field = displacement_field(draw_grids(0, range(1), (3, 3), 2.0)[0], (SIDE, SIDE))
-    image, target, weights = warp_tile(*tile, field, TURNS[1])
+@given(
+    seed=st.integers(0, 1000),
+    degrees=st.floats(-180, 180),
+    scale=st.floats(0.8, 1.25),
+    shift=st.tuples(st.floats(-9, 9), st.floats(-9, 9)),
+    interpolation=st.sampled_from(["bspline", "bspline-approx"]),
+)
+def test_all_at_once_is_scipys_at_the_composed_coordinates(
+    seed: int, degrees: float, scale: float, shift: tuple[float, float], interpolation: str
+) -> None:
+    image, labels, weights = make_tile()
+    grid = draw_grids(seed, [0], (4, 4), 4.0)[0]
+    transform = Transform(turned(degrees, scale), shift, grid, interpolation)
+    at = reference.places(SIDE, transform.matrix, shift, displacement_field(grid, (SIDE, SIDE), interpolation))
+    np.testing.assert_allclose(transform.coordinates(SIDE), at, atol=1e-10)
+    moved, chosen, weighed = warp_tile(image, labels, weights, transform, SIDE)
+    cubic = warp_tile(image, labels, weights, transform, SIDE, order=3)[0]
     for c in range(2):
-        np.testing.assert_allclose(image[c], reference.warp(tile[0][c], field, TURNS[1], MARGIN, order=1), atol=1e-4)
-    cut = np.s_[:, INSET : INSET + OUTPUT, INSET : INSET + OUTPUT]
-    inner = field[cut]
-    np.testing.assert_allclose(weights, reference.warp(tile[2], inner, TURNS[1], MARGIN, order=1), atol=1e-6)
-    np.testing.assert_array_equal(target, reference.warp(tile[1], inner, TURNS[1], MARGIN, order=0).round())
+        np.testing.assert_allclose(moved[c], reference.warp(image[c], at + MARGIN, 1), atol=2e-3)
+        np.testing.assert_allclose(cubic[c], reference.warp_cubic(image[c], at + MARGIN), atol=2e-3)
+    inner = at[INNER] + MARGIN - INSET
+    last = OUTPUT + 2 * MARGIN - 1
+    inside = ((inner >= 1e-6) & (inner <= last - 1e-6)).all(axis=0)
+    np.testing.assert_allclose(weighed[inside], reference.warp(weights, inner, 1)[inside], atol=1e-5)
+    assert not weighed[((inner < -1e-6) | (inner > last + 1e-6)).any(axis=0)].any()
+    clear = inside & (abs(inner % 1 - 0.5) > 1e-6).all(axis=0)
+    nearest = np.floor(inner + 0.5).astype(int)
+    np.testing.assert_array_equal(chosen[clear], labels[nearest[0][clear], nearest[1][clear]])
 
 
-def test_labels_are_never_invented(tile: Tile) -> None:
+def test_a_tie_between_labels_goes_to_the_larger_coordinate(tile: Tile) -> None:
+    labels = warp_tile(*tile, Transform(shift=(0.5, -0.5)), SIDE)[1]
+    np.testing.assert_array_equal(labels, middle(np.roll(tile[1], -1, axis=0)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+def test_labels_are_never_invented(tile: Tile, dtype: str) -> None:
+    image, labels, weights = tile
     for k in range(20):
-        field = displacement_field(draw_grids(7, range(k, k + 1), (3, 3), 4.0)[0], (SIDE, SIDE))
-        assert set(np.unique(warp_tile(*tile, field, np.eye(2))[1])) <= set(np.unique(tile[1])) | {0}
+        transform = Transform(turned(10 * k), grid=grid_of(k, 4.0))
+        moved = warp_tile(image, labels.astype(dtype), weights, transform, SIDE)[1]
+        assert moved.dtype == dtype
+        assert set(np.unique(moved)) <= set(np.unique(labels)) | {0}
 
 
 def test_all_three_move_together() -> None:
-    """With the coordinates themselves as image, target and weights, each output names the pixel that it came from."""
+    """With the coordinates themselves as image, labels and weights, each output names the pixel that it came from."""
     inner, outer = OUTPUT + 2 * MARGIN, SIDE + 2 * MARGIN
     rows = np.arange(outer, dtype=np.float32)[:, None] * np.ones(outer, np.float32)
     inset = (outer - inner) // 2
-    target = rows[inset:-inset, inset:-inset]
-    field = displacement_field(draw_grids(1, range(1), (3, 3), 2.0)[0], (SIDE, SIDE))
-    image, moved, weights = warp_tile(rows[None], target.astype(np.uint8), target.copy(), field, np.eye(2))
+    labels = rows[inset:-inset, inset:-inset]
+    transform = Transform(turned(3), (0.3, 0.1), grid_of(1))
+    image, moved, weights = warp_tile(rows[None], labels.astype(np.float32), labels.copy(), transform, SIDE)
     output = image[0, INSET:-INSET, INSET:-INSET]
     np.testing.assert_allclose(output, weights, atol=1e-4)
-    assert abs(output - moved).max() <= 0.5 + 1e-4
+    assert abs(output - moved.astype(np.float32)).max() <= 0.5 + 1e-4
 
 
 def test_beyond_what_is_stored_the_weight_is_zero(tile: Tile) -> None:
-    field = np.stack([np.full((SIDE, SIDE), float(OUTPUT + MARGIN)), np.zeros((SIDE, SIDE))])
-    image, target, weights = warp_tile(*tile, field, np.eye(2))
+    transform = Transform(shift=(float(OUTPUT + MARGIN), 0.0))
+    image, labels, weights = warp_tile(*tile, transform, SIDE)
     assert not weights.any()
-    assert not target.any()
-    np.testing.assert_allclose(image[0], reference.warp(tile[0][0], field, np.eye(2), MARGIN, order=1), atol=1e-4)
+    assert not labels.any()
+    at = transform.coordinates(SIDE) + MARGIN
+    np.testing.assert_allclose(image[0], reference.warp(tile[0][0], at, 1), atol=1e-4)
+
+
+def test_an_unknown_order_is_refused(tile: Tile) -> None:
+    with pytest.raises(ValueError, match=r"order is 2, not one of \(1, 3\)"):
+        warp_tile(*tile, Transform(), SIDE, 2)

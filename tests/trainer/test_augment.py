@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from unettrain.augment import NO_AUGMENTATION, TURNS, Augmentation, Draw, apply, draw
-from unettrain.layout import StoredTile
+from unettrain.layout import NO_FIELDS, StoredFields, StoredTile
 
 TILE, OUTPUT, MARGIN = 60, 20, 8
-NO_GRIDS = np.zeros((0, 2, 1, 1), np.float32)
-GRIDS = np.random.default_rng(3).normal(0, 2, (6, 2, 3, 3)).astype(np.float32)
+FIELDS = StoredFields(np.random.default_rng(3).normal(0, 2, (6, 2, 3, 3)).astype(np.float32), {})
 
 
 def stored_tile(intensity: tuple[float, float] = (0.0, 1.0)) -> StoredTile:
@@ -39,7 +38,7 @@ def turned(array: NDArray[Any], quarters: int, mirrored: bool) -> NDArray[Any]:
 
 def test_without_augmentation_it_is_the_centre_of_the_stored_tile() -> None:
     stored = stored_tile()
-    image, target, weights = apply(Draw(), stored, NO_GRIDS, TILE)
+    image, target, weights = apply(Draw(), stored, NO_FIELDS, TILE)
     np.testing.assert_array_equal(image, centre(stored.image, TILE))
     np.testing.assert_array_equal(target, centre(stored.target, OUTPUT))
     np.testing.assert_array_equal(weights, centre(stored.weights, OUTPUT))
@@ -50,16 +49,16 @@ def test_without_augmentation_it_is_the_centre_of_the_stored_tile() -> None:
 def test_intensities_are_scaled_before_the_gray_levels(dtype: type[np.number]) -> None:
     raw = np.full((1, TILE + 2 * MARGIN, TILE + 2 * MARGIN), 150, dtype)
     stored = StoredTile(raw, stored_tile().target, stored_tile().weights, (50.0, 250.0))
-    assert apply(Draw(), stored, NO_GRIDS, TILE)[0].max() == 0.5
-    dark = apply(Draw(black=-0.04, white=1.02), stored, NO_GRIDS, TILE)[0]
+    assert apply(Draw(), stored, NO_FIELDS, TILE)[0].max() == 0.5
+    dark = apply(Draw(black=-0.04, white=1.02), stored, NO_FIELDS, TILE)[0]
     np.testing.assert_allclose(dark, -0.04 + 0.5 * (1.02 + 0.04), rtol=1e-6)
 
 
 @pytest.mark.parametrize("turn", range(8))
 def test_the_turns_are_those_of_a_square_and_move_all_arrays_alike(turn: int) -> None:
     stored = stored_tile()
-    moved: list[NDArray[Any]] = [*apply(Draw(turn=turn), stored, NO_GRIDS, TILE)]
-    plain: list[NDArray[Any]] = [*apply(Draw(), stored, NO_GRIDS, TILE)]
+    moved: list[NDArray[Any]] = [*apply(Draw(turn=turn), stored, NO_FIELDS, TILE)]
+    plain: list[NDArray[Any]] = [*apply(Draw(), stored, NO_FIELDS, TILE)]
     matching = [
         (quarters, mirrored)
         for quarters, mirrored in itertools.product(range(4), (False, True))
@@ -73,7 +72,7 @@ def test_the_turns_are_those_of_a_square_and_move_all_arrays_alike(turn: int) ->
 @given(turn=st.integers(0, 7), field=st.integers(0, 5))
 def test_image_target_and_weights_stay_aligned(turn: int, field: int) -> None:
     stored = stored_tile()
-    image, target, weights = apply(Draw(field=field, turn=turn), stored, GRIDS, TILE)
+    image, target, weights = apply(Draw(field=field, turn=turn), stored, FIELDS, TILE)
     y, x = centre(image, OUTPUT)  # where each output pixel came from, since the image holds its own coordinates
     cut = (TILE - OUTPUT) // 2
     inside = (np.minimum(y, x) >= cut) & (np.maximum(y, x) <= cut + OUTPUT + 2 * MARGIN - 1)
@@ -89,7 +88,7 @@ def test_image_target_and_weights_stay_aligned(turn: int, field: int) -> None:
 def test_a_field_displaces_by_what_its_nodes_say() -> None:
     grids = np.zeros((1, 2, 3, 3), np.float32)
     grids[0, 0], grids[0, 1] = 2.0, -3.0
-    image = apply(Draw(field=0), stored_tile(), grids, TILE)[0]
+    image = apply(Draw(field=0), stored_tile(), StoredFields(grids, {}), TILE)[0]
     expected = centre(stored_tile().image, TILE) + np.array([2.0, -3.0])[:, None, None]
     np.testing.assert_allclose(image, expected, atol=1e-3)
 

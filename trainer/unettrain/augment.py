@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.kernels.spline import displacement_field
-from unetprep.kernels.warp import warp_tile
+from unetprep.kernels.warp import Transform, warp_tile
 from unettrain import rng
 from unettrain.intensity import scale_intensity
-from unettrain.layout import StoredTile
+from unettrain.layout import StoredFields, StoredTile
 
 GRAY_SPREAD = 0.05
 QUARTER = np.array([[0.0, -1.0], [1.0, 0.0]])
@@ -57,20 +56,19 @@ def draw(augmentation: Augmentation, num_fields: int, seed: int, epoch: int, sam
 
 
 def apply(
-    choice: Draw, stored: StoredTile, grids: NDArray[np.float32], tile_px: int
+    choice: Draw, stored: StoredTile, fields: StoredFields, tile_px: int
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
     """Image (c, tile, tile) in [0, 1] before the gray levels, target (output, output) and weights of one tile.
 
-    `grids` is (field, 2, gy, gx) in pixels. Without augmentation the arrays are exactly the centre of the stored tile.
+    Without augmentation the arrays are exactly the centre of the stored tile.
     """
     if choice.field is None and choice.turn == 0:
         crop = (stored.image.shape[-1] - tile_px) // 2
         image, target, weights = (_centre(a, crop) for a in (stored.image, stored.target, stored.weights))
     else:
-        field = np.zeros((2, tile_px, tile_px))
-        if choice.field is not None:
-            field = displacement_field(grids[choice.field], (tile_px, tile_px))
-        image, target, weights = warp_tile(stored.image, stored.target, stored.weights, field, TURNS[choice.turn])
+        grid = None if choice.field is None else fields.grids[choice.field]
+        transform = Transform(TURNS[choice.turn], grid=grid, interpolation=fields.interpolation)
+        image, target, weights = warp_tile(stored.image, stored.target, stored.weights, transform, tile_px)
     image = scale_intensity(image, *stored.intensity)
     if (choice.black, choice.white) != (0.0, 1.0):
         image *= np.float32(choice.white - choice.black)

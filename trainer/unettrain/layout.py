@@ -8,6 +8,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from unetprep.kernels.nodes import INTERPOLATIONS
 from unetprep.kernels.tiling import is_legal_tile, output_size
 from unettrain.errors import InvalidInput
 from unettrain.store import attributes, fingerprint, open_array, open_store, refuse_stale
@@ -70,6 +71,7 @@ class StoredFields:
 
     grids: NDArray[np.float32]
     fingerprints: dict[str, str]
+    interpolation: str = "bspline"
 
 
 NO_FIELDS = StoredFields(np.zeros((0, 2, 1, 1), np.float32), {})
@@ -113,11 +115,12 @@ def open_fields(store: str | Path) -> StoredFields:
     grids = open_array(root, "fields/grids", store, f"unetprep deform --out {store}   (or train with --no-deform)")
     if grids.ndim != 4 or grids.shape[1] != 2 or 0 in grids.shape:
         raise InvalidInput(f"fields/grids of {store} has shape {grids.shape}", allowed="(field, 2, gy, gx)")
-    interpolation = attributes(grids).get("interpolation")
-    if interpolation != "cubic-bspline":
-        raise InvalidInput(f"the fields of {store} ask for interpolation {interpolation}", allowed="cubic-bspline")
+    interpolation = str(attributes(grids).get("interpolation")).removeprefix("cubic-")
+    if interpolation not in INTERPOLATIONS:
+        allowed = ", ".join(f"cubic-{name}" for name in INTERPOLATIONS)
+        raise InvalidInput(f"the fields of {store} ask for interpolation {interpolation}", allowed=allowed)
     refuse_stale(root, [grids.path], store)
-    return StoredFields(np.asarray(grids[:], np.float32), {grids.path: fingerprint(grids)})
+    return StoredFields(np.asarray(grids[:], np.float32), {grids.path: fingerprint(grids)}, interpolation)
 
 
 def image_names(store: str | Path) -> tuple[str, ...]:

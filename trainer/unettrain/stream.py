@@ -102,7 +102,7 @@ class TileStream:
 
     def _tile(self, epoch: int, tile: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
         choice = draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile)
-        return apply(choice, self.tiles.read(tile), self.fields.grids, self.tiles.tile_px)
+        return apply(choice, self.tiles.read(tile), self.fields, self.tiles.tile_px)
 
 
 @lru_cache(maxsize=4)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from unetprep.kernels.mirror import mirror_index
 from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
@@ -21,12 +21,13 @@ Matrix = NDArray[np.float64]
 
 
 def displacement_field(
-    grid: NDArray[np.floating], shape: tuple[int, ...], interpolation: str = "bspline"
-) -> NDArray[np.float64]:
+    grid: NDArray[np.floating], shape: tuple[int, ...], interpolation: str = "bspline", dtype: DTypeLike = np.float64
+) -> NDArray[np.floating]:
     """Expand a grid of displacements (axis, gy, gx) or (axis, gz, gy, gx), in pixels, to a field (axis, *shape).
 
-    float64. `bspline`: at the nodes the field has exactly the grid's values; equal to `scipy.ndimage.zoom(order=3,
-    mode="mirror")` of each component. The axis counts as the sides do: 0 displaces along the first.
+    `dtype` is float64, or float32, which is within 1e-5 pixels of it. `bspline`: at the nodes the field has exactly the
+    grid's values; equal to `scipy.ndimage.zoom(order=3, mode="mirror")` of each component. The axis counts as the sides
+    do: 0 displaces along the first.
 
     Raises ValueError for a grid of another shape, an unknown interpolation, and a grid that is too small for
     bspline-approx.
@@ -36,11 +37,13 @@ def displacement_field(
         wanted = "(2, gy, gx) for an image, (3, gz, gy, gx) for a volume"
         raise ValueError(f"a grid of displacements has shape {wanted}, not {grid.shape} for {num_axes} sides")
     sides = zip(grid.shape[1:], shape, strict=True)
-    *planes, rows, columns = (expansion_matrix(n, length, interpolation) for n, length in sides)
-    field = grid.astype(np.float64)
+    *planes, rows, columns = (
+        expansion_matrix(n, length, interpolation).astype(dtype, copy=False) for n, length in sides
+    )
+    field: NDArray[np.floating] = grid.astype(dtype)
     if planes:
         field = np.einsum("pk,akij->apij", planes[0], field)
-    return np.ascontiguousarray(rows @ field @ columns.T)
+    return np.asarray(rows @ field @ columns.T)
 
 
 @lru_cache(maxsize=64)

@@ -1,10 +1,265 @@
-"""One pass that moves a tile: image linearly, target by the nearest pixel, weights linearly, all by one field."""
+"""One pass that moves a tile: image, labels and weights through one field, each resampled once.
 
-import math
+The output at pixel q takes the input at
+
+    matrix @ (q - centre) + centre + shift + displacement(q)
+
+so rotation, scale, flips, shift and deformation are one. Row by row the coordinates are made from the grid's spline
+(the dense field is never written down) and every array is gathered at once, as long as they lie in the cache.
+"""
+
+from dataclasses import dataclass, field
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from unetprep.kernels.bilinear import LANES, bilinear4
+from unetprep.kernels.lanes import pointer
+from unetprep.kernels.spline import expansion_matrix
+
+Array = NDArray[np.generic]
+ORDERS = (1, 3)
+SHIFT = 2.0**20  # pixels, more than any coordinate is under 0
+STILL = np.zeros((2, 1, 1), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """Where the pixels of a tile come from. Axis 0 is y, axis 1 is x; everything in pixels.
+
+    matrix (2, 2) about the tile's centre, shift (2,), grid (2, gy, gx) of displacements or None.
+    """
+
+    matrix: NDArray[np.float64] = field(default_factory=lambda: np.eye(2))
+    shift: tuple[float, float] = (0.0, 0.0)
+    grid: NDArray[np.float32] | None = None
+    interpolation: str = "bspline"
+
+    def coordinates(self, side: int) -> NDArray[np.float64]:
+        """Where each pixel of a tile comes from, (2, side, side), counted from its first pixel."""
+        out = np.empty((2, side, side))
+        affine, by_row, columns = self.expanded(side)
+        _coordinates(affine, by_row, columns, out)
+        return out
+
+    def expanded(self, side: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The affine part (2, 3), the grid expanded along y (2, side, gx), and what expands it along x (gx, side)."""
+        grid = STILL if self.grid is None else self.grid
+        rows, columns = (expansion_matrix(n, side, self.interpolation) for n in grid.shape[1:])
+        centre = (side - 1) / 2
+        offset = [centre + s for s in self.shift]
+        affine = np.array([[*line, o] for line, o in zip(self.matrix, offset, strict=True)])
+        return affine, rows @ grid.astype(np.float64), np.ascontiguousarray(columns.T)
+
+
+def warp_tile(
+    image: Array, labels: Array, weights: Array, transform: Transform, tile_px: int, order: int = 1
+) -> tuple[NDArray[np.float32], Array, NDArray[np.float32]]:
+    """Move one stored tile, resampling everything once.
+
+    image (c, tile + 2 margin, same), labels and weights (output + 2 margin, same), all with one centre, of any number
+    dtype. Returns image (c, tile, tile) float32, interpolated linearly (`order` 1) or cubically (3; Keys 1981, a =
+    -1/2); labels (output, output), the nearest pixel (a tie goes to the larger coordinate), so that none is invented;
+    weights (output, output) float32, linear. Beyond the stored tile the image is mirrored, labels and weights are 0.
+    Standing still gives the centre of the stored tile, bit for bit.
+    """
+    if order not in ORDERS:
+        raise ValueError(f"order is {order}, not one of {ORDERS}")
+    output = labels.shape[-1] - (image.shape[-1] - tile_px)
+    out_image = np.empty((image.shape[0], tile_px, tile_px), np.float32)
+    out_labels = np.zeros((output, output), labels.dtype)
+    out_weights = np.zeros((output, output), np.float32)
+    affine, by_row, columns = transform.expanded(tile_px)
+    image, labels, weights = (np.ascontiguousarray(array) for array in (image, labels, weights))
+    _warp(image, labels, weights, affine, by_row, columns, order, out_image, out_labels, out_weights)
+    return out_image, out_labels, out_weights
+
+
+@njit(nogil=True, cache=True)
+def _coordinates(affine, by_row, columns, out):  # type: ignore[no-untyped-def]
+    for i in range(out.shape[1]):
+        _row(i, affine, by_row, columns, out[0, i], out[1, i])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _row(i, affine, by_row, columns, y, x):  # type: ignore[no-untyped-def]
+    """Where the pixels of row i come from."""
+    n = len(y)
+    centre = (n - 1) / 2.0
+    u = i - centre
+    for j in range(n):
+        v = j - centre
+        y[j] = affine[0, 0] * u + affine[0, 1] * v + affine[0, 2]
+        x[j] = affine[1, 0] * u + affine[1, 1] * v + affine[1, 2]
+    for g in range(len(columns)):
+        dy, dx = by_row[0, i, g], by_row[1, i, g]
+        for j in range(n):
+            y[j] += dy * columns[g, j]
+            x[j] += dx * columns[g, j]
+
+
+@njit(nogil=True, cache=True)
+def _warp(image, labels, weights, affine, by_row, columns, order, out_image, out_labels, out_weights):  # type: ignore[no-untyped-def]
+    side = out_image.shape[1]
+    y, x = np.empty(side), np.empty(side)
+    top, left, at = np.empty(side, np.int32), np.empty(side, np.int32), np.empty(side, np.int32)
+    nearest_y, nearest_x = np.empty(side, np.int32), np.empty(side, np.int32)
+    fy, fx = np.empty(side, np.float32), np.empty(side, np.float32)
+    margin = (image.shape[1] - side) // 2
+    inset = (side - out_labels.shape[0]) // 2  # from the tile to its output
+    stop, inner = inset + out_labels.shape[0], margin - inset
+    for i in range(side):
+        _row(i, affine, by_row, columns, y, x)
+        _split(y, top, fy, nearest_y)
+        _split(x, left, fx, nearest_x)
+        for c in range(len(image)):
+            if order == 3:
+                _cubic(image[c], top, left, fy, fx, margin, out_image[c, i])
+            elif _lie_inside(top, left, margin, 1, image[c]):
+                _linear(image[c], top, left, fy, fx, margin, at, out_image[c, i])
+            else:
+                _linear_mirrored(image[c], top, left, fy, fx, margin, out_image[c, i])
+        if inset <= i < stop:
+            a, b, u, v = top[inset:stop], left[inset:stop], fy[inset:stop], fx[inset:stop]
+            if _lie_inside(a, b, inner, 1, weights):
+                _linear(weights, a, b, u, v, inner, at, out_weights[i - inset])
+            else:
+                _linear_within(weights, a, b, u, v, inner, out_weights[i - inset])
+            a, b = nearest_y[inset:stop], nearest_x[inset:stop]
+            if _lie_inside(a, b, inner, 0, labels):
+                _nearest(labels, a, b, inner, at, out_labels[i - inset])
+            else:
+                _nearest_within(labels, a, b, inner, out_labels[i - inset])
+
+
+@njit(nogil=True, cache=True)
+def _split(p, whole, part, nearest):  # type: ignore[no-untyped-def]
+    """A coordinate as the pixel before it and the part of a pixel behind that; and the pixel nearest to it.
+
+    Cut to integers after a shift, which makes them positive: that is floor, and a vector unit can do it.
+    """
+    for j in range(len(p)):
+        cut = np.int32(p[j] + SHIFT)
+        whole[j] = cut - np.int32(SHIFT)
+        part[j] = np.float32(p[j] - (np.float64(cut) - SHIFT))
+        nearest[j] = np.int32(p[j] + (SHIFT + 0.5)) - np.int32(SHIFT)
+
+
+@njit(nogil=True, cache=True)
+def _lie_inside(a, b, offset, more, array):  # type: ignore[no-untyped-def]
+    """Whether the pixels (a, b), and those up to `more` behind them, all lie in an array."""
+    lowest = highest = a[0]
+    leftmost = rightmost = b[0]
+    for j in range(len(a)):
+        lowest, highest = min(lowest, a[j]), max(highest, a[j])
+        leftmost, rightmost = min(leftmost, b[j]), max(rightmost, b[j])
+    return (
+        len(a) >= LANES
+        and min(lowest, leftmost) + offset >= 0
+        and highest + offset + more < array.shape[0]
+        and rightmost + offset + more < array.shape[1]
+    )
+
+
+@njit(nogil=True, cache=True)
+def _index(a, b, offset, width, at):  # type: ignore[no-untyped-def]
+    for j in range(len(a)):
+        at[j] = (a[j] + offset) * width + b[j] + offset
+
+
+@njit(nogil=True, cache=True)
+def _linear(array, a, b, fy, fx, offset, at, out):  # type: ignore[no-untyped-def]
+    """All pixels lie inside, and there are four of them at least; the last four may be done twice."""
+    _index(a, b, offset, array.shape[1], at)
+    image, places, y, x, to = pointer(array), pointer(at), pointer(fy), pointer(fx), pointer(out)
+    for j in range(0, len(out) - LANES + 1, LANES):
+        bilinear4(image, places, array.shape[1], y, x, to, j)
+    bilinear4(image, places, array.shape[1], y, x, to, len(out) - LANES)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _mean(array, top, bottom, left, right, fy, fx):  # type: ignore[no-untyped-def]
+    """The same for a single pixel, with the same roundings."""
+    a, b = np.float32(array[top, left]), np.float32(array[top, right])
+    a += (np.float32(array[bottom, left]) - a) * fy
+    b += (np.float32(array[bottom, right]) - b) * fy
+    return a + (b - a) * fx
+
+
+@njit(nogil=True, cache=True)
+def _linear_mirrored(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyped-def]
+    height, width = array.shape
+    for j in range(len(out)):
+        top, bottom = _fold(a[j] + offset, height), _fold(a[j] + offset + 1, height)
+        left, right = _fold(b[j] + offset, width), _fold(b[j] + offset + 1, width)
+        out[j] = _mean(array, top, bottom, left, right, fy[j], fx[j])
+
+
+@njit(nogil=True, cache=True)
+def _linear_within(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyped-def]
+    """Those of which a neighbour with a share lies outside are left as they are."""
+    height, width = array.shape
+    for j in range(len(out)):
+        top, left = a[j] + offset, b[j] + offset
+        bottom, right = top + (fy[j] > 0), left + (fx[j] > 0)
+        if top >= 0 and left >= 0 and bottom < height and right < width:
+            out[j] = _mean(array, top, bottom, left, right, fy[j], fx[j])
+
+
+@njit(nogil=True, cache=True)
+def _nearest(array, a, b, offset, at, out):  # type: ignore[no-untyped-def]
+    """All pixels lie inside."""
+    flat = array.reshape(-1)
+    _index(a, b, offset, array.shape[1], at)
+    for j in range(len(out)):
+        out[j] = flat[np.uint64(at[j])]
+
+
+@njit(nogil=True, cache=True)
+def _nearest_within(array, a, b, offset, out):  # type: ignore[no-untyped-def]
+    """Those outside are left as they are."""
+    height, width = array.shape
+    for j in range(len(out)):
+        row, column = a[j] + offset, b[j] + offset
+        if 0 <= row < height and 0 <= column < width:
+            out[j] = array[row, column]
+
+
+@njit(nogil=True, cache=True)
+def _cubic(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyped-def]
+    """Keys' cubic convolution, mirrored outside."""
+    height, width = array.shape
+    flat = array.reshape(-1)
+    for j in range(len(out)):
+        up, left = a[j] + offset - 1, b[j] + offset - 1
+        w0, w1, w2, w3 = _keys(fx[j])
+        total = np.float32(0)
+        if up >= 0 and left >= 0 and up + 3 < height and left + 3 < width:
+            k = np.uint64(up * width + left)
+            for weight in _keys(fy[j]):
+                line = w0 * flat[k] + w1 * flat[k + np.uint64(1)]
+                line += w2 * flat[k + np.uint64(2)] + w3 * flat[k + np.uint64(3)]
+                total += weight * np.float32(line)
+                k += np.uint64(width)
+        else:
+            c0, c1, c2, c3 = _fold(left, width), _fold(left + 1, width), _fold(left + 2, width), _fold(left + 3, width)
+            for weight in _keys(fy[j]):
+                row = array[_fold(up, height)]
+                line = w0 * row[c0] + w1 * row[c1]
+                line += w2 * row[c2] + w3 * row[c3]
+                total += weight * np.float32(line)
+                up += 1
+        out[j] = total
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _keys(t):  # type: ignore[no-untyped-def]
+    """The weights of four pixels at t behind the second (Keys 1981, a = -1/2)."""
+    half, one, three, five = np.float32(0.5), np.float32(1), np.float32(3), np.float32(5)
+    s = one - t
+    near, next = one + half * t * t * (three * t - five), one + half * s * s * (three * s - five)
+    return -half * t * s * s, near, next, -half * s * t * t
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -16,62 +271,3 @@ def _fold(i, size):  # type: ignore[no-untyped-def]
         return 0
     i %= 2 * (size - 1)
     return min(i, 2 * (size - 1) - i)
-
-
-@njit(nogil=True, cache=True)
-def _warp(image, target, weights, field, turn, out_image, out_target, out_weights):  # type: ignore[no-untyped-def]
-    channels, height, width = image.shape
-    side = out_image.shape[1]
-    margin = (height - side) // 2
-    inset = (side - out_target.shape[0]) // 2  # from the tile to its output
-    centre = (side - 1) / 2.0
-    for i in range(side):
-        for j in range(side):
-            u, v = i - centre, j - centre
-            y = turn[0, 0] * u + turn[0, 1] * v + centre + field[0, i, j]
-            x = turn[1, 0] * u + turn[1, 1] * v + centre + field[1, i, j]
-            y0, x0 = math.floor(y), math.floor(x)
-            fy, fx = y - y0, x - x0
-            top, bottom = _fold(y0 + margin, height), _fold(y0 + 1 + margin, height)
-            left, right = _fold(x0 + margin, width), _fold(x0 + 1 + margin, width)
-            for c in range(channels):
-                upper = image[c, top, left] * (1.0 - fx) + image[c, top, right] * fx
-                lower = image[c, bottom, left] * (1.0 - fx) + image[c, bottom, right] * fx
-                out_image[c, i, j] = upper * (1.0 - fy) + lower * fy
-            a, b = i - inset, j - inset
-            if 0 <= a < out_target.shape[0] and 0 <= b < out_target.shape[1]:
-                ty, tx = y0 + margin - inset, x0 + margin - inset
-                ny, nx = ty + (fy >= 0.5), tx + (fx >= 0.5)
-                if 0 <= ny < target.shape[0] and 0 <= nx < target.shape[1]:
-                    out_target[a, b] = target[ny, nx]
-                    top, bottom = ty, ty + (fy > 0.0)
-                    left, right = tx, tx + (fx > 0.0)
-                    if top >= 0 and left >= 0 and bottom < target.shape[0] and right < target.shape[1]:
-                        upper = weights[top, left] * (1.0 - fx) + weights[top, right] * fx
-                        lower = weights[bottom, left] * (1.0 - fx) + weights[bottom, right] * fx
-                        out_weights[a, b] = upper * (1.0 - fy) + lower * fy
-
-
-def warp_tile(
-    image: NDArray[np.generic],
-    target: NDArray[np.uint8],
-    weights: NDArray[np.float32],
-    field: NDArray[np.float64],
-    turn: NDArray[np.float64],
-) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
-    """Move one stored tile by a displacement field and a turn about its centre, resampling everything once.
-
-    image (c, tile + 2 margin, same) of any number dtype, target and weights (output + 2 margin, same); field (2, tile,
-    tile) in pixels; turn a 2x2 matrix, orthogonal. The output pixel q takes the input at turn @ (q - centre) + centre
-    + field(q). Returns image (c, tile, tile) float32, interpolated linearly; target (output, output), the nearest pixel
-    (a tie goes to the larger coordinate), so that no label is invented; weights (output, output) float32, linear.
-    Beyond the stored tile the image is mirrored, the target 0 and the weight 0. A field of zeros and the identity give
-    the centre of the stored tile, bit for bit.
-    """
-    side = field.shape[-1]
-    output = target.shape[-1] - (image.shape[-1] - side)
-    out_image = np.empty((image.shape[0], side, side), np.float32)
-    out_target = np.zeros((output, output), np.uint8)
-    out_weights = np.zeros((output, output), np.float32)
-    _warp(image, target, weights, field, turn, out_image, out_target, out_weights)
-    return out_image, out_target, out_weights

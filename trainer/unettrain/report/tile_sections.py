@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.spline import displacement_field
 from unetprep.kernels.tiling import border_px
-from unetprep.kernels.warp import warp_tile
-from unettrain.augment import TURNS
+from unetprep.kernels.warp import Transform, warp_tile
 from unettrain.layout import StoredTile, Tiles, open_fields, open_tiles
 from unettrain.report.page import Html, element, figure, grid, join, legend, paragraph, picture, section
 from unettrain.report.pictures import display_range, grey, outline_path, target_picture
@@ -19,7 +18,6 @@ from unettrain.report.source import Run
 
 NUM_LINES = 13
 GRID_PX = 600  # the line grid is drawn finer than the tile, at least so large
-IDENTITY = TURNS[0]
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -39,40 +37,37 @@ def deformation_section(run: Run) -> Html:
 
 
 def _deformation_figures(run: Run) -> list[Html]:
-    tiles, nodes = open_tiles(run.store), open_fields(run.store).grids[0]
-    stored, fine = tiles.read(busiest_tile(run)), fineness(tiles.tile_px)
-    none = np.zeros((2, tiles.tile_px, tiles.tile_px))
-    moved = displacement_field(nodes, (tiles.tile_px, tiles.tile_px))
-    largest = f"The largest displacement is {np.hypot(*moved).max():.0f} pixels."
+    tiles, fields = open_tiles(run.store), open_fields(run.store)
+    nodes, kind = fields.grids[0], fields.interpolation
+    stored, fine = tiles.read(busiest_tile(run)), fineness(tiles.tile_px, kind)
+    field = displacement_field(nodes, (tiles.tile_px, tiles.tile_px), kind)
+    largest = f"The largest displacement is {np.hypot(*field).max():.0f} pixels."
+    at_nodes = arrows(nodes * fine, fine * tiles.tile_px) if kind == "bspline" else None
+    said = f"Field 0 of the store. {largest}" + " Red: each node moved along its line to its dot." * bool(at_nodes)
+    deformed, enlarged = (Transform(grid=grid, interpolation=kind) for grid in (nodes, nodes * fine))
     colours = legend([("var(--output)", "output area"), ("var(--true)", "outline of the target")])
     return [
-        figure(line_grid(tiles, np.zeros_like(nodes), "A grid of lines"), "Grid before.", "Straight lines."),
-        figure(
-            line_grid(tiles, nodes, "The same grid, deformed", arrows(nodes * fine, fine * tiles.tile_px)),
-            "Grid after.",
-            f"Field 0 of the store. {largest} Red: each node moved along its line to its dot.",
-        ),
-        figure(_moved_tile(tiles, stored, none), "Tile before.", "A training tile.", colours),
-        figure(_moved_tile(tiles, stored, moved), "Tile after.", "Image and target, moved by field 0.", colours),
+        figure(line_grid(tiles, Transform(), fine, "A grid of lines"), "Grid before.", "Straight lines."),
+        figure(line_grid(tiles, enlarged, fine, "The same grid, deformed", at_nodes), "Grid after.", said),
+        figure(_moved_tile(tiles, stored, Transform()), "Tile before.", "A training tile.", colours),
+        figure(_moved_tile(tiles, stored, deformed), "Tile after.", "Image and target, moved by field 0.", colours),
     ]
 
 
-def fineness(tile_px: int) -> int:
-    """How many pixels of the line grid stand for one of the tile."""
-    return math.ceil(GRID_PX / tile_px)
+def fineness(tile_px: int, interpolation: str) -> int:
+    """How many pixels of the line grid stand for one of the tile: of a spline that scales with it."""
+    return math.ceil(GRID_PX / tile_px) if interpolation == "bspline" else 1
 
 
-def line_grid(tiles: Tiles, nodes: NDArray[np.float32], alt: str, marks: Html | None = None) -> Html:
+def line_grid(tiles: Tiles, transform: Transform, fine: int, alt: str, marks: Html | None = None) -> Html:
     """Lines and squares, moved by the same kernel that moves the tiles."""
-    fine = fineness(tiles.tile_px)
     side, whole = fine * tiles.tile_px, fine * (tiles.tile_px + 2 * tiles.margin_px)
     y, x = np.mgrid[:whole, :whole] - fine * tiles.margin_px
     every, thick = side // NUM_LINES, max(2, side // 300)
     paper = np.where((y // every + x // every) % 2, 255, 226)
     lines = np.where(((y % every) < thick) | ((x % every) < thick), 60, paper).astype(np.float32)
     nothing = np.zeros((whole, whole), np.uint8)
-    field = displacement_field(nodes * fine, (side, side))
-    moved, _, _ = warp_tile(lines[None], nothing, nothing.astype(np.float32), field, IDENTITY)
+    moved, _, _ = warp_tile(lines[None], nothing, nothing.astype(np.float32), transform, side)
     return picture(grey(moved, (0, 255)), alt, marks or join([]))
 
 
@@ -87,8 +82,8 @@ def arrows(nodes: NDArray[np.float32], side_px: int) -> Html:
     return join(marks)
 
 
-def _moved_tile(tiles: Tiles, stored: StoredTile, field: NDArray[np.float64]) -> Html:
-    image, target, _ = warp_tile(stored.image, stored.target, stored.weights, field, IDENTITY)
+def _moved_tile(tiles: Tiles, stored: StoredTile, transform: Transform) -> Html:
+    image, target, _ = warp_tile(stored.image, stored.target, stored.weights, transform, tiles.tile_px)
     before, output = border_px(tiles.depth) // 2, tiles.output_px
     outline = element("path", d=outline_path(target), class_="true", transform=f"translate({before} {before})")
     frame = element("rect", x=before, y=before, width=output, height=output, class_="output")

@@ -1,0 +1,1 @@
+"""How fast deformation and augmentation are."""

@@ -1,0 +1,64 @@
+"""Linear interpolation of four pixels at once, for numba, which would take one after the other.
+
+Of each pixel two neighbours are loaded as one value, above and below; everything else works on four lanes. Nothing here
+checks bounds.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+LANES = 4
+_INT32, _INT64, _FOUR = ir.IntType(32), ir.IntType(64), ir.VectorType(ir.FloatType(), LANES)
+
+
+def _places(*numbers: int) -> Any:
+    return ir.Constant(ir.VectorType(_INT32, LANES), list(numbers))
+
+
+def _bilinear4(typingctx: Any, start: Any, at: Any, width: Any, fy: Any, fx: Any, out: Any, j: Any) -> Any:
+    """out[j : j + 4] from the image at `start` (pointers): at `at[j]`, as a flat index, and `fy[j]`, `fx[j]` behind it.
+
+    The image is of any number type, `width` wide; `at` int32; fy, fx and out float32.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        start, at, width, fy, fx, out, j = args
+        element = sig.args[0].dtype
+        pair = ir.VectorType(context.get_value_type(element), 2)
+
+        def neighbours(offset: Any) -> list[Any]:
+            """Of the four pixels the left and the right one, of two pixels in a value."""
+            pairs = []
+            for k in range(LANES):
+                index = builder.load(builder.gep(at, [builder.add(j, ir.Constant(_INT64, k))]))
+                index = builder.add(builder.sext(index, _INT64), offset)
+                place = builder.bitcast(builder.gep(start, [index]), pair.as_pointer())
+                pairs.append(builder.load(place, align=element.bitwidth // 8))
+            joined = [builder.shuffle_vector(pairs[k], pairs[k + 1], _places(0, 1, 2, 3)) for k in (0, 2)]
+            if isinstance(element, types.Float):
+                return joined if element.bitwidth == 32 else [builder.fptrunc(two, _FOUR) for two in joined]
+            convert = builder.sitofp if element.signed else builder.uitofp
+            return [convert(two, _FOUR) for two in joined]
+
+        def four(array: Any) -> Any:
+            return builder.bitcast(builder.gep(array, [j]), _FOUR.as_pointer())
+
+        def between(a: Any, b: Any, t: Any) -> Any:
+            return builder.fadd(a, builder.fmul(builder.fsub(b, a), t))
+
+        y, x = (builder.load(four(array), align=4) for array in (fy, fx))
+        twice = [builder.shuffle_vector(y, y, _places(k, k, k + 1, k + 1)) for k in (0, 2)]
+        both = [
+            between(*parts) for parts in zip(neighbours(ir.Constant(_INT64, 0)), neighbours(width), twice, strict=True)
+        ]
+        left, right = (builder.shuffle_vector(*both, _places(*(2 * k + side for k in range(4)))) for side in (0, 1))
+        builder.store(between(left, right, x), four(out), align=4)
+        return context.get_dummy_value()
+
+    return types.void(start, at, types.intp, fy, fx, out, types.intp), codegen
+
+
+bilinear4: Any = intrinsic(_bilinear4)
