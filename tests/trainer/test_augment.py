@@ -1,6 +1,8 @@
 """Augmentation: one draw for every array, coordinates as an image, labels never invented."""
 
 import itertools
+import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from unettrain.augment import NO_AUGMENTATION, TURNS, Augmentation, Draw, apply, draw
+from unetprep import displacement_field
+from unettrain.augment import NO_AUGMENTATION, TURNS, Draw, apply, change_gray, draw
+from unettrain.config import Augmentation, FitConfig
+from unettrain.errors import InvalidInput
 from unettrain.layout import NO_FIELDS, StoredFields, StoredTile
 
 TILE, OUTPUT, MARGIN = 60, 20, 8
@@ -114,3 +120,94 @@ def test_draws_differ_by_seed_epoch_and_sample_and_are_spread_evenly() -> None:
     assert np.bincount([d.turn for d in draws], minlength=8).min() > 140
     assert abs(np.mean([d.black for d in draws])) < 0.005
     assert abs(np.corrcoef([d.black for d in draws], [d.white for d in draws])[0, 1]) < 0.1
+
+
+EVERYTHING = Augmentation(rotation=30, scale=1.25, shift=4, noise=0.1, blur=1.5)
+
+
+@given(seed=st.integers(0, 2**63), epoch=st.integers(0, 2**40), sample=st.integers(0, 2**40))
+def test_every_kind_stays_within_its_limits_and_leaves_the_others_alone(seed: int, epoch: int, sample: int) -> None:
+    choice = draw(EVERYTHING, 100, seed, epoch, sample)
+    usual = draw(Augmentation(), 100, seed, epoch, sample)
+    assert (choice.field, choice.turn, choice.black, choice.white, choice.slope) == (
+        usual.field,
+        usual.turn,
+        usual.black,
+        usual.white,
+        usual.slope,
+    )
+    assert abs(choice.slope - 1) <= 0.2
+    assert abs(choice.angle) <= 30
+    assert 0.8 <= choice.scale <= 1.25
+    assert max(map(abs, choice.shift)) <= 4
+    assert 0 <= choice.blur <= 1.5
+    assert (choice.noise, choice.noise_key) == (0.1, (seed, epoch, sample))
+
+
+def test_a_draw_that_was_written_out_does_the_same_again() -> None:
+    choice = draw(EVERYTHING, len(FIELDS.grids), 1, 2, 3)
+    again = Draw(**json.loads(json.dumps(asdict(choice))))
+    assert again == choice
+    for first, second in zip(*(apply(c, stored_tile(), FIELDS, TILE) for c in (choice, again)), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("cubic", [False, True])
+def test_rotation_scale_and_shift_are_one_with_the_field(cubic: bool) -> None:
+    """The channels are coordinates, so the image says where each pixel came from."""
+    choice = Draw(field=2, turn=3, angle=4.0, scale=1.1, shift=(0.5, -1.5))
+    image, *_ = apply(choice, stored_tile(), FIELDS, TILE, cubic)
+    radians, about = np.radians(4.0), (TILE - 1) / 2
+    rotation = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
+    pixels = np.mgrid[:TILE, :TILE] - about
+    places = np.einsum("ij,jyx->iyx", rotation @ TURNS[3] / 1.1, pixels) + about + np.array([0.5, -1.5])[:, None, None]
+    places += displacement_field(FIELDS.grids[2], (TILE, TILE)) + MARGIN
+    inside = ((places > 2) & (places < TILE + 2 * MARGIN - 3)).all(axis=0)
+    assert inside.mean() > 0.9
+    np.testing.assert_allclose(image[:, inside], places[:, inside], atol=1e-3)
+
+
+def test_gray_values_go_through_black_and_white_on_a_curve_of_the_slope_drawn() -> None:
+    values = np.linspace(0, 1, 1001, dtype=np.float32)
+    curve = values.copy()
+    change_gray(curve, -0.05, 1.05, 1.2)
+    np.testing.assert_allclose(curve[[0, -1]], [-0.05, 1.05], atol=1e-6)
+    np.testing.assert_allclose((curve[1] - curve[0]) / 1.1 * 1000, 1.2, atol=2e-3)
+    assert (np.diff(curve) > 0).all()
+    straight = values.copy()
+    change_gray(straight, 0.0, 1.0, 1.0)
+    np.testing.assert_array_equal(straight, values)
+
+
+def test_noise_is_a_function_of_seed_epoch_and_sample() -> None:
+    def noise(*key: int) -> NDArray[np.float32]:
+        return apply(Draw(noise=0.1, noise_key=key), stored_tile(), NO_FIELDS, TILE)[0] - plain  # type: ignore[arg-type]
+
+    plain = apply(Draw(), stored_tile(), NO_FIELDS, TILE)[0]
+    np.testing.assert_array_equal(noise(1, 2, 3), noise(1, 2, 3))
+    assert not np.array_equal(noise(1, 2, 3), noise(1, 2, 4))
+    assert noise(1, 2, 3).std() == pytest.approx(0.1, rel=0.03)
+
+
+def test_blur_is_scipys_and_leaves_target_and_weights_alone() -> None:
+    plain, blurred = (apply(Draw(turn=3, blur=b), stored_tile(), NO_FIELDS, TILE) for b in (0.0, 1.5))
+    np.testing.assert_allclose(blurred[0], ndimage.gaussian_filter(plain[0], (0, 1.5, 1.5), mode="mirror"), rtol=1e-5)
+    for a, b in zip(plain[1:], blurred[1:], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"rotation": -1.0}, "rotation is -1.0\n  allowed: at least 0"),
+        ({"scale": 0.9}, "scale is 0.9\n  allowed: at least 1"),
+        ({"shift": float("nan")}, "shift is nan"),
+        ({"noise": float("inf")}, "noise is inf"),
+        ({"blur": -0.1}, "blur is -0.1"),
+    ],
+)
+def test_what_no_augmentation_is_is_refused(chosen: dict[str, float], message: str) -> None:
+    for kind in (Augmentation, FitConfig):
+        with pytest.raises(InvalidInput) as caught:
+            kind(**chosen)  # type: ignore[arg-type]
+        assert message in str(caught.value)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from unettrain.augment import NO_AUGMENTATION, Augmentation
+from unettrain.augment import NO_AUGMENTATION
+from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
 from unettrain.layout import StoredTile, Tiles, open_tiles
 from unettrain.stream import Batch, TileStream

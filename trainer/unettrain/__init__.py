@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unettrain import metrics as metrics
-    from unettrain.augment import Augmentation as Augmentation
     from unettrain.checkpoint import load_checkpoint as load_checkpoint
+    from unettrain.config import Augmentation as Augmentation
     from unettrain.config import FitConfig as FitConfig
     from unettrain.config import UNetConfig as UNetConfig
     from unettrain.fitting import fit as fit
@@ -37,7 +37,7 @@ __all__ = [
 
 # No name may equal that of its module: importing the module would put itself in the name's place.
 _HOMES = {
-    "Augmentation": "unettrain.augment",
+    "Augmentation": "unettrain.config",
     "FitConfig": "unettrain.config",
     "TileStream": "unettrain.stream",
     "UNet": "unettrain.model",

@@ -1,7 +1,8 @@
 """Augmentation (Ronneberger et al. 2015, section 3.1): drawn once, as parameters, then applied to a tile's every array.
 
-Shift and smooth deformation come from the stored fields, rotation and mirroring are the eight turns of a square, and
-gray values vary as in the authors' later plugin (Falk et al. 2019): black in U(-0.05, 0.05), white in U(0.95, 1.05).
+Smooth deformation comes from the stored fields; turns, rotation, scale and shift are composed with it, so that a tile
+is resampled once. Gray values vary as in the authors' later plugin (Falk et al. 2019): black in U(-0.05, 0.05), white
+in U(0.95, 1.05), and the slope of the curve between them in U(0.8, 1.2).
 """
 
 from dataclasses import dataclass
@@ -9,25 +10,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from unetprep.kernels.warp import Transform, warp_tile
 from unettrain import rng
+from unettrain.config import Augmentation
 from unettrain.intensity import scale_intensity
 from unettrain.layout import StoredFields, StoredTile
 
-GRAY_SPREAD = 0.05
+GRAY_SPREAD, SLOPE_SPREAD = 0.05, 0.2
 QUARTER = np.array([[0.0, -1.0], [1.0, 0.0]])
 MIRROR = np.array([[1.0, 0.0], [0.0, -1.0]])
 TURNS = np.stack([np.linalg.matrix_power(QUARTER, k % 4) @ np.linalg.matrix_power(MIRROR, k // 4) for k in range(8)])
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Which kinds of augmentation are on."""
-
-    deform: bool = True
-    flips: bool = True
-    gray_values: bool = True
 
 
 NO_AUGMENTATION = Augmentation(deform=False, flips=False, gray_values=False)
@@ -35,45 +29,89 @@ NO_AUGMENTATION = Augmentation(deform=False, flips=False, gray_values=False)
 
 @dataclass(frozen=True)
 class Draw:
-    """What happens to one tile: the field (None: no deformation), one of the eight `TURNS`, and two gray levels."""
+    """What happens to one tile. `dataclasses.asdict` writes it out as plain values; `Draw(**values)` is it again."""
 
-    field: int | None = None
-    turn: int = 0
+    field: int | None = None  # None: no deformation
+    turn: int = 0  # one of the eight TURNS
     black: float = 0.0
     white: float = 1.0
+    slope: float = 1.0  # of the gray curve at black; 2 - slope at white
+    angle: float = 0.0  # degrees
+    scale: float = 1.0  # times larger than it was
+    shift: tuple[float, float] = (0.0, 0.0)  # pixels, y and x
+    noise: float = 0.0  # standard deviation
+    noise_key: tuple[int, int, int] = (0, 0, 0)  # seed, epoch and sample: the noise is a function of them
+    blur: float = 0.0  # pixels
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shift", tuple(self.shift))
+        object.__setattr__(self, "noise_key", tuple(self.noise_key))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Turn, rotation and scale as one; exact where there is but a turn."""
+        c, s = np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))
+        return np.asarray(np.array([[c, -s], [s, c]]) @ TURNS[self.turn] / self.scale)
 
 
 def draw(augmentation: Augmentation, num_fields: int, seed: int, epoch: int, sample: int) -> Draw:
     """What happens to tile `sample` in this epoch. A pure function; one kind switched off leaves the others alone."""
-    numbers = rng.generator(rng.AUGMENTATION, seed, epoch, sample).random(4)
-    spread = GRAY_SPREAD * (2 * numbers[2:] - 1) if augmentation.gray_values else np.zeros(2)
+    numbers = rng.generator(rng.AUGMENTATION, seed, epoch, sample).random(10)
+    spread = (2 * numbers - 1).tolist()
+    a, gray = augmentation, float(augmentation.gray_values)
     return Draw(
-        field=int(numbers[0] * num_fields) if augmentation.deform and num_fields else None,
-        turn=int(numbers[1] * len(TURNS)) if augmentation.flips else 0,
-        black=float(spread[0]),
-        white=float(1 + spread[1]),
+        field=int(numbers[0] * num_fields) if a.deform and num_fields else None,
+        turn=int(numbers[1] * len(TURNS)) if a.flips else 0,
+        black=gray * GRAY_SPREAD * spread[2],
+        white=1 + gray * GRAY_SPREAD * spread[3],
+        slope=1 + gray * SLOPE_SPREAD * spread[4],
+        angle=a.rotation * spread[5],
+        scale=float(a.scale ** spread[6]),
+        shift=(a.shift * spread[7], a.shift * spread[8]),
+        noise=a.noise,
+        noise_key=(seed, epoch, sample) if a.noise else (0, 0, 0),
+        blur=a.blur * float(numbers[9]),
     )
 
 
 def apply(
-    choice: Draw, stored: StoredTile, fields: StoredFields, tile_px: int
+    choice: Draw, stored: StoredTile, fields: StoredFields, tile_px: int, cubic: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
-    """Image (c, tile, tile) in [0, 1] before the gray levels, target (output, output) and weights of one tile.
+    """Image (c, tile, tile) float32, target (output, output) and weights of one tile, from its stored arrays.
 
-    Without augmentation the arrays are exactly the centre of the stored tile.
+    The image is scaled so that the image's range becomes 0 to 1, and then changed in its gray values, blurred and
+    made noisy. Without augmentation the arrays are exactly the centre of the stored tile.
     """
-    if choice.field is None and choice.turn == 0:
+    if (choice.field, choice.turn, choice.angle, choice.scale, choice.shift) == (None, 0, 0.0, 1.0, (0.0, 0.0)):
         crop = (stored.image.shape[-1] - tile_px) // 2
         image, target, weights = (_centre(a, crop) for a in (stored.image, stored.target, stored.weights))
     else:
         grid = None if choice.field is None else fields.grids[choice.field]
-        transform = Transform(TURNS[choice.turn], grid=grid, interpolation=fields.interpolation)
-        image, target, weights = warp_tile(stored.image, stored.target, stored.weights, transform, tile_px)
+        transform = Transform(choice.matrix, choice.shift, grid, fields.interpolation)
+        order = 3 if cubic else 1
+        image, target, weights = warp_tile(stored.image, stored.target, stored.weights, transform, tile_px, order)
     image = scale_intensity(image, *stored.intensity)
-    if (choice.black, choice.white) != (0.0, 1.0):
-        image *= np.float32(choice.white - choice.black)
-        image += np.float32(choice.black)
+    if (choice.black, choice.white, choice.slope) != (0.0, 1.0, 1.0):
+        change_gray(image, choice.black, choice.white, choice.slope)
+    if choice.blur:
+        ndimage.gaussian_filter(image, (0, choice.blur, choice.blur), output=image, mode="mirror")
+    if choice.noise:
+        generator = rng.generator(rng.NOISE, *choice.noise_key)
+        image += np.float32(choice.noise) * generator.standard_normal(image.shape, np.float32)
     return image, target, weights
+
+
+def change_gray(image: NDArray[np.float32], black: float, white: float, slope: float) -> None:
+    """Let 0 become `black` and 1 `white`, in place, on a parabola that leaves 0 with this slope (1: a straight line).
+
+    As gamma does it lifts or lowers what lies between, but has a finite slope at 0, and values outside 0 to 1 have
+    their places too.
+    """
+    bend = np.float32(slope - 1)
+    if bend:
+        image *= (1 + bend) - bend * image
+    image *= np.float32(white - black)
+    image += np.float32(black)
 
 
 def _centre(array: NDArray[Any], crop: int) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 The command line makes its options from `FitConfig`, and a run directory and a checkpoint record both classes.
 """
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -27,7 +28,7 @@ class Checked:
             choices, least = f.metadata["choices"], f.metadata["least"]
             if choices and value not in choices:
                 raise InvalidInput(f"{name} is {value!r}", allowed=", ".join(choices))
-            if least is not None and value is not None and not value >= least:
+            if least is not None and value is not None and not least <= value < math.inf:
                 raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}")
 
 
@@ -52,8 +53,25 @@ class UNetConfig(Checked):
 
 
 @dataclass(frozen=True)
-class FitConfig(Checked):
-    """A training run. The paper fixes momentum, batch size, dropout and loss, and says nothing of rate and steps."""
+class Augmentation(Checked):
+    """Which kinds of augmentation are on, and how far they go. The paper's: deform, flips and gray values."""
+
+    deform: bool = option(True, "Deform each tile by one of the stored fields.")
+    flips: bool = option(True, "Mirror and turn each tile by quarter turns at random.")
+    gray_values: bool = option(
+        True, "Shift the black and the white level of each tile by up to 5 percent, and bend the curve between them."
+    )
+    rotation: float = option(0.0, "Rotate each tile by up to so many degrees to either side, besides.", least=0)
+    scale: float = option(1.0, "Make each tile up to so many times larger or smaller, such as 1.2.", least=1)
+    shift: float = option(0.0, "Shift each tile by up to so many pixels along each axis.", least=0)
+    noise: float = option(0.0, "Add Gaussian noise of this standard deviation, of the image's range.", least=0)
+    blur: float = option(0.0, "Blur each tile by a Gaussian of up to so many pixels.", least=0)
+    cubic: bool = option(False, "Interpolate the image cubically instead of linearly.")
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Checked):
+    """How to train. The paper fixes momentum, batch size, dropout and loss, and says nothing of rate and steps."""
 
     steps: int = option(
         10_000, "Updates in all. An existing run goes on up to this number.", least=1, changes_result=False
@@ -76,9 +94,6 @@ class FitConfig(Checked):
         " the paper prints it; it asks for a step size 10,000 times smaller).",
         choices=("weights", "pixels", "none"),
     )
-    deform: bool = option(True, "Deform each tile by one of the stored fields.")
-    flips: bool = option(True, "Mirror and turn each tile by quarter turns at random.")
-    gray_values: bool = option(True, "Shift the black and the white level of each tile by up to 5 percent.")
     base_channels: int = option(64, "Channels of the first level: 64 in the paper; 8 to 16 train on a laptop.", least=1)
     num_classes: int = option(2, "Classes in the target, background included.", least=2)
     variant: str = option(
@@ -116,3 +131,12 @@ class FitConfig(Checked):
         if self.learning_rate is not None:
             return self.learning_rate
         return {"sgd": 1e-3, "adam": 1e-4}[self.optimizer]
+
+
+@dataclass(frozen=True)
+class FitConfig(Augmentation, TrainingConfig):
+    """A training run: how it trains, and how its tiles are augmented."""
+
+    def augmentation(self) -> Augmentation:
+        """What happens to its tiles."""
+        return Augmentation(**{f.name: getattr(self, f.name) for f in fields(Augmentation)})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from unettrain.augment import NO_AUGMENTATION, Augmentation
+from unettrain.augment import NO_AUGMENTATION
 from unettrain.checkpoint import load_checkpoint, save_checkpoint
 from unettrain.config import FitConfig
 from unettrain.rundir import RunDir, open_run
@@ -56,8 +56,7 @@ def fit(
     where the training diverges.
     """
     config = config or FitConfig()
-    augmentation = Augmentation(config.deform, config.flips, config.gray_values)
-    stream = TileStream(store, "train", config.batch_size, config.seed, augmentation)
+    stream = TileStream(store, "train", config.batch_size, config.seed, config.augmentation())
     num_val = len(stream.tiles.indices("val"))
     validation = TileStream(store, "val", augmentation=NO_AUGMENTATION, num_steps=num_val) if num_val else None
     run, training = _open(store, run_dir, config, stream, overwrite)

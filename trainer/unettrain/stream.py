@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unettrain import rng
-from unettrain.augment import Augmentation, apply, draw
+from unettrain.augment import apply, draw
+from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
 from unettrain.layout import NO_FIELDS, SPLITS, Tiles, open_fields, open_tiles
 
@@ -102,7 +103,7 @@ class TileStream:
 
     def _tile(self, epoch: int, tile: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
         choice = draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile)
-        return apply(choice, self.tiles.read(tile), self.fields, self.tiles.tile_px)
+        return apply(choice, self.tiles.read(tile), self.fields, self.tiles.tile_px, self.augmentation.cubic)
 
 
 @lru_cache(maxsize=4)
