@@ -42,7 +42,7 @@ def test_synthetic_cells_are_learned(tmp_path: Path) -> None:
     labels = cell_labels((300, 260), 120, radius=11)
     tifffile.imwrite(tmp_path / "labels.tif", labels)
     tifffile.imwrite(tmp_path / "img.tif", cell_image(labels))
-    scores = train_and_report(tmp_path, "--image img.tif --labels labels.tif", "--depth 2 --tile 140 --margin 24")
+    scores = train_and_report(tmp_path, "--image img.tif --labels labels.tif", "--depth 2 --tile 140 --margin 48")
     trained, untrained = scores["trained"], scores["untrained"]
     assert trained["iou"] > max(0.8, untrained["iou"] + 0.2)
     assert trained["ap"]["0.50"] > untrained["ap"]["0.50"] + 0.3
@@ -67,6 +67,6 @@ def test_real_nuclei_of_many_sizes_are_learned(tmp_path: Path) -> None:
         (tmp_path / "images" / path.name).symlink_to(path)
         label = path.parents[1] / "labels" / f"{path.stem}.tif"
         (tmp_path / "labels" / label.name).symlink_to(label)
-    scores = train_and_report(tmp_path, "--image images --labels labels", "--depth 2 --tile 140 --margin 24")
+    scores = train_and_report(tmp_path, "--image images --labels labels", "--depth 2 --tile 140 --margin 48")
     assert scores["trained"]["images"] == 3
     assert scores["trained"]["iou"] > max(0.6, scores["untrained"]["iou"] + 0.2)

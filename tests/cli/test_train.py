@@ -19,7 +19,7 @@ def store(run: Run, cells: Path) -> Path:
     run("unetprep import --image img.tif --labels labels.tif --out ds.zarr --test-fraction 0.3")
     run("unetprep weights --out ds.zarr")
     run("unetprep deform --out ds.zarr --fields 5")
-    run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 16")
+    run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 48")
     return cells / "ds.zarr"
 
 
@@ -100,7 +100,7 @@ def test_a_store_without_tiles_names_the_command(run: Run, cells: Path) -> None:
 def test_a_store_without_fields_names_the_command(run: Run, cells: Path) -> None:
     run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
     run("unetprep weights --out ds.zarr")
-    run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 16")
+    run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 48")
     assert "unetprep deform --out ds.zarr" in run("unettrain fit ds.zarr", 3).stderr
     run(f"unettrain fit ds.zarr {SMALL} --no-deform")
 
@@ -145,7 +145,7 @@ def test_the_rule_of_the_import_holds_for_new_images(run: Run, cells: Path, rule
     tifffile.imwrite(cells / "darker.tif", image // 2)
     run(f"unetprep import --image img.tif --labels labels.tif --out ds.zarr --intensity {rule}")
     run("unetprep weights --out ds.zarr")
-    run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 16")
+    run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 48")
     run(f"unettrain fit ds.zarr {SMALL} --no-deform")
     for name in ("img", "darker"):
         run(f"unettrain predict runs/ds {name}.tif --out {name}.npy --threads 1")

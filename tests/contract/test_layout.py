@@ -42,7 +42,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     import_images(where, [str(folder / "images")], [str(folder / "masks")], params, LOCAL)
     store = Store.open(where)
     run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
-    run_stage(store, STAGES["deform"], DeformParams(fields=10), LOCAL)
+    run_stage(store, STAGES["deform"], DeformParams(fields=10, sigma_px=2.0), LOCAL)
     run_stage(store, STAGES["tiles"], TilesParams(tile_px=60, depth=2, margin_px=8), LOCAL)
     return where
 

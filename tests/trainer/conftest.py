@@ -138,7 +138,7 @@ def build_store(
     root.attrs["unetprep"] = {"format_version": 1, "software": "the tests"}
     _put_images(root, samples)
     if num_fields:
-        grids = np.random.default_rng(0).normal(0, 3, (num_fields, 2, 3, 3)).astype(np.float32)
+        grids = np.random.default_rng(0).normal(0, 2, (num_fields, 2, 3, 3)).astype(np.float32)
         attributes = _attributes("fields/grids", "deform", {}, interpolation="cubic-bspline")
         _put(root, "fields/grids", grids, ("field", "axis", "gy", "gx"), attributes)
     _put_tiles(root, samples, tile, depth, margin)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unetprep import displacement_field
-from unettrain.augment import NO_AUGMENTATION, TURNS, Draw, apply, change_gray, draw
+from unetprep.kernels.warp import Transform
+from unettrain.augment import NO_AUGMENTATION, TURNS, Draw, apply, change_gray, draw, margin_needed
 from unettrain.config import Augmentation, FitConfig
 from unettrain.errors import InvalidInput
 from unettrain.layout import NO_FIELDS, StoredFields, StoredTile
@@ -211,3 +213,17 @@ def test_what_no_augmentation_is_is_refused(chosen: dict[str, float], message: s
         with pytest.raises(InvalidInput) as caught:
             kind(**chosen)  # type: ignore[arg-type]
         assert message in str(caught.value)
+
+
+def test_the_margin_needed_is_as_far_as_anything_reaches() -> None:
+    """By looking at where the pixels of the tile's edge come from, at the extremes of what may be drawn."""
+    augmentation = Augmentation(rotation=20, scale=1.1, shift=3)
+    needed = margin_needed(augmentation, FIELDS, TILE)
+    farthest = 0.0
+    for field, angle, scale, shift in itertools.product(range(6), (-20.0, 20.0), (1 / 1.1, 1.1), (-3.0, 3.0)):
+        choice = Draw(field=field, angle=angle, scale=scale, shift=(shift, shift))
+        places = Transform(choice.matrix, choice.shift, FIELDS.grids[field]).coordinates(TILE)
+        farthest = max(farthest, -places.min(), places.max() - (TILE - 1))
+    assert farthest <= needed < farthest + 5
+    assert margin_needed(NO_AUGMENTATION, FIELDS, TILE) == 0
+    assert margin_needed(Augmentation(deform=False, rotation=90), NO_FIELDS, TILE) == math.ceil(29.5 * (2**0.5 - 1))

@@ -56,7 +56,7 @@ def stop_at(step: int) -> Callable[[Progress], None]:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_it_learns_to_tell_cells_from_ground(make_store: MakeStore, tmp_path: Path, optimizer: str) -> None:
-    steps, rate = {"sgd": (90, 0.1), "adam": (60, 0.01)}[optimizer]
+    steps, rate = {"sgd": (90, 0.1), "adam": (80, 0.01)}[optimizer]
     config = FitConfig(
         steps=steps, batch_size=4, optimizer=optimizer, learning_rate=rate, momentum=0.9, base_channels=4,
         warmup_steps=20, validate_every=steps // 2, dropout=0.1,

@@ -1,5 +1,6 @@
 """The stream: an order that depends on (seed, epoch, step) alone, and threads that end."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zarr
 
 from unettrain.augment import NO_AUGMENTATION
 from unettrain.config import Augmentation
@@ -145,3 +147,22 @@ def test_fields_are_needed_only_to_deform(make_store: MakeStore) -> None:
 def test_a_batch_has_at_least_one_tile(make_store: MakeStore) -> None:
     with pytest.raises(InvalidInput, match="batch_size is 0"):
         TileStream(make_store(), batch_size=0)
+
+
+def test_a_margin_that_is_too_small_is_refused_with_the_one_that_would_do(make_store: MakeStore) -> None:
+    store = make_store()
+    for augmentation, needed in ((Augmentation(rotation=10), 1), (Augmentation(shift=9, deform=False), 9)):
+        with pytest.raises(InvalidInput, match=r"have a margin of 8 pixels.*up to (\d+) beyond them") as caught:
+            TileStream(store, augmentation=augmentation)
+        found = re.search(r"--tile 60 --depth 2 --margin (\d+) --overwrite", str(caught.value))
+        assert found is not None
+        assert int(found[1]) >= max(needed, 9)
+    assert next(iter(TileStream(store, augmentation=Augmentation(deform=False, shift=8)))).image.shape[-1] == 60
+
+
+def test_fields_that_do_not_cover_the_tile_are_refused(make_store: MakeStore) -> None:
+    store = make_store()
+    grids = zarr.open_array(str(store), path="fields/grids", mode="r+")
+    grids.attrs["unetprep"] = {**grids.attrs["unetprep"], "interpolation": "cubic-bspline-approx"}  # type: ignore[dict-item]
+    with pytest.raises(InvalidInput, match=r"do not go with its tiles: a grid of 3 nodes.*\n.*unetprep deform --out"):
+        TileStream(store)

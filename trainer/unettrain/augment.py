@@ -6,12 +6,14 @@ in U(0.95, 1.05), and the slope of the curve between them in U(0.8, 1.2).
 """
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from unetprep.kernels.spline import largest_displacement
 from unetprep.kernels.warp import Transform, warp_tile
 from unettrain import rng
 from unettrain.config import Augmentation
@@ -72,6 +74,17 @@ def draw(augmentation: Augmentation, num_fields: int, seed: int, epoch: int, sam
         noise_key=(seed, epoch, sample) if a.noise else (0, 0, 0),
         blur=a.blur * float(numbers[9]),
     )
+
+
+def margin_needed(augmentation: Augmentation, fields: StoredFields, tile_px: int) -> int:
+    """How many pixels around a tile come into it, by the largest of the fields and all else that may be drawn.
+
+    Raises ValueError for fields that do not cover a tile of this size.
+    """
+    reach = largest_displacement(fields.grids, tile_px, fields.interpolation) if augmentation.deform else 0.0
+    angle = np.radians(min(augmentation.rotation, 45))
+    corner = (np.cos(angle) + np.sin(angle)) * augmentation.scale
+    return ceil(float((tile_px - 1) / 2 * (corner - 1) + augmentation.shift + reach - 1e-9)) + augmentation.cubic
 
 
 def apply(

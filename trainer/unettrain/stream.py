@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unettrain import rng
-from unettrain.augment import apply, draw
+from unettrain.augment import apply, draw, margin_needed
 from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
-from unettrain.layout import NO_FIELDS, SPLITS, Tiles, open_fields, open_tiles
+from unettrain.layout import NO_FIELDS, SPLITS, StoredFields, Tiles, open_fields, open_tiles
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class TileStream:
     stream from 0 gives from its k-th batch on. Every `iter()` begins at `start_step` with threads of its own, which end
     when the iterator is exhausted or closed; a reading error is raised where its batch would have come.
 
-    Raises InvalidInput where the store has no usable tiles, none in this split, or no fields while `deform` is on.
+    Raises InvalidInput where the store has no usable tiles, none in this split, no fields while `deform` is on, or
+    tiles whose margin is too small for the augmentation.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class TileStream:
         self.augmentation = augmentation or Augmentation()
         self.fields = open_fields(store) if self.augmentation.deform else NO_FIELDS
         self.split_indices = _tiles_of(self.tiles, split, store)
+        _check_margin(self.tiles, self.fields, self.augmentation, store)
         self.batch_size, self.seed = batch_size, seed
         self.start_step, self.num_steps = start_step, num_steps
         self.num_threads, self.num_ahead = num_threads, num_ahead
@@ -112,6 +114,25 @@ def _permutation(num: int, seed: int, epoch: int) -> NDArray[np.intp]:
     order = rng.generator(rng.ORDER, seed, epoch).permutation(num)
     order.setflags(write=False)
     return order
+
+
+def _check_margin(tiles: Tiles, fields: StoredFields, augmentation: Augmentation, store: str | Path) -> None:
+    try:
+        needed = margin_needed(augmentation, fields, tiles.tile_px)
+    except ValueError as error:
+        made = f"--interpolation {fields.interpolation} --tile {tiles.tile_px}"
+        raise InvalidInput(
+            f"the fields of {store} do not go with its tiles: {error}",
+            hint=f"unetprep deform --out {store} {made} --overwrite",
+        ) from None
+    if needed > tiles.margin_px:
+        made = f"--tile {tiles.tile_px} --depth {tiles.depth}"
+        raise InvalidInput(
+            f"the tiles of {store} have a margin of {tiles.margin_px} pixels, and augmentation moves in what lies up to"
+            f" {needed} beyond them",
+            allowed=f"a margin of {needed} or more; or smaller fields, or less of rotation, scale and shift",
+            hint=f"unetprep tiles --out {store} {made} --margin {needed} --overwrite",
+        )
 
 
 def _tiles_of(tiles: Tiles, split: str, store: str | Path) -> NDArray[np.intp]:

@@ -18,6 +18,7 @@ from unetprep.kernels.mirror import mirror_index
 from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
 
 Matrix = NDArray[np.float64]
+LOOKS, FIELDS_AT_ONCE = 33, 1024
 
 
 def displacement_field(
@@ -44,6 +45,17 @@ def displacement_field(
     if planes:
         field = np.einsum("pk,akij->apij", planes[0], field)
     return np.asarray(rows @ field @ columns.T)
+
+
+def largest_displacement(grids: NDArray[np.floating], length_px: int, interpolation: str = "bspline") -> float:
+    """How far any of the fields (field, 2, gy, gx) moves a pixel of a square tile along an axis, in pixels.
+
+    Looked at on a lattice of `LOOKS` places a side, between which a field hardly changes.
+    """
+    places = np.linspace(0, length_px - 1, min(LOOKS, length_px)).round().astype(np.intp)
+    rows, columns = (expansion_matrix(n, length_px, interpolation)[places] for n in grids.shape[2:])
+    parts = (grids[k : k + FIELDS_AT_ONCE] for k in range(0, len(grids), FIELDS_AT_ONCE))
+    return max((float(abs(rows @ part @ columns.T).max()) for part in parts), default=0.0)
 
 
 @lru_cache(maxsize=64)

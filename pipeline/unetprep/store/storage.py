@@ -95,7 +95,11 @@ class Folder(Storage):
         """Write a file beside its place, wait until the disk has it, and move it there."""
         path = self.root / key
         partial = self._partial(path, data)
-        os.replace(partial, path)
+        try:
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
         _sync_folder(path.parent)
 
     def put_new(self, key: str, data: bytes) -> bool:
