@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from unetprep import __version__
 from unetprep.budget import Worker, num_cores
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from distributed import Client, LocalCluster, Security
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 ALLOWED_FAILURES = 3  # workers that may die with a task in hand before it is given up
 STARTS = 3  # of worker processes, before it is given up
@@ -342,21 +343,26 @@ def dashboard(client: "Client") -> str:
 
 
 def first_finished(client: "Client", running: set[Any], scheduler: Scheduler) -> tuple[set[Any], set[Any]]:
-    """Wait until a task is finished. Returns those that are and those that are not.
-
-    A scheduler of its own does not tell that it has no workers left, so they are counted here. Raises Failure where
-    none has been there for as long as one would wait for the first, or where the scheduler is lost.
-    """
+    """Wait until a task is finished. Returns those that are and those that are not. Raises Failure as `patiently`."""
     from distributed import wait
 
+    found = patiently(client, scheduler, lambda s: wait(running, timeout=s, return_when="FIRST_COMPLETED"))
+    return found.done, found.not_done
+
+
+def patiently(client: "Client", scheduler: Scheduler, ask: Callable[[float], T]) -> T:
+    """What `ask` returns, which is given some seconds to do so and may raise TimeoutError, until it does.
+
+    Without workers it never might, be it that tasks wait for one, or that the last took what it had finished with it;
+    and a scheduler of its own does not tell, so they are counted here. Raises Failure where none has been there for as
+    long as one would wait for the first, or where the scheduler is lost.
+    """
     last_seen = time.monotonic()
     while True:
         try:
-            found = wait(running, timeout=SECONDS_BETWEEN_LOOKS, return_when="FIRST_COMPLETED")
+            return ask(SECONDS_BETWEEN_LOOKS)
         except TimeoutError:
             last_seen = time.monotonic() if client.nthreads() else last_seen
-        else:
-            return found.done, found.not_done
         if time.monotonic() - last_seen > scheduler.patience_s:
             raise Failure(
                 f"{scheduler.address} has had no worker for {scheduler.patience_s} seconds",

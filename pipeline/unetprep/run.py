@@ -23,7 +23,7 @@ import numpy as np
 
 from unetprep.budget import Worker, give_back_memory
 from unetprep.clusters import Scheduler as Scheduler
-from unetprep.clusters import as_failure, connected, end_tasks, first_finished, num_threads
+from unetprep.clusters import as_failure, connected, end_tasks, first_finished, num_threads, patiently
 from unetprep.errors import Failure, UnetprepError
 from unetprep.grid import Index
 from unetprep.params import Params
@@ -371,7 +371,7 @@ class Cluster(Pool):
     def result(self, future: Any) -> Done:
         """What it reports. Raises Failure where the cluster failed it."""
         with self._failures():
-            done: Done = future.result()
+            done: Done = patiently(self._client, self._scheduler, future.result)
         return done
 
     @contextmanager

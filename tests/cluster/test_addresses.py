@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import distributed
@@ -21,7 +22,7 @@ from tests.cluster.conftest import PATIENCE, free_ports, until
 from unetprep.clusters import Scheduler, Tls, as_failure, connected, kept_connections, num_threads, worker_died
 from unetprep.errors import Failure, InvalidInput, Stopped
 from unetprep.params import DeformParams
-from unetprep.run import Summary, run_stage
+from unetprep.run import Batch, Summary, pool_of, run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
 
@@ -109,13 +110,21 @@ def test_a_scheduler_that_nobody_started_or_that_has_no_worker(monkeypatch: pyte
 
 @contextmanager
 def running(scheduler: Scheduler, folder: Path) -> Iterator[tuple[Future[Summary], Store]]:
-    """A long job on a scheduler, in a thread of its own, once it has begun."""
-    store = Store.open_or_create(str(folder / "ds.zarr"))
+    """A long job on a scheduler, in a thread of its own, once it has begun; it ends with the block."""
+    store, over = Store.open_or_create(str(folder / "ds.zarr")), Event()
     params = DeformParams(fields=40_000_000)
+
+    def look(done: int, total: int, **shown: float) -> None:
+        if over.is_set():
+            raise Stopped
+
     with ThreadPoolExecutor(1) as executor:
-        future = executor.submit(run_stage, store, STAGES["deform"], params, scheduler)
-        until("the first shard", lambda: future.done() or (folder / "ds.zarr/fields/grids/c").exists())
-        yield future, store
+        future = executor.submit(run_stage, store, STAGES["deform"], params, scheduler, on_progress=look)
+        try:
+            until("the first shard", lambda: future.done() or (folder / "ds.zarr/fields/grids/c").exists())
+            yield future, store
+        finally:
+            over.set()
 
 
 @pytest.mark.parametrize("victim", ["scheduler", "worker"])
@@ -135,6 +144,22 @@ def test_a_cluster_that_is_lost_under_a_run_is_told(
         assert ("connection" in str(caught.value)) is (victim == "scheduler")
         assert store.state("fields/grids") == "unfinished"
         assert not (tmp_path / "ds.zarr/.lock").exists()
+
+
+def test_a_worker_that_dies_between_its_work_and_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it reports is with it until the client asks."""
+    monkeypatch.setattr("unetprep.clusters.SECONDS_BETWEEN_LOOKS", 0.5)
+    port = str(free_ports(1)[0])
+    address = f"tcp://127.0.0.1:{port}"
+    server = dask("scheduler", "--host", "tcp://127.0.0.1", "--port", port, "--no-dashboard")
+    with server, dask("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard") as worker:
+        store = Store.open_or_create(str(tmp_path / "ds.zarr"))
+        with pool_of(Scheduler(address, wait_s=20)) as pool:
+            (job,) = STAGES["deform"].steps[0](store, DeformParams(fields=1))
+            (done,), _ = pool.wait({pool.submit(store, Batch(job, ()))})
+            worker.kill()
+            with pytest.raises(Failure, match="has had no worker for 20 seconds"):
+                pool.result(done)
 
 
 def test_a_run_that_is_stopped_leaves_nobody_writing(tmp_path: Path) -> None:
