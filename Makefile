@@ -12,13 +12,14 @@ LINKS := $(if $(wildcard $(PIP_FIND_LINKS)),--find-links $(PIP_FIND_LINKS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-cluster lint bench chaos clean
+.PHONY: help setup demo test test-cluster lint bench bench-gpu chaos clean
 help:
 	@echo "make demo    set up and run the main job on a real image (a few minutes)"
 	@echo "make test    set up and run lint, types, import rules and all tests but those of test-cluster"
 	@echo "make test-cluster   the tests on real Dask processes, and on a real Slurm where one is installed"
 	@echo "make lint    the same as test, without the tests"
 	@echo "make bench   set up and measure what the documents claim of speed and memory (half an hour)"
+	@echo "make bench-gpu   what is claimed of a GPU, where torch sees one"
 	@echo "make chaos   kill it at random for a quarter of an hour, and compare what it has come to"
 	@echo "make clean   remove the environment and what the demo made"
 
@@ -76,6 +77,10 @@ bench: $(READY)
 	python -m benchmarks.engine.reading build/read
 	python -m benchmarks.engine.results
 	python -m benchmarks.elastic.warp
+
+# Says so where there is no GPU. The build of torch that constraints.txt asks for may know none: install another before.
+bench-gpu: $(READY)
+	python -m benchmarks.elastic.gpu
 
 # Random kills of clients, workers and an S3 server; then every store must be what it would have been. SEED=N repeats them.
 chaos: $(READY)

@@ -8,29 +8,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unettrain import metrics as metrics
+    from unettrain.augment import Draw as Draw
+    from unettrain.augment import draw as draw
     from unettrain.checkpoint import load_checkpoint as load_checkpoint
     from unettrain.config import Augmentation as Augmentation
     from unettrain.config import FitConfig as FitConfig
     from unettrain.config import UNetConfig as UNetConfig
     from unettrain.fitting import fit as fit
     from unettrain.intensity import intensity_range as intensity_range
+    from unettrain.layout import StoredFields as StoredFields
+    from unettrain.layout import open_fields as open_fields
     from unettrain.loss import weighted_cross_entropy as weighted_cross_entropy
     from unettrain.model import UNet as UNet
+    from unettrain.on_device import augment_batch as augment_batch
     from unettrain.predict import predict_image as predict_image
     from unettrain.stream import TileStream as TileStream
 
 __version__ = "0.1.0"
 __all__ = [
     "Augmentation",
+    "Draw",
     "FitConfig",
+    "StoredFields",
     "TileStream",
     "UNet",
     "UNetConfig",
     "__version__",
+    "augment_batch",
+    "draw",
     "fit",
     "intensity_range",
     "load_checkpoint",
     "metrics",
+    "open_fields",
     "predict_image",
     "weighted_cross_entropy",
 ]
@@ -38,13 +48,18 @@ __all__ = [
 # No name may equal that of its module: importing the module would put itself in the name's place.
 _HOMES = {
     "Augmentation": "unettrain.config",
+    "Draw": "unettrain.augment",
     "FitConfig": "unettrain.config",
+    "StoredFields": "unettrain.layout",
     "TileStream": "unettrain.stream",
     "UNet": "unettrain.model",
     "UNetConfig": "unettrain.config",
+    "augment_batch": "unettrain.on_device",
+    "draw": "unettrain.augment",
     "fit": "unettrain.fitting",
     "intensity_range": "unettrain.intensity",
     "load_checkpoint": "unettrain.checkpoint",
+    "open_fields": "unettrain.layout",
     "predict_image": "unettrain.predict",
     "weighted_cross_entropy": "unettrain.loss",
 }

@@ -87,6 +87,12 @@ def margin_needed(augmentation: Augmentation, fields: StoredFields, tile_px: int
     return ceil(float((tile_px - 1) / 2 * (corner - 1) + augmentation.shift + reach - 1e-9)) + augmentation.cubic
 
 
+def transform_of(choice: Draw, fields: StoredFields) -> Transform:
+    """Where the pixels of a tile come from."""
+    grid = None if choice.field is None else fields.grids[choice.field]
+    return Transform(choice.matrix, choice.shift, grid, fields.interpolation)
+
+
 def apply(
     choice: Draw, stored: StoredTile, fields: StoredFields, tile_px: int, cubic: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
@@ -99,9 +105,7 @@ def apply(
         crop = (stored.image.shape[-1] - tile_px) // 2
         image, target, weights = (_centre(a, crop) for a in (stored.image, stored.target, stored.weights))
     else:
-        grid = None if choice.field is None else fields.grids[choice.field]
-        transform = Transform(choice.matrix, choice.shift, grid, fields.interpolation)
-        order = 3 if cubic else 1
+        transform, order = transform_of(choice, fields), 3 if cubic else 1
         image, target, weights = warp_tile(stored.image, stored.target, stored.weights, transform, tile_px, order)
     image = scale_intensity(image, *stored.intensity)
     if (choice.black, choice.white, choice.slope) != (0.0, 1.0, 1.0):

@@ -1,6 +1,6 @@
 """The trainer's own reader of the arrays that pipeline/LAYOUT.md describes. It knows nothing of the writer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +70,11 @@ class StoredFields:
     """Grids of displacements (field, 2, gy, gx), in pixels, all in memory: 72 bytes each at 3 x 3."""
 
     grids: NDArray[np.float32]
-    fingerprints: dict[str, str]
+    fingerprints: dict[str, str] = field(default_factory=dict)
     interpolation: str = "bspline"
 
 
-NO_FIELDS = StoredFields(np.zeros((0, 2, 1, 1), np.float32), {})
+NO_FIELDS = StoredFields(np.zeros((0, 2, 1, 1), np.float32))
 
 
 @dataclass(frozen=True)

@@ -233,18 +233,18 @@ def _cubic(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyped-def]
     flat = array.reshape(-1)
     for j in range(len(out)):
         up, left = a[j] + offset - 1, b[j] + offset - 1
-        w0, w1, w2, w3 = _keys(fx[j])
+        w0, w1, w2, w3 = keys(fx[j])
         total = np.float32(0)
         if up >= 0 and left >= 0 and up + 3 < height and left + 3 < width:
             k = np.uint64(up * width + left)
-            for weight in _keys(fy[j]):
+            for weight in keys(fy[j]):
                 line = w0 * flat[k] + w1 * flat[k + np.uint64(1)]
                 line += w2 * flat[k + np.uint64(2)] + w3 * flat[k + np.uint64(3)]
                 total += weight * np.float32(line)
                 k += np.uint64(width)
         else:
             c0, c1, c2, c3 = _fold(left, width), _fold(left + 1, width), _fold(left + 2, width), _fold(left + 3, width)
-            for weight in _keys(fy[j]):
+            for weight in keys(fy[j]):
                 row = array[_fold(up, height)]
                 line = w0 * row[c0] + w1 * row[c1]
                 line += w2 * row[c2] + w3 * row[c3]
@@ -254,8 +254,8 @@ def _cubic(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _keys(t):  # type: ignore[no-untyped-def]
-    """The weights of four pixels at t behind the second (Keys 1981, a = -1/2)."""
+def keys(t):  # type: ignore[no-untyped-def]
+    """The weights of four pixels at t, float32, behind the second (Keys 1981, a = -1/2)."""
     half, one, three, five = np.float32(0.5), np.float32(1), np.float32(3), np.float32(5)
     s = one - t
     near, next = one + half * t * t * (three * t - five), one + half * s * s * (three * s - five)
