@@ -323,6 +323,9 @@ class TilesParams(Params):
         " sigma 10, and quarter turns need none; a rotation of 10 degrees needs 46 more with a tile of 572.",
         least=0,
     )
+    instances: bool = parameter(
+        False, "Keep the cells around each tile too, which unettrain fit --recompute-weights asks for."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box, Index, grow, inside, shard_box
-from unetprep.kernels.formula import DEFAULTS, Formula, make_formula
+from unetprep.kernels.formula import Formula, recorded_formula
 from unetprep.kernels.nearest import two_nearest
 from unetprep.layout import counts_path, labels_path, pixels_path, weights_path
 from unetprep.store import Store
@@ -51,9 +51,8 @@ class Made:
     @classmethod
     def of(cls, record: dict[str, Any]) -> "Made":
         """From the parameters that stand with a weight map."""
-        name = record["formula"]
-        formula = make_formula(name, {key: record[key] for key in DEFAULTS[name]}, record["border_on"] == "all")
-        return cls(name, formula, tuple(record["class_weights"]), tuple(record["spacing"]))
+        class_weights, spacing = tuple(record["class_weights"]), tuple(record["spacing"])
+        return cls(record["formula"], recorded_formula(record), class_weights, spacing)
 
     @property
     def reach(self) -> float:

@@ -53,7 +53,7 @@ from unetprep.store.lock import locked
 from unetprep.store.shards import shard_key
 from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
 
-TILE_ARRAYS = tuple(f"{TILES}/{name}" for name in ("image", "target", "weights", *PER_TILE))
+TILE_ARRAYS = tuple(f"{TILES}/{name}" for name in ("image", "target", "weights", "instances", *PER_TILE))
 SEVERAL = 2
 
 
@@ -282,7 +282,8 @@ class _Relabelling:
                         f"{path} is missing in {store.url}, which has weights of other images",
                         hint=f"run: unetprep weights --out {store.url}",
                     )
-        self._refuse_state([p for p in TILE_ARRAYS if store.record(f"{TILES}/image")])
+        optional = [] if store.record(f"{TILES}/instances") else [f"{TILES}/instances"]
+        self._refuse_state([p for p in TILE_ARRAYS if store.record(f"{TILES}/image") and p not in optional])
         if store.record(f"{TILES}/image"):
             self._refuse_other(f"{TILES}/image", tiles_job(store))
 

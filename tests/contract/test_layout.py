@@ -1,6 +1,7 @@
 """LAYOUT.md, the writer and the reader say the same."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ import unetprep.layout
 import unettrain.intensity
 import unettrain.layout
 import unettrain.store
+from tests import reference
 from tests.synthetic import cell_image, cell_labels
 from unetprep.importing import import_images
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.run import Scheduler, run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
+from unettrain.augment import NO_AUGMENTATION, Draw, apply, transform_of
+from unettrain.config import Augmentation
+from unettrain.errors import InvalidInput
 from unettrain.stream import TileStream
 
 LAYOUT = (Path(unetprep.layout.__file__).parents[1] / "LAYOUT.md").read_text()
@@ -159,3 +164,71 @@ def test_a_new_image_is_scaled_as_an_imported_one(tmp_path: Path, rule: str, dty
     import_images(where, [str(tmp_path / "i.tif")], [str(tmp_path / "m.tif")], ImportParams(intensity=rule), LOCAL)
     recorded = unettrain.layout.stored_intensity(f"{where}/images/i")
     assert recorded == unettrain.intensity.intensity_range(image[None, None], rule)
+
+
+@pytest.fixture(scope="module", params=["none", "raster"])
+def with_instances(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store whose tiles keep the cells around them."""
+    folder = tmp_path_factory.mktemp("instances")
+    labels = cell_labels((150, 170), 60)
+    labels[0, 30] = 999
+    labels[100:103] = 998
+    tifffile.imwrite(folder / "i.tif", cell_image(labels))
+    tifffile.imwrite(folder / "m.tif", labels)
+    where = str(folder / "ds.zarr")
+    import_images(where, [str(folder / "i.tif")], [str(folder / "m.tif")], ImportParams(ignore_label=998), LOCAL)
+    store = Store.open(where)
+    run_stage(store, STAGES["weights"], WeightsParams(separate=request.param, sigma=3.0), LOCAL)
+    run_stage(store, STAGES["deform"], DeformParams(fields=10, sigma_px=3.0), LOCAL)
+    run_stage(store, STAGES["tiles"], TilesParams(tile_px=108, depth=3, margin_px=16, instances=True), LOCAL)
+    return where
+
+
+def test_weights_computed_anew_are_the_stored_ones_where_nothing_moves(with_instances: str) -> None:
+    still = replace(NO_AUGMENTATION, recompute_weights=True)
+    for stored, anew in zip(
+        TileStream(with_instances, augmentation=NO_AUGMENTATION, num_steps=20),
+        TileStream(with_instances, augmentation=still, num_steps=20),
+        strict=True,
+    ):
+        for name in ("image", "weights"):
+            np.testing.assert_array_equal(getattr(anew, name), getattr(stored, name))
+        counted = stored.weights > 0  # outside the image the stored target is mirrored
+        np.testing.assert_array_equal(anew.target[counted], stored.target[counted])
+
+
+def test_weights_computed_anew_are_those_of_the_deformed_cells(with_instances: str) -> None:
+    tiles, fields = unettrain.layout.open_tiles(with_instances), unettrain.layout.open_fields(with_instances)
+    rule = tiles.rule
+    assert rule is not None
+    for k in range(6):
+        stored = tiles.read(k, instances=True)
+        assert stored.instances is not None
+        choice = Draw(field=k, turn=k)
+        _, target, weights = apply(choice, stored, fields, tiles.tile_px, rule=rule)
+        at = transform_of(choice, fields).coordinates(tiles.tile_px)
+        cut = (tiles.tile_px - tiles.output_px - 2 * rule.reach_px) // 2
+        at = at[:, cut : tiles.tile_px - cut, cut : tiles.tile_px - cut] + tiles.margin_px - cut
+        cells = reference.warp(stored.instances, at, 0).astype(int)
+        expected = cells > 0 if rule.separate == "none" else reference.separate(np.maximum(cells, 0))
+        low, high = rule.class_weights
+        weighed = reference.weight_map(np.maximum(cells, 0), expected.astype(np.uint8), (low, high), sigma=3.0)
+        weighed[cells < 0] = 0
+        core = np.s_[rule.reach_px : -rule.reach_px, rule.reach_px : -rule.reach_px]
+        np.testing.assert_array_equal(target, (expected & (cells >= 0))[core])
+        np.testing.assert_allclose(weights, weighed[core], atol=1e-5)
+
+
+def test_beyond_what_is_stored_of_the_cells_nothing_counts(with_instances: str) -> None:
+    tiles = unettrain.layout.open_tiles(with_instances)
+    far = Draw(shift=(100.0, 0.0))
+    stored = tiles.read(0, instances=True)
+    _, target, weights = apply(far, stored, unettrain.layout.NO_FIELDS, tiles.tile_px, rule=tiles.rule)
+    assert not weights[-1].any()
+    assert not target[-1].any()
+
+
+def test_tiles_without_instances_cannot_give_weights(url: str) -> None:
+    with pytest.raises(InvalidInput, match="hold no instances") as caught:
+        TileStream(url, augmentation=Augmentation(recompute_weights=True))
+    assert "--tile 60 --depth 2 --margin 8 --instances --overwrite" in str(caught.value)

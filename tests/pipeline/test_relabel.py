@@ -1,7 +1,8 @@
 """An edited store is, byte for byte, the one that the edited labels would have given; and few shards are computed."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def files(folder: Path, labels: dict[str, Labels], with_images: bool = True) -> 
     return folder
 
 
-def make(folder: Path, url: Path, params: ImportParams, options: dict[str, str], tiles: bool = True) -> Path:
+def make(folder: Path, url: Path, params: ImportParams, options: Mapping[str, object], tiles: bool = True) -> Path:
     import_images(str(url), [str(folder / "images")] if tiles else [], [str(folder / "masks")], params, LOCAL)
     run_stage(Store.open(str(url)), STAGES["weights"], WeightsParams(**options), LOCAL)  # type: ignore[arg-type]
     if tiles:
@@ -124,6 +125,18 @@ def test_an_edit_costs_few_shards_and_gives_the_store_of_the_edited_labels(tmp_p
     before = tree(url)
     assert relabelled(url, edited / "masks/a.tif").shards == {}
     assert tree(url) == before
+
+
+def test_tiles_that_keep_instances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.pipeline.test_relabel.TILES", replace(TILES, instances=True))
+    labels, options = flat(), {"sigma": 2.0, **FIXED}
+    url = make(files(tmp_path / "old", labels), tmp_path / "ds.zarr", ImportParams(), options)
+    at_an_edge(labels["a"])
+    edited = files(tmp_path / "new", labels)
+    done = relabelled(url, edited / "masks/a.tif")
+    equal(url, make(edited, tmp_path / "scratch.zarr", ImportParams(), options))
+    assert done.shards["tiles"].recomputed > 0 < done.shards["tiles"].kept
+    assert verify(str(url), VerifyParams(all=True)).faults == []
 
 
 @pytest.mark.parametrize(

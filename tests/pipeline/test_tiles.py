@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,43 @@ def test_images_of_different_channels_are_refused(tmp_path: Path) -> None:
     import_images(url, [str(tmp_path / "i")], [str(tmp_path / "m")], ImportParams(), LOCAL)
     with pytest.raises(InvalidInput, match="image 'a' has 1 channels and image 'b' has 3"):
         tiled(Store.open(url))
+
+
+NARROW = WeightsParams(sigma=2.0)  # cells matter up to 13 pixels away
+
+
+def test_instances_reach_as_far_as_a_cell_matters_and_know_nothing_outside(store: Store) -> None:
+    run_stage(store, STAGES["weights"], NARROW, LOCAL)
+    run_stage(store, STAGES["tiles"], replace(SMALL, instances=True), LOCAL)
+    reach, side = 13, OUTPUT + 2 * SMALL.margin_px + 2 * 13
+    tiles = {
+        name: np.asarray(store.array(f"tiles/{name}")[:]) for name in ("instances", "image_index", "z", "y0", "x0")
+    }
+    for t, instances in enumerate(tiles["instances"]):
+        whole = store.array(f"images/{store.names[tiles['image_index'][t]]}/labels/instances/instances")
+        padded = np.pad(np.asarray(whole[tiles["z"][t]]), 100, constant_values=-1)
+        y, x = (100 + tiles[a][t] - SMALL.margin_px - reach for a in ("y0", "x0"))
+        np.testing.assert_array_equal(instances, padded[y : y + side, x : x + side])
+    assert np.asarray(store.array("tiles/y_cells")[:])[[0, -1]].tolist() == [-21, 40]
+
+
+def test_instances_that_could_not_give_the_weights_are_refused(store: Store, tmp_path: Path) -> None:
+    wide = replace(SMALL, instances=True)
+    with pytest.raises(InvalidInput, match="up to 31 pixels away, and a tile of depth 2 reaches 20") as caught:
+        tiled(store, wide)
+    assert "greater --depth" in str(caught.value)
+    run_stage(store, STAGES["weights"], NARROW, LOCAL, overwrite=True)
+    path = f"images/{store.names[1]}/weights"
+    store.update_record(path, parameters={**store.record(path)["parameters"], "w0": 3.0})
+    with pytest.raises(InvalidInput, match=r"were made with different w0: 10\.0 and 3\.0"):
+        run_stage(store, STAGES["tiles"], wide, LOCAL)
+    labels, url = np.stack([cell_labels((30, 30), 4)] * 3), str(tmp_path / "volume.zarr")
+    import_images(
+        url, [save(tmp_path / "x.npy", labels)], [save(tmp_path / "y.npy", labels)], ImportParams(dims="3"), LOCAL
+    )
+    run_stage(Store.open(url), STAGES["weights"], NARROW, LOCAL)
+    with pytest.raises(InvalidInput, match="image 'x' is a volume"):
+        run_stage(Store.open(url), STAGES["tiles"], wide, LOCAL)
 
 
 def test_an_illegal_tile_names_the_nearest_legal_ones(store: Store) -> None:

@@ -27,8 +27,8 @@ from unetprep.verify.inventory import GROUPS, kind_of, read_node
 
 ALL = VerifyParams(all=True)
 NONE = VerifyParams(samples=0)
-TILES = TilesParams(tile_px=60, depth=2, margin_px=8)
-STAGE_PARAMS = {"weights": WeightsParams(), "deform": DeformParams(fields=10), "tiles": TILES}
+TILES = TilesParams(tile_px=60, depth=2, margin_px=8, instances=True)
+STAGE_PARAMS = {"weights": WeightsParams(sigma=2.0), "deform": DeformParams(fields=10), "tiles": TILES}
 
 
 def make(folder: Path, url: str, **options: object) -> None:

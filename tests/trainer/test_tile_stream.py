@@ -116,7 +116,7 @@ def test_an_error_while_reading_comes_up_at_its_place(make_store: MakeStore, mon
     stream = TileStream(make_store(), num_steps=10, num_threads=3, num_ahead=6)
     broken, read = stream.samples(4)[0][1], Tiles.read
 
-    def fail(self: Tiles, index: int) -> StoredTile:
+    def fail(self: Tiles, index: int, instances: bool) -> StoredTile:
         if index == broken:
             raise OSError("the disk is gone")
         return read(self, index)

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from unetprep.kernels.formula import IGNORED
+from unetprep.kernels.separate import separate_instances
 from unetprep.kernels.spline import largest_displacement
 from unetprep.kernels.warp import Transform, warp_tile
+from unetprep.kernels.weights import weigh_block
 from unettrain import rng
 from unettrain.config import Augmentation
 from unettrain.intensity import scale_intensity
-from unettrain.layout import StoredFields, StoredTile
+from unettrain.layout import StoredFields, StoredTile, WeightRule
 
 GRAY_SPREAD, SLOPE_SPREAD = 0.05, 0.2
 QUARTER = np.array([[0.0, -1.0], [1.0, 0.0]])
@@ -94,19 +97,34 @@ def transform_of(choice: Draw, fields: StoredFields) -> Transform:
 
 
 def apply(
-    choice: Draw, stored: StoredTile, fields: StoredFields, tile_px: int, cubic: bool = False
+    choice: Draw,
+    stored: StoredTile,
+    fields: StoredFields,
+    tile_px: int,
+    cubic: bool = False,
+    rule: WeightRule | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
     """Image (c, tile, tile) float32, target (output, output) and weights of one tile, from its stored arrays.
 
     The image is scaled so that the image's range becomes 0 to 1, and then changed in its gray values, blurred and
-    made noisy. Without augmentation the arrays are exactly the centre of the stored tile.
+    made noisy. Without augmentation the arrays are exactly the centre of the stored tile. A tile with instances needs
+    the rule by which target and weights follow from these once they are moved.
     """
+    labels: Any = stored.target
+    weights: NDArray[np.float32] | None = stored.weights
+    outside = 0
+    if stored.instances is not None:
+        labels, weights, outside = stored.instances, None, IGNORED
     if (choice.field, choice.turn, choice.angle, choice.scale, choice.shift) == (None, 0, 0.0, 1.0, (0.0, 0.0)):
         crop = (stored.image.shape[-1] - tile_px) // 2
-        image, target, weights = (_centre(a, crop) for a in (stored.image, stored.target, stored.weights))
+        image, labels = _centre(stored.image, crop), _centre(labels, crop)
+        weights = weights if weights is None else _centre(weights, crop)
     else:
         transform, order = transform_of(choice, fields), 3 if cubic else 1
-        image, target, weights = warp_tile(stored.image, stored.target, stored.weights, transform, tile_px, order)
+        image, labels, weights = warp_tile(stored.image, labels, weights, transform, tile_px, order, outside)
+    if weights is None or stored.instances is not None:
+        assert rule is not None
+        labels, weights = weigh(labels, rule)
     image = scale_intensity(image, *stored.intensity)
     if (choice.black, choice.white, choice.slope) != (0.0, 1.0, 1.0):
         change_gray(image, choice.black, choice.white, choice.slope)
@@ -115,7 +133,16 @@ def apply(
     if choice.noise:
         generator = rng.generator(rng.NOISE, *choice.noise_key)
         image += np.float32(choice.noise) * generator.standard_normal(image.shape, np.float32)
-    return image, target, weights
+    return image, labels, weights
+
+
+def weigh(instances: NDArray[np.int32], rule: WeightRule) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Target and weights (output, output) of instances (output + 2 reach, same), as unetprep weights computes them."""
+    block = np.ascontiguousarray(instances)[None]
+    middle = slice(rule.reach_px, instances.shape[0] - rule.reach_px)
+    core = (slice(0, 1), middle, middle)
+    target = separate_instances(block, 2, rule.separate)[core]
+    return target[0], weigh_block(block, target, rule.class_weights, rule.formula, rule.spacing, core)[0]
 
 
 def change_gray(image: NDArray[np.float32], black: float, white: float, slope: float) -> None:

@@ -67,6 +67,11 @@ class Augmentation(Checked):
     noise: float = option(0.0, "Add Gaussian noise of this standard deviation, of the image's range.", least=0)
     blur: float = option(0.0, "Blur each tile by a Gaussian of up to so many pixels.", least=0)
     cubic: bool = option(False, "Interpolate the image cubically instead of linearly.")
+    recompute_weights: bool = option(
+        False,
+        "Compute target and weights of each deformed tile anew from its deformed cells, instead of deforming them; of"
+        " tiles made with --instances.",
+    )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The trainer's own reader of the arrays that pipeline/LAYOUT.md describes. It knows nothing of the writer."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from unetprep.kernels.formula import Formula, recorded_formula
 from unetprep.kernels.nodes import INTERPOLATIONS
 from unetprep.kernels.tiling import is_legal_tile, output_size
 from unettrain.errors import InvalidInput
@@ -18,12 +20,33 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class StoredTile:
-    """One tile with its margin: image (c, tile + 2 margin, same), target and weights (output + 2 margin, same)."""
+    """One tile with its margin: image (c, tile + 2 margin, same), target and weights (output + 2 margin, same).
+
+    Where instances are read, (output + 2 margin + 2 reach, same), the two are empty: they follow from these.
+    """
 
     image: NDArray[Any]
     target: NDArray[np.uint8]
     weights: NDArray[np.float32]
     intensity: tuple[float, float]
+    instances: NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True)
+class WeightRule:
+    """How the target and the weights of a store follow from its instances."""
+
+    formula: Formula
+    class_weights: tuple[float, ...]
+    spacing: tuple[float, ...]
+    separate: str
+    reach_px: int  # how far beyond the output the stored instances reach
+
+    @staticmethod
+    def of(made: Mapping[str, Any]) -> "WeightRule":
+        """From what stands with the tiles."""
+        class_weights, spacing = tuple(made["class_weights"]), tuple(made["spacing"])
+        return WeightRule(recorded_formula(made), class_weights, spacing, str(made["separate"]), int(made["reach_px"]))
 
 
 @dataclass(frozen=True)
@@ -41,6 +64,8 @@ class Tiles:
     weights: zarr.Array[Any]
     split: NDArray[np.uint8]
     intensity: NDArray[np.float32]  # (tile, 2), low and high
+    instances: zarr.Array[Any] | None = None
+    rule: WeightRule | None = None  # where there are instances
 
     @property
     def num_channels(self) -> int:
@@ -58,11 +83,16 @@ class Tiles:
             raise InvalidInput(f"split is {split!r}", allowed=", ".join(SPLITS))
         return np.flatnonzero(self.split == SPLITS.index(split))
 
-    def read(self, index: int) -> StoredTile:
-        """One tile, from the store."""
-        image, target, weights = (np.asarray(array[index]) for array in (self.image, self.target, self.weights))
+    def read(self, index: int, instances: bool = False) -> StoredTile:
+        """One tile, from the store; with its instances instead of target and weights, if those are asked for."""
         low, high = self.intensity[index]
-        return StoredTile(image, target, weights, (float(low), float(high)))
+        image, intensity = np.asarray(self.image[index]), (float(low), float(high))
+        if instances:
+            assert self.instances is not None
+            none = np.empty((0, 0))
+            cells = np.asarray(self.instances[index], np.int32)
+            return StoredTile(image, none.astype(np.uint8), none.astype(np.float32), intensity, cells)
+        return StoredTile(image, np.asarray(self.target[index]), np.asarray(self.weights[index]), intensity)
 
 
 @dataclass(frozen=True)
@@ -104,6 +134,9 @@ def open_tiles(store: str | Path) -> Tiles:
     numbers = np.asarray(split[:], np.uint8)
     intensity = np.stack([np.asarray(low[:], np.float32), np.asarray(high[:], np.float32)], axis=1)
     tiles = Tiles(tile, output, margin, depth, tuple(found["names"]), rule, image, target, weights, numbers, intensity)
+    if made := attributes(image).get("parameters", {}).get("instances"):
+        instances = open_array(root, "tiles/instances", store, command)
+        tiles = replace(tiles, instances=instances, rule=WeightRule.of(made))
     _check_geometry(tiles, store)
     refuse_stale(root, [array.path for array in (image, target, weights)], store)
     return tiles
@@ -162,7 +195,10 @@ def _check_geometry(tiles: Tiles, store: str | Path) -> None:
     if output != output_size(tile, depth):
         raise InvalidInput(problem, allowed=f"output {output_size(tile, depth)}")
     num, outer, inner = len(tiles.split), tile + 2 * margin, output + 2 * margin
-    shapes = (tiles.image.shape, tiles.target.shape, tiles.weights.shape)
-    expected = ((num, *tiles.image.shape[1:2], outer, outer), (num, inner, inner), (num, inner, inner))
+    shapes = [tiles.image.shape, tiles.target.shape, tiles.weights.shape]
+    expected = [(num, *tiles.image.shape[1:2], outer, outer), (num, inner, inner), (num, inner, inner)]
+    if tiles.instances is not None and tiles.rule is not None:
+        shapes.append(tiles.instances.shape)
+        expected.append((num, inner + 2 * tiles.rule.reach_px, inner + 2 * tiles.rule.reach_px))
     if shapes != expected:
         raise InvalidInput(f"the tiles of {store} have shapes {shapes}", allowed=str(expected))

@@ -61,6 +61,12 @@ class TileStream:
         self.augmentation = augmentation or Augmentation()
         self.fields = open_fields(store) if self.augmentation.deform else NO_FIELDS
         self.split_indices = _tiles_of(self.tiles, split, store)
+        if self.augmentation.recompute_weights and self.tiles.rule is None:
+            raise InvalidInput(
+                f"the tiles of {store} hold no instances to compute weights from",
+                hint=f"unetprep tiles --out {store} --tile {self.tiles.tile_px} --depth {self.tiles.depth}"
+                f" --margin {self.tiles.margin_px} --instances --overwrite",
+            )
         _check_margin(self.tiles, self.fields, self.augmentation, store)
         self.batch_size, self.seed = batch_size, seed
         self.start_step, self.num_steps = start_step, num_steps
@@ -105,7 +111,8 @@ class TileStream:
 
     def _tile(self, epoch: int, tile: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
         choice = draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile)
-        return apply(choice, self.tiles.read(tile), self.fields, self.tiles.tile_px, self.augmentation.cubic)
+        stored = self.tiles.read(tile, self.augmentation.recompute_weights)
+        return apply(choice, stored, self.fields, self.tiles.tile_px, self.augmentation.cubic, self.tiles.rule)
 
 
 @lru_cache(maxsize=4)

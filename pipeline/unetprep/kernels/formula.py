@@ -15,7 +15,9 @@ background alone unless it is asked for on all pixels. Both are a weight for eac
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 IGNORED = -1  # the label of pixels that count for nothing: no cell, no background, weight 0
 SMALLEST = 2.0**-24  # half the step of a float32 just under 1: no weight near 1 is moved by less
@@ -77,3 +79,10 @@ def make_formula(name: str, given: dict[str, float | None], on_cells: bool = Fal
         return Formula(border, on_cells=on_cells)
     low = c["background_weight"]
     return Formula(border, Gaussian(1 - low, c["rim_sigma"]), (low, 1.0), on_cells)
+
+
+def recorded_formula(parameters: Mapping[str, Any]) -> Formula:
+    """The formula of a weight map, from the parameters that stand with it. KeyError where one is missing."""
+    name = parameters["formula"]
+    constants = {key: parameters[key] for key in DEFAULTS[name]}
+    return make_formula(name, constants, parameters["border_on"] == "all")

@@ -54,22 +54,30 @@ class Transform:
 
 
 def warp_tile(
-    image: Array, labels: Array, weights: Array, transform: Transform, tile_px: int, order: int = 1
+    image: Array,
+    labels: Array,
+    weights: Array | None,
+    transform: Transform,
+    tile_px: int,
+    order: int = 1,
+    outside: int = 0,
 ) -> tuple[NDArray[np.float32], Array, NDArray[np.float32]]:
     """Move one stored tile, resampling everything once.
 
     image (c, tile + 2 margin, same), labels and weights (output + 2 margin, same), all with one centre, of any number
-    dtype. Returns image (c, tile, tile) float32, interpolated linearly (`order` 1) or cubically (3; Keys 1981, a =
-    -1/2); labels (output, output), the nearest pixel (a tie goes to the larger coordinate), so that none is invented;
-    weights (output, output) float32, linear. Beyond the stored tile the image is mirrored, labels and weights are 0.
-    Standing still gives the centre of the stored tile, bit for bit.
+    dtype; each of the two has its own output, up to the tile. Returns image (c, tile, tile) float32, interpolated
+    linearly (`order` 1) or cubically (3; Keys 1981, a = -1/2); labels (output, output), the nearest pixel (a tie goes
+    to the larger coordinate), so that none is invented; weights (output, output) float32, linear, or (0, 0) without
+    any. Beyond the stored tile the image is mirrored, labels are `outside` and weights 0. Standing still gives the
+    centre of the stored tile, bit for bit.
     """
     if order not in ORDERS:
         raise ValueError(f"order is {order}, not one of {ORDERS}")
-    output = labels.shape[-1] - (image.shape[-1] - tile_px)
+    twice_margin = image.shape[-1] - tile_px
     out_image = np.empty((image.shape[0], tile_px, tile_px), np.float32)
-    out_labels = np.zeros((output, output), labels.dtype)
-    out_weights = np.zeros((output, output), np.float32)
+    out_labels = np.full((labels.shape[-1] - twice_margin,) * 2, outside, labels.dtype)
+    weights = np.empty((twice_margin,) * 2, np.float32) if weights is None else weights
+    out_weights = np.zeros((weights.shape[-1] - twice_margin,) * 2, np.float32)
     affine, by_row, columns = transform.expanded(tile_px)
     image, labels, weights = (np.ascontiguousarray(array) for array in (image, labels, weights))
     _warp(image, labels, weights, affine, by_row, columns, order, out_image, out_labels, out_weights)
@@ -107,8 +115,8 @@ def _warp(image, labels, weights, affine, by_row, columns, order, out_image, out
     nearest_y, nearest_x = np.empty(side, np.int32), np.empty(side, np.int32)
     fy, fx = np.empty(side, np.float32), np.empty(side, np.float32)
     margin = (image.shape[1] - side) // 2
-    inset = (side - out_labels.shape[0]) // 2  # from the tile to its output
-    stop, inner = inset + out_labels.shape[0], margin - inset
+    labels_at, weights_at = (side - out_labels.shape[0]) // 2, (side - out_weights.shape[0]) // 2  # within the tile
+    labels_end, weights_end = labels_at + out_labels.shape[0], weights_at + out_weights.shape[0]
     for i in range(side):
         _row(i, affine, by_row, columns, y, x)
         _split(y, top, fy, nearest_y)
@@ -120,17 +128,20 @@ def _warp(image, labels, weights, affine, by_row, columns, order, out_image, out
                 _linear(image[c], top, left, fy, fx, margin, at, out_image[c, i])
             else:
                 _linear_mirrored(image[c], top, left, fy, fx, margin, out_image[c, i])
-        if inset <= i < stop:
-            a, b, u, v = top[inset:stop], left[inset:stop], fy[inset:stop], fx[inset:stop]
-            if _lie_inside(a, b, inner, 1, weights):
-                _linear(weights, a, b, u, v, inner, at, out_weights[i - inset])
+        if weights_at <= i < weights_end:
+            start, end, offset = weights_at, weights_end, margin - weights_at
+            a, b, u, v = top[start:end], left[start:end], fy[start:end], fx[start:end]
+            if _lie_inside(a, b, offset, 1, weights):
+                _linear(weights, a, b, u, v, offset, at, out_weights[i - start])
             else:
-                _linear_within(weights, a, b, u, v, inner, out_weights[i - inset])
-            a, b = nearest_y[inset:stop], nearest_x[inset:stop]
-            if _lie_inside(a, b, inner, 0, labels):
-                _nearest(labels, a, b, inner, at, out_labels[i - inset])
+                _linear_within(weights, a, b, u, v, offset, out_weights[i - start])
+        if labels_at <= i < labels_end:
+            start, end, offset = labels_at, labels_end, margin - labels_at
+            a, b = nearest_y[start:end], nearest_x[start:end]
+            if _lie_inside(a, b, offset, 0, labels):
+                _nearest(labels, a, b, offset, at, out_labels[i - start])
             else:
-                _nearest_within(labels, a, b, inner, out_labels[i - inset])
+                _nearest_within(labels, a, b, offset, out_labels[i - start])
 
 
 @njit(nogil=True, cache=True)

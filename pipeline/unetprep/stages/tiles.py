@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box, box_shape
+from unetprep.kernels.formula import IGNORED, recorded_formula
+from unetprep.kernels.separate import HALO_PX
 from unetprep.kernels.tiling import border_px, output_size, tile_origins
 from unetprep.layout import (
     SPLITS,
@@ -69,6 +72,7 @@ class TilesJob(Job):
     images: tuple[Tiled, ...]
     params: TilesParams
     planes: int  # of a chunk of the images: 1, or more of a volume
+    reach_px: int = 0  # how far around the output a cell matters, where instances are kept
 
     @cached_property
     def starts(self) -> list[int]:
@@ -90,8 +94,11 @@ class TilesJob(Job):
     def compute_bytes(self) -> int:
         """All tiles of a block; of one of them each array twice, as read and mirrored, and its compressed chunks."""
         sizes = [self.num_values(spec) * np.dtype(spec.dtype).itemsize for spec in self.outputs]
-        image, target, weights = (size / self.block_shape[0] for size in sizes[:3])
-        return round(sum(sizes) + max(2 * image + target + weights, target + 3 * weights) + self.planes * weights / 2)
+        image, target, weights, *rest = (size / self.block_shape[0] for size in sizes)
+        one = max(2 * image + target + weights, target + 3 * weights)
+        if self.params.instances:
+            one = max(one, image + target + weights + 3 * rest[0])
+        return round(sum(sizes) + one + self.planes * weights / 2)
 
     def _tile(self, store: Store, k: int) -> dict[str, Any]:
         which = int(np.searchsorted(self.starts, k, side="right")) - 1
@@ -105,6 +112,7 @@ class TilesJob(Job):
         target = store.read_mirrored(labels_path(image.name, "target"), around, (1, inner, inner))[0]
         weights = store.read_mirrored(weights_path(image.name), around, (1, inner, inner))[0]
         in_image = self._in_image(image, around, inner)
+        instances = {"instances": self._instances(store, image, around, inner)} if p.instances else {}
         middle = np.s_[p.margin_px : inner - p.margin_px, p.margin_px : inner - p.margin_px]
         return {
             "image": store.read_mirrored(
@@ -112,6 +120,7 @@ class TilesJob(Job):
             )[:, 0],
             "target": target,
             "weights": np.where(in_image, weights, 0),
+            **instances,
             "foreground": target[middle][in_image[middle]].mean(),
             "image_index": which,
             "z": z,
@@ -121,6 +130,13 @@ class TilesJob(Job):
             "intensity_low": image.intensity[0],
             "intensity_high": image.intensity[1],
         }
+
+    def _instances(self, store: Store, image: Tiled, around: tuple[int, int, int], side: int) -> NDArray[np.integer]:
+        """The cells, reaching further than the target; outside the image nothing is known."""
+        z, y, x = around
+        start, side = (z, y - self.reach_px, x - self.reach_px), side + 2 * self.reach_px
+        ids = store.read_mirrored(labels_path(image.name, "instances"), start, (1, side, side))[0]
+        return np.where(self._in_image(image, start, side), ids, IGNORED)
 
     @staticmethod
     def _in_image(image: Tiled, start: tuple[int, int, int], side: int) -> NDArray[np.bool_]:
@@ -142,7 +158,8 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
         pixels = store.finished_array(pixels_path(name), IMPORT)
         channels[name] = pixels.shape[0]
         dtypes.add(pixels.dtype)
-        paths = (pixels_path(name), labels_path(name, "target"), weights_path(name))
+        paths = [pixels_path(name), labels_path(name, "target"), weights_path(name)]
+        paths += [labels_path(name, "instances")] if params.instances else []
         for path in paths:
             store.finished_array(path, f"unetprep weights --out {store.url}")
         inputs |= {path: store.record(path)["fingerprint"] for path in paths}
@@ -151,6 +168,7 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
         images.append(Tiled(name, (z, y, x), record["split"], tuple(record["intensity"])))
     _check_channels(channels)
     _common_rule(store)
+    rule = _weight_rule(store, params) if params.instances else {}
     made = Provenance(
         "tiles",
         KERNEL_VERSION,
@@ -159,24 +177,60 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
             "margin_px": params.margin_px,
             "depth": params.depth,
             "images": {i.name: [i.split, *i.intensity] for i in images},
+            **({"instances": rule} if rule else {}),
         },
         inputs,
     )
     planes = max(store.shards(pixels_path(name)).chunk[1] for name in store.names)
-    job = TilesJob((), tuple(images), params, planes)
-    outputs = _outputs(job.starts[-1], next(iter(channels.values())), np.result_type(*dtypes).name, params, made)
-    return [replace(job, outputs=outputs)]
+    job = TilesJob((), tuple(images), params, planes, rule.get("reach_px", 0))
+    return [replace(job, outputs=_outputs(job, next(iter(channels.values())), np.result_type(*dtypes).name, made))]
 
 
-def _outputs(total: int, channels: int, dtype: str, params: TilesParams, made: Provenance) -> tuple[ArraySpec, ...]:
+def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
+    """How weights follow from instances, the same in all images; `reach_px`: how far from a pixel a cell can matter."""
+    rules = {}
+    for name in store.names:
+        weights, target = store.record(weights_path(name)), store.record(labels_path(name, "target"))
+        made = {**weights["parameters"], **target["parameters"]}
+        rules[name] = {key: value for key, value in made.items() if key not in ("engine", "dims")}
+        if store.dims(name) != 2:
+            raise InvalidInput(
+                f"image {name!r} is a volume: its weights follow from cells in other slices, which no tile holds",
+                allowed="--instances with images whose slices are independent (dims 2)",
+            )
+    first, *_ = rules
+    for name, rule in rules.items():
+        if rule != rules[first]:
+            key = next(k for k in sorted({*rule, *rules[first]}) if rule.get(k) != rules[first].get(k))
+            raise InvalidInput(
+                f"the weights of {first!r} and {name!r} were made with different {key.replace('_', '-')}:"
+                f" {rules[first].get(key)} and {rule.get(key)}",
+                allowed="--instances with weights of one kind in the whole store",
+                hint=f"unetprep weights --out {store.url} --overwrite",
+            )
+    reach = max(HALO_PX, *(ceil(recorded_formula(rules[first]).reach / size) for size in rules[first]["spacing"]))
+    if reach > border_px(params.depth) // 2:
+        raise InvalidInput(
+            f"cells matter up to {reach} pixels away, and a tile of depth {params.depth} reaches"
+            f" {border_px(params.depth) // 2} beyond its output",
+            allowed="--instances with a greater --depth, or weights of a smaller sigma",
+        )
+    return {**rules[first], "reach_px": reach}
+
+
+def _outputs(job: TilesJob, channels: int, dtype: str, made: Provenance) -> tuple[ArraySpec, ...]:
+    params, total = job.params, job.starts[-1]
     outer = params.tile_px + 2 * params.margin_px
     inner = outer - border_px(params.depth)
+    wide = inner + 2 * job.reach_px
     inset = -params.margin_px
     context = inset - border_px(params.depth) // 2
+    instances = {"instances": ((wide, wide), ("y_cells", "x_cells"), "int32")} if params.instances else {}
     arrays = {
         "image": ((channels, outer, outer), ("c", "y", "x"), dtype),
         "target": ((inner, inner), ("y_out", "x_out"), "uint8"),
         "weights": ((inner, inner), ("y_out", "x_out"), "float32"),
+        **instances,
         **{name: ((), (), kind) for name, kind in PER_TILE.items()},
     }
     shard = min(TILES_A_SHARD, total)
@@ -190,7 +244,14 @@ def _outputs(total: int, channels: int, dtype: str, params: TilesParams, made: P
             (shard, *sides),
             made,
             codec="lz4" if sides else "zstd",
-            origins={"y": context, "x": context, "y_out": inset, "x_out": inset},
+            origins={
+                "y": context,
+                "x": context,
+                "y_out": inset,
+                "x_out": inset,
+                "y_cells": inset - job.reach_px,
+                "x_cells": inset - job.reach_px,
+            },
         )
         for name, (sides, dims, kind) in arrays.items()
     )

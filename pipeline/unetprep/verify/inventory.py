@@ -61,6 +61,7 @@ GROUPS: dict[str, dict[str, Kind]] = {  # * stands for the name of an image
         "image": Kind(("tile", "c", "y", "x"), PIXELS),
         "target": Kind(("tile", "y_out", "x_out"), ("uint8",)),
         "weights": Kind(("tile", "y_out", "x_out"), ("float32",)),
+        "instances": Kind(("tile", "y_cells", "x_cells"), ("int32",)),
         **{name: _per_tile("int32") for name in ("image_index", "z", "y0", "x0")},
         "split": _per_tile("uint8"),
         **{name: _per_tile("float32") for name in ("foreground", "intensity_low", "intensity_high")},
@@ -250,6 +251,8 @@ def _companions(found: Inventory, node: Node) -> Iterator[tuple[str, str]]:
         yield found.key_of(f"{group}/{dim}"), f"{node.path} has that axis"
     if pattern_of(group) in TOGETHER and kind_of(node.path) and not is_coordinate(node.path):
         for name in GROUPS[pattern_of(group)]:
+            if name == "instances" and "instances" not in node.record.get("parameters", {}):
+                continue  # only where they were asked for
             yield found.key_of(f"{group}/{name}"), f"it is made together with {node.path}"
     for path in node.record.get("inputs", {}):
         if "/" in path:
