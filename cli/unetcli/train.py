@@ -1,5 +1,6 @@
 """unettrain: train on a store, predict, score, report."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,28 @@ def fit(store: str, run: str | None, overwrite: bool, as_json: bool, quiet: bool
     best = "" if done.best_loss is None else f"; best validation loss {done.best_loss:.4g}"
     found = {"run": str(done.run_dir), "step": done.step, "updates": done.updates, "best_loss": done.best_loss}
     result("fit", found, f"fit: {text}{best}\n-> {directory}", as_json)
+
+
+@main.command(
+    cls=Examples,
+    short_help="Say what augmentation a run draws.",
+    examples="unettrain draws runs/ds\nunettrain draws runs/ds --first 4200 --steps 10 > draws.jsonl",
+)
+@click.argument("run")
+@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="From which step on.")
+@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="How many steps.")
+@click.option("--store", metavar="STORE", help="The store, if it has moved since the training.")
+@common
+def draws(run: str, first: int, steps: int, store: str | None, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Say what augmentation a run draws for each tile: one line of JSON a tile, in the order of training.
+
+    Seed, epoch and tile decide everything, so nothing was recorded for it, and steps to come are known too. TileStream
+    and unettrain.Draw apply a line again.
+    """
+    from unetcli.drawing import draws_of
+
+    found = list(draws_of(run, range(first, first + steps), store))
+    result("draws", {"run": run, "draws": found}, "\n".join(map(json.dumps, found)), as_json)
 
 
 @main.command(

@@ -9,6 +9,9 @@ import zarr
 
 from tests.cli.conftest import Run, labels_of
 from tests.pipeline.conftest import tree
+from unettrain.augment import Draw
+from unettrain.config import Augmentation
+from unettrain.stream import TileStream
 
 SMALL = "--base-channels 2 --steps 3 --threads 1 --validate-every 2"
 
@@ -150,3 +153,27 @@ def test_the_rule_of_the_import_holds_for_new_images(run: Run, cells: Path, rule
     for name in ("img", "darker"):
         run(f"unettrain predict runs/ds {name}.tif --out {name}.npy --threads 1")
     assert np.allclose(np.load(cells / "img.npy"), np.load(cells / "darker.npy"), atol=1e-5) == same
+
+
+def test_draws_say_what_a_run_draws_without_its_having_been_recorded(run: Run, store: Path) -> None:
+    run(f"unettrain fit ds.zarr {SMALL} --batch-size 2 --noise 0.1 --seed 7")
+    lines = [json.loads(line) for line in run("unettrain draws runs/ds --first 1 --steps 2").stdout.splitlines()]
+    assert json.loads(run("unettrain draws runs/ds --first 1 --steps 2 --json").stdout)["draws"] == lines
+    assert [line["step"] for line in lines] == [1, 1, 2, 2]
+    stream = TileStream(store, batch_size=2, seed=7, augmentation=Augmentation(noise=0.1))
+    chosen = [Draw(**{k: v for k, v in line.items() if k not in ("step", "epoch", "tile")}) for line in lines]
+    assert chosen == [*stream.draws(1), *stream.draws(2)]
+    assert [line["tile"] for line in lines[:2]] == stream.batch(1).indices.tolist()
+    assert "there is no run at nowhere" in run("unettrain draws nowhere", 3).stderr
+
+
+def test_fit_computes_weights_anew_from_tiles_that_keep_their_cells(run: Run, store: Path) -> None:
+    refused = run(f"unettrain fit ds.zarr {SMALL} --recompute-weights", 3).stderr
+    assert "hold no instances" in refused
+    run("unetprep weights --out ds.zarr --sigma 2 --overwrite")
+    assert "to do:" in refused
+    run(refused.partition("to do:")[2].strip())
+    run(f"unettrain fit ds.zarr {SMALL} --recompute-weights")
+    losses = [json.loads(line)["loss"] for line in Path("runs/ds/log.jsonl").read_text().splitlines()]
+    assert np.isfinite(losses).all()
+    assert "recompute-weights: True there, False now" in run(f"unettrain fit ds.zarr {SMALL}", 4).stderr

@@ -1,11 +1,13 @@
 """The stream: an order that depends on (seed, epoch, step) alone, and threads that end."""
 
+import json
 import re
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 import torch
 import zarr
 
-from unettrain.augment import NO_AUGMENTATION
+from unettrain.augment import NO_AUGMENTATION, Draw
 from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
 from unettrain.layout import StoredTile, Tiles, open_tiles
@@ -79,11 +81,21 @@ def test_starting_at_a_step_goes_on_as_if_never_stopped(make_store: MakeStore) -
     assert all(map(same, whole[9:], rest))
 
 
-@pytest.mark.parametrize(("num_threads", "num_ahead"), [(1, 1), (3, 2), (4, 50)])
+@pytest.mark.parametrize(("num_threads", "num_ahead"), [(1, 1), (3, 2), (8, 50)])
 def test_threads_change_nothing(make_store: MakeStore, num_threads: int, num_ahead: int) -> None:
     stream = TileStream(make_store(), num_steps=12, num_threads=num_threads, num_ahead=num_ahead)
     assert all(map(same, stream, [stream.batch(step) for step in range(12)]))
     assert not stream_threads()
+
+
+def test_draws_that_were_written_out_make_the_same_batch(make_store: MakeStore) -> None:
+    store = make_store()
+    stream = TileStream(store, batch_size=3, augmentation=Augmentation(noise=0.1, blur=1.0))
+    lines = [json.dumps(asdict(choice)) for choice in stream.draws(5)]
+    assert same(stream.batch(5, [Draw(**json.loads(line)) for line in lines]), stream.batch(5))
+    assert not same(stream.batch(5, [Draw()] * 3), stream.batch(5))
+    still = TileStream(store, batch_size=3, augmentation=NO_AUGMENTATION)
+    assert same(stream.batch(5, [Draw()] * 3), still.batch(5))
 
 
 def test_a_stream_that_is_closed_or_left_ends_its_threads(make_store: MakeStore) -> None:

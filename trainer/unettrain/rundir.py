@@ -51,6 +51,18 @@ class RunDir:
         self.log.write_text("".join(f"{line}\n" for line in lines if _step_of(line) <= step))
 
 
+def read_record(run_dir: str | Path) -> dict[str, Any]:
+    """What stands in the config.json of a run. Raises InvalidInput, naming the command that helps, if it cannot be."""
+    config, command = RunDir(Path(run_dir)).config, f"unettrain fit STORE --run {run_dir}"
+    if not config.is_file():
+        raise InvalidInput(f"there is no run at {run_dir}: it has no config.json", hint=command)
+    try:
+        record = json.loads(config.read_text())
+    except json.JSONDecodeError:
+        raise InvalidInput(f"{config} cannot be read: it is not JSON", hint=f"{command} --overwrite") from None
+    return dict(record)
+
+
 def open_run(
     path: str | Path,
     store: str | Path,

@@ -5,7 +5,7 @@ the GIL. What comes out does not depend on their number.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unettrain import rng
-from unettrain.augment import apply, draw, margin_needed
+from unettrain.augment import Draw, apply, draw, margin_needed
 from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
 from unettrain.layout import NO_FIELDS, SPLITS, StoredFields, Tiles, open_fields, open_tiles
@@ -80,10 +80,16 @@ class TileStream:
         places = (divmod(place, num) for place in range(step * self.batch_size, (step + 1) * self.batch_size))
         return [(epoch, int(self.split_indices[_permutation(num, self.seed, epoch)[k]])) for epoch, k in places]
 
-    def batch(self, step: int) -> Batch:
-        """The batch of one step, read and augmented in the calling thread."""
+    def draws(self, step: int) -> list[Draw]:
+        """What happens to each tile of a step."""
+        num_fields = len(self.fields.grids)
+        return [draw(self.augmentation, num_fields, self.seed, epoch, tile) for epoch, tile in self.samples(step)]
+
+    def batch(self, step: int, draws: Sequence[Draw] | None = None) -> Batch:
+        """The batch of one step, read and augmented in the calling thread: as it is drawn, or as these draws say."""
         samples = self.samples(step)
-        images, targets, weights = zip(*(self._tile(epoch, tile) for epoch, tile in samples), strict=True)
+        choices = zip(samples, self.draws(step) if draws is None else draws, strict=True)
+        images, targets, weights = zip(*(self._tile(tile, choice) for (_, tile), choice in choices), strict=True)
         return Batch(
             torch.from_numpy(np.stack(images)),
             torch.from_numpy(np.stack(targets).astype(np.int64)),
@@ -109,8 +115,7 @@ class TileStream:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _tile(self, epoch: int, tile: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
-        choice = draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile)
+    def _tile(self, tile: int, choice: Draw) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
         stored = self.tiles.read(tile, self.augmentation.recompute_weights)
         return apply(choice, stored, self.fields, self.tiles.tile_px, self.augmentation.cubic, self.tiles.rule)
 

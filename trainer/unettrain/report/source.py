@@ -15,7 +15,7 @@ from unettrain.errors import InvalidInput
 from unettrain.layout import SPLITS
 from unettrain.metrics.instances import label_components
 from unettrain.report.regions import Region
-from unettrain.rundir import RunDir
+from unettrain.rundir import RunDir, read_record
 from unettrain.store import attributes, fingerprint, open_array, open_store
 
 COLUMNS = ("image_index", "z", "y0", "x0", "split", "foreground")
@@ -50,16 +50,12 @@ class Run:
 
 def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:
     """Open a run and its store. Raises InvalidInput, naming the command that helps, where one of them is not there."""
-    files = RunDir(Path(run_dir))
-    command = f"unettrain fit STORE --run {run_dir}"
-    if not files.config.is_file():
-        raise InvalidInput(f"there is no run at {run_dir}: it has no config.json", hint=command)
-    try:
-        record = json.loads(files.config.read_text())
-    except json.JSONDecodeError:
-        raise InvalidInput(f"{files.config} cannot be read: it is not JSON", hint=f"{command} --overwrite") from None
+    files, record = RunDir(Path(run_dir)), read_record(run_dir)
     if not files.best.is_file():
-        raise InvalidInput(f"{run_dir} has no best.pt: it has not come to its first validation", hint=command)
+        raise InvalidInput(
+            f"{run_dir} has no best.pt: it has not come to its first validation",
+            hint=f"unettrain fit STORE --run {run_dir}",
+        )
     where = str(store or record["store"])
     try:
         root = open_store(where)
