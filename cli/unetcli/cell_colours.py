@@ -15,8 +15,11 @@ COLOURS = np.array(
 )  # fmt: skip
 
 
-def colours_of_cells(labels: NDArray[np.integer]) -> dict[int, NDArray[np.float64]]:
-    """A colour (red, green, blue; 0 to 255) for each cell of labels (y, x), unlike those of the cells around it."""
+Colour = NDArray[np.float64]  # red, green, blue; 0 to 255
+
+
+def colours_of_cells(labels: NDArray[np.integer]) -> dict[int, Colour]:
+    """A colour for each cell of labels (y, x), unlike those of the cells around it."""
     beside = _neighbours(labels)
     chosen: dict[int, int] = {}
     for cell in sorted(beside):

@@ -385,27 +385,58 @@ _add_stage(
     cls=Examples,
     short_help="Draw what the weight map makes of an image.",
     examples="unetprep preview ds.zarr --out preview.png\n"
-    "unetprep preview ds.zarr --out preview.png --image img --at 1024,2048 --size 256",
+    "unetprep preview ds.zarr --out preview.png --image img --at 1024,2048 --size 256\n"
+    "unetprep preview ds.zarr --out fields.png --fields",
 )
 @click.argument("store")
 @click.option("--out", required=True, metavar="PNG", help="The picture.")
 @click.option("--image", metavar="NAME", help="Which image.  [default: the first]")
 @click.option("--z", type=int, help="Which slice.  [default: the middle one]")
 @click.option(
-    "--at", metavar="Y,X", help="Upper left corner of the window.  [default: where the border term is largest]"
+    "--at",
+    metavar="Y,X",
+    help="Upper left corner of the window.  [default: where the border term is largest; with --fields the middle]",
 )
-@click.option("--size", default=512, help="Side of the window, in pixels.")
+@click.option(
+    "--size", type=int, help="Side of the window, in pixels.  [default: 512; with --fields the tile they are made for]"
+)
+@click.option("--fields", is_flag=True, help="Draw what some deformation fields make of a tile instead.")
+@click.option(
+    "--field", "numbers", type=int, multiple=True, help="With --fields: which; may be repeated.  [default: 0, 1, 2]"
+)
 @click.option("--overwrite", is_flag=True, help="Replace the picture that stands there.")
 @common
 @reaching
 def preview(
-    store: str, out: str, image: str | None, z: int | None, at: str | None, size: int, overwrite: bool, **values: Any
+    store: str,
+    out: str,
+    image: str | None,
+    z: int | None,
+    at: str | None,
+    size: int | None,
+    fields: bool,
+    numbers: tuple[int, ...],
+    overwrite: bool,
+    **values: Any,
 ) -> None:
-    """Draw a part of an image with its cells, target, distances and weights, as in Fig. 3 of the paper."""
-    from unetcli.previewing import preview_file
+    """Draw a part of an image with its cells, target, distances and weights, as in Fig. 3 of the paper.
+
+    With --fields it is a board of squares and a tile with its cells, as they are and as some fields deform them.
+    """
+    from unetcli.previewing import preview_fields_file, preview_file
     from unetprep.preview import View
 
-    shown = preview_file(store, out, View(image, z, _corner(at), size), overwrite)
+    if numbers and not fields:
+        raise click.UsageError("--field goes with --fields")
+    if fields:
+        view = View(image, z, _corner(at))
+        moved = preview_fields_file(store, out, view, numbers or (0, 1, 2), size, overwrite)
+        drawn = [field.number for field in moved.moved if field.number is not None]
+        tile = {"image": moved.name, "z": moved.z, "y": moved.y0, "x": moved.x0, "tile": moved.tile_px, "fields": drawn}
+        text = f"{moved.name}, fields {', '.join(map(str, drawn))}, a tile of {moved.tile_px}\n-> {out}"
+        result("preview", {"store": store, "out": out, **tile}, text, values["as_json"])
+        return
+    shown = preview_file(store, out, View(image, z, _corner(at), **({"size_px": size} if size else {})), overwrite)
     height, width = shown.weights.shape
     window = {"image": shown.name, "z": shown.z, "y": shown.y0, "x": shown.x0, "height": height, "width": width}
     text = f"{shown.name}, z {shown.z}, {height} x {width} pixels from ({shown.y0}, {shown.x0})\n-> {out}"

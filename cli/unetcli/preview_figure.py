@@ -140,12 +140,12 @@ def _show_known(axes: Axes, preview: Preview, pixels: NDArray[Any], **how: Any) 
 
 def _image(axes: Axes, preview: Preview) -> None:
     axes.set_title("Image")
-    _show(axes, preview, picture(preview))
+    _show(axes, preview, picture(preview.image, preview.instances.shape))
 
 
 def _cells(axes: Axes, preview: Preview) -> None:
     axes.set_title("Cells")
-    _show_known(axes, preview, cells_over(preview))
+    _show_known(axes, preview, cells_over(preview.image, preview.instances))
 
 
 def _target(axes: Axes, preview: Preview) -> None:
@@ -198,7 +198,7 @@ def _heading(figure: Figure, sheet: Sheet, preview: Preview) -> None:
     """Which image and which part of it, and what its weights were made with."""
     across, down = sheet.size
     lines = (
-        (34, 17, "bold", _short(preview.name)),
+        (34, 17, "bold", shortened(preview.name)),
         (66, 12, "normal", _where(preview)),
         (95, 12, "normal", _made(preview)),
     )
@@ -206,7 +206,8 @@ def _heading(figure: Figure, sheet: Sheet, preview: Preview) -> None:
         figure.text(LEFT_PX / across, 1 - y / down, text, size=size, weight=weight, va="center")
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
+    """A name that fits on a line, as text of a figure."""
     half = LONGEST_NAME // 2
     return (name if len(name) <= LONGEST_NAME else f"{name[:half]} ... {name[-half:]}").replace("$", r"\$")
 

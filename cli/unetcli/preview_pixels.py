@@ -1,9 +1,11 @@
 """Arrays of a preview in, colours out: the image, the cells over it, stripes, outlines. No figure is known here."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from unetcli.cell_colours import colours_of_cells
+from unetcli.cell_colours import Colour, colours_of_cells
 from unetprep.preview import Preview
 
 Colours = NDArray[np.uint8]  # (y, x, 3), or (y, x, 4) where it is not opaque everywhere
@@ -13,27 +15,31 @@ FILLED, FILLED_ALONE = 0.45, 0.75  # how much of its colour a cell has inside it
 STRIPES = (150, 205)
 
 
-def picture(preview: Preview) -> Colours:
-    """The image as it is looked at: three channels in colour, others as their mean; nearly black where there is none.
+def picture(image: NDArray[Any] | None, shape: tuple[int, ...]) -> Colours:
+    """An image (c, y, x) as it is looked at: three channels in colour, others as their mean; nearly black without one.
 
     Nearly the least and the greatest value are black and white, so that no hot pixel decides.
     """
-    if preview.image is None:
-        return np.full((*preview.instances.shape, 3), DARK, np.uint8)
-    image = preview.image.astype(np.float64)
+    if image is None:
+        return np.full((*shape, 3), DARK, np.uint8)
+    image = image.astype(np.float64)
     channels = image if len(image) == 3 else image.mean(axis=0, keepdims=True)
     low, high = np.percentile(channels, (0.5, 99.8))
     scaled = np.clip((channels - low) / ((high - low) or 1.0), 0, 1) * 255
     return np.broadcast_to(scaled.round().astype(np.uint8), (3, *scaled.shape[1:])).transpose(1, 2, 0)
 
 
-def cells_over(preview: Preview) -> Colours:
-    """Every cell in a colour unlike its neighbours', its outline in full; the image under them in grey."""
-    labels, colours = preview.instances, colours_of_cells(preview.instances)
-    base = picture(preview).mean(axis=-1, keepdims=True)  # grey, so that no stain mixes with a cell's colour
+def cells_over(
+    image: NDArray[Any] | None, labels: NDArray[np.integer], colours: dict[int, Colour] | None = None
+) -> Colours:
+    """Every cell in a colour unlike its neighbours' or in the one given, its outline in full; the image in grey."""
+    colours = colours or colours_of_cells(labels)
+    base = picture(image, labels.shape).mean(
+        axis=-1, keepdims=True
+    )  # grey, so that no stain mixes with a cell's colour
     numbers, places = np.unique(labels, return_inverse=True)
     table = np.stack([colours.get(int(n), np.zeros(3)) for n in numbers])
-    filled = FILLED if preview.image is not None else FILLED_ALONE
+    filled = FILLED if image is not None else FILLED_ALONE
     part = np.where(labels > 0, np.where(_outlines(labels), 1.0, filled), 0.0)[..., None]
     mixed = (1 - part) * base + part * table[places.reshape(labels.shape)]
     return np.asarray(mixed.round(), np.uint8)

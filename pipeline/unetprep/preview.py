@@ -51,8 +51,8 @@ class Made:
     @classmethod
     def of(cls, record: dict[str, Any]) -> "Made":
         """From the parameters that stand with a weight map."""
-        class_weights, spacing = tuple(record["class_weights"]), tuple(record["spacing"])
-        return cls(record["formula"], recorded_formula(record), class_weights, spacing)
+        formula = recorded_formula(record)
+        return cls(record["formula"], formula, tuple(record["class_weights"]), tuple(record["spacing"]))
 
     @property
     def reach(self) -> float:
@@ -90,12 +90,12 @@ def select(url: str, view: View) -> Preview:
     command, where the weights have not been computed.
     """
     store = Store.open(url)
-    name = _name(store, view.image)
+    name = chosen_image(store, view.image)
     weights = store.finished_array(weights_path(name), f"unetprep weights --out {url}")
     shape: tuple[int, ...] = weights.shape
     made = _made(store, name)
-    z = _slice(view.z, shape, name)
-    y, x = _corner(view.at, shape, name) if view.at else _busiest(store, name, z, view.size_px, made, url)
+    z = chosen_slice(view.z, shape, name)
+    y, x = at_corner(view.at, shape, name) if view.at else _busiest(store, name, z, view.size_px, made, url)
     box = tuple(
         slice(a, min(n, a + s)) for a, s, n in zip((z, y, x), (1, view.size_px, view.size_px), shape, strict=True)
     )
@@ -119,7 +119,8 @@ def select(url: str, view: View) -> Preview:
     )
 
 
-def _name(store: Store, asked: str | None) -> str:
+def chosen_image(store: Store, asked: str | None) -> str:
+    """The image that is asked for, by default the first."""
     names = store.names
     if not names:
         raise InvalidInput(f"{store.url} holds no image", hint=f"run: {IMPORT}")
@@ -140,13 +141,15 @@ def _made(store: Store, name: str) -> Made:
         ) from None
 
 
-def _slice(asked: int | None, shape: tuple[int, ...], name: str) -> int:
+def chosen_slice(asked: int | None, shape: tuple[int, ...], name: str) -> int:
+    """The slice that is asked for, by default the middle one."""
     if asked is not None and not 0 <= asked < shape[0]:
         raise InvalidInput(f"z is {asked}", allowed=f"0 to {shape[0] - 1}, the slices of {name}")
     return shape[0] // 2 if asked is None else asked
 
 
-def _corner(asked: tuple[int, int], shape: tuple[int, ...], name: str) -> tuple[int, int]:
+def at_corner(asked: tuple[int, int], shape: tuple[int, ...], name: str) -> tuple[int, int]:
+    """The corner that is asked for, which has to lie in the image."""
     if not all(0 <= a < n for a, n in zip(asked, shape[1:], strict=True)):
         raise InvalidInput(
             f"at is {asked[0]},{asked[1]}",

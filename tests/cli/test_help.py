@@ -50,7 +50,7 @@ def test_the_groups_list_their_commands_in_order_of_use() -> None:
         "verify",
         "relabel",
     ]
-    assert list(train.main.commands) == ["fit", "predict", "evaluate", "report"]
+    assert list(train.main.commands) == ["fit", "draws", "predict", "evaluate", "report"]
     assert CliRunner().invoke(prep.main, ["--version"]).output.startswith("unetprep, version ")
 
 

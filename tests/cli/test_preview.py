@@ -9,11 +9,15 @@ import tifffile
 from numpy.typing import NDArray
 
 from tests.cli.conftest import Run
-from unetcli.cell_colours import colours_of_cells
+from unetcli.cell_colours import COLOURS, colours_of_cells
+from unetcli.fields_figure import compose_fields
 from unetcli.preview_figure import Sheet, compose, draw
 from unetcli.preview_pixels import STRIPES, cells_over, picture
+from unetprep import displacement_field
 from unetprep.kernels.formula import make_formula
 from unetprep.preview import Made, Preview, View, select
+from unetprep.preview_fields import select_fields
+from unetprep.store import Store
 
 
 def import_and_weigh(run: Run) -> None:
@@ -62,8 +66,8 @@ def test_every_panel_shows_its_array_where_it_lies(run: Run, cells: Path) -> Non
         return drawn[y : y + 600, x : x + 600][scale // 2 :: scale, scale // 2 :: scale]
 
     assert_same = np.testing.assert_array_equal
-    assert_same(panel(0, 0), picture(preview))
-    assert_same(panel(0, 1), cells_over(preview))
+    assert_same(panel(0, 0), picture(preview.image, preview.instances.shape))
+    assert_same(panel(0, 1), cells_over(preview.image, preview.instances))
     assert_same(panel(0, 2)[..., 0], preview.target * 255)
     for column, values in enumerate((*preview.distances, preview.weights)):
         colours: dict[float, list[int]] = {}
@@ -126,7 +130,7 @@ def test_cells_are_filled_over_the_image_and_what_is_ignored_is_striped() -> Non
     labels = np.zeros((40, 50), np.int32)
     labels[5:15, 5:15], labels[20:35, 20:35] = 7, -1
     preview = of_labels(labels, np.zeros((1, 40, 50), np.uint8))
-    cells, colour = cells_over(preview), colours_of_cells(labels)[7]
+    cells, colour = cells_over(preview.image, labels), colours_of_cells(labels)[7]
     np.testing.assert_array_equal(cells[5, 5:15], [colour] * 10)
     np.testing.assert_array_equal(cells[10, 10], (0.45 * colour).round())
     assert not cells[labels <= 0].any()
@@ -173,3 +177,47 @@ def test_neighbours_have_different_colours() -> None:
             assert not np.array_equal(colours[a], colours[b])
             a, b = 5 * column + row + 1, 5 * (column + 1) + row + 1
             assert not np.array_equal(colours[a], colours[b])
+
+
+def test_fields_move_a_board_and_a_tile(run: Run, cells: Path) -> None:
+    run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
+    assert "unetprep deform --out ds.zarr" in run("unetprep preview ds.zarr --out f.png --fields", 3).stderr
+    run("unetprep deform --out ds.zarr --fields 4 --tile 252 --sigma 6")
+    said = json.loads(run("unetprep preview ds.zarr --out f.png --fields --field 3 --field 1 --json").stdout)
+    assert (said["image"], said["fields"], said["tile"], said["y"], said["x"]) == ("img", [3, 1], 252, -56, -71)
+    height, width = imageio.imread("f.png").shape[:2]
+    assert (width, height) == (28 + 3 * 320 + 2 * 16 + 28, 92 + 56 + 2 * 320 + 16 + 28)
+    before = Path("f.png").read_bytes()
+    run("unetprep preview ds.zarr --out f.png --fields --field 3 --field 1", 4)
+    run("unetprep preview ds.zarr --out g.png --fields --field 3 --field 1")
+    assert Path("g.png").read_bytes() == before
+    refused = run("unetprep preview ds.zarr --out h.png --fields --field 4", 3).stderr
+    assert "field is 4\n  allowed: 0 to 3, the fields of ds.zarr" in refused
+    assert "--field goes with --fields" in run("unetprep preview ds.zarr --out h.png --field 1", 2).stderr
+    store = Store("ds.zarr")
+    made = store.record("fields/grids")["parameters"]
+    store.update_record("fields/grids", parameters={k: v for k, v in made.items() if k != "interpolation"})
+    refused = run("unetprep preview ds.zarr --out h.png --fields", 3).stderr
+    assert "were made by another version: interpolation is not recorded" in refused
+    assert not Path("h.png").exists()
+
+
+def test_cells_keep_their_colours_through_all_fields(run: Run, cells: Path) -> None:
+    run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
+    run("unetprep deform --out ds.zarr --fields 2 --sigma 4")
+    shown = select_fields("ds.zarr", View(), (0, 1), 188)
+    still, moved, _ = shown.moved
+    whole = np.asarray(imageio.imread("labels.tif"))
+    expected = np.pad(whole, 100, mode="reflect")[100 + shown.y0 :, 100 + shown.x0 :][:188, :188]
+    np.testing.assert_array_equal(still.instances, expected)
+    assert still.image is not None
+    assert moved.largest_px > 0 == still.largest_px
+    grid = np.asarray(Store("ds.zarr").array("fields/grids")[0])
+    places = np.mgrid[:188, :188] + displacement_field(grid, (188, 188))
+    y, x = np.clip(np.floor(places + 0.5).astype(int), 0, 187)
+    near = (abs(places % 1 - 0.5) > 1e-6).all(axis=0) & (places >= 0).all(axis=0) & (places <= 187).all(axis=0)
+    np.testing.assert_array_equal(moved.instances[near], still.instances[y, x][near])
+    tiles = [np.asarray(axes.images[0].get_array()) for axes in compose_fields(shown).axes[1::2]]
+    for cell in set.intersection(*({*np.unique(m.instances[5:-5, 5:-5]).tolist()} - {0} for m in shown.moved)):
+        seen = [{*map(tuple, tile[m.instances == cell].tolist())} for tile, m in zip(tiles, shown.moved, strict=True)]
+        assert set.intersection(*seen, {*map(tuple, COLOURS.astype(int).tolist())}), cell

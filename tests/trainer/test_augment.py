@@ -1,5 +1,6 @@
 """Augmentation: one draw for every array, coordinates as an image, labels never invented."""
 
+import hashlib
 import itertools
 import json
 import math
@@ -144,6 +145,13 @@ def test_every_kind_stays_within_its_limits_and_leaves_the_others_alone(seed: in
     assert max(map(abs, choice.shift)) <= 4
     assert 0 <= choice.blur <= 1.5
     assert (choice.noise, choice.noise_key) == (0.1, (seed, epoch, sample))
+
+
+def test_a_fixed_seed_gives_a_frozen_digest() -> None:
+    kinds = Augmentation(rotation=30, shift=4, noise=0.1, blur=1.5)
+    draws = [asdict(draw(kinds, 1000, 42, epoch, sample)) for epoch in range(3) for sample in range(100)]
+    digest = hashlib.sha256(json.dumps(draws).encode()).hexdigest()
+    assert digest == "c3b1bc8d42df0a9c6c58de19d43c970e7c7757f22fe74a004842df7ee5fb6f60"
 
 
 def test_a_draw_that_was_written_out_does_the_same_again() -> None:

@@ -1,7 +1,10 @@
 """Augmentation of batches by torch, held against that of single tiles by numba, and both against scipy in float64."""
 
 import json
+import re
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,3 +144,14 @@ def test_what_does_not_go_together_is_refused() -> None:
         augment_batch([Draw()], image, labels, weights, FIELDS, MARGIN)
     with pytest.raises(ValueError, match=r"order is 2, not one of \(1, 3\)"):
         warp_batch(image, labels, weights, [Transform()] * 2, MARGIN, 2)
+
+
+def test_what_the_document_shows_runs() -> None:
+    page = (Path(__file__).parents[2] / "docs/augmentation.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    given = {"image": torch.rand(2, 1, 60, 60), "labels": torch.ones(2, 60, 60, dtype=torch.int32)}
+    names: dict[str, Any] = {**given, "weights": torch.ones(2, 60, 60), "epoch": 3, "indices": [5, 6]}
+    exec(code, names)
+    assert names["image"].shape == (2, 1, 60, 60)
+    assert not torch.equal(names["image"], given["image"])
+    assert set(names["labels"].flatten().tolist()) == {0, 1}
