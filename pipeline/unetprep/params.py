@@ -249,6 +249,9 @@ class WeightsParams(Params):
         )
 
 
+LARGEST_SIGMAS = 3  # displacements beyond so many standard deviations are rare
+
+
 @dataclass(frozen=True)
 class DeformParams(Params):
     """Random elastic deformations, as grids of displacements (section 3.1 of the paper)."""
@@ -284,6 +287,11 @@ class DeformParams(Params):
         super().__post_init__()
         if self.sigma_px == 0:
             raise InvalidInput("sigma is 0, which moves nothing", allowed="over 0", hint="or train with --no-deform")
+        if self.sigma_px * LARGEST_SIGMAS > self.tile_px:
+            raise InvalidInput(
+                f"sigma is {self.sigma_px:g}: such fields move pixels by more than a tile of {self.tile_px}",
+                allowed=f"up to {self.tile_px / LARGEST_SIGMAS:.4g}; the paper's is 10",
+            )
         nodes = self.nodes()
         least = nodes_needed(self.tile_px)
         if self.interpolation == "bspline-approx" and min(nodes) < least:

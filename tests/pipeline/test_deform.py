@@ -56,8 +56,12 @@ def test_what_folds_is_reported_or_drawn_again(store: Store) -> None:
 
 
 def test_what_always_folds_is_refused(store: Store) -> None:
-    with pytest.raises(InvalidInput, match=r"sigma is 500: each of 100 fields drawn in the place of field 0 folds"):
-        deform(store, fields=1, sigma_px=500.0, max_folding=0.0)
+    store = deform(store, fields=2)
+    before = store.read_all(GRIDS)
+    with pytest.raises(InvalidInput, match=r"sigma is 20: each of 100 fields drawn in the place of field 0 folds"):
+        deform(store, overwrite=True, fields=1, grid="9", sigma_px=20.0, max_folding=0.0)
+    assert store.state(GRIDS) == "finished"
+    np.testing.assert_array_equal(store.read_all(GRIDS), before)
 
 
 @pytest.mark.parametrize(("dtype", "most_px"), [("float32", 1e-5), ("float16", 1 / 64)])
@@ -87,6 +91,7 @@ def test_the_plugins_grid_is_as_large_as_the_tile_needs(store: Store) -> None:
             {"sigma_px": 0.0},
             "sigma is 0, which moves nothing\n  allowed: over 0\n  to do:   or train with --no-def",
         ),
+        ({"sigma_px": 200.0}, "move pixels by more than a tile of 572\n  allowed: up to 190.7; the paper's is 10"),
         ({"grid": "1"}, "grid is '1'\n  allowed: a number from 2, or two such as 3,5"),
         ({"grid": "3,x"}, "grid is '3,x'"),
         ({"grid": "3,3,3"}, "grid is '3,3,3'"),

@@ -36,11 +36,12 @@ class DeformJob(Job):
         made = tuple(np.empty(box_shape(box), np.float32) for box in boxes)
         at_once = max(1, VALUES_AT_ONCE // prod(made[0].shape[1:]))
         for first in range(0, len(fields), at_once):
-            for out, values in zip(made, self._draw(fields[first : first + at_once]), strict=True):
+            for out, values in zip(made, self.draw(fields[first : first + at_once]), strict=True):
                 out[first : first + at_once] = values
         return made
 
-    def _draw(self, fields: Sequence[int]) -> Blocks:
+    def draw(self, fields: Sequence[int]) -> Blocks:
+        """Grids and shares of some fields. Raises InvalidInput where none can be found that folds little enough."""
         p, side = self.params, (self.params.tile_px, self.params.tile_px)
         grids = draw_grids(p.seed, fields, p.nodes(), p.sigma_px)
         shares = folded_shares(grids, side, p.interpolation)
@@ -107,7 +108,9 @@ def plan_fields(store: Store, params: DeformParams) -> Sequence[Job]:
             (FOLDING, (), ("field",), {}),
         )
     )
-    return [DeformJob(outputs, params)]
+    job = DeformJob(outputs, params)
+    job.draw([0])  # refused, if it is, before anything is written
+    return [job]
 
 
 def plan_dense(store: Store, params: DeformParams) -> Sequence[Job]:
