@@ -29,6 +29,11 @@ HERE = Path(__file__).parent
 FIELDS = 200
 DRAWS = 60
 PAIRS = 21
+SOURCES = {
+    "nuclei": "nuclei: `unetprep fetch nuclei`.",
+    "dsb2018": "dsb2018: 54 images of the 2018 Data Science Bowl (BBBC038, stage 1, with the community's fixes).",
+    "usiigaci": "usiigaci: phase contrast cells of Tsai et al. 2019 (Usiigaci).",
+}
 CLOSE = 1.0  # a border term of so much: a tenth of w0
 
 
@@ -129,6 +134,8 @@ def page(found: dict[str, Any]) -> str:
             " time, anew / warped |",
             "|---|---|---|---|---|---|---|---|",
             *lines,
+            "",
+            *(SOURCES[name] for name in found["sets"] if name in SOURCES),
             "",
         ]
     )
