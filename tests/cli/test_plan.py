@@ -36,6 +36,12 @@ EVERY_COMMAND = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one process compiles is there for the next, whatever other tests compile meanwhile: it takes memory."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "compiled"))
+
+
 def process(folder: Path, line: str, code: int = 0) -> tuple[str, int]:
     """Run a command line as a process of its own: what it prints (its errors, if it fails), and its peak memory."""
     words = [sys.executable, "-c", UNETPREP, *line.split()]

@@ -24,7 +24,7 @@ from unetprep.store import Store
 STAGES_RUN: list[tuple[str, Params]] = [
     ("weights", WeightsParams(formula="falk2019", separate="symmetric", engine="edt")),
     ("weights", WeightsParams()),
-    ("deform", DeformParams(fields=5000, grid="2", tile_px=8, dense="float16")),
+    ("deform", DeformParams(fields=5000, grid="2", sigma_px=2.0, tile_px=8, dense="float16")),
     ("tiles", TilesParams(tile_px=60, depth=2, margin_px=8)),
 ]
 
