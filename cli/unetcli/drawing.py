@@ -14,7 +14,8 @@ def draws_of(run: str, steps: range, store: str | None) -> Iterator[dict[str, An
     record = read_record(run)
     known = {f.name: record["fit"][f.name] for f in fields(FitConfig) if f.name in record["fit"]}  # of any release
     config = FitConfig(**known)
-    stream = TileStream(store or record["store"], "train", config.batch_size, config.seed, config.augmentation())
+    where, augmentation = store or record["store"], config.augmentation()
+    stream = TileStream(where, "train", config.batch_size, config.seed, augmentation, shuffle=config.shuffle)
     for step in steps:
         for (epoch, tile), choice in zip(stream.samples(step), stream.draws(step), strict=True):
             yield {"step": step, "epoch": epoch, "tile": tile, **asdict(choice)}

@@ -88,6 +88,24 @@ def test_threads_change_nothing(make_store: MakeStore, num_threads: int, num_ahe
     assert not stream_threads()
 
 
+@pytest.mark.parametrize("shuffle", ["tiles", "shards"])
+def test_any_number_of_ranks_shares_one_order(make_store: MakeStore, shuffle: str) -> None:
+    store = make_store()
+    alone = TileStream(store, batch_size=6, shuffle=shuffle)
+    for world in (2, 3):
+        ranks = [
+            TileStream(store, batch_size=6 // world, shuffle=shuffle, rank=k, world_size=world) for k in range(world)
+        ]
+        for step in range(5):
+            assert [sample for rank in ranks for sample in rank.samples(step)] == alone.samples(step)
+            whole = alone.batch(step)
+            parts = [rank.batch(step) for rank in ranks]
+            for name in ("image", "target", "weights", "indices"):
+                assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    with pytest.raises(InvalidInput, match="rank is 2\n  allowed: 0 to 1, since world_size is 2"):
+        TileStream(store, rank=2, world_size=2)
+
+
 def test_draws_that_were_written_out_make_the_same_batch(make_store: MakeStore) -> None:
     store = make_store()
     stream = TileStream(store, batch_size=3, augmentation=Augmentation(noise=0.1, blur=1.0))

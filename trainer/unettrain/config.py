@@ -106,6 +106,12 @@ class TrainingConfig(Checked):
     )
     dropout: float = option(0.5, "Share of activations dropped at the two deepest levels.", least=0)
     seed: int = option(0, "Decides the initial weights, the order of the tiles, augmentation and dropout.", least=0)
+    shuffle: str = option(
+        "tiles",
+        "tiles: every order of all tiles is as likely; shards: 16 shards of 64 tiles at a time, in a random order, so"
+        " that what is read lies together, for stores where reading here and there is dear.",
+        choices=("tiles", "shards"),
+    )
     precision: str = option(
         "float32",
         "float32, or bfloat16 for the convolutions (about 1.6 times faster; the loss stays float32).",

@@ -56,7 +56,7 @@ def fit(
     where the training diverges.
     """
     config = config or FitConfig()
-    stream = TileStream(store, "train", config.batch_size, config.seed, config.augmentation())
+    stream = TileStream(store, "train", config.batch_size, config.seed, config.augmentation(), shuffle=config.shuffle)
     num_val = len(stream.tiles.indices("val"))
     validation = TileStream(store, "val", augmentation=NO_AUGMENTATION, num_steps=num_val) if num_val else None
     run, training = _open(store, run_dir, config, stream, overwrite)

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
@@ -17,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unettrain import rng
 from unettrain.augment import Draw, apply, draw, margin_needed
 from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
 from unettrain.layout import NO_FIELDS, SPLITS, StoredFields, Tiles, open_fields, open_tiles
+from unettrain.order import Order
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,11 @@ class Batch:
 class TileStream:
     """An iterable over the batches of one split, from `start_step` on, `num_steps` of them or without end.
 
-    Every epoch is a permutation of the split's tiles; a batch may span two epochs. Starting at step k gives what a
-    stream from 0 gives from its k-th batch on. Every `iter()` begins at `start_step` with threads of its own, which end
-    when the iterator is exhausted or closed; a reading error is raised where its batch would have come.
+    Every epoch is a permutation of the split's tiles (`order.Order`); a batch may span two epochs. Starting at step k
+    gives what a stream from 0 gives from its k-th batch on. Of a batch of `world_size` times `batch_size` tiles a step,
+    this stream gives the part of `rank`: the order of all tiles is the same for any number of ranks. Every `iter()`
+    begins at `start_step` with threads of its own, which end when the iterator is exhausted or closed; a reading error
+    is raised where its batch would have come.
 
     Raises InvalidInput where the store has no usable tiles, none in this split, no fields while `deform` is on, or
     tiles whose margin is too small for the augmentation.
@@ -56,6 +57,9 @@ class TileStream:
         num_steps: int | None = None,
         num_threads: int = 2,
         num_ahead: int = 4,
+        shuffle: str = "tiles",
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.tiles = open_tiles(store)
         self.augmentation = augmentation or Augmentation()
@@ -73,12 +77,15 @@ class TileStream:
         self.num_threads, self.num_ahead = num_threads, num_ahead
         if batch_size < 1:
             raise InvalidInput(f"batch_size is {batch_size}", allowed="at least 1")
+        if not 0 <= rank < world_size:
+            raise InvalidInput(f"rank is {rank}", allowed=f"0 to {world_size - 1}, since world_size is {world_size}")
+        self.rank, self.world_size = rank, world_size
+        self.order = Order(_ranges(self.split_indices), seed, shuffle)
 
     def samples(self, step: int) -> list[tuple[int, int]]:
         """(epoch, tile) of each sample of a step."""
-        num = len(self.split_indices)
-        places = (divmod(place, num) for place in range(step * self.batch_size, (step + 1) * self.batch_size))
-        return [(epoch, int(self.split_indices[_permutation(num, self.seed, epoch)[k]])) for epoch, k in places]
+        first = (step * self.world_size + self.rank) * self.batch_size
+        return self.order.at(range(first, first + self.batch_size))
 
     def draws(self, step: int) -> list[Draw]:
         """What happens to each tile of a step."""
@@ -120,12 +127,10 @@ class TileStream:
         return apply(choice, stored, self.fields, self.tiles.tile_px, self.augmentation.cubic, self.tiles.rule)
 
 
-@lru_cache(maxsize=4)
-def _permutation(num: int, seed: int, epoch: int) -> NDArray[np.intp]:
-    """The order of an epoch. Cached, since every step asks for it: not to be written to."""
-    order = rng.generator(rng.ORDER, seed, epoch).permutation(num)
-    order.setflags(write=False)
-    return order
+def _ranges(indices: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Ascending numbers as stretches without a gap."""
+    starts = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
+    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(indices, starts[1:])]
 
 
 def _check_margin(tiles: Tiles, fields: StoredFields, augmentation: Augmentation, store: str | Path) -> None:

@@ -1,0 +1,82 @@
+"""The order of training: every tile once an epoch, any place known at once, all orders as likely."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unettrain.errors import InvalidInput
+from unettrain.order import SHARDS_AT_ONCE, SHUFFLES, Order
+
+RANGES = [(3, 10), (20, 21), (64, 300), (1000, 2000)]
+NUM = 7 + 1 + 236 + 1000
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+@given(size=st.integers(1, 300), seed=st.integers(0, 2**63), epoch=st.integers(0, 2**31), shard=st.integers(1, 64))
+def test_an_epoch_takes_every_tile_once(shuffle: str, size: int, seed: int, epoch: int, shard: int) -> None:
+    order = Order([(5, 5 + size)], seed, shuffle, shard)
+    seen = order.at(range(epoch * size, (epoch + 1) * size))
+    assert {e for e, _ in seen} == {epoch}
+    assert sorted(tile for _, tile in seen) == list(range(5, 5 + size))
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_any_place_is_known_by_itself(shuffle: str) -> None:
+    order = Order(RANGES, 7, shuffle)
+    whole = order.at(range(3 * NUM))
+    assert order.num == NUM
+    assert sorted(tile for _, tile in whole[:NUM]) == [tile for a, b in RANGES for tile in range(a, b)]
+    assert [order.at(range(k, k + 1))[0] for k in range(0, 3 * NUM, 17)] == whole[::17]
+    assert order.at(range(NUM - 5, NUM + 5)) == whole[NUM - 5 : NUM + 5]
+    assert len({tuple(whole[k * NUM : (k + 1) * NUM]) for k in range(3)}) == 3
+    assert Order(RANGES, 8, shuffle).at(range(NUM)) != whole[:NUM]
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_all_orders_of_few_tiles_are_as_likely(size: int) -> None:
+    num = 40 * math.factorial(size)
+    seen = Counter(tuple(Order([(0, size)], seed).at(range(size))) for seed in range(num))
+    assert len(seen) == math.factorial(size)
+    chi_square, freedom = sum((n - 40) ** 2 / 40 for n in seen.values()), math.factorial(size) - 1
+    assert abs(chi_square - freedom) < 4 * math.sqrt(2 * freedom)
+
+
+def test_every_tile_comes_at_every_place_as_often() -> None:
+    orders = np.array([[tile for _, tile in Order([(0, 20)], seed).at(range(20))] for seed in range(4000)])
+    found = np.array([np.bincount(orders[:, place], minlength=20) for place in range(20)])
+    chi_square, freedom = ((found - 200) ** 2 / 200).sum(), 19 * 19
+    assert abs(chi_square - freedom) < 4 * math.sqrt(2 * freedom)
+
+
+def test_neighbours_are_parted() -> None:
+    tiles = np.array([tile for _, tile in Order([(0, 10_000)], 1).at(range(10_000))])
+    assert abs(np.corrcoef(tiles[:-1], tiles[1:])[0, 1]) < 0.04
+    assert (abs(np.diff(tiles)) == 1).mean() < 0.002
+
+
+def test_shards_come_in_groups_that_are_read_side_by_side() -> None:
+    num_shards = 100
+    tiles = np.array(
+        [tile for _, tile in Order([(0, 64 * num_shards + 9)], 3, "shards").at(range(64 * num_shards + 9))]
+    )
+    groups = [{*(part // 64).tolist()} for part in np.split(tiles[:6400], range(1024, 6400, 1024))]
+    assert [len(group) for group in groups] == [SHARDS_AT_ONCE] * 6 + [4]
+    assert sorted(shard for group in groups for shard in group) == list(range(num_shards))
+    assert len({*(tiles[:64] // 64).tolist()}) > 10
+    assert sorted(tiles[6400:]) == list(range(6400, 6409))
+    assert (abs(np.diff(tiles[:1024])) == 1).mean() < 0.01
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_places_among_a_thousand_million_tiles_need_no_table(shuffle: str) -> None:
+    order = Order([(0, 10**9)], 5, shuffle)
+    assert len({*order.at(range(3 * 10**9 + 17, 3 * 10**9 + 145))}) == 128
+
+
+def test_another_shuffle_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="shuffle is 'cards'\n  allowed: tiles, shards"):
+        Order([(0, 3)], 0, "cards")

@@ -1,0 +1,104 @@
+"""The order of training: which tile stands at which place, a pure function of seed and place that keeps no table.
+
+An epoch is a permutation of the tiles of a split by a Feistel network over the next power of 4, walked until it falls
+among them (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"). So any place of any epoch is known at
+once: to go on somewhere, or to divide the places among threads and ranks, needs nothing of what came before.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unettrain import rng
+from unettrain.errors import InvalidInput
+
+Integers = NDArray[np.int64]
+SHUFFLES = ("tiles", "shards")
+ROUNDS = 8
+LEAST_BITS = 3  # of a half: with fewer, not all permutations of few tiles would be equally likely
+SHARDS_AT_ONCE = 16  # read side by side when whole shards are shuffled
+
+
+class Order:
+    """The tiles of a split, epoch after epoch.
+
+    `ranges` (first tile, the one behind the last), ascending. `shuffle` "tiles": every order of all tiles is as likely;
+    "shards": the tiles are taken in stretches of `shard`, `SHARDS_AT_ONCE` of them at a time, stretches and groups in a
+    random order and the tiles within a group too, so that what is read lies together.
+    """
+
+    def __init__(self, ranges: Sequence[tuple[int, int]], seed: int, shuffle: str = "tiles", shard: int = 64) -> None:
+        if shuffle not in SHUFFLES:
+            raise InvalidInput(f"shuffle is {shuffle!r}", allowed=", ".join(SHUFFLES))
+        self._first = np.array([first for first, _ in ranges], np.int64)
+        sizes = np.array([stop - first for first, stop in ranges], np.int64)
+        self._before = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._seed, self._shuffle, self._shard = seed, shuffle, shard
+
+    @property
+    def num(self) -> int:
+        """Tiles of an epoch."""
+        return int(self._before[-1])
+
+    def at(self, places: range) -> list[tuple[int, int]]:
+        """(epoch, tile) at each of these places, counted over all epochs."""
+        epochs, within = np.divmod(np.arange(places.start, places.stop, places.step, dtype=np.int64), self.num)
+        tiles = np.empty_like(within)
+        for epoch in np.unique(epochs).tolist():
+            chosen = epochs == epoch
+            tiles[chosen] = self._tiles(self._shuffled(within[chosen], epoch))
+        return list(zip(epochs.tolist(), tiles.tolist(), strict=True))
+
+    def _tiles(self, numbers: Integers) -> Integers:
+        """The tiles of the split that have these numbers among themselves."""
+        which = np.searchsorted(self._before, numbers, side="right") - 1
+        return np.asarray(self._first[which] + numbers - self._before[which])
+
+    def _shuffled(self, places: Integers, epoch: int) -> Integers:
+        if self._shuffle == "tiles":
+            return permuted(places, self.num, _keys(self._seed, epoch, 0))
+        return self._by_shards(places, epoch)
+
+    def _by_shards(self, places: Integers, epoch: int) -> Integers:
+        """Whole stretches in groups; the last, short one stands where it is, at the end of the epoch."""
+        whole = self.num // self._shard
+        out = places.copy()
+        group_size = SHARDS_AT_ONCE * self._shard
+        for group in np.unique(places[places < whole * self._shard] // group_size).tolist():
+            start = group * group_size
+            stop = min(start + group_size, whole * self._shard)
+            chosen = (places >= start) & (places < stop)
+            mixed = permuted(places[chosen] - start, stop - start, _keys(self._seed, epoch, 2 + group))
+            stretch, inside = np.divmod(mixed + start, self._shard)
+            out[chosen] = permuted(stretch, whole, _keys(self._seed, epoch, 1)) * self._shard + inside
+        return out
+
+
+def permuted(numbers: Integers, size: int, keys: NDArray[np.uint64]) -> Integers:
+    """What a permutation of 0 ... size - 1 that the keys decide makes of these numbers."""
+    half = np.uint64(max(LEAST_BITS, ((size - 1).bit_length() + 1) // 2))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    out = numbers.astype(np.uint64)
+    outside = np.ones(len(out), bool)
+    while outside.any():
+        left, right = out[outside] >> half, out[outside] & mask
+        for key in keys:
+            left, right = right, left ^ (_mixed(right + key) & mask)
+        out[outside] = left << half | right
+        outside = out >= np.uint64(size)
+    return out.astype(np.int64)
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A hash of 64 bits (the finalizer of SplitMix64: Steele, Lea and Flood 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@lru_cache(maxsize=64)
+def _keys(seed: int, epoch: int, part: int) -> NDArray[np.uint64]:
+    """Of one permutation of one epoch."""
+    return rng.generator(rng.ORDER, seed, epoch, part).integers(0, 2**64, ROUNDS, np.uint64)
