@@ -70,9 +70,9 @@ def draw(augmentation: Augmentation, num_fields: int, seed: int, epoch: int, sam
         black=gray * GRAY_SPREAD * spread[2],
         white=1 + gray * GRAY_SPREAD * spread[3],
         slope=1 + gray * SLOPE_SPREAD * spread[4],
-        angle=a.rotation * spread[5],
+        angle=a.rotation * spread[5] + 0.0,  # not -0.0
         scale=float(a.scale ** spread[6]),
-        shift=(a.shift * spread[7], a.shift * spread[8]),
+        shift=(a.shift * spread[7] + 0.0, a.shift * spread[8] + 0.0),
         noise=a.noise,
         noise_key=(seed, epoch, sample) if a.noise else (0, 0, 0),
         blur=a.blur * float(numbers[9]),

@@ -68,8 +68,7 @@ class TileStream:
         if self.augmentation.recompute_weights and self.tiles.rule is None:
             raise InvalidInput(
                 f"the tiles of {store} hold no instances to compute weights from",
-                hint=f"unetprep tiles --out {store} --tile {self.tiles.tile_px} --depth {self.tiles.depth}"
-                f" --margin {self.tiles.margin_px} --instances --overwrite",
+                hint=_made_anew(store, self.tiles, self.tiles.margin_px, instances=True),
             )
         _check_margin(self.tiles, self.fields, self.augmentation, store)
         self.batch_size, self.seed = batch_size, seed
@@ -143,13 +142,19 @@ def _check_margin(tiles: Tiles, fields: StoredFields, augmentation: Augmentation
             hint=f"unetprep deform --out {store} {made} --overwrite",
         ) from None
     if needed > tiles.margin_px:
-        made = f"--tile {tiles.tile_px} --depth {tiles.depth}"
         raise InvalidInput(
             f"the tiles of {store} have a margin of {tiles.margin_px} pixels, and augmentation moves in what lies up to"
             f" {needed} beyond them",
             allowed=f"a margin of {needed} or more; or smaller fields, or less of rotation, scale and shift",
-            hint=f"unetprep tiles --out {store} {made} --margin {needed} --overwrite",
+            hint=_made_anew(store, tiles, needed, tiles.rule is not None),
         )
+
+
+def _made_anew(store: str | Path, tiles: Tiles, margin_px: int, instances: bool) -> str:
+    """The command that makes such tiles with another margin, or with their cells."""
+    cells = " --instances" if instances else ""
+    geometry = f"--tile {tiles.tile_px} --depth {tiles.depth} --margin {margin_px}"
+    return f"unetprep tiles --out {store} {geometry}{cells} --overwrite"
 
 
 def _tiles_of(tiles: Tiles, split: str, store: str | Path) -> NDArray[np.intp]:
