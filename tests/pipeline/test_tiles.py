@@ -6,12 +6,13 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, save
 from tests.synthetic import cell_image, cell_labels
-from unetprep.errors import InvalidInput
+from unetprep.errors import Conflict, InvalidInput
 from unetprep.importing import import_images
-from unetprep.params import ImportParams, TilesParams, WeightsParams
+from unetprep.params import ImportParams, TilesParams, VerifyParams, WeightsParams
 from unetprep.run import run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
+from unetprep.verify import verify
 
 SMALL = TilesParams(tile_px=60, depth=2, margin_px=8)  # output 20, 20 pixels of context on every side
 OUTPUT, CONTEXT = 20, 20
@@ -148,6 +149,17 @@ def test_instances_reach_as_far_as_a_cell_matters_and_know_nothing_outside(store
         y, x = (100 + tiles[a][t] - SMALL.margin_px - reach for a in ("y0", "x0"))
         np.testing.assert_array_equal(instances, padded[y : y + side, x : x + side])
     assert np.asarray(store.array("tiles/y_cells")[:])[[0, -1]].tolist() == [-21, 40]
+
+
+def test_instances_go_with_the_tiles_that_had_them(store: Store) -> None:
+    run_stage(store, STAGES["weights"], NARROW, LOCAL)
+    run_stage(store, STAGES["tiles"], replace(SMALL, instances=True), LOCAL)
+    with pytest.raises(Conflict, match="made in another way"):
+        run_stage(store, STAGES["tiles"], SMALL, LOCAL)
+    run_stage(store, STAGES["tiles"], SMALL, LOCAL, overwrite=True)
+    assert not store.record("tiles/instances")
+    assert not {"instances", "y_cells", "x_cells"} & {path.name for path in Path(store.url, "tiles").iterdir()}
+    assert verify(store.url, VerifyParams(all=True)).faults == []
 
 
 def test_instances_that_could_not_give_the_weights_are_refused(store: Store, tmp_path: Path) -> None:

@@ -291,6 +291,9 @@ def describe_tiles(store: Store, params: TilesParams) -> None:
         intensity_rule=_common_rule(store),
     )
     store.set_coordinates(TILES, [*PER_TILE])
+    if not params.instances:  # those of tiles that have been replaced
+        for name in ("instances", "y_cells", "x_cells"):
+            store.remove(f"{TILES}/{name}")
 
 
 TILES_STAGE = Stage("tiles", TilesParams, (plan_tiles,), describe_tiles)

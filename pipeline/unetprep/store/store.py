@@ -233,12 +233,16 @@ class Store:
         In this order a kill at any point leaves nothing that looks finished: the old array is first marked as no longer
         valid, all of it is removed, and the new metadata come last.
         """
-        self.void(spec.path)
-        self._documents.pop(spec.path, None)
-        self._broken.discard(spec.path)  # what comes in its place is whole
-        self.storage.delete(spec.path)
+        self.remove(spec.path)
         self.describe(spec)
         self._put_array(spec)
+
+    def remove(self, path: str) -> None:
+        """Take away an array, if it is there; a kill midway leaves it marked as no longer valid."""
+        self.void(path)
+        self._documents.pop(path, None)
+        self._broken.discard(path)  # what comes in its place is whole
+        self.storage.delete(path)
 
     def describe(self, spec: ArraySpec) -> None:
         """Write what belongs to an array, where it is not there: its groups, coordinates and metadata for OME-Zarr."""
