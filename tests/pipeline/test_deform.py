@@ -15,6 +15,7 @@ from unetprep.layout import DENSE, FOLDING, GRIDS
 from unetprep.params import DeformParams, VerifyParams
 from unetprep.run import run_stage
 from unetprep.stages import STAGES
+from unetprep.stages.deform import DeformJob
 from unetprep.store import Store
 from unetprep.verify import verify
 
@@ -62,6 +63,14 @@ def test_what_always_folds_is_refused(store: Store) -> None:
         deform(store, overwrite=True, fields=1, grid="9", sigma_px=20.0, max_folding=0.0)
     assert store.state(GRIDS) == "finished"
     np.testing.assert_array_equal(store.read_all(GRIDS), before)
+
+
+def test_the_last_field_that_is_drawn_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = DeformParams(fields=1, grid="6", tile_px=188, max_folding=0.0)
+    folds = [folded_shares(draw_grids(0, [2], (6, 6), 10.0, k), (188, 188), "bspline")[0] > 0 for k in range(100)]
+    first = folds.index(False)
+    monkeypatch.setattr("unetprep.stages.deform.ATTEMPTS", first + 1)
+    np.testing.assert_array_equal(DeformJob((), params).draw([2])[0], draw_grids(0, [2], (6, 6), 10.0, first))
 
 
 @pytest.mark.parametrize(("dtype", "most_px"), [("float32", 1e-5), ("float16", 1 / 64)])

@@ -172,6 +172,11 @@ def test_instances_that_could_not_give_the_weights_are_refused(store: Store, tmp
     store.update_record(path, parameters={**store.record(path)["parameters"], "w0": 3.0})
     with pytest.raises(InvalidInput, match=r"were made with different w0: 10\.0 and 3\.0"):
         run_stage(store, STAGES["tiles"], wide, LOCAL)
+    for name in store.names:
+        path = f"images/{name}/weights"
+        store.update_record(path, parameters={**store.record(path)["parameters"], "spacing": [2.0, 1.0], "w0": 3.0})
+    with pytest.raises(InvalidInput, match=r"spacing \[2\.0, 1\.0\], which a quarter turn would exchange"):
+        run_stage(store, STAGES["tiles"], wide, LOCAL)
     labels, url = np.stack([cell_labels((30, 30), 4)] * 3), str(tmp_path / "volume.zarr")
     import_images(
         url, [save(tmp_path / "x.npy", labels)], [save(tmp_path / "y.npy", labels)], ImportParams(dims="3"), LOCAL

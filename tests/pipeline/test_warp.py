@@ -139,6 +139,16 @@ def test_beyond_what_is_stored_the_weight_is_zero(tile: Tile) -> None:
     np.testing.assert_allclose(image[0], reference.warp(tile[0][0], at, 1), atol=1e-4)
 
 
+def test_what_counts_for_nothing_gets_no_weight_from_its_neighbours(tile: Tile) -> None:
+    image, labels, weights = tile
+    weights[:] = 3
+    weights[labels == 50] = 0
+    for k in range(10):
+        _, moved, weighed = warp_tile(image, labels, weights, Transform(turned(17 * k), grid=grid_of(k)), SIDE)
+        assert not weighed[moved == 50].any()
+        assert (weighed[(moved != 50) & (moved != 0)] > 0).all()
+
+
 def test_an_unknown_order_is_refused(tile: Tile) -> None:
     with pytest.raises(ValueError, match=r"order is 2, not one of \(1, 3\)"):
         warp_tile(*tile, Transform(), SIDE, 2)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def tiles(count: int, dtype: str = "uint8") -> list[StoredTile]:
         StoredTile(
             rng.integers(0, 256, (2, outer, outer)).astype(dtype),
             rng.integers(0, 5, (inner, inner), dtype=np.uint8) * 50,
-            rng.random((inner, inner), np.float32),
+            rng.random((inner, inner), np.float32) * (rng.random((inner, inner)) < 0.8),
             (float(k), 200.0 + k),
         )
         for k in range(count)
@@ -99,6 +99,7 @@ def test_it_is_scipys_at_the_composed_coordinates(seed: int, degrees: float, shi
     at = at[:, INSET : INSET + OUTPUT, INSET : INSET + OUTPUT] - INSET
     last = OUTPUT + 2 * MARGIN - 1
     inside = ((at >= 1e-6) & (at <= last - 1e-6)).all(axis=0)
+    inside &= tile.weights[tuple(np.clip(np.floor(at + 0.5).astype(int), 0, last))] > 0
     np.testing.assert_allclose(weighed[0][inside], reference.warp(tile.weights, at, 1)[inside], atol=1e-5)
     assert not weighed[0][((at < -1e-6) | (at > last + 1e-6)).any(axis=0)].any()
 
@@ -155,3 +156,10 @@ def test_what_the_document_shows_runs() -> None:
     assert names["image"].shape == (2, 1, 60, 60)
     assert not torch.equal(names["image"], given["image"])
     assert set(names["labels"].flatten().tolist()) == {0, 1}
+
+
+def test_a_blur_wider_than_the_tile_is_mirrored_as_often_as_it_takes() -> None:
+    (tile,) = tiles(1)
+    wide = Draw(blur=30.0)
+    image = augment_batch([wide], *batch([tile]), FIELDS, MARGIN)[0][0]
+    np.testing.assert_allclose(image, apply(wide, replace(tile, intensity=(0.0, 1.0)), FIELDS, SIDE)[0], rtol=1e-4)

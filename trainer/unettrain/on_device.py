@@ -38,10 +38,10 @@ def augment_batch(
     are those of the result. `intensity` (b, 2) is what becomes 0 and 1 of each image; None: it is so already.
 
     Returns image (b, c, side, side) float32; labels (b, output, output) of their own dtype, each the nearest pixel's (a
-    tie goes to the larger coordinate); weights (b, output, output) float32. Beyond the given tile the image is
-    mirrored, labels and weights are 0. Labels are equal to those of `unettrain.augment.apply`, but for pixels within
-    1e-9 of a tie; images of range 0 to 1, and weights, are within 1e-5. Noise is made on the CPU, to be the same
-    numbers.
+    tie goes to the larger coordinate); weights (b, output, output) float32, 0 where the nearest pixel has 0. Beyond the
+    given tile the image is mirrored, labels and weights are 0. Labels are equal to those of `unettrain.augment.apply`,
+    but for pixels within 1e-9 of a tie; images of range 0 to 1, and weights, are within 1e-5. Noise is made on the CPU,
+    to be the same numbers.
 
     Raises ValueError for another number of draws than of tiles.
     """
@@ -76,9 +76,10 @@ def warp_batch(
     inset = (side - output) // 2  # from the tile to its output
     y, x = (p[:, inset : inset + output, inset : inset + output] + (margin_px - inset) for p in (y, x))
     inside = _within(y, weights.shape[-2]) & _within(x, weights.shape[-1])
-    weighed = _linear(weights.float()[:, None], y, x)[:, 0] * inside
-    y, x = (p + 0.5 for p in (y, x))
-    y, x = y.floor(), x.floor()
+    weighed = _linear(weights.float()[:, None], y, x)[:, 0]
+    y, x = ((p + 0.5).floor() for p in (y, x))
+    nearest = _pick(weights[:, None], _index(y, weights.shape[-2]), _index(x, weights.shape[-1]))[:, 0]
+    weighed = torch.where(inside & (nearest != 0), weighed, 0)
     inside = _within(y, labels.shape[-2]) & _within(x, labels.shape[-1])
     chosen = _pick(labels[:, None], _index(y, labels.shape[-2]), _index(x, labels.shape[-1]))[:, 0]
     return moved, torch.where(inside, chosen, 0), weighed
@@ -162,11 +163,9 @@ def _blur(image: Tensor, sigmas: Sequence[float]) -> Tensor:
     kernels = np.stack([_gaussian(i, s) for s in sigmas])
     weights = torch.from_numpy(np.repeat(kernels, image.shape[1], axis=0)).to(image)
     flat = image.reshape(1, -1, *image.shape[2:])
-    for sides, form in (
-        ((0, 0, reach, reach), (-1, 1, 2 * reach + 1, 1)),
-        ((reach, reach, 0, 0), (-1, 1, 1, 2 * reach + 1)),
-    ):
-        flat = functional.conv2d(functional.pad(flat, sides, "reflect"), weights.reshape(form), groups=flat.shape[1])
+    for axis, form in ((-2, (-1, 1, 2 * reach + 1, 1)), (-1, (-1, 1, 1, 2 * reach + 1))):
+        around = _index(torch.arange(-reach, flat.shape[axis] + reach, device=image.device), flat.shape[axis])
+        flat = functional.conv2d(flat.index_select(axis, around), weights.reshape(form), groups=flat.shape[1])
     return flat.reshape(image.shape)
 
 

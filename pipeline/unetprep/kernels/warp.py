@@ -67,9 +67,9 @@ def warp_tile(
     image (c, tile + 2 margin, same), labels and weights (output + 2 margin, same), all with one centre, of any number
     dtype; each of the two has its own output, up to the tile. Returns image (c, tile, tile) float32, interpolated
     linearly (`order` 1) or cubically (3; Keys 1981, a = -1/2); labels (output, output), the nearest pixel (a tie goes
-    to the larger coordinate), so that none is invented; weights (output, output) float32, linear, or (0, 0) without
-    any. Beyond the stored tile the image is mirrored, labels are `outside` and weights 0. Standing still gives the
-    centre of the stored tile, bit for bit.
+    to the larger coordinate), so that none is invented; weights (output, output) float32, linear, but 0 where the
+    nearest pixel has 0, since that counts for nothing; or (0, 0) without any. Beyond the stored tile the image is
+    mirrored, labels are `outside` and weights 0. Standing still gives the centre of the stored tile, bit for bit.
     """
     if order not in ORDERS:
         raise ValueError(f"order is {order}, not one of {ORDERS}")
@@ -80,7 +80,8 @@ def warp_tile(
     out_weights = np.zeros((weights.shape[-1] - twice_margin,) * 2, np.float32)
     affine, by_row, columns = transform.expanded(tile_px)
     image, labels, weights = (np.ascontiguousarray(array) for array in (image, labels, weights))
-    _warp(image, labels, weights, affine, by_row, columns, order, out_image, out_labels, out_weights)
+    clear = bool(weights.size) and not weights.all()
+    _warp(image, labels, weights, clear, affine, by_row, columns, order, out_image, out_labels, out_weights)
     return out_image, out_labels, out_weights
 
 
@@ -108,7 +109,7 @@ def _row(i, affine, by_row, columns, y, x):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _warp(image, labels, weights, affine, by_row, columns, order, out_image, out_labels, out_weights):  # type: ignore[no-untyped-def]
+def _warp(image, labels, weights, clear, affine, by_row, columns, order, out_image, out_labels, out_weights):  # type: ignore[no-untyped-def]
     side = out_image.shape[1]
     y, x = np.empty(side), np.empty(side)
     top, left, at = np.empty(side, np.int32), np.empty(side, np.int32), np.empty(side, np.int32)
@@ -135,6 +136,8 @@ def _warp(image, labels, weights, affine, by_row, columns, order, out_image, out
                 _linear(weights, a, b, u, v, offset, at, out_weights[i - start])
             else:
                 _linear_within(weights, a, b, u, v, offset, out_weights[i - start])
+            if clear:
+                _clear(weights, nearest_y[start:end], nearest_x[start:end], offset, out_weights[i - start])
         if labels_at <= i < labels_end:
             start, end, offset = labels_at, labels_end, margin - labels_at
             a, b = nearest_y[start:end], nearest_x[start:end]
@@ -216,6 +219,16 @@ def _linear_within(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyped
         bottom, right = top + (fy[j] > 0), left + (fx[j] > 0)
         if top >= 0 and left >= 0 and bottom < height and right < width:
             out[j] = _mean(array, top, bottom, left, right, fy[j], fx[j])
+
+
+@njit(nogil=True, cache=True)
+def _clear(array, a, b, offset, out):  # type: ignore[no-untyped-def]
+    """Those whose nearest pixel is 0 become 0."""
+    height, width = array.shape
+    for j in range(len(out)):
+        row, column = a[j] + offset, b[j] + offset
+        if 0 <= row < height and 0 <= column < width and array[row, column] == 0:
+            out[j] = 0
 
 
 @njit(nogil=True, cache=True)

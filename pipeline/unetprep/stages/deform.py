@@ -43,14 +43,14 @@ class DeformJob(Job):
     def draw(self, fields: Sequence[int]) -> Blocks:
         """Grids and shares of some fields. Raises InvalidInput where none can be found that folds little enough."""
         p, side = self.params, (self.params.tile_px, self.params.tile_px)
-        grids = draw_grids(p.seed, fields, p.nodes(), p.sigma_px)
-        shares = folded_shares(grids, side, p.interpolation)
-        for attempt in range(1, ATTEMPTS):
+        grids = np.empty((len(fields), 2, *p.nodes()), np.float32)
+        shares, again = np.empty(len(fields), np.float32), np.arange(len(fields))
+        for attempt in range(ATTEMPTS):
+            grids[again] = draw_grids(p.seed, [fields[int(k)] for k in again], p.nodes(), p.sigma_px, attempt)
+            shares[again] = folded_shares(grids[again], side, p.interpolation)
             again = np.flatnonzero(shares > p.max_folding)
             if not again.size:
                 return grids, shares
-            grids[again] = draw_grids(p.seed, [fields[int(k)] for k in again], p.nodes(), p.sigma_px, attempt)
-            shares[again] = folded_shares(grids[again], side, p.interpolation)
         raise InvalidInput(
             f"sigma is {p.sigma_px:g}: each of {ATTEMPTS} fields drawn in the place of field {fields[int(again[0])]}"
             f" folds at more than {p.max_folding:g} of a tile of {p.tile_px}",

@@ -198,6 +198,11 @@ def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
                 f"image {name!r} is a volume: its weights follow from cells in other slices, which no tile holds",
                 allowed="--instances with images whose slices are independent (dims 2)",
             )
+        if len({*made["spacing"]}) > 1:
+            raise InvalidInput(
+                f"the weights of {name!r} have spacing {made['spacing']}, which a quarter turn would exchange",
+                allowed="--instances with pixels as wide as high",
+            )
     first, *_ = rules
     for name, rule in rules.items():
         if rule != rules[first]:
