@@ -63,6 +63,14 @@ def test_quarter_turns_are_numpys(tile: Tile, quarters: int, order: int) -> None
         np.testing.assert_array_equal(got, np.rot90(middle(stored), quarters, axes=(-2, -1)))
 
 
+def test_without_a_field_no_interpolation_is_asked(tile: Tile) -> None:
+    plain, approx = (
+        warp_tile(*tile, Transform(TURNS[1], interpolation=i), SIDE) for i in ("bspline", "bspline-approx")
+    )
+    for one, other in zip(plain, approx, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("by", ["shift", "grid"])
 def test_a_whole_shift_moves_pixels_in_from_the_margin(tile: Tile, by: str) -> None:
     grid = np.stack([np.full((1, 1), 3, np.float32), np.full((1, 1), -7, np.float32)])

@@ -45,8 +45,8 @@ class Transform:
 
     def expanded(self, side: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """The affine part (2, 3), the grid expanded along y (2, side, gx), and what expands it along x (gx, side)."""
-        grid = STILL if self.grid is None else self.grid
-        rows, columns = (expansion_matrix(n, side, self.interpolation) for n in grid.shape[1:])
+        grid, interpolation = (STILL, "bspline") if self.grid is None else (self.grid, self.interpolation)
+        rows, columns = (expansion_matrix(n, side, interpolation) for n in grid.shape[1:])
         centre = (side - 1) / 2
         offset = [centre + s for s in self.shift]
         affine = np.array([[*line, o] for line, o in zip(self.matrix, offset, strict=True)])
@@ -76,11 +76,11 @@ def warp_tile(
     twice_margin = image.shape[-1] - tile_px
     out_image = np.empty((image.shape[0], tile_px, tile_px), np.float32)
     out_labels = np.full((labels.shape[-1] - twice_margin,) * 2, outside, labels.dtype)
-    weights = np.empty((twice_margin,) * 2, np.float32) if weights is None else weights
+    weights = np.zeros((twice_margin,) * 2, np.float32) if weights is None else weights
     out_weights = np.zeros((weights.shape[-1] - twice_margin,) * 2, np.float32)
     affine, by_row, columns = transform.expanded(tile_px)
     image, labels, weights = (np.ascontiguousarray(array) for array in (image, labels, weights))
-    clear = bool(weights.size) and not weights.all()
+    clear = bool(out_weights.size) and not weights.all()
     _warp(image, labels, weights, clear, affine, by_row, columns, order, out_image, out_labels, out_weights)
     return out_image, out_labels, out_weights
 
