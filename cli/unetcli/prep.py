@@ -124,12 +124,13 @@ def _connecting(command: Command) -> Command:
 
 def _scheduler(values: Mapping[str, Any], recipe: ClusterParams | None = None) -> "Scheduler":
     """What the options say, else the file of --cluster, else the recipe."""
-    from unetprep.budget import give_back_memory
+    from unetprep.budget import give_back_memory, share_memory
     from unetprep.clusters import Scheduler
     from unetprep.recipe import read_cluster
 
     params = read_cluster(values["cluster"]) if values["cluster"] else recipe or ClusterParams()
     given: dict[str, Any] = {k: values[k] for k in ("scheduler", "workers", "memory") if values[k]}
+    share_memory()
     if given.get("memory") or params.memory:
         give_back_memory()
     return Scheduler.of(replace(params, **given))
