@@ -76,6 +76,18 @@ def described(found: dict[str, Any]) -> str:
     return f"{about['processor']}, {about['cores']} cores ({packages})"
 
 
+def spread(found: dict[str, float]) -> str:
+    """A ratio with its range, for a table."""
+    return f"**{found['ratio']:.3g}** ({found['ratio_min']:.3g} to {found['ratio_max']:.3g})"
+
+
+def page(title: str, module: str, source: str, about: str, columns: str, rows: Sequence[str], *after: str) -> str:
+    """A page of results: a heading, where it comes from, what it is, a table, and what is said after that."""
+    written = f"Written by `python -m {module}` from {source}."
+    line = "|" + "---|" * (columns.count("|") - 1)
+    return "\n".join([f"# {title}", "", written, "", about, "", columns, line, *rows, "", *after, *[""] * bool(after)])
+
+
 def write(path: Path, results: dict[str, Any]) -> None:
     """Write the results, and print them."""
     text = json.dumps(results, indent=1)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.measure import described, machine, ratio, write
+from benchmarks.measure import described, machine, page, ratio, spread, write
 from unetprep.kernels.grids import draw_grids
 from unettrain import Augmentation, FitConfig, StoredFields, augment_batch, draw
 from unettrain.stream import Batch
@@ -82,30 +82,22 @@ def main(name: str = "cuda", channels: str = "64") -> None:
         print(results)
         return
     write(HERE / "gpu.json", results)
-    (HERE / "GPU.md").write_text(page(results))
+    (HERE / "GPU.md").write_text(as_page(results))
 
 
-def page(found: dict[str, Any]) -> str:
+def as_page(found: dict[str, Any]) -> str:
     """The results as a page."""
-    lines = [
-        f"| {num} | {v['ours_seconds'] * 1e3:.2f} | {v['theirs_seconds'] * 1e3:.2f} | **{v['ratio']:.3g}**"
-        f" ({v['ratio_min']:.3g} to {v['ratio_max']:.3g}) |"
-        for num, v in found["batches"].items()
-    ]
-    return "\n".join(
+    return page(
+        "Augmentation on a GPU, measured",
+        "benchmarks.elastic.gpu",
+        "gpu.json",
+        f"Against the step of the network of {found['channels']} channels in bfloat16 on tiles of {found['tile']};"
+        f" at most {MOST} is what we want. {described(found)}.",
+        "| tiles a batch | augmentation, ms | step, ms | augmentation / step |",
         [
-            "# Augmentation on a GPU, measured",
-            "",
-            "Written by `python -m benchmarks.elastic.gpu` from gpu.json.",
-            "",
-            f"Against the step of the network of {found['channels']} channels in bfloat16 on tiles of {found['tile']};"
-            f" at most {MOST} is what we want. {described(found)}.",
-            "",
-            "| tiles a batch | augmentation, ms | step, ms | augmentation / step |",
-            "|---|---|---|---|",
-            *lines,
-            "",
-        ]
+            f"| {num} | {v['ours_seconds'] * 1e3:.2f} | {v['theirs_seconds'] * 1e3:.2f} | {spread(v)} |"
+            for num, v in found["batches"].items()
+        ],
     )
 
 

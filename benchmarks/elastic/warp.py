@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from benchmarks.measure import described, machine, ratio, write
+from benchmarks.measure import described, machine, page, ratio, spread, write
 from unetprep import displacement_field
 from unetprep.kernels.grids import draw_grids
 from unetprep.kernels.warp import Transform, warp_tile
@@ -129,10 +129,10 @@ def main() -> None:
         except ImportError as error:
             results["others"][name] = f"not installed: {error}"
     write(HERE / "warp.json", results)
-    (HERE / "RESULTS.md").write_text(page(results))
+    (HERE / "RESULTS.md").write_text(as_page(results))
 
 
-def page(found: dict[str, Any]) -> str:
+def as_page(found: dict[str, Any]) -> str:
     """The results as a page."""
     rows = [
         ("field and three times `cv2.remap`, linear", found["against_opencv"]),
@@ -140,30 +140,23 @@ def page(found: dict[str, Any]) -> str:
         *((name, values) for name, values in found["others"].items() if isinstance(values, dict)),
     ]
     lines = [
-        f"| {name} | {v['ours_seconds'] * 1e3:.1f} | {v['theirs_seconds'] * 1e3:.1f} | **{v['ratio']:.3g}**"
-        f" ({v['ratio_min']:.3g} to {v['ratio_max']:.3g}) | {1 / v['ratio']:.3g} |"
+        f"| {name} | {v['ours_seconds'] * 1e3:.1f} | {v['theirs_seconds'] * 1e3:.1f} | {spread(v)}"
+        f" | {1 / v['ratio']:.3g} |"
         for name, v in rows
     ]
     missing = [f"{name} was {why}." for name, why in found["others"].items() if isinstance(why, str)]
     expansion_ratio = found["expansion_against_chain"]
     far = ", ".join(f"{value:.1g} px from `{name}`" for name, value in found["farthest_px"].items())
-    return "\n".join(
-        [
-            "# Deformation, measured",
-            "",
-            "Written by `python -m benchmarks.elastic.warp` from warp.json.",
-            "",
-            f"An image, labels and weights of {SIDE} x {SIDE} through one field, one thread. {described(found)}.",
-            "",
-            "| against | ours, ms | theirs, ms | ours / theirs | faster by |",
-            "|---|---|---|---|---|",
-            *lines,
-            "",
-            *missing,
-            f"The expansion of the grid alone takes {expansion_ratio['ratio']:.3g} of the chain with OpenCV"
-            f" ({expansion_ratio['ours_seconds'] * 1e3:.2f} ms). In float64 the field is {far}.",
-            "",
-        ]
+    return page(
+        "Deformation, measured",
+        "benchmarks.elastic.warp",
+        "warp.json",
+        f"An image, labels and weights of {SIDE} x {SIDE} through one field, one thread. {described(found)}.",
+        "| against | ours, ms | theirs, ms | ours / theirs | faster by |",
+        lines,
+        *missing,
+        f"The expansion of the grid alone takes {expansion_ratio['ratio']:.3g} of the chain with OpenCV"
+        f" ({expansion_ratio['ours_seconds'] * 1e3:.2f} ms). In float64 the field is {far}.",
     )
 
 

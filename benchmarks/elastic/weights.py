@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measure import described, machine, ratio, write
+from benchmarks.measure import described, machine, page, ratio, write
 from unetprep.fetching import fetch_files
 from unetprep.importing import import_images
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
@@ -23,7 +23,7 @@ from unetprep.run import Scheduler, run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
 from unettrain.augment import Draw, apply
-from unettrain.layout import Tiles, open_fields, open_tiles
+from unettrain.layout import StoredFields, Tiles, open_fields, open_tiles
 
 HERE = Path(__file__).parent
 FIELDS = 200
@@ -77,7 +77,7 @@ def compare(labels: str) -> dict[str, Any]:
             "mean_weight": round(float(np.concatenate(weighed).mean()), 4),
             "difference": found,
             "classes_that_differ": round(float(np.concatenate(flipped).mean()), 6),
-            "time": timed(tiles, url),
+            "time": timed(tiles, fields),
         }
 
 
@@ -87,9 +87,9 @@ def summary(values: NDArray[np.float32]) -> dict[str, float]:
     return {name: round(float(number), 4) for name, number in numbers.items()} | {"pixels": values.size}
 
 
-def timed(tiles: Tiles, url: str) -> dict[str, float]:
+def timed(tiles: Tiles, fields: StoredFields) -> dict[str, float]:
     """A tile with its weights computed anew, against one whose weights are warped."""
-    fields, choice = open_fields(url), Draw(field=0)
+    choice = Draw(field=0)
     plain, cells = tiles.read(0), tiles.read(0, instances=True)
     return ratio(
         lambda: apply(choice, cells, fields, tiles.tile_px, rule=tiles.rule),
@@ -109,10 +109,10 @@ def main(*given: str) -> None:
         sets = {name: compare(path) for name, path in named.items()}
     results = {"machine": machine("numpy", "numba"), "draws": DRAWS, "sets": sets}
     write(HERE / "weights.json", results)
-    (HERE / "WEIGHTS.md").write_text(page(results))
+    (HERE / "WEIGHTS.md").write_text(as_page(results))
 
 
-def page(found: dict[str, Any]) -> str:
+def as_page(found: dict[str, Any]) -> str:
     """The results as a page."""
     lines = [
         f"| {name} | {v['mean_weight']:.3g} | {all_['mean']:.3g} | {all_['p99']:.3g} | {close['mean']:.3g}"
@@ -120,24 +120,17 @@ def page(found: dict[str, Any]) -> str:
         for name, v in found["sets"].items()
         for all_, close in [(v["difference"]["all"], v["difference"]["close"])]
     ]
-    return "\n".join(
-        [
-            "# Weights under deformation, measured",
-            "",
-            "Written by `python -m benchmarks.elastic.weights` from weights.json.",
-            "",
-            f"Tiles of 572 through {found['draws']} fields of sigma 10: the weights warped with the image, against"
-            " those computed anew from the deformed cells. Between cells: background whose border term is a tenth of"
-            f" w0 = 10 or more. {described(found)}.",
-            "",
-            "| labels | mean weight | difference, mean | p99 | between cells, mean | p99 | other class |"
-            " time, anew / warped |",
-            "|---|---|---|---|---|---|---|---|",
-            *lines,
-            "",
-            *(SOURCES[name] for name in found["sets"] if name in SOURCES),
-            "",
-        ]
+    return page(
+        "Weights under deformation, measured",
+        "benchmarks.elastic.weights",
+        "weights.json",
+        f"Tiles of 572 through {found['draws']} fields of sigma 10: the weights warped with the image, against"
+        " those computed anew from the deformed cells. Between cells: background whose border term is a tenth of"
+        f" w0 = 10 or more. {described(found)}.",
+        "| labels | mean weight | difference, mean | p99 | between cells, mean | p99 | other class |"
+        " time, anew / warped |",
+        lines,
+        *(SOURCES[name] for name in found["sets"] if name in SOURCES),
     )
 
 

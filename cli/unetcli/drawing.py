@@ -5,17 +5,26 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from unettrain.config import FitConfig
+from unettrain.errors import InvalidInput
 from unettrain.rundir import read_record
 from unettrain.stream import TileStream
 
 
 def draws_of(run: str, steps: range, store: str | None) -> Iterator[dict[str, Any]]:
-    """For each tile of these steps: step, epoch, tile, and the parameters of `unettrain.Draw`."""
+    """For each tile of these steps: step, epoch, tile, and as `draw` the parameters of `unettrain.Draw`.
+
+    Raises InvalidInput where the store no longer holds what the run is trained on.
+    """
     record = read_record(run)
     known = {f.name: record["fit"][f.name] for f in fields(FitConfig) if f.name in record["fit"]}  # of any release
-    config = FitConfig(**known)
-    where, augmentation = store or record["store"], config.augmentation()
-    stream = TileStream(where, "train", config.batch_size, config.seed, augmentation, shuffle=config.shuffle)
+    where = store or record["store"]
+    stream = TileStream.of(where, FitConfig(**known))
+    other = [path for path, now in stream.fingerprints.items() if record["data"].get(path) != now]
+    if other:
+        raise InvalidInput(
+            f"{where} no longer holds what {run} is trained on: {', '.join(other)} was made anew",
+            hint="name the store as it was, with --store; or look at a run that is trained on this one",
+        )
     for step in steps:
-        for (epoch, tile), choice in zip(stream.samples(step), stream.draws(step), strict=True):
-            yield {"step": step, "epoch": epoch, "tile": tile, **asdict(choice)}
+        for epoch, tile in stream.samples(step):
+            yield {"step": step, "epoch": epoch, "tile": tile, "draw": asdict(stream.draw(epoch, tile))}

@@ -1,14 +1,11 @@
 """The picture of some deformation fields: a board of squares and a tile, before and after each of them."""
 
-from io import BytesIO
-
 import numpy as np
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unetcli.cell_colours import Colour, colours_of_cells
-from unetcli.preview_figure import DPI, STYLE, shortened
+from unetcli.preview_figure import DPI, as_png, shortened
 from unetcli.preview_pixels import cells_over
 from unetprep.preview_fields import FieldsPreview, Moved
 
@@ -17,11 +14,8 @@ LEFT_PX, RIGHT_PX, TOP_PX, TITLE_PX, BOTTOM_PX = 28, 28, 92, 56, 28
 
 
 def draw_fields(preview: FieldsPreview) -> bytes:
-    """The picture as a PNG: the same bytes for the same preview."""
-    with style.context(["default", STYLE]):
-        png = BytesIO()
-        compose_fields(preview).savefig(png, format="png", metadata={"Software": None})
-    return png.getvalue()
+    """The picture as a PNG."""
+    return as_png(lambda: compose_fields(preview))
 
 
 def compose_fields(preview: FieldsPreview) -> Figure:

@@ -429,15 +429,15 @@ def preview(
 
     if numbers and not fields:
         raise click.UsageError("--field goes with --fields")
+    view = View(image, z, _corner(at), size)
     if fields:
-        view = View(image, z, _corner(at))
-        moved = preview_fields_file(store, out, view, numbers or (0, 1, 2), size, overwrite)
+        moved = preview_fields_file(store, out, view, numbers or (0, 1, 2), overwrite)
         drawn = [field.number for field in moved.moved if field.number is not None]
         tile = {"image": moved.name, "z": moved.z, "y": moved.y0, "x": moved.x0, "tile": moved.tile_px, "fields": drawn}
         text = f"{moved.name}, fields {', '.join(map(str, drawn))}, a tile of {moved.tile_px}\n-> {out}"
         result("preview", {"store": store, "out": out, **tile}, text, values["as_json"])
         return
-    shown = preview_file(store, out, View(image, z, _corner(at), **({"size_px": size} if size else {})), overwrite)
+    shown = preview_file(store, out, view, overwrite)
     height, width = shown.weights.shape
     window = {"image": shown.name, "z": shown.z, "y": shown.y0, "x": shown.x0, "height": height, "width": width}
     text = f"{shown.name}, z {shown.z}, {height} x {width} pixels from ({shown.y0}, {shown.x0})\n-> {out}"

@@ -4,6 +4,7 @@ Everything is placed in whole pixels, and a pixel of the image takes a whole num
 than a panel, so that nothing is blurred. The colour maps are perceptually even (viridis, inferno).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -68,10 +69,15 @@ class Sheet:
 
 
 def draw(preview: Preview) -> bytes:
-    """The picture as a PNG: the same bytes for the same preview."""
+    """The picture as a PNG."""
+    return as_png(lambda: compose(preview))
+
+
+def as_png(make: Callable[[], Figure]) -> bytes:
+    """A figure that is made in our style: the same bytes for the same figure."""
     with style.context(["default", STYLE]):  # whatever the user's own settings are
         png = BytesIO()
-        compose(preview).savefig(png, format="png", metadata={"Software": None})
+        make().savefig(png, format="png", metadata={"Software": None})
     return png.getvalue()
 
 

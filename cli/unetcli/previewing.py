@@ -19,12 +19,10 @@ def preview_file(store: str, out: str, view: View, overwrite: bool) -> Preview:
     return preview
 
 
-def preview_fields_file(
-    store: str, out: str, view: View, numbers: tuple[int, ...], tile_px: int | None, overwrite: bool
-) -> FieldsPreview:
+def preview_fields_file(store: str, out: str, view: View, numbers: tuple[int, ...], overwrite: bool) -> FieldsPreview:
     """Draw what these deformation fields make of a tile; likewise."""
     path = _place(out, overwrite)
-    preview = select_fields(store, view, numbers, tile_px)
+    preview = select_fields(store, view, numbers)
     _write(path, draw_fields(preview))
     return preview
 

@@ -70,15 +70,15 @@ def fit(store: str, run: str | None, overwrite: bool, as_json: bool, quiet: bool
     examples="unettrain draws runs/ds\nunettrain draws runs/ds --first 4200 --steps 10 > draws.jsonl",
 )
 @click.argument("run")
-@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="From which step on.")
-@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="How many steps.")
+@click.option("--first", type=click.IntRange(0, 2**40), default=0, show_default=True, help="From which step on.")
+@click.option("--steps", type=click.IntRange(1, 2**20), default=1, show_default=True, help="How many steps.")
 @click.option("--store", metavar="STORE", help="The store, if it has moved since the training.")
 @common
 def draws(run: str, first: int, steps: int, store: str | None, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Say what augmentation a run draws for each tile: one line of JSON a tile, in the order of training.
 
-    Seed, epoch and tile decide everything, so nothing was recorded for it, and steps to come are known too. TileStream
-    and unettrain.Draw apply a line again.
+    Seed, epoch and tile decide everything, so nothing was recorded for it, and steps to come are known too.
+    TileStream.replay makes a batch of such lines again.
     """
     from unetcli.drawing import draws_of
 

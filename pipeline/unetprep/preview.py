@@ -19,7 +19,7 @@ from unetprep.layout import counts_path, labels_path, pixels_path, weights_path
 from unetprep.store import Store
 
 IMPORT = "unetprep import --image IMAGES --labels LABELS --out STORE"
-SMALLEST_PX, LARGEST_PX = 16, 2048  # a larger window would be cut down to the panel, and show no more
+USUAL_PX, SMALLEST_PX, LARGEST_PX = 512, 16, 2048  # a larger window would be cut down to the panel, and show no more
 MAX_COUNTS = 256  # of how many shards the class counts are read
 MAX_SHARDS = 4  # how many of them are searched
 STEPS = 4  # the search moves a window by this part of its side
@@ -27,15 +27,18 @@ STEPS = 4  # the search moves a window by this part of its side
 
 @dataclass(frozen=True)
 class View:
-    """What to show: an image (the first), a slice (the middle one), the upper left corner and the side of a window."""
+    """What to show: an image (the first), a slice (the middle one), the upper left corner and the side of a window.
+
+    Where no side is named it is `USUAL_PX`, and with fields that of the tiles they were made for.
+    """
 
     image: str | None = None
     z: int | None = None
     at: tuple[int, int] | None = None
-    size_px: int = 512
+    size_px: int | None = None
 
     def __post_init__(self) -> None:
-        if not SMALLEST_PX <= self.size_px <= LARGEST_PX:
+        if self.size_px is not None and not SMALLEST_PX <= self.size_px <= LARGEST_PX:
             raise InvalidInput(f"size is {self.size_px} pixels", allowed=f"{SMALLEST_PX} to {LARGEST_PX}")
 
 
@@ -95,10 +98,9 @@ def select(url: str, view: View) -> Preview:
     shape: tuple[int, ...] = weights.shape
     made = _made(store, name)
     z = chosen_slice(view.z, shape, name)
-    y, x = at_corner(view.at, shape, name) if view.at else _busiest(store, name, z, view.size_px, made, url)
-    box = tuple(
-        slice(a, min(n, a + s)) for a, s, n in zip((z, y, x), (1, view.size_px, view.size_px), shape, strict=True)
-    )
+    side = view.size_px or USUAL_PX
+    y, x = at_corner(view.at, shape, name) if view.at else _busiest(store, name, z, side, made, url)
+    box = tuple(slice(a, min(n, a + s)) for a, s, n in zip((z, y, x), (1, side, side), shape, strict=True))
     labels, distances = _cells(store, name, box, shape, made)
     has_image = bool(store.record(pixels_path(name)))
     if has_image:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
-from unetprep.kernels.spline import displacement_field, largest_displacement
+from unetprep.kernels.folding import folded_shares
+from unetprep.kernels.spline import displacement_field, largest_displacements
 from unetprep.kernels.warp import Transform, warp_tile
-from unetprep.layout import FOLDING, GRIDS, labels_path, pixels_path
+from unetprep.layout import GRIDS, labels_path, pixels_path
 from unetprep.preview import View, at_corner, chosen_image, chosen_slice
 from unetprep.store import Store
 
@@ -44,23 +45,25 @@ class FieldsPreview:
     moved: tuple[Moved, ...]
 
 
-def select_fields(url: str, view: View, numbers: tuple[int, ...], tile_px: int | None = None) -> FieldsPreview:
+def select_fields(url: str, view: View, numbers: tuple[int, ...]) -> FieldsPreview:
     """Read a tile, in the middle of the image unless a corner is named, and deform it.
 
-    The tile is as large as the fields were made for, or `tile_px`. Raises InvalidInput, naming what is allowed, for
-    an image, slice, corner or field that is not there, and, naming the command, where there are no fields.
+    Raises InvalidInput, naming what is allowed, for an image, slice, corner or field that is not there, and for more
+    than `MOST_FIELDS` of these; and, naming the command, where there are no fields.
     """
+    if len(numbers) > MOST_FIELDS:
+        raise InvalidInput(f"{len(numbers)} fields are asked for", allowed=f"up to {MOST_FIELDS} in one picture")
     store = Store.open(url)
     grids_of = store.finished_array(GRIDS, f"unetprep deform --out {url}")
     made = _made(store)
-    side = int(made["tile_px"]) if tile_px is None else tile_px
+    side = view.size_px or int(made["tile_px"])
     name = chosen_image(store, view.image)
     shape = store.shards(labels_path(name, "instances")).shape
     z = chosen_slice(view.z, shape, name)
     y0, x0 = at_corner(view.at, shape, name) if view.at else ((shape[1] - side) // 2, (shape[2] - side) // 2)
     grids = {k: _grid(store, k, grids_of.shape[0]) for k in numbers}
     try:
-        reach = largest_displacement(np.stack([*grids.values()]), side, made["interpolation"])
+        reach = largest_displacements(np.stack([*grids.values()]), side, made["interpolation"]).max()
     except ValueError as error:
         raise InvalidInput(f"the fields of {url} do not go with a tile of {side}: {error}") from None
     margin = ceil(reach) + 1
@@ -71,7 +74,6 @@ def select_fields(url: str, view: View, numbers: tuple[int, ...], tile_px: int |
         channels = store.finished_array(pixels_path(name), f"unetprep import --out {url}").shape[0]
         image = store.read_mirrored(pixels_path(name), (0, *start), (channels, 1, outer, outer))[:, 0]
     board = _board(side, margin)
-
     pixels = board[None] if image is None else np.concatenate([board[None].astype(image.dtype), image])
 
     def moved(number: int | None = None) -> Moved:
@@ -79,7 +81,7 @@ def select_fields(url: str, view: View, numbers: tuple[int, ...], tile_px: int |
         if number is not None:
             grid = grids[number]
             largest = float(np.hypot(*displacement_field(grid, (side, side), made["interpolation"])).max())
-            folded = float(store.read(FOLDING, (slice(number, number + 1),)).item())
+            folded = float(folded_shares(grid[None], (side, side), made["interpolation"])[0])
         transform = Transform(grid=grid, interpolation=made["interpolation"])
         out, instances, _ = warp_tile(pixels, cells, None, transform, side)
         return Moved(
@@ -92,9 +94,9 @@ def select_fields(url: str, view: View, numbers: tuple[int, ...], tile_px: int |
 def _made(store: Store) -> dict[str, Any]:
     found: dict[str, Any] = store.record(GRIDS)["parameters"]
     missing = [key for key in ("grid", "sigma_px", "seed", "interpolation", "tile_px") if key not in found]
-    if missing or store.state(FOLDING) != "finished":
+    if missing:
         raise InvalidInput(
-            f"the fields of {store.url} were made by another version: {', '.join(missing) or FOLDING} is not recorded",
+            f"the fields of {store.url} were made by another version: {', '.join(missing)} is not recorded",
             hint=f"run: unetprep deform --out {store.url} --overwrite",
         )
     return found

@@ -282,9 +282,8 @@ class _Relabelling:
                         f"{path} is missing in {store.url}, which has weights of other images",
                         hint=f"run: unetprep weights --out {store.url}",
                     )
-        optional = [] if store.record(f"{TILES}/instances") else [f"{TILES}/instances"]
-        self._refuse_state([p for p in TILE_ARRAYS if store.record(f"{TILES}/image") and p not in optional])
         if store.record(f"{TILES}/image"):
+            self._refuse_state(p for p in TILE_ARRAYS if p != f"{TILES}/instances" or store.record(p))
             self._refuse_other(f"{TILES}/image", tiles_job(store))
 
     def _refuse_state(self, paths: Iterable[str]) -> None:

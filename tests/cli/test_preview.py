@@ -193,6 +193,12 @@ def test_fields_move_a_board_and_a_tile(run: Run, cells: Path) -> None:
     assert Path("g.png").read_bytes() == before
     refused = run("unetprep preview ds.zarr --out h.png --fields --field 4", 3).stderr
     assert "field is 4\n  allowed: 0 to 3, the fields of ds.zarr" in refused
+    refused = run(f"unetprep preview ds.zarr --out h.png --fields {'--field 0 ' * 7}", 3).stderr
+    assert "7 fields are asked for\n  allowed: up to 6 in one picture" in refused
+    for fields in ("", " --fields"):
+        assert "size is 0 pixels" in run(f"unetprep preview ds.zarr --out h.png --size 0{fields}", 3).stderr
+    large, small = (select_fields("ds.zarr", View(size_px=side), (3,)).moved[1].folded for side in (252, 28))
+    assert large == 0 < small
     assert "--field goes with --fields" in run("unetprep preview ds.zarr --out h.png --field 1", 2).stderr
     store = Store("ds.zarr")
     made = store.record("fields/grids")["parameters"]
@@ -205,7 +211,7 @@ def test_fields_move_a_board_and_a_tile(run: Run, cells: Path) -> None:
 def test_cells_keep_their_colours_through_all_fields(run: Run, cells: Path) -> None:
     run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
     run("unetprep deform --out ds.zarr --fields 2 --sigma 4")
-    shown = select_fields("ds.zarr", View(), (0, 1), 188)
+    shown = select_fields("ds.zarr", View(size_px=188), (0, 1))
     still, moved, _ = shown.moved
     whole = np.asarray(imageio.imread("labels.tif"))
     expected = np.pad(whole, 100, mode="reflect")[100 + shown.y0 :, 100 + shown.x0 :][:188, :188]
@@ -218,6 +224,8 @@ def test_cells_keep_their_colours_through_all_fields(run: Run, cells: Path) -> N
     near = (abs(places % 1 - 0.5) > 1e-6).all(axis=0) & (places >= 0).all(axis=0) & (places <= 187).all(axis=0)
     np.testing.assert_array_equal(moved.instances[near], still.instances[y, x][near])
     tiles = [np.asarray(axes.images[0].get_array()) for axes in compose_fields(shown).axes[1::2]]
-    for cell in set.intersection(*({*np.unique(m.instances[5:-5, 5:-5]).tolist()} - {0} for m in shown.moved)):
+    kept = set.intersection(*({*np.unique(m.instances[5:-5, 5:-5]).tolist()} - {0} for m in shown.moved))
+    assert len(kept) > 3
+    for cell in kept:
         seen = [{*map(tuple, tile[m.instances == cell].tolist())} for tile, m in zip(tiles, shown.moved, strict=True)]
         assert set.intersection(*seen, {*map(tuple, COLOURS.astype(int).tolist())}), cell

@@ -9,7 +9,6 @@ import zarr
 
 from tests.cli.conftest import Run, labels_of
 from tests.pipeline.conftest import tree
-from unettrain.augment import Draw
 from unettrain.config import Augmentation
 from unettrain.stream import TileStream
 
@@ -161,10 +160,20 @@ def test_draws_say_what_a_run_draws_without_its_having_been_recorded(run: Run, s
     assert json.loads(run("unettrain draws runs/ds --first 1 --steps 2 --json").stdout)["draws"] == lines
     assert [line["step"] for line in lines] == [1, 1, 2, 2]
     stream = TileStream(store, batch_size=2, seed=7, augmentation=Augmentation(noise=0.1))
-    chosen = [Draw(**{k: v for k, v in line.items() if k not in ("step", "epoch", "tile")}) for line in lines]
-    assert chosen == [*stream.draws(1), *stream.draws(2)]
-    assert [line["tile"] for line in lines[:2]] == stream.batch(1).indices.tolist()
+    again, batch = stream.replay(lines[:2]), stream.batch(1)
+    for name in ("image", "target", "weights", "indices"):
+        assert getattr(again, name).equal(getattr(batch, name))
     assert "there is no run at nowhere" in run("unettrain draws nowhere", 3).stderr
+    run(f"unettrain draws runs/ds --first {2**80}", 2)
+    run("unetprep deform --out ds.zarr --fields 20 --seed 1 --tile 188 --overwrite")
+    refused = run("unettrain draws runs/ds", 3).stderr
+    assert "ds.zarr no longer holds what runs/ds is trained on: fields/grids was made anew" in refused
+
+
+def test_whole_shards_can_be_shuffled_and_a_seed_has_64_bits(run: Run, store: Path) -> None:
+    run(f"unettrain fit ds.zarr {SMALL} --shuffle shards --seed {2**64 - 1}")
+    assert "shuffle: shards there, tiles now" in run(f"unettrain fit ds.zarr {SMALL} --seed {2**64 - 1}", 4).stderr
+    assert "seed is 18446744073709551616" in run(f"unettrain fit ds.zarr {SMALL} --seed {2**64}", 3).stderr
 
 
 def test_fit_computes_weights_anew_from_tiles_that_keep_their_cells(run: Run, store: Path) -> None:

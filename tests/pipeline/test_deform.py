@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray
 
 from tests.pipeline.conftest import LOCAL
 from unetprep import displacement_field, layout
@@ -56,11 +57,19 @@ def test_what_folds_is_reported_or_drawn_again(store: Store) -> None:
     np.testing.assert_array_equal(kept, shares == 0)
 
 
-def test_what_always_folds_is_refused(store: Store) -> None:
+def test_what_always_folds_is_refused_before_anything_is_replaced(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = deform(store, fields=2)
     before = store.read_all(GRIDS)
     with pytest.raises(InvalidInput, match=r"sigma is 20: each of 100 fields drawn in the place of field 0 folds"):
         deform(store, overwrite=True, fields=1, grid="9", sigma_px=20.0, max_folding=0.0)
+    monkeypatch.setattr("unetprep.stages.deform.ATTEMPTS", 1)
+    shares = folded_shares(draw_grids(0, range(50), (5, 5), 2.5), (60, 60), "bspline")
+    first = int(np.flatnonzero(shares > 0.001)[0])
+    assert first > 10  # in another shard than the first
+    with pytest.raises(InvalidInput, match=rf"in the place of field {first} folds at more than 0\.001"):
+        deform(store, overwrite=True, fields=50, grid="5", sigma_px=2.5, max_folding=0.001)
     assert store.state(GRIDS) == "finished"
     np.testing.assert_array_equal(store.read_all(GRIDS), before)
 
@@ -70,7 +79,8 @@ def test_the_last_field_that_is_drawn_counts_too(monkeypatch: pytest.MonkeyPatch
     folds = [folded_shares(draw_grids(0, [2], (6, 6), 10.0, k), (188, 188), "bspline")[0] > 0 for k in range(100)]
     first = folds.index(False)
     monkeypatch.setattr("unetprep.stages.deform.ATTEMPTS", first + 1)
-    np.testing.assert_array_equal(DeformJob((), params).draw([2])[0], draw_grids(0, [2], (6, 6), 10.0, first))
+    grids, _ = next(DeformJob((), params).drawn(range(2, 3)))
+    np.testing.assert_array_equal(grids, draw_grids(0, [2], (6, 6), 10.0, first))
 
 
 @pytest.mark.parametrize(("dtype", "most_px"), [("float32", 1e-5), ("float16", 1 / 64)])
@@ -84,6 +94,16 @@ def test_dense_fields_are_the_grids_expanded(store: Store, dtype: str, most_px: 
     assert not run_stage(
         store, STAGES["deform"], DeformParams(tile_px=60, fields=20, dense=dtype), LOCAL
     ).shards_written
+
+
+def test_dense_fields_go_with_the_grids_they_are_of(store: Store) -> None:
+    deform(store, fields=20, dense="float16")
+    assert deform(store, fields=20).state(DENSE) == "finished"
+    store = deform(store, overwrite=True, fields=12)
+    assert not store.record(DENSE)
+    found = xarray.open_zarr(store.url, group="fields", consolidated=False)
+    assert dict(found.sizes)["field"] == 12
+    assert verify(store.url, VerifyParams(all=True)).faults == []
 
 
 def test_the_plugins_grid_is_as_large_as_the_tile_needs(store: Store) -> None:

@@ -83,9 +83,9 @@ def test_the_share_that_folds_is_that_of_the_jacobian(kind: tuple[str, int], see
 
 
 def test_small_deformations_do_not_fold_and_large_ones_do() -> None:
-    shares = {s: folded_shares(draw_grids(0, range(200), (3, 3), s), (572, 572), "bspline") for s in (10.0, 100.0)}
-    assert not shares[10.0].any()
-    assert (shares[100.0] > 0).mean() > 0.5
+    assert not folded_shares(draw_grids(0, range(1000), (3, 3), 10.0), (572, 572), "bspline").any()
+    assert (folded_shares(draw_grids(0, range(1000), (3, 3), 10.0), (188, 188), "bspline") > 0).sum() == 1
+    assert (folded_shares(draw_grids(0, range(200), (3, 3), 100.0), (572, 572), "bspline") > 0).mean() > 0.5
 
 
 def test_another_attempt_draws_other_fields() -> None:
@@ -98,6 +98,11 @@ def test_a_field_depends_on_seed_and_number_alone() -> None:
     np.testing.assert_array_equal(draw_grids(5, range(40, 43), (3, 3), 10.0), many[40:43])
     assert len(np.unique(many)) == many.size
     assert np.isin(draw_grids(6, range(100), (3, 3), 10.0), many).mean() < 0.01  # other seed, other fields
+    one, other = (draw_grids(2**64 - k, [2**63 + 1], (3, 3), 10.0) for k in (1, 2))
+    assert not np.isin(one, other).any()
+    for seed, k in ((2**64, 0), (0, -1)):
+        with pytest.raises(OverflowError):
+            draw_grids(seed, [k], (3, 3), 10.0)
 
 
 def test_displacements_have_the_papers_deviation() -> None:

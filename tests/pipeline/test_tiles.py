@@ -149,6 +149,10 @@ def test_instances_reach_as_far_as_a_cell_matters_and_know_nothing_outside(store
         y, x = (100 + tiles[a][t] - SMALL.margin_px - reach for a in ("y0", "x0"))
         np.testing.assert_array_equal(instances, padded[y : y + side, x : x + side])
     assert np.asarray(store.array("tiles/y_cells")[:])[[0, -1]].tolist() == [-21, 40]
+    run_stage(store, STAGES["weights"], replace(NARROW, spacing="2,2"), LOCAL, overwrite=True)
+    run_stage(store, STAGES["tiles"], replace(SMALL, instances=True), LOCAL, overwrite=True)
+    assert store.record("tiles/instances")["parameters"]["instances"]["reach_px"] == 7
+    assert store.array("tiles/instances").shape[1:] == (side - 2 * (13 - 7),) * 2
 
 
 def test_instances_go_with_the_tiles_that_had_them(store: Store) -> None:

@@ -63,6 +63,16 @@ def test_quarter_turns_are_numpys(tile: Tile, quarters: int, order: int) -> None
         np.testing.assert_array_equal(got, np.rot90(middle(stored), quarters, axes=(-2, -1)))
 
 
+@pytest.mark.parametrize("degrees", [90, 180, -90, 270])
+@pytest.mark.parametrize("margin", [0, MARGIN])
+def test_an_angle_of_whole_quarters_is_exact_up_to_the_last_row(tile: Tile, degrees: int, margin: int) -> None:
+    """Its cosine is 6e-17, so coordinates are a little beyond the border."""
+    image, labels, weights = tile if margin else map(middle, tile)
+    got_all = warp_tile(image, labels, weights, Transform(turned(degrees)), SIDE)
+    for got, stored in zip(got_all, tile, strict=True):
+        np.testing.assert_array_equal(got, np.rot90(middle(stored), -degrees // 90, axes=(-2, -1)))
+
+
 def test_without_a_field_no_interpolation_is_asked(tile: Tile) -> None:
     plain, approx = (
         warp_tile(*tile, Transform(TURNS[1], interpolation=i), SIDE) for i in ("bspline", "bspline-approx")
@@ -160,3 +170,38 @@ def test_what_counts_for_nothing_gets_no_weight_from_its_neighbours(tile: Tile) 
 def test_an_unknown_order_is_refused(tile: Tile) -> None:
     with pytest.raises(ValueError, match=r"order is 2, not one of \(1, 3\)"):
         warp_tile(*tile, Transform(), SIDE, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda i, t, w: (i[:, 1:], t, w), r"one has shape \(2, 75, 76\)"),
+        (lambda i, t, w: (i[:, 1:, 1:], t, w), r"one has shape \(2, 75, 75\)"),
+        (lambda i, t, w: (i[:, :40, :40], t, w), r"one has shape \(2, 40, 40\)"),
+        (lambda i, t, w: (i, t[1:], w), r"one has shape \(35, 36\)"),
+        (lambda i, t, w: (i, t[:15, :15], w), r"squares of 16 to 76 pixels.*one has shape \(15, 15\)"),
+        (lambda i, t, w: (i, np.zeros((78, 78), np.uint8), w), r"one has shape \(78, 78\)"),
+        (lambda i, t, w: (i, t, w[1:, 1:]), r"one has shape \(35, 35\)"),
+        (lambda i, t, w: (i.astype(bool), t, w), "the image is of bool"),
+        (lambda i, t, w: (i.astype(np.float16), t, w), "the image is of float16"),
+    ],
+)
+def test_arrays_that_are_no_squares_around_a_tile_are_refused(tile: Tile, change: Any, message: str) -> None:
+    image, labels, weights = change(*tile)
+    with pytest.raises(ValueError, match=message):
+        warp_tile(image, labels, weights, Transform(), SIDE)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Transform(shift=(1e6, 0.0)),
+        Transform(np.eye(2) * 1e9),
+        Transform(np.full((2, 2), np.nan)),
+        Transform(grid=np.full((2, 3, 3), np.inf, np.float32)),
+        Transform(grid=np.full((2, 3, 3), 1e6, np.float32)),
+    ],
+)
+def test_what_comes_from_nowhere_near_is_refused(tile: Tile, transform: Transform) -> None:
+    with pytest.raises(ValueError, match=r"a transform takes pixels from up to .* pixels away, not 524288"):
+        warp_tile(*tile, transform, SIDE)

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -223,6 +223,25 @@ def test_what_no_augmentation_is_is_refused(chosen: dict[str, float], message: s
         assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"field": -1}, "field is -1\n  allowed: the number of a field, from 0 on, or None"),
+        ({"turn": 8}, "turn is 8\n  allowed: 0 to 7"),
+        ({"scale": 0.0}, "scale is 0.0"),
+        ({"shift": (0.0, math.nan)}, "shift is (0.0, nan)\n  allowed: finite numbers"),
+        ({"angle": math.inf}, "angle is inf"),
+        ({"noise": -1.0}, "noise -1.0"),
+    ],
+)
+def test_a_draw_of_ones_own_is_checked(chosen: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Draw(**chosen)
+    assert message in str(caught.value)
+    with pytest.raises(InvalidInput, match="field is 6\n  allowed: one of the 6 fields"):
+        apply(Draw(field=6), stored_tile(), FIELDS, TILE)
+
+
 def test_the_margin_needed_is_as_far_as_anything_reaches() -> None:
     """By looking at where the pixels of the tile's edge come from, at the extremes of what may be drawn."""
     augmentation = Augmentation(rotation=20, scale=1.1, shift=3)
@@ -232,6 +251,14 @@ def test_the_margin_needed_is_as_far_as_anything_reaches() -> None:
         choice = Draw(field=field, angle=angle, scale=scale, shift=(shift, shift))
         places = Transform(choice.matrix, choice.shift, FIELDS.grids[field]).coordinates(TILE)
         farthest = max(farthest, -places.min(), places.max() - (TILE - 1))
-    assert farthest <= needed < farthest + 5
+    assert farthest <= needed < farthest + 3
+    assert margin_needed(replace(augmentation, cubic=True), FIELDS, TILE) == needed + 1
     assert margin_needed(NO_AUGMENTATION, FIELDS, TILE) == 0
+    inwards = np.zeros((1, 2, 3, 3), np.float32)
+    inwards[0, :, 1, 1] = 9  # the middle alone moves
+    assert margin_needed(Augmentation(), StoredFields(inwards), TILE) < 3
+    assert margin_needed(Augmentation(), StoredFields(np.roll(inwards, 1, axis=2)), TILE) == 9
+    fine = np.zeros((1, 2, 25, 25), np.float32)
+    fine[0, 0, 0, 7] = 5  # a narrow peak on the first row
+    assert margin_needed(Augmentation(), StoredFields(fine), 572) == 5
     assert margin_needed(Augmentation(deform=False, rotation=90), NO_FIELDS, TILE) == math.ceil(29.5 * (2**0.5 - 1))

@@ -145,6 +145,31 @@ def test_what_does_not_go_together_is_refused() -> None:
         augment_batch([Draw()], image, labels, weights, FIELDS, MARGIN)
     with pytest.raises(ValueError, match=r"order is 2, not one of \(1, 3\)"):
         warp_batch(image, labels, weights, [Transform()] * 2, MARGIN, 2)
+    with pytest.raises(ValueError, match="0 draws, 0 images, 0 labels and 0 weights"):
+        augment_batch([], image[:0], labels[:0], weights[:0], FIELDS, MARGIN)
+    with pytest.raises(ValueError, match=r"intensity has shape \(2,\), not \(2, 2\)"):
+        augment_batch([Draw()] * 2, image, labels, weights, intensity=torch.tensor([0.0, 1.0]))
+    with pytest.raises(ValueError, match=r"labels of shape \(2, 36, 36\) and weights of shape \(2, 34, 34\)"):
+        augment_batch([Draw()] * 2, image, labels, weights[:, 1:-1, 1:-1], FIELDS, MARGIN)
+    with pytest.raises(ValueError, match=r"one has shape \(2, 36, 35\)"):
+        augment_batch([Draw()] * 2, image, labels[..., 1:], weights, FIELDS, MARGIN)
+    with pytest.raises(ValueError, match=r"one has shape \(2, 2, 76, 76\)"):
+        augment_batch([Draw()] * 2, image, labels, weights, FIELDS, 39)
+
+
+@pytest.mark.parametrize("interpolation", ["bspline", "bspline-approx"])
+def test_a_batch_may_hold_tiles_with_and_without_a_field(interpolation: str) -> None:
+    stored = tiles(3)
+    fields = StoredFields(draw_grids(0, range(3), (4, 5), 3.0), interpolation=interpolation)
+    draws = [Draw(), Draw(field=2, turn=3), Draw(angle=90)]
+    got = augment_batch(draws, *batch(stored), fields, MARGIN)
+    for k, tile in enumerate(stored):
+        expected = apply(draws[k], replace(tile, intensity=(0.0, 1.0)), fields, SIDE)
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_allclose(a[k].numpy(), np.asarray(b), atol=1e-3)
+    edge = torch.ones(1, 20, 20)
+    for degrees in (90, 180, -90):
+        assert augment_batch([Draw(angle=degrees)], torch.ones(1, 1, 60, 60), edge.byte(), edge)[2].all()
 
 
 def test_what_the_document_shows_runs() -> None:

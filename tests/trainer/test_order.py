@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unettrain.config import SHUFFLES
 from unettrain.errors import InvalidInput
-from unettrain.order import SHARDS_AT_ONCE, SHUFFLES, Order
+from unettrain.order import SHARDS_AT_ONCE, Order
 
 RANGES = [(3, 10), (20, 21), (64, 300), (1000, 2000)]
 NUM = 7 + 1 + 236 + 1000

@@ -17,7 +17,7 @@ import pytest
 import torch
 import zarr
 
-from unettrain.augment import NO_AUGMENTATION, Draw
+from unettrain.augment import NO_AUGMENTATION
 from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
 from unettrain.layout import StoredTile, Tiles, open_tiles
@@ -109,11 +109,15 @@ def test_any_number_of_ranks_shares_one_order(make_store: MakeStore, shuffle: st
 def test_draws_that_were_written_out_make_the_same_batch(make_store: MakeStore) -> None:
     store = make_store()
     stream = TileStream(store, batch_size=3, augmentation=Augmentation(noise=0.1, blur=1.0))
-    lines = [json.dumps(asdict(choice)) for choice in stream.draws(5)]
-    assert same(stream.batch(5, [Draw(**json.loads(line)) for line in lines]), stream.batch(5))
-    assert not same(stream.batch(5, [Draw()] * 3), stream.batch(5))
-    still = TileStream(store, batch_size=3, augmentation=NO_AUGMENTATION)
-    assert same(stream.batch(5, [Draw()] * 3), still.batch(5))
+    lines = [json.dumps({"tile": tile, "draw": asdict(stream.draw(e, tile))}) for e, tile in stream.samples(5)]
+    assert same(stream.replay(map(json.loads, lines)), stream.batch(5))
+    undrawn = [{"tile": tile, "draw": {}} for _, tile in stream.samples(5)]
+    assert not same(stream.replay(undrawn), stream.batch(5))
+    assert same(stream.replay(undrawn), TileStream(store, batch_size=3, augmentation=NO_AUGMENTATION).batch(5))
+    with pytest.raises(InvalidInput, match=r"tile is 99\n  allowed: 0 to"):
+        stream.replay([{"tile": 99, "draw": {}}])
+    with pytest.raises(InvalidInput, match=r"field is 50\n  allowed: one of the \d+ fields"):
+        stream.replay([{"tile": 0, "draw": {"field": 50}}])
 
 
 def test_a_stream_that_is_closed_or_left_ends_its_threads(make_store: MakeStore) -> None:

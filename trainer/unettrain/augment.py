@@ -15,11 +15,12 @@ from scipy import ndimage
 
 from unetprep.kernels.formula import IGNORED
 from unetprep.kernels.separate import separate_instances
-from unetprep.kernels.spline import largest_displacement
+from unetprep.kernels.spline import largest_displacements, lattice
 from unetprep.kernels.warp import Transform, warp_tile
 from unetprep.kernels.weights import weigh_block
 from unettrain import rng
 from unettrain.config import Augmentation
+from unettrain.errors import InvalidInput
 from unettrain.intensity import scale_intensity
 from unettrain.layout import StoredFields, StoredTile, WeightRule
 
@@ -49,12 +50,26 @@ class Draw:
     blur: float = 0.0  # pixels
 
     def __post_init__(self) -> None:
+        """Raises InvalidInput for what no tile can be drawn."""
         object.__setattr__(self, "shift", tuple(self.shift))
         object.__setattr__(self, "noise_key", tuple(self.noise_key))
+        if not (self.field is None or self.field >= 0):
+            raise InvalidInput(f"field is {self.field}", allowed="the number of a field, from 0 on, or None")
+        if self.turn not in range(len(TURNS)):
+            raise InvalidInput(f"turn is {self.turn}", allowed=f"0 to {len(TURNS) - 1}")
+        for name in ("black", "white", "slope", "angle", "scale", "shift", "noise", "blur"):
+            value = getattr(self, name)
+            if not np.isfinite(value).all():
+                raise InvalidInput(f"{name} is {value}", allowed="finite numbers")
+        if self.scale <= 0 or self.noise < 0 or self.blur < 0:
+            raise InvalidInput(
+                f"scale is {self.scale}, noise {self.noise}, blur {self.blur}",
+                allowed="a scale over 0, noise and blur of at least 0",
+            )
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """Turn, rotation and scale as one; exact where there is but a turn."""
+        """Turn, rotation and scale as one."""
         c, s = np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))
         return np.asarray(np.array([[c, -s], [s, c]]) @ TURNS[self.turn] / self.scale)
 
@@ -84,14 +99,21 @@ def margin_needed(augmentation: Augmentation, fields: StoredFields, tile_px: int
 
     Raises ValueError for fields that do not cover a tile of this size.
     """
-    reach = largest_displacement(fields.grids, tile_px, fields.interpolation) if augmentation.deform else 0.0
-    angle = np.radians(min(augmentation.rotation, 45))
-    corner = (np.cos(angle) + np.sin(angle)) * augmentation.scale
-    return ceil(float((tile_px - 1) / 2 * (corner - 1) + augmentation.shift + reach - 1e-9)) + augmentation.cubic
+    moved: Any = 0.0
+    if augmentation.deform:
+        moved = largest_displacements(fields.grids, tile_px, fields.interpolation)
+    half = (tile_px - 1) / 2
+    v = abs(lattice(max(fields.grids.shape[2:]), tile_px) - half)
+    far, near = np.maximum(v[:, None], v), np.minimum(v[:, None], v)  # from the centre, along either axis
+    angle = np.minimum(np.arctan2(near, far), np.radians(augmentation.rotation))  # that takes it the farthest out
+    out = (far * np.cos(angle) + near * np.sin(angle)) * augmentation.scale + augmentation.shift + moved - half
+    return ceil(float(out.max()) - 1e-9) + augmentation.cubic
 
 
 def transform_of(choice: Draw, fields: StoredFields) -> Transform:
-    """Where the pixels of a tile come from."""
+    """Where the pixels of a tile come from. Raises InvalidInput for a field that is not there."""
+    if choice.field is not None and choice.field >= len(fields.grids):
+        raise InvalidInput(f"field is {choice.field}", allowed=f"one of the {len(fields.grids)} fields that there are")
     grid = None if choice.field is None else fields.grids[choice.field]
     return Transform(choice.matrix, choice.shift, grid, fields.interpolation)
 
@@ -110,19 +132,16 @@ def apply(
     made noisy. Without augmentation the arrays are exactly the centre of the stored tile. A tile with instances needs
     the rule by which target and weights follow from these once they are moved.
     """
-    labels: Any = stored.target
-    weights: NDArray[np.float32] | None = stored.weights
-    outside = 0
-    if stored.instances is not None:
-        labels, weights, outside = stored.instances, None, IGNORED
+    cells = stored.instances
+    labels: Any = stored.target if cells is None else cells
     if (choice.field, choice.turn, choice.angle, choice.scale, choice.shift) == (None, 0, 0.0, 1.0, (0.0, 0.0)):
         crop = (stored.image.shape[-1] - tile_px) // 2
-        image, labels = _centre(stored.image, crop), _centre(labels, crop)
-        weights = weights if weights is None else _centre(weights, crop)
+        image, labels, weights = (_centre(a, crop) for a in (stored.image, labels, stored.weights))
     else:
         transform, order = transform_of(choice, fields), 3 if cubic else 1
-        image, labels, weights = warp_tile(stored.image, labels, weights, transform, tile_px, order, outside)
-    if weights is None or stored.instances is not None:
+        warped, outside = (stored.weights, 0) if cells is None else (None, IGNORED)
+        image, labels, weights = warp_tile(stored.image, labels, warped, transform, tile_px, order, outside)
+    if cells is not None:
         assert rule is not None
         labels, weights = weigh(labels, rule)
     image = scale_intensity(image, *stored.intensity)
@@ -131,8 +150,7 @@ def apply(
     if choice.blur:
         ndimage.gaussian_filter(image, (0, choice.blur, choice.blur), output=image, mode="mirror")
     if choice.noise:
-        generator = rng.generator(rng.NOISE, *choice.noise_key)
-        image += np.float32(choice.noise) * generator.standard_normal(image.shape, np.float32)
+        image += noise(choice, image.shape)
     return image, labels, weights
 
 
@@ -143,6 +161,12 @@ def weigh(instances: NDArray[np.int32], rule: WeightRule) -> tuple[NDArray[np.ui
     core = (slice(0, 1), middle, middle)
     target = separate_instances(block, 2, rule.separate)[core]
     return target[0], weigh_block(block, target, rule.class_weights, rule.formula, rule.spacing, core)[0]
+
+
+def noise(choice: Draw, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """What is added to an image (c, y, x) of range 0 to 1."""
+    generator = rng.generator(rng.NOISE, *choice.noise_key)
+    return np.float32(choice.noise) * generator.standard_normal(shape, np.float32)
 
 
 def change_gray(image: NDArray[np.float32], black: float, white: float, slope: float) -> None:

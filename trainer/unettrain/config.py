@@ -3,7 +3,7 @@
 The command line makes its options from `FitConfig`, and a run directory and a checkpoint record both classes.
 """
 
-import math
+import sys
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -28,11 +28,14 @@ class Checked:
             choices, least = f.metadata["choices"], f.metadata["least"]
             if choices and value not in choices:
                 raise InvalidInput(f"{name} is {value!r}", allowed=", ".join(choices))
-            if least is not None and value is not None and not least <= value < math.inf:
-                raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}")
+            most = LARGEST if isinstance(value, int) else sys.float_info.max
+            if least is not None and value is not None and not least <= value <= most:
+                raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}, and finite")
 
 
+LARGEST = 2**64 - 1  # a seed
 VARIANTS = ("paper", "release")
+SHUFFLES = ("tiles", "shards")
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class TrainingConfig(Checked):
         "tiles",
         "tiles: every order of all tiles is as likely; shards: 16 shards of 64 tiles at a time, in a random order, so"
         " that what is read lies together, for stores where reading here and there is dear.",
-        choices=("tiles", "shards"),
+        choices=SHUFFLES,
     )
     precision: str = option(
         "float32",

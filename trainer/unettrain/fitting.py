@@ -56,7 +56,7 @@ def fit(
     where the training diverges.
     """
     config = config or FitConfig()
-    stream = TileStream(store, "train", config.batch_size, config.seed, config.augmentation(), shuffle=config.shuffle)
+    stream = TileStream.of(store, config)
     num_val = len(stream.tiles.indices("val"))
     validation = TileStream(store, "val", augmentation=NO_AUGMENTATION, num_steps=num_val) if num_val else None
     run, training = _open(store, run_dir, config, stream, overwrite)
@@ -75,7 +75,7 @@ def _open(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     training = Training(network, config, tiles.tile_px, tiles.intensity_rule)
-    run = open_run(run_dir, store, tiles.fingerprints | stream.fields.fingerprints, network, config, overwrite)
+    run = open_run(run_dir, store, stream.fingerprints, network, config, overwrite)
     if run.last.exists():
         training.restore(load_checkpoint(run.last))
     run.cut_log(training.step if training.pending_loss is None else training.step - 1)

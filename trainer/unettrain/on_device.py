@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from unetprep.kernels.warp import ORDERS, Transform, keys
-from unettrain import rng
-from unettrain.augment import Draw, transform_of
+from unetprep.kernels.warp import SHIFT, Transform, check_tile, keys
+from unettrain.augment import Draw, noise, transform_of
 from unettrain.layout import NO_FIELDS, StoredFields
 
 BLUR_REACH = 4.0  # standard deviations, as scipy cuts its Gaussians
@@ -43,11 +42,13 @@ def augment_batch(
     but for pixels within 1e-9 of a tie; images of range 0 to 1, and weights, are within 1e-5. Noise is made on the CPU,
     to be the same numbers.
 
-    Raises ValueError for another number of draws than of tiles.
+    Raises ValueError for no tile, another number of draws than of tiles, and shapes that are not these.
     """
-    if not len(draws) == len(image) == len(labels) == len(weights):
+    if not len(draws) == len(image) == len(labels) == len(weights) > 0:
         sizes = f"{len(draws)} draws, {len(image)} images, {len(labels)} labels and {len(weights)} weights"
         raise ValueError(f"{sizes} are not one of each a tile")
+    if intensity is not None and intensity.shape != (len(image), 2):
+        raise ValueError(f"intensity has shape {tuple(intensity.shape)}, not {(len(image), 2)}")
     transforms = [transform_of(draw, fields) for draw in draws]
     image, labels, weights = warp_batch(image, labels, weights, transforms, margin_px, 3 if cubic else 1)
     if intensity is not None:
@@ -59,8 +60,7 @@ def augment_batch(
         image = _blur(image, [d.blur for d in draws])
     for k, d in enumerate(draws):
         if d.noise:
-            noise = rng.generator(rng.NOISE, *d.noise_key).standard_normal(image.shape[1:], np.float32)
-            image[k] += torch.from_numpy(np.float32(d.noise) * noise).to(image.device)
+            image[k] += torch.from_numpy(noise(d, tuple(image.shape[1:]))).to(image.device)
     return image, labels, weights
 
 
@@ -68,8 +68,9 @@ def warp_batch(
     image: Tensor, labels: Tensor, weights: Tensor, transforms: Sequence[Transform], margin_px: int, order: int = 1
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`unetprep.kernels.warp.warp_tile` for a batch: see there, and `augment_batch` for the shapes."""
-    if order not in ORDERS:
-        raise ValueError(f"order is {order}, not one of {ORDERS}")
+    check_tile(image.shape[-1] - 2 * margin_px, order, image.shape, labels.shape, weights.shape)
+    if labels.shape != weights.shape:
+        raise ValueError(f"labels of shape {tuple(labels.shape)} and weights of shape {tuple(weights.shape)}")
     side, output = image.shape[-1] - 2 * margin_px, labels.shape[-1] - 2 * margin_px
     y, x = _coordinates(transforms, side, image.device)
     moved = (_cubic if order == 3 else _linear)(image.float(), y + margin_px, x + margin_px)
@@ -88,23 +89,19 @@ def warp_batch(
 def _coordinates(transforms: Sequence[Transform], side: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Where the pixels of each tile come from, y and x (b, side, side), counted from the tile's first pixel.
 
-    The affine part is linear along a row as well, so it is two more columns of the product that expands the grid.
+    The affine part is linear along a row as well, so it is two more columns of the product that expands the grid. They
+    are rounded as the CPU's are.
     """
     v = np.arange(side) - (side - 1) / 2
-    rows = []
+    places = []
     for transform in transforms:
         affine, by_row, columns = transform.expanded(side)
         line = np.stack([affine[:, :1] * v + affine[:, 2:], np.broadcast_to(affine[:, 1:2], (2, side))], axis=-1)
-        rows.append((np.concatenate([line, by_row], axis=-1), np.concatenate([np.ones((1, side)), v[None], columns])))
-    widest = max(len(columns) for _, columns in rows)
-    left = torch.from_numpy(np.stack([_padded(a, widest) for a, _ in rows])).to(device)
-    right = torch.from_numpy(np.stack([_padded(b.T, widest).T for _, b in rows])).to(device)
-    y, x = (left @ right[:, None]).unbind(1)
+        factors = np.concatenate([line, by_row], axis=-1), np.concatenate([np.ones((1, side)), v[None], columns])
+        left, right = (torch.from_numpy(factor).to(device) for factor in factors)
+        places.append((left @ right + SHIFT) - SHIFT)
+    y, x = torch.stack(places, dim=1)
     return y, x
-
-
-def _padded(array: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    return np.pad(array, [*[(0, 0)] * (array.ndim - 1), (0, width - array.shape[-1])])
 
 
 def _within(p: Tensor, size: int) -> Tensor:

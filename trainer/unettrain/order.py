@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unettrain import rng
+from unettrain.config import SHUFFLES
 from unettrain.errors import InvalidInput
 
 Integers = NDArray[np.int64]
-SHUFFLES = ("tiles", "shards")
 ROUNDS = 8
 LEAST_BITS = 3  # of a half: with fewer, not all permutations of few tiles would be equally likely
 SHARDS_AT_ONCE = 16  # read side by side when whole shards are shuffled

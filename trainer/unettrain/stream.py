@@ -5,11 +5,12 @@ the GIL. What comes out does not depend on their number.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unettrain.augment import Draw, apply, draw, margin_needed
-from unettrain.config import Augmentation
+from unettrain.config import Augmentation, FitConfig
 from unettrain.errors import InvalidInput
 from unettrain.layout import NO_FIELDS, SPLITS, StoredFields, Tiles, open_fields, open_tiles
 from unettrain.order import Order
@@ -81,26 +82,49 @@ class TileStream:
         self.rank, self.world_size = rank, world_size
         self.order = Order(_ranges(self.split_indices), seed, shuffle)
 
+    @classmethod
+    def of(cls, store: str | Path, config: FitConfig) -> "TileStream":
+        """The training tiles as a run with this configuration sees them."""
+        augmentation = config.augmentation()
+        return cls(store, "train", config.batch_size, config.seed, augmentation, shuffle=config.shuffle)
+
     def samples(self, step: int) -> list[tuple[int, int]]:
         """(epoch, tile) of each sample of a step."""
         first = (step * self.world_size + self.rank) * self.batch_size
         return self.order.at(range(first, first + self.batch_size))
 
-    def draws(self, step: int) -> list[Draw]:
-        """What happens to each tile of a step."""
-        num_fields = len(self.fields.grids)
-        return [draw(self.augmentation, num_fields, self.seed, epoch, tile) for epoch, tile in self.samples(step)]
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What stands for the values that a training sees."""
+        return self.tiles.fingerprints | self.fields.fingerprints
 
-    def batch(self, step: int, draws: Sequence[Draw] | None = None) -> Batch:
-        """The batch of one step, read and augmented in the calling thread: as it is drawn, or as these draws say."""
-        samples = self.samples(step)
-        choices = zip(samples, self.draws(step) if draws is None else draws, strict=True)
-        images, targets, weights = zip(*(self._tile(tile, choice) for (_, tile), choice in choices), strict=True)
+    def draw(self, epoch: int, tile: int) -> Draw:
+        """What happens to a tile in an epoch."""
+        return draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step, read and augmented in the calling thread."""
+        return self._batch([(tile, self.draw(epoch, tile)) for epoch, tile in self.samples(step)])
+
+    def replay(self, lines: Iterable[Mapping[str, Any]]) -> Batch:
+        """The batch of some lines of `unettrain draws`, or of your own: each names a `tile` and holds a `draw`.
+
+        What a draw moves in from beyond the margin is mirrored, and has weight 0. Raises InvalidInput for a tile or a
+        field that is not there.
+        """
+        chosen = [(int(line["tile"]), Draw(**line["draw"])) for line in lines]
+        for tile, _ in chosen:
+            if not 0 <= tile < len(self.tiles.split):
+                raise InvalidInput(f"tile is {tile}", allowed=f"0 to {len(self.tiles.split) - 1}")
+        return self._batch(chosen)
+
+    def _batch(self, chosen: Sequence[tuple[int, Draw]]) -> Batch:
+        images, targets, weights = zip(*(self._tile(tile, choice) for tile, choice in chosen), strict=True)
         return Batch(
             torch.from_numpy(np.stack(images)),
             torch.from_numpy(np.stack(targets).astype(np.int64)),
             torch.from_numpy(np.stack(weights)),
-            torch.tensor([tile for _, tile in samples]),
+            torch.tensor([tile for tile, _ in chosen]),
         )
 
     def __iter__(self) -> Iterator[Batch]:

@@ -24,7 +24,7 @@ def draw_grids(
 
     `nodes` along y and x, or z, y and x; the axis counts in the same order. The same bits on every machine. Another
     `attempt` gives other grids, where the first ones will not do. Source: Ronneberger et al. 2015, section 3.1 (3 x 3
-    nodes, 10 pixels).
+    nodes, 10 pixels). Raises OverflowError for a seed or a field that is no integer of 64 bits from 0 on.
     """
     count = len(nodes) * math.prod(nodes)
     raw = np.stack([_stream(seed, k, attempt).random_raw(2 * count) for k in fields])
@@ -35,7 +35,7 @@ def draw_grids(
 
 
 def _stream(seed: int, field: int, attempt: int) -> np.random.Philox:
-    return np.random.Philox(key=[seed, field], counter=[0, 0, 0, attempt])
+    return np.random.Philox(key=np.array([seed, field], np.uint64), counter=[0, 0, 0, attempt])
 
 
 def _log(x: Reals) -> Reals:

@@ -18,7 +18,7 @@ from unetprep.kernels.mirror import mirror_index
 from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
 
 Matrix = NDArray[np.float64]
-LOOKS, FIELDS_AT_ONCE = 33, 1024
+LOOKS, LOOKS_A_NODE, FIELDS_AT_ONCE = 33, 8, 64
 
 
 def displacement_field(
@@ -47,15 +47,23 @@ def displacement_field(
     return np.asarray(rows @ field @ columns.T)
 
 
-def largest_displacement(grids: NDArray[np.floating], length_px: int, interpolation: str = "bspline") -> float:
-    """How far any of the fields (field, 2, gy, gx) moves a pixel of a square tile along an axis, in pixels.
+def largest_displacements(grids: NDArray[np.floating], length_px: int, interpolation: str = "bspline") -> Matrix:
+    """How far at most the fields (field, 2, gy, gx) move the pixels of a square tile along an axis, in pixels.
 
-    Looked at on a lattice of `LOOKS` places a side, between which a field hardly changes.
+    (k, k): at the places of `lattice`, between which a field hardly changes.
     """
-    places = np.linspace(0, length_px - 1, min(LOOKS, length_px)).round().astype(np.intp)
+    places = lattice(max(grids.shape[2:]), length_px)
     rows, columns = (expansion_matrix(n, length_px, interpolation)[places] for n in grids.shape[2:])
-    parts = (grids[k : k + FIELDS_AT_ONCE] for k in range(0, len(grids), FIELDS_AT_ONCE))
-    return max((float(abs(rows @ part @ columns.T).max()) for part in parts), default=0.0)
+    largest = np.zeros((len(places), len(places)))
+    for k in range(0, len(grids), FIELDS_AT_ONCE):
+        np.maximum(largest, abs(rows @ grids[k : k + FIELDS_AT_ONCE] @ columns.T).max(axis=(0, 1)), out=largest)
+    return largest
+
+
+def lattice(num_nodes: int, length_px: int) -> NDArray[np.intp]:
+    """Pixels of a side, the first and the last among them: `LOOKS` or more, several from each node to the next."""
+    num_places = min(max(LOOKS, LOOKS_A_NODE * num_nodes), length_px)
+    return np.linspace(0, length_px - 1, num_places).round().astype(np.intp)
 
 
 @lru_cache(maxsize=64)

@@ -8,6 +8,7 @@ so rotation, scale, flips, shift and deformation are one. Row by row the coordin
 (the dense field is never written down) and every array is gathered at once, as long as they lie in the cache.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +21,8 @@ from unetprep.kernels.spline import expansion_matrix
 
 Array = NDArray[np.generic]
 ORDERS = (1, 3)
-SHIFT = 2.0**20  # pixels, more than any coordinate is under 0
+OVERSHOOT = 1.6  # a cubic spline is never more than so many times the largest of its nodes
+SHIFT = 2.0**20  # pixels, more than any coordinate is under 0; so they are rounded to 2^-32 pixels
 STILL = np.zeros((2, 1, 1), np.float32)
 
 
@@ -50,6 +52,9 @@ class Transform:
         centre = (side - 1) / 2
         offset = [centre + s for s in self.shift]
         affine = np.array([[*line, o] for line, o in zip(self.matrix, offset, strict=True)])
+        farthest = abs(affine) @ [centre, centre, 1] + OVERSHOOT**2 * abs(grid).max()
+        if not (farthest < SHIFT / 2).all():  # also where one is no number
+            raise ValueError(f"a transform takes pixels from up to {farthest.max():g} pixels away, not {SHIFT / 2:g}")
         return affine, rows @ grid.astype(np.float64), np.ascontiguousarray(columns.T)
 
 
@@ -70,9 +75,14 @@ def warp_tile(
     to the larger coordinate), so that none is invented; weights (output, output) float32, linear, but 0 where the
     nearest pixel has 0, since that counts for nothing; or (0, 0) without any. Beyond the stored tile the image is
     mirrored, labels are `outside` and weights 0. Standing still gives the centre of the stored tile, bit for bit.
+    Coordinates are rounded to 2^-32 pixels, so that an exact quarter turn takes each pixel from another.
+
+    Raises ValueError for another order, an image of bool or float16, arrays that are not such squares, and a transform
+    that takes pixels from further than 2^19 pixels away.
     """
-    if order not in ORDERS:
-        raise ValueError(f"order is {order}, not one of {ORDERS}")
+    if image.dtype.kind not in "iuf" or image.dtype == np.float16:
+        raise ValueError(f"the image is of {image.dtype}, not of an integer type, float32 or float64")
+    check_tile(tile_px, order, image.shape, labels.shape, *([] if weights is None else [weights.shape]))
     twice_margin = image.shape[-1] - tile_px
     out_image = np.empty((image.shape[0], tile_px, tile_px), np.float32)
     out_labels = np.full((labels.shape[-1] - twice_margin,) * 2, outside, labels.dtype)
@@ -80,9 +90,26 @@ def warp_tile(
     out_weights = np.zeros((weights.shape[-1] - twice_margin,) * 2, np.float32)
     affine, by_row, columns = transform.expanded(tile_px)
     image, labels, weights = (np.ascontiguousarray(array) for array in (image, labels, weights))
-    clear = bool(out_weights.size) and not weights.all()
+    clear = bool(out_weights.size) and not weights.min() > 0
     _warp(image, labels, weights, clear, affine, by_row, columns, order, out_image, out_labels, out_weights)
     return out_image, out_labels, out_weights
+
+
+def check_tile(tile_px: int, order: int, image: Sequence[int], *others: Sequence[int]) -> None:
+    """Raise ValueError unless arrays of these shapes are squares around one tile, the others not larger than the image.
+
+    Each is wider than what becomes of it by the same even number of pixels.
+    """
+    if order not in ORDERS:
+        raise ValueError(f"order is {order}, not one of {ORDERS}")
+    around = image[-1] - tile_px
+    for shape in (image, *others):
+        height, width = shape[-2:]
+        if height != width or around < 0 or around % 2 or not around <= width <= image[-1] or (width - tile_px) % 2:
+            raise ValueError(
+                f"a tile of {tile_px} pixels from an image of shape {tuple(image)} needs squares of {max(around, 0)} to"
+                f" {image[-1]} pixels, an even number more or less than the tile; one has shape {tuple(shape)}"
+            )
 
 
 @njit(nogil=True, cache=True)
@@ -154,10 +181,11 @@ def _split(p, whole, part, nearest):  # type: ignore[no-untyped-def]
     Cut to integers after a shift, which makes them positive: that is floor, and a vector unit can do it.
     """
     for j in range(len(p)):
-        cut = np.int32(p[j] + SHIFT)
+        shifted = p[j] + SHIFT
+        cut = np.int32(shifted)
         whole[j] = cut - np.int32(SHIFT)
-        part[j] = np.float32(p[j] - (np.float64(cut) - SHIFT))
-        nearest[j] = np.int32(p[j] + (SHIFT + 0.5)) - np.int32(SHIFT)
+        part[j] = np.float32(shifted - np.float64(cut))
+        nearest[j] = np.int32(shifted + 0.5) - np.int32(SHIFT)
 
 
 @njit(nogil=True, cache=True)

@@ -1,6 +1,6 @@
 """Deform: random elastic deformations, kept as the coarse grids that decide them (72 bytes each at 3 x 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -32,15 +32,21 @@ class DeformJob(Job):
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
         """Some fields; each depends on the seed and its own number alone."""
-        fields = range(boxes[0][0].start, boxes[0][0].stop)
         made = tuple(np.empty(box_shape(box), np.float32) for box in boxes)
-        at_once = max(1, VALUES_AT_ONCE // prod(made[0].shape[1:]))
-        for first in range(0, len(fields), at_once):
-            for out, values in zip(made, self.draw(fields[first : first + at_once]), strict=True):
-                out[first : first + at_once] = values
+        at = 0
+        for some in self.drawn(range(boxes[0][0].start, boxes[0][0].stop)):
+            for out, values in zip(made, some, strict=True):
+                out[at : at + len(values)] = values
+            at += len(some[0])
         return made
 
-    def draw(self, fields: Sequence[int]) -> Blocks:
+    def drawn(self, fields: range) -> Iterator[Blocks]:
+        """Grids and shares, of as many fields at a time as have room."""
+        at_once = max(1, VALUES_AT_ONCE // (2 * prod(self.params.nodes())))
+        for first in range(0, len(fields), at_once):
+            yield self._draw(fields[first : first + at_once])
+
+    def _draw(self, fields: Sequence[int]) -> Blocks:
         """Grids and shares of some fields. Raises InvalidInput where none can be found that folds little enough."""
         p, side = self.params, (self.params.tile_px, self.params.tile_px)
         grids = np.empty((len(fields), 2, *p.nodes()), np.float32)
@@ -109,7 +115,9 @@ def plan_fields(store: Store, params: DeformParams) -> Sequence[Job]:
         )
     )
     job = DeformJob(outputs, params)
-    job.draw([0])  # refused, if it is, before anything is written
+    if params.max_folding < 1 and store.record(GRIDS).get("fingerprint") != made.fingerprint:
+        for _ in job.drawn(range(params.fields)):  # refused, if one is, before anything is replaced
+            pass
     return [job]
 
 
@@ -126,4 +134,11 @@ def plan_dense(store: Store, params: DeformParams) -> Sequence[Job]:
     return [DenseJob((spec,), params.interpolation)]
 
 
-DEFORM = Stage("deform", DeformParams, (plan_fields, plan_dense))
+def describe_fields(store: Store, params: DeformParams) -> None:
+    """Take away dense fields of grids that have been replaced."""
+    inputs = store.record(DENSE).get("inputs", {})
+    if params.dense == "none" and inputs and inputs[GRIDS] != store.record(GRIDS)["fingerprint"]:
+        store.remove(DENSE)
+
+
+DEFORM = Stage("deform", DeformParams, (plan_fields, plan_dense), describe_fields)
