@@ -62,7 +62,7 @@ def compare(labels: str) -> dict[str, Any]:
             index = k % len(tiles.split)
             choice = Draw(field=k)
             (_, target, warped), (_, anew, exact) = (
-                apply(choice, tiles.read(index, cells), fields, tiles.tile_px, rule=tiles.rule)
+                apply(choice, tiles.read(index, tiles.empty(cells)), fields, tiles.tile_px, rule=tiles.rule)
                 for cells in (False, True)
             )
             counted = (warped > 0) & (exact > 0)
@@ -90,7 +90,7 @@ def summary(values: NDArray[np.float32]) -> dict[str, float]:
 def timed(tiles: Tiles, fields: StoredFields) -> dict[str, float]:
     """A tile with its weights computed anew, against one whose weights are warped."""
     choice = Draw(field=0)
-    plain, cells = tiles.read(0), tiles.read(0, instances=True)
+    plain, cells = tiles.read(0), tiles.read(0, tiles.empty(instances=True))
     return ratio(
         lambda: apply(choice, cells, fields, tiles.tile_px, rule=tiles.rule),
         lambda: apply(choice, plain, fields, tiles.tile_px),

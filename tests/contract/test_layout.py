@@ -202,7 +202,7 @@ def test_weights_computed_anew_are_those_of_the_deformed_cells(with_instances: s
     rule = tiles.rule
     assert rule is not None
     for k in range(6):
-        stored = tiles.read(k, instances=True)
+        stored = tiles.read(k, tiles.empty(instances=True))
         assert stored.instances is not None
         choice = Draw(field=k, turn=k)
         _, target, weights = apply(choice, stored, fields, tiles.tile_px, rule=rule)
@@ -222,7 +222,7 @@ def test_weights_computed_anew_are_those_of_the_deformed_cells(with_instances: s
 def test_beyond_what_is_stored_of_the_cells_nothing_counts(with_instances: str) -> None:
     tiles = unettrain.layout.open_tiles(with_instances)
     far = Draw(shift=(100.0, 0.0))
-    stored = tiles.read(0, instances=True)
+    stored = tiles.read(0, tiles.empty(instances=True))
     _, target, weights = apply(far, stored, unettrain.layout.NO_FIELDS, tiles.tile_px, rule=tiles.rule)
     assert not weights[-1].any()
     assert not target[-1].any()

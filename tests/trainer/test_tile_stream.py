@@ -5,12 +5,10 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -132,28 +130,41 @@ def test_a_stream_that_is_closed_or_left_ends_its_threads(make_store: MakeStore)
 
 
 def test_no_more_than_asked_is_read_ahead(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    submitted = list[int]()
+    begun, samples = list[int](), TileStream.samples
 
-    class Pool(ThreadPoolExecutor):
-        def submit(self, *args: Any, **kwargs: Any) -> Any:
-            submitted.append(args[1])
-            return super().submit(*args, **kwargs)
+    def noted(self: TileStream, step: int) -> list[tuple[int, int]]:
+        begun.append(step)
+        return samples(self, step)
 
-    monkeypatch.setattr("unettrain.stream.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(TileStream, "samples", noted)
     with closing(TileStream(make_store(), num_ahead=3).batches(10)) as batches:
         for _ in range(5):
             next(batches)
-    assert submitted == [10, 11, 12, 13, 14, 15, 16]
+    assert begun == [10, 11, 12, 13, 14, 15, 16]
+
+
+def test_arrays_are_used_again_once_nobody_holds_them(make_store: MakeStore) -> None:
+    stream = TileStream(make_store(), batch_size=2, num_steps=60)
+    expected = [stream.batch(step) for step in range(60)]
+    places, parts = set[int](), list[torch.Tensor]()
+    for step, batch in enumerate(stream):
+        assert same(batch, expected[step])
+        places.add(batch.image.data_ptr())
+        if step % 10 == 0:
+            parts.append(batch.image[1, 0, 3:7])  # of a batch that is let go
+    assert 5 <= len(places) <= 6 + len(parts) + 2
+    for part, step in zip(parts, range(0, 60, 10), strict=True):
+        assert torch.equal(part, expected[step].image[1, 0, 3:7])
 
 
 def test_an_error_while_reading_comes_up_at_its_place(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = TileStream(make_store(), num_steps=10, num_threads=3, num_ahead=6)
     broken, read = stream.samples(4)[0][1], Tiles.read
 
-    def fail(self: Tiles, index: int, instances: bool) -> StoredTile:
+    def fail(self: Tiles, index: int, into: StoredTile | None = None) -> StoredTile:
         if index == broken:
             raise OSError("the disk is gone")
-        return read(self, index)
+        return read(self, index, into)
 
     monkeypatch.setattr(Tiles, "read", fail)
     batches = iter(stream)

@@ -30,6 +30,7 @@ MIRROR = np.array([[1.0, 0.0], [0.0, -1.0]])
 TURNS = np.stack([np.linalg.matrix_power(QUARTER, k % 4) @ np.linalg.matrix_power(MIRROR, k // 4) for k in range(8)])
 
 
+Arrays = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]  # image, target and weights
 NO_AUGMENTATION = Augmentation(deform=False, flips=False, gray_values=False)
 
 
@@ -125,33 +126,52 @@ def apply(
     tile_px: int,
     cubic: bool = False,
     rule: WeightRule | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
+    out: Arrays | None = None,
+) -> Arrays:
     """Image (c, tile, tile) float32, target (output, output) and weights of one tile, from its stored arrays.
 
     The image is scaled so that the image's range becomes 0 to 1, and then changed in its gray values, blurred and
     made noisy. Without augmentation the arrays are exactly the centre of the stored tile. A tile with instances needs
-    the rule by which target and weights follow from these once they are moved.
+    the rule by which target and weights follow from these once they are moved. `out`: three contiguous arrays for them.
     """
+    crop = (stored.image.shape[-1] - tile_px) // 2
+    image, target, weights = out or _empty(stored, tile_px, rule)
     cells = stored.instances
-    labels: Any = stored.target if cells is None else cells
     if (choice.field, choice.turn, choice.angle, choice.scale, choice.shift) == (None, 0, 0.0, 1.0, (0.0, 0.0)):
-        crop = (stored.image.shape[-1] - tile_px) // 2
-        image, labels, weights = (_centre(a, crop) for a in (stored.image, labels, stored.weights))
+        image[...] = _centre(stored.image, crop)
+        if cells is None:
+            target[...], weights[...] = _centre(stored.target, crop), _centre(stored.weights, crop)
+        else:
+            cells = _centre(cells, crop)
     else:
         transform, order = transform_of(choice, fields), 3 if cubic else 1
-        warped, outside = (stored.weights, 0) if cells is None else (None, IGNORED)
-        image, labels, weights = warp_tile(stored.image, labels, warped, transform, tile_px, order, outside)
+        if cells is None:
+            to = image, target, weights
+            warp_tile(stored.image, stored.target, stored.weights, transform, tile_px, order, out=to)
+        else:
+            _, moved, _ = warp_tile(stored.image, cells, None, transform, tile_px, order, IGNORED, (image, None, None))
+            cells = moved.astype(np.int32, copy=False)
     if cells is not None:
         assert rule is not None
-        labels, weights = weigh(labels, rule)
-    image = scale_intensity(image, *stored.intensity)
+        target[...], weights[...] = weigh(cells, rule)
+    scale_intensity(image, *stored.intensity, out=image)
     if (choice.black, choice.white, choice.slope) != (0.0, 1.0, 1.0):
         change_gray(image, choice.black, choice.white, choice.slope)
     if choice.blur:
         ndimage.gaussian_filter(image, (0, choice.blur, choice.blur), output=image, mode="mirror")
     if choice.noise:
         image += noise(choice, image.shape)
-    return image, labels, weights
+    return image, target, weights
+
+
+def _empty(stored: StoredTile, tile_px: int, rule: WeightRule | None) -> Arrays:
+    around = stored.image.shape[-1] - tile_px
+    if stored.instances is not None and rule is not None:
+        side = stored.instances.shape[-1] - around - 2 * rule.reach_px
+    else:
+        side = stored.target.shape[-1] - around
+    image = np.empty((stored.image.shape[0], tile_px, tile_px), np.float32)
+    return image, np.empty((side, side), np.uint8), np.empty((side, side), np.float32)
 
 
 def weigh(instances: NDArray[np.int32], rule: WeightRule) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

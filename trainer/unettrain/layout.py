@@ -13,6 +13,7 @@ from unetprep.kernels.formula import Formula, recorded_formula
 from unetprep.kernels.nodes import INTERPOLATIONS
 from unetprep.kernels.tiling import is_legal_tile, output_size
 from unettrain.errors import InvalidInput
+from unettrain.shards import Chunks
 from unettrain.store import attributes, fingerprint, open_array, open_store, refuse_stale
 
 SPLITS = ("train", "val", "test")
@@ -59,12 +60,12 @@ class Tiles:
     depth: int
     names: tuple[str, ...]
     intensity_rule: str
-    image: zarr.Array[Any]
-    target: zarr.Array[Any]
-    weights: zarr.Array[Any]
+    image: Chunks
+    target: Chunks
+    weights: Chunks
     split: NDArray[np.uint8]
     intensity: NDArray[np.float32]  # (tile, 2), low and high
-    instances: zarr.Array[Any] | None = None
+    instances: Chunks | None = None
     rule: WeightRule | None = None  # where there are instances
 
     @property
@@ -75,7 +76,7 @@ class Tiles:
     @property
     def fingerprints(self) -> dict[str, str]:
         """What stands for the values that a training sees."""
-        return {array.path: fingerprint(array) for array in (self.image, self.target, self.weights)}
+        return {array.path: array.fingerprint for array in (self.image, self.target, self.weights)}
 
     def indices(self, split: str) -> NDArray[np.intp]:
         """Numbers of the tiles of one split, which may be none."""
@@ -83,16 +84,26 @@ class Tiles:
             raise InvalidInput(f"split is {split!r}", allowed=", ".join(SPLITS))
         return np.flatnonzero(self.split == SPLITS.index(split))
 
-    def read(self, index: int, instances: bool = False) -> StoredTile:
-        """One tile, from the store; with its instances instead of target and weights, if those are asked for."""
-        low, high = self.intensity[index]
-        image, intensity = np.asarray(self.image[index]), (float(low), float(high))
+    def empty(self, instances: bool = False) -> StoredTile:
+        """Arrays for a tile, to read into; with instances instead of target and weights, if those are asked for."""
         if instances:
             assert self.instances is not None
-            none = np.empty((0, 0))
-            cells = np.asarray(self.instances[index], np.int32)
-            return StoredTile(image, none.astype(np.uint8), none.astype(np.float32), intensity, cells)
-        return StoredTile(image, np.asarray(self.target[index]), np.asarray(self.weights[index]), intensity)
+            nothing = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
+            return StoredTile(self.image.empty_row(), *nothing, (0.0, 1.0), self.instances.empty_row())
+        return StoredTile(self.image.empty_row(), self.target.empty_row(), self.weights.empty_row(), (0.0, 1.0))
+
+    def read(self, index: int, into: StoredTile | None = None) -> StoredTile:
+        """One tile, from the store: into these arrays, whose contents are then another tile's, or into new ones."""
+        found = into or self.empty()
+        self.image.read_row(index, found.image)
+        if found.instances is None:
+            self.target.read_row(index, found.target)
+            self.weights.read_row(index, found.weights)
+        else:
+            assert self.instances is not None
+            self.instances.read_row(index, found.instances)
+        low, high = self.intensity[index].tolist()
+        return replace(found, intensity=(low, high))
 
 
 @dataclass(frozen=True)
@@ -133,10 +144,22 @@ def open_tiles(store: str | Path) -> Tiles:
     rule = str(found["intensity_rule"])
     numbers = np.asarray(split[:], np.uint8)
     intensity = np.stack([np.asarray(low[:], np.float32), np.asarray(high[:], np.float32)], axis=1)
-    tiles = Tiles(tile, output, margin, depth, tuple(found["names"]), rule, image, target, weights, numbers, intensity)
+    tiles = Tiles(
+        tile,
+        output,
+        margin,
+        depth,
+        tuple(found["names"]),
+        rule,
+        Chunks(image, store),
+        Chunks(target, store),
+        Chunks(weights, store),
+        numbers,
+        intensity,
+    )
     if made := attributes(image).get("parameters", {}).get("instances"):
         instances = open_array(root, "tiles/instances", store, command)
-        tiles = replace(tiles, instances=instances, rule=WeightRule.of(made))
+        tiles = replace(tiles, instances=Chunks(instances, store), rule=WeightRule.of(made))
     _check_geometry(tiles, store)
     refuse_stale(root, [array.path for array in (image, target, weights)], store)
     return tiles
@@ -202,3 +225,7 @@ def _check_geometry(tiles: Tiles, store: str | Path) -> None:
         expected.append((num, inner + 2 * tiles.rule.reach_px, inner + 2 * tiles.rule.reach_px))
     if shapes != expected:
         raise InvalidInput(f"the tiles of {store} have shapes {shapes}", allowed=str(expected))
+    dtypes = {array.path: array.dtype.name for array in (tiles.target, tiles.weights, tiles.instances) if array}
+    allowed = ["uint8", "float32", "int32"]
+    if [*dtypes.values()] != allowed[: len(dtypes)]:
+        raise InvalidInput(f"the tiles of {store} have types {dtypes}", allowed=", ".join(allowed))

@@ -1,13 +1,13 @@
 """Batches of tiles from a store, in an order that is a pure function of (seed, epoch, step).
 
-A few threads read and augment ahead of the consumer, a bounded number of batches; zarr's codecs and the warp release
-the GIL. What comes out does not depend on their number.
+A few threads read and augment ahead of the consumer, a bounded number of batches (`ring.Ring`); reading and the warp
+let go of the GIL. What comes out does not depend on their number.
 """
 
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,12 @@ from torch import Tensor
 from unettrain.augment import Draw, apply, draw, margin_needed
 from unettrain.config import Augmentation, FitConfig
 from unettrain.errors import InvalidInput
-from unettrain.layout import NO_FIELDS, SPLITS, StoredFields, Tiles, open_fields, open_tiles
+from unettrain.layout import NO_FIELDS, SPLITS, StoredFields, StoredTile, Tiles, open_fields, open_tiles
 from unettrain.order import Order
+from unettrain.ring import Buffers, Ring, Shapes
+
+LOOKED_UP = 256  # places of the order at a time: one alone takes nearly as long
+Scratch = tuple[StoredTile, NDArray[np.uint8]]  # a tile as it is read, and its classes
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class TileStream:
             raise InvalidInput(f"rank is {rank}", allowed=f"0 to {world_size - 1}, since world_size is {world_size}")
         self.rank, self.world_size = rank, world_size
         self.order = Order(_ranges(self.split_indices), seed, shuffle)
+        self._looked_up = lru_cache(2)(lambda k: self.order.at(range(k * LOOKED_UP, (k + 1) * LOOKED_UP)))
 
     @classmethod
     def of(cls, store: str | Path, config: FitConfig) -> "TileStream":
@@ -91,7 +96,7 @@ class TileStream:
     def samples(self, step: int) -> list[tuple[int, int]]:
         """(epoch, tile) of each sample of a step."""
         first = (step * self.world_size + self.rank) * self.batch_size
-        return self.order.at(range(first, first + self.batch_size))
+        return [self._looked_up(k // LOOKED_UP)[k % LOOKED_UP] for k in range(first, first + self.batch_size)]
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -119,13 +124,10 @@ class TileStream:
         return self._batch(chosen)
 
     def _batch(self, chosen: Sequence[tuple[int, Draw]]) -> Batch:
-        images, targets, weights = zip(*(self._tile(tile, choice) for tile, choice in chosen), strict=True)
-        return Batch(
-            torch.from_numpy(np.stack(images)),
-            torch.from_numpy(np.stack(targets).astype(np.int64)),
-            torch.from_numpy(np.stack(weights)),
-            torch.tensor([tile for tile, _ in chosen]),
-        )
+        buffers, scratch = Buffers(self._shapes(len(chosen))), self._scratch()
+        for k, one in enumerate(chosen):
+            self._fill(one, buffers, k, scratch)
+        return Batch(*buffers.tensors())
 
     def __iter__(self) -> Iterator[Batch]:
         return self.batches(self.start_step, self.num_steps)
@@ -133,21 +135,39 @@ class TileStream:
     def batches(self, start_step: int, num_steps: int | None = None) -> Generator[Batch]:
         """The batches from `start_step` on, read ahead. Close it (`contextlib.closing`) to end its threads early."""
         steps = count(start_step) if num_steps is None else range(start_step, start_step + num_steps)
-        ahead: deque[Future[Batch]] = deque()
-        pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="unettrain-stream")
-        try:
-            for step in steps:
-                ahead.append(pool.submit(self.batch, step))
-                if len(ahead) >= self.num_ahead:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        ring: Ring[tuple[int, int], Scratch] = Ring(
+            self._shapes(self.batch_size),
+            lambda sample, *rest: self._fill((sample[1], self.draw(*sample)), *rest),
+            self._scratch,
+            self.num_threads,
+            self.num_ahead,
+            "unettrain-stream",
+            torch.cuda.is_available(),
+        )
+        with closing(ring.batches(map(self.samples, steps))) as filled:
+            for pending in filled:
+                yield Batch(*pending.buffers.tensors())
 
-    def _tile(self, tile: int, choice: Draw) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
-        stored = self.tiles.read(tile, self.augmentation.recompute_weights)
-        return apply(choice, stored, self.fields, self.tiles.tile_px, self.augmentation.cubic, self.tiles.rule)
+    def _shapes(self, num: int) -> Shapes:
+        t = self.tiles
+        return [
+            ((num, t.num_channels, t.tile_px, t.tile_px), torch.float32),
+            ((num, t.output_px, t.output_px), torch.int64),
+            ((num, t.output_px, t.output_px), torch.float32),
+            ((num,), torch.int64),
+        ]
+
+    def _scratch(self) -> Scratch:
+        target = np.empty((self.tiles.output_px, self.tiles.output_px), np.uint8)
+        return self.tiles.empty(self.augmentation.recompute_weights), target
+
+    def _fill(self, chosen: tuple[int, Draw], buffers: Buffers, k: int, scratch: Scratch) -> None:
+        (tile, choice), (stored, classes) = chosen, scratch
+        image, target, weights, indices = buffers.arrays
+        a, t = self.augmentation, self.tiles
+        out = image[k], classes, weights[k]
+        apply(choice, t.read(tile, stored), self.fields, t.tile_px, a.cubic, t.rule, out)
+        target[k], indices[k] = classes, tile
 
 
 def _ranges(indices: NDArray[np.intp]) -> list[tuple[int, int]]:

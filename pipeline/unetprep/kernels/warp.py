@@ -10,10 +10,11 @@ so rotation, scale, flips, shift and deformation are one. Row by row the coordin
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from unetprep.kernels.bilinear import LANES, bilinear4
 from unetprep.kernels.lanes import pointer
@@ -66,8 +67,9 @@ def warp_tile(
     tile_px: int,
     order: int = 1,
     outside: int = 0,
+    out: tuple[NDArray[np.float32] | None, Array | None, NDArray[np.float32] | None] = (None, None, None),
 ) -> tuple[NDArray[np.float32], Array, NDArray[np.float32]]:
-    """Move one stored tile, resampling everything once.
+    """Move one stored tile, resampling everything once; into contiguous arrays that are there, where `out` has them.
 
     image (c, tile + 2 margin, same), labels and weights (output + 2 margin, same), all with one centre, of any number
     dtype; each of the two has its own output, up to the tile. Returns image (c, tile, tile) float32, interpolated
@@ -77,22 +79,32 @@ def warp_tile(
     mirrored, labels are `outside` and weights 0. Standing still gives the centre of the stored tile, bit for bit.
     Coordinates are rounded to 2^-32 pixels, so that an exact quarter turn takes each pixel from another.
 
-    Raises ValueError for another order, an image of bool or float16, arrays that are not such squares, and a transform
-    that takes pixels from further than 2^19 pixels away.
+    Raises ValueError for another order, an image of bool or float16, arrays that are not such squares, an output that
+    does not fit, and a transform that takes pixels from further than 2^19 pixels away.
     """
     if image.dtype.kind not in "iuf" or image.dtype == np.float16:
         raise ValueError(f"the image is of {image.dtype}, not of an integer type, float32 or float64")
     check_tile(tile_px, order, image.shape, labels.shape, *([] if weights is None else [weights.shape]))
     twice_margin = image.shape[-1] - tile_px
-    out_image = np.empty((image.shape[0], tile_px, tile_px), np.float32)
-    out_labels = np.full((labels.shape[-1] - twice_margin,) * 2, outside, labels.dtype)
     weights = np.zeros((twice_margin,) * 2, np.float32) if weights is None else weights
-    out_weights = np.zeros((weights.shape[-1] - twice_margin,) * 2, np.float32)
+    out_image = _empty_or(out[0], (image.shape[0], tile_px, tile_px), np.float32)
+    out_labels = _empty_or(out[1], (labels.shape[-1] - twice_margin,) * 2, labels.dtype)
+    out_weights = _empty_or(out[2], (weights.shape[-1] - twice_margin,) * 2, np.float32)
+    out_labels.fill(outside)
+    out_weights.fill(0)
     affine, by_row, columns = transform.expanded(tile_px)
     image, labels, weights = (np.ascontiguousarray(array) for array in (image, labels, weights))
     clear = bool(out_weights.size) and not weights.min() > 0
     _warp(image, labels, weights, clear, affine, by_row, columns, order, out_image, out_labels, out_weights)
     return out_image, out_labels, out_weights
+
+
+def _empty_or(given: Array | None, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
+    if given is None:
+        return np.empty(shape, dtype)
+    if given.shape != shape or given.dtype != dtype or not given.flags.c_contiguous:
+        raise ValueError(f"an output of {given.dtype} {given.shape} is given, not a contiguous {dtype} {shape}")
+    return given
 
 
 def check_tile(tile_px: int, order: int, image: Sequence[int], *others: Sequence[int]) -> None:

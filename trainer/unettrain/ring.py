@@ -1,0 +1,149 @@
+"""An ordered ring: threads fill the batches to come, part by part, into arrays that are used again and again.
+
+What comes out is in the order asked for, whatever thread was first. Arrays are given out as tensors, and taken again
+only when nobody holds such a tensor (or a part of it) any more: who keeps a batch keeps it, and the ring makes another.
+"""
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Part = TypeVar("Part")  # what a thread fills at a time
+Scratch = TypeVar("Scratch")  # what a thread keeps for itself
+Shapes = Sequence[tuple[tuple[int, ...], torch.dtype]]
+
+SPARE = 2  # more batches than are ahead, for the consumer to hold
+
+
+class Buffers:
+    """The arrays of one batch. In page-locked memory, if `pinned`, from which a GPU copies while the CPU goes on."""
+
+    def __init__(self, shapes: Shapes, pinned: bool = False) -> None:
+        made = [torch.empty(shape, dtype=dtype, pin_memory=pinned) for shape, dtype in shapes]
+        self.arrays: list[NDArray[Any]] = [tensor.numpy() for tensor in made]
+        self._unheld = self._holders()
+        self._copied: Any = None
+
+    def tensors(self) -> list[Tensor]:
+        """The arrays, shared."""
+        return [torch.from_numpy(array) for array in self.arrays]
+
+    def is_free(self) -> bool:
+        """Whether nobody holds a tensor that shares them."""
+        return self._holders() == self._unheld
+
+    def _holders(self) -> list[int]:
+        return [sys.getrefcount(self.arrays[k]) for k in range(len(self.arrays))]
+
+    def mark(self) -> None:
+        """What the GPU was told up to now may still read them."""
+        if self.arrays and torch.from_numpy(self.arrays[0]).is_pinned():
+            self._copied = torch.cuda.current_stream().record_event()
+
+    def wait(self) -> None:
+        """Until the GPU has read them."""
+        if self._copied is not None:
+            self._copied.synchronize()
+            self._copied = None
+
+
+class Pending(Generic[Part]):
+    """A batch on its way: its buffers, the parts it has, and what became of each."""
+
+    def __init__(self, buffers: Buffers, parts: Sequence[Part]) -> None:
+        self.buffers, self.parts = buffers, parts
+        self.results: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def finish(self) -> "Pending[Part]":
+        """Wait for all parts. Raises what the filling of one raised."""
+        for _ in self.parts:
+            error = self.results.get()
+            if error is not None:
+                raise error
+        return self
+
+
+class Ring(Generic[Part, Scratch]):
+    """`fill(part, buffers, k, scratch)` fills place k of a batch, in one of `num_threads` threads named `name`.
+
+    `scratch()` makes what each thread keeps. Up to `num_ahead` batches are begun before they are asked for.
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        fill: Callable[[Part, Buffers, int, Scratch], None],
+        scratch: Callable[[], Scratch],
+        num_threads: int,
+        num_ahead: int,
+        name: str,
+        pinned: bool = False,
+    ) -> None:
+        self._shapes, self._fill, self._scratch, self._pinned = shapes, fill, scratch, pinned
+        self._num_threads, self._num_ahead, self._name = num_threads, num_ahead, name
+        self._given = deque[Buffers]()
+
+    def batches(self, parts: Iterable[Sequence[Part]]) -> Generator[Pending[Part]]:
+        """The filled batches, in order. Closing it ends its threads."""
+        tasks: SimpleQueue[tuple[Pending[Part], int] | None] = SimpleQueue()
+        closed = threading.Event()
+        threads = [
+            threading.Thread(target=self._work, args=(tasks, closed), name=f"{self._name}-{k}", daemon=True)
+            for k in range(self._num_threads)
+        ]
+        for thread in threads:
+            thread.start()
+        ahead = deque[Pending[Part]]()
+        try:
+            for some in parts:
+                pending = Pending(self._free_buffers(), some)
+                ahead.append(pending)
+                for k in range(len(some)):
+                    tasks.put((pending, k))
+                del pending
+                if len(ahead) >= self._num_ahead:
+                    yield from self._give(ahead.popleft())
+            while ahead:
+                yield from self._give(ahead.popleft())
+        finally:
+            closed.set()
+            for _ in threads:
+                tasks.put(None)
+            for thread in threads:
+                thread.join()
+
+    def _work(self, tasks: "SimpleQueue[tuple[Pending[Part], int] | None]", closed: threading.Event) -> None:
+        scratch = self._scratch()
+        while (task := tasks.get()) is not None:
+            pending, k = task
+            error = None
+            try:
+                if not closed.is_set():
+                    pending.buffers.wait()
+                    self._fill(pending.parts[k], pending.buffers, k, scratch)
+            except BaseException as caught:
+                error = caught
+            pending.results.put(error)
+            del task, pending, error
+
+    def _give(self, pending: Pending[Part]) -> Generator[Pending[Part]]:
+        self._given.append(pending.finish().buffers)
+        yield pending
+        pending.buffers.mark()
+
+    def _free_buffers(self) -> Buffers:
+        for _ in range(len(self._given)):
+            buffers = self._given.popleft()
+            if buffers.is_free():
+                return buffers
+            self._given.append(buffers)
+        while len(self._given) > SPARE + self._num_ahead:
+            self._given.popleft()  # whoever holds it may keep it
+        return Buffers(self._shapes, self._pinned)

@@ -1,0 +1,247 @@
+"""Chunks of sharded Zarr v3 arrays, read from local files into arrays that are there already.
+
+zarr-python takes 50 to 100 times as long as the copy for one chunk of a shard. Here the index of a shard is read once,
+and a chunk is one read of its file, whose checksum is verified; both are done without the GIL. A store elsewhere, and
+chunks that are not stored as pipeline/LAYOUT.md says, are read by zarr-python.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import zarr
+from numcodecs import Blosc, Zstd
+from numpy.typing import NDArray
+from zarr.storage import LocalStore
+
+from unettrain.errors import Failure
+from unettrain.store import fingerprint
+
+Index = tuple[int, ...]
+
+OPEN_SHARDS = 128  # files of an array that are kept open
+EMPTY = 2**64 - 1  # offset of a chunk that is not there
+CRC_BYTES = 4
+INDEX_CODECS = ["bytes", "crc32c"]
+
+
+class Chunks:
+    """The chunks of an array; threads may read side by side.
+
+    Raises Failure, naming the file, for a shard that is gone or damaged, and where the array was made anew meanwhile.
+    """
+
+    def __init__(self, array: zarr.Array[Any], store: str | Path) -> None:
+        self.array, self.path, self._store = array, array.path, store
+        self.shape, self.dtype = tuple(array.shape), array.dtype
+        self.chunk, self._rest = tuple(array.chunks), (0,) * (array.ndim - 1)
+        self.fingerprint = fingerprint(array)
+        self._layout = _Layout.of(array)
+        self._open: dict[Index, _Shard] = {}
+        self._lock = threading.Lock()
+        self._mine = threading.local()
+        self._stamp = _stamp(self._layout)
+
+    def read(self, place: Index, out: NDArray[Any]) -> None:
+        """The chunk at a place of the grid of chunks, into a contiguous array of its size and type.
+
+        What of it lies beyond the array's edge may hold anything.
+        """
+        if self._layout is None:
+            box = tuple(
+                slice(p * c, min((p + 1) * c, n)) for p, c, n in zip(place, self.chunk, self.shape, strict=True)
+            )
+            inside = out.reshape(self.chunk)[tuple(slice(0, b.stop - b.start) for b in box)]
+            self._by_zarr(box, inside)
+            return
+        shard, within = zip(*map(divmod, place, self._layout.counts), strict=True)
+        try:
+            self._read_chunk(self._open.get(shard) or self._opened(shard), within, out)
+        except FileNotFoundError:
+            raise self._failure(f"{self._key(shard)} is missing") from None
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._failure(f"{self._key(shard)} cannot be read: {error}") from None
+
+    def empty_row(self) -> NDArray[Any]:
+        """An array for `read_row`."""
+        return np.empty(self.shape[1:], self.dtype)
+
+    def read_row(self, k: int, out: NDArray[Any]) -> None:
+        """What lies at k along the first axis, one chunk in our stores, into a contiguous array as from `empty_row`."""
+        if self.chunk == (1, *self.shape[1:]):
+            self.read((k, *self._rest), out)
+        else:
+            self._by_zarr((k,), out)
+
+    def _opened(self, index: Index) -> "_Shard":
+        assert self._layout is not None
+        self._refuse_change()
+        opened = _Shard(self._layout.file(index), self._layout.counts)
+        with self._lock:
+            self._open[index] = opened
+            while len(self._open) > OPEN_SHARDS:
+                del self._open[next(iter(self._open))]
+        return opened
+
+    def _read_chunk(self, shard: "_Shard", within: Index, out: NDArray[Any]) -> None:
+        assert self._layout is not None
+        offset, length = shard.table[within]
+        if offset == EMPTY:
+            out[...] = self.array.fill_value
+        elif self._layout.codec is None:
+            self._read_plain(shard, within, offset, length, out.reshape(-1).view(np.uint8))
+        else:
+            packed = self._scratch(length)
+            shard.read(offset, packed)
+            self._layout.codec.decode(_verified(packed), out)
+
+    def _read_plain(self, shard: "_Shard", within: Index, offset: int, length: int, out: NDArray[np.uint8]) -> None:
+        """Straight to where it is wanted; its checksum is verified when it is read for the first time."""
+        if length != len(out) + CRC_BYTES:
+            raise ValueError(f"a chunk holds {length - CRC_BYTES} bytes, not {len(out)}")
+        if within not in shard.whole:
+            packed = self._scratch(length)
+            shard.read(offset, packed)
+            _verified(packed)
+            shard.whole.add(within)
+        shard.read(offset, out)
+
+    def _scratch(self, length: int) -> NDArray[np.uint8]:
+        """Bytes of this thread's own, used again and again."""
+        if len(getattr(self._mine, "bytes", ())) < length:
+            self._mine.bytes = np.empty(2 * length, np.uint8)
+        found: NDArray[np.uint8] = self._mine.bytes[:length]
+        return found
+
+    def _by_zarr(self, where: tuple[Any, ...], out: NDArray[Any]) -> None:
+        try:
+            out[...] = self.array[where]
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._failure(f"{self.path} cannot be read at {where}: {error}") from None
+
+    def _refuse_change(self) -> None:
+        """Shards that were opened before go on as they were; new ones have to be of the same array."""
+        now = _stamp(self._layout)
+        if now != self._stamp:
+            assert self._layout is not None
+            if fingerprint(zarr.open_array(str(self._layout.folder), mode="r")) != self.fingerprint:
+                raise Failure(
+                    f"{self.path} of {self._store} was made anew while it was read",
+                    hint="repeat the command; to keep what a run is trained on, make new arrays in another store",
+                )
+            self._stamp = now
+
+    def _key(self, shard: Index) -> str:
+        return f"{self.path}/c/{'/'.join(map(str, shard))}"
+
+    def _failure(self, problem: str) -> Failure:
+        return Failure(
+            f"{problem}, in {self._store}",
+            hint=f"unetprep verify {self._store} --repair deletes what is damaged; the stage makes it anew",
+        )
+
+
+class _Layout:
+    """Where the chunks of a local array lie, and how they are compressed."""
+
+    def __init__(self, folder: Path, counts: Index, codec: "_Codec | None") -> None:
+        self.folder, self.counts, self.codec = folder, counts, codec
+
+    @staticmethod
+    def of(array: zarr.Array[Any]) -> "_Layout | None":
+        """None where zarr-python has to read."""
+        store = array.store_path.store
+        if not isinstance(store, LocalStore) or array.shards is None or not hasattr(os, "preadv"):
+            return None
+        document: Mapping[str, Any] = array.metadata.to_dict()
+        try:
+            (sharding,) = document["codecs"]
+            settings = sharding["configuration"]
+            order, *compressor, checksum = settings["codecs"]
+            known = (
+                sharding["name"] == "sharding_indexed"
+                and settings.get("index_location", "end") == "end"
+                and [c["name"] for c in settings["index_codecs"]] == INDEX_CODECS
+                and (order["name"], checksum["name"]) == ("bytes", "crc32c")
+                and order.get("configuration", {}).get("endian", "little") == "little"
+                and document["chunk_key_encoding"]["name"] == "default"
+            )
+            codec = _Codec(*compressor) if known and compressor else None
+        except (KeyError, ValueError, TypeError):
+            return None
+        counts = tuple(s // c for s, c in zip(array.shards, array.chunks, strict=True))
+        return _Layout(store.root / array.path, counts, codec) if known else None
+
+    def file(self, shard: Index) -> Path:
+        """The file of a shard."""
+        return self.folder.joinpath("c", *map(str, shard))
+
+
+class _Shard:
+    """An open file with its index, the offset and length of each chunk; closed when nobody holds it."""
+
+    def __init__(self, file: Path, counts: Index) -> None:
+        self._fd = os.open(file, os.O_RDONLY)
+        self.whole = set[Index]()  # chunks of which the checksum was right
+        footer = np.empty(16 * prod(counts) + CRC_BYTES, np.uint8)
+        self.read(max(0, os.fstat(self._fd).st_size - len(footer)), footer)
+        entries = _verified(footer).view("<u8").reshape(-1, 2).tolist()
+        self.table: dict[Index, list[int]] = dict(zip(np.ndindex(*counts), entries, strict=True))
+
+    def read(self, offset: int, out: NDArray[np.uint8]) -> None:
+        """Bytes from a place on."""
+        if os.preadv(self._fd, [out.data], offset) != len(out):
+            raise ValueError("it is cut short")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fd"):
+            os.close(self._fd)
+
+
+def _verified(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The data before their checksum, which has to be theirs."""
+    body = data[:-CRC_BYTES]
+    if google_crc32c.value(body) != int.from_bytes(data[-CRC_BYTES:].tobytes(), "little"):
+        raise ValueError("a checksum (crc32c) is wrong: the file is damaged")
+    return body
+
+
+class _Codec:
+    """What decompresses a chunk. Raises KeyError for a name that is not known."""
+
+    def __init__(self, compressor: Mapping[str, Any]) -> None:
+        self._codec, self._size = {"zstd": (Zstd(), _zstd_size), "blosc": (Blosc(), _blosc_size)}[compressor["name"]]
+
+    def decode(self, packed: NDArray[np.uint8], out: NDArray[Any]) -> None:
+        """Raises ValueError or RuntimeError for what is no such chunk, or one of another size."""
+        size = self._size(packed)
+        if size != out.nbytes:  # the libraries would leave the rest as it was
+            raise ValueError(f"a chunk holds {size} bytes, not {out.nbytes}")
+        self._codec.decode(packed, out)
+
+
+def _blosc_size(packed: NDArray[np.uint8]) -> int:
+    """How many bytes it holds: https://github.com/Blosc/c-blosc, README_CHUNK_FORMAT."""
+    return int.from_bytes(packed[4:8].tobytes(), "little")
+
+
+def _zstd_size(packed: NDArray[np.uint8]) -> int:
+    """The same, -1 if it does not say: RFC 8878, section 3.1.1.1."""
+    header = packed[4:18].tobytes()
+    kind, is_single = header[0] >> 6, header[0] >> 5 & 1
+    length = (is_single, 2, 4, 8)[kind]
+    start = 2 - is_single + (0, 1, 2, 4)[header[0] & 3]
+    return int.from_bytes(header[start : start + length], "little") + 256 * (kind == 1) if length else -1
+
+
+def _stamp(layout: _Layout | None) -> tuple[int, ...]:
+    """Changes whenever the array's document is written."""
+    if layout is None:
+        return ()
+    found = os.stat(layout.folder / "zarr.json")
+    return found.st_mtime_ns, found.st_ino, found.st_size
