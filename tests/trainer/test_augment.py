@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unetprep import displacement_field
+from unetprep.kernels.gray import change_gray
 from unetprep.kernels.warp import Transform
-from unettrain.augment import NO_AUGMENTATION, TURNS, Draw, apply, change_gray, draw, margin_needed
+from unettrain.augment import NO_AUGMENTATION, TURNS, Draw, apply, draw, margin_needed
 from unettrain.config import Augmentation, FitConfig
 from unettrain.errors import InvalidInput
 from unettrain.layout import NO_FIELDS, StoredFields, StoredTile
@@ -180,12 +181,12 @@ def test_rotation_scale_and_shift_are_one_with_the_field(cubic: bool) -> None:
 def test_gray_values_go_through_black_and_white_on_a_curve_of_the_slope_drawn() -> None:
     values = np.linspace(0, 1, 1001, dtype=np.float32)
     curve = values.copy()
-    change_gray(curve, -0.05, 1.05, 1.2)
+    change_gray(curve, black=-0.05, white=1.05, slope=1.2)
     np.testing.assert_allclose(curve[[0, -1]], [-0.05, 1.05], atol=1e-6)
     np.testing.assert_allclose((curve[1] - curve[0]) / 1.1 * 1000, 1.2, atol=2e-3)
     assert (np.diff(curve) > 0).all()
     straight = values.copy()
-    change_gray(straight, 0.0, 1.0, 1.0)
+    change_gray(straight)
     np.testing.assert_array_equal(straight, values)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unetprep.kernels.formula import IGNORED
+from unetprep.kernels.gray import change_gray
 from unetprep.kernels.separate import separate_instances
 from unetprep.kernels.spline import largest_displacements, lattice
 from unetprep.kernels.warp import Transform, warp_tile
@@ -21,7 +22,6 @@ from unetprep.kernels.weights import weigh_block
 from unettrain import rng
 from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
-from unettrain.intensity import scale_intensity
 from unettrain.layout import StoredFields, StoredTile, WeightRule
 
 GRAY_SPREAD, SLOPE_SPREAD = 0.05, 0.2
@@ -154,9 +154,7 @@ def apply(
     if cells is not None:
         assert rule is not None
         target[...], weights[...] = weigh(cells, rule)
-    scale_intensity(image, *stored.intensity, out=image)
-    if (choice.black, choice.white, choice.slope) != (0.0, 1.0, 1.0):
-        change_gray(image, choice.black, choice.white, choice.slope)
+    change_gray(image, *stored.intensity, choice.black, choice.white, choice.slope)
     if choice.blur:
         ndimage.gaussian_filter(image, (0, choice.blur, choice.blur), output=image, mode="mirror")
     if choice.noise:
@@ -187,19 +185,6 @@ def noise(choice: Draw, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """What is added to an image (c, y, x) of range 0 to 1."""
     generator = rng.generator(rng.NOISE, *choice.noise_key)
     return np.float32(choice.noise) * generator.standard_normal(shape, np.float32)
-
-
-def change_gray(image: NDArray[np.float32], black: float, white: float, slope: float) -> None:
-    """Let 0 become `black` and 1 `white`, in place, on a parabola that leaves 0 with this slope (1: a straight line).
-
-    As gamma does it lifts or lowers what lies between, but has a finite slope at 0, and values outside 0 to 1 have
-    their places too.
-    """
-    bend = np.float32(slope - 1)
-    if bend:
-        image *= (1 + bend) - bend * image
-    image *= np.float32(white - black)
-    image += np.float32(black)
 
 
 def _centre(array: NDArray[Any], crop: int) -> NDArray[Any]:

@@ -59,10 +59,9 @@ def _blocks(image: ArrayLike) -> Iterator[NDArray[Any]]:
             yield np.asarray(image[(*index, slice(top, top + ROWS_AT_ONCE))])
 
 
-def scale_intensity(
-    image: NDArray[Any], low: float, high: float, out: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """(image - low) / (high - low) in float32, into `out`, which may be the image itself, or a new array."""
-    scaled: NDArray[np.float32] = np.subtract(image, np.float32(low), out=out, dtype=np.float32, casting="unsafe")
+def scale_intensity(image: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
+    """(image - low) / (high - low) in float32, in a new array of the same shape."""
+    scaled = image.astype(np.float32)
+    scaled -= np.float32(low)
     scaled /= np.float32(high - low) or np.float32(1)
     return scaled

@@ -147,7 +147,7 @@ def _cubic(array: Tensor, y: Tensor, x: Tensor) -> Tensor:
 
 
 def _change_gray(image: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """`augment.change_gray`, one curve a tile."""
+    """`unetprep.kernels.gray.change_gray`, one curve a tile."""
     numbers = torch.tensor([(d.black, d.white - d.black, d.slope - 1) for d in draws], dtype=torch.float32)
     black, height, bend = numbers.to(image.device).reshape(-1, 3, 1, 1, 1).unbind(1)
     return image * ((1 + bend) - bend * image) * height + black

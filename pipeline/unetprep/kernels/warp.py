@@ -136,10 +136,12 @@ def _row(i, affine, by_row, columns, y, x):  # type: ignore[no-untyped-def]
     n = len(y)
     centre = (n - 1) / 2.0
     u = i - centre
+    y0, x0 = affine[0, 0] * u + affine[0, 2], affine[1, 0] * u + affine[1, 2]
+    y1, x1 = affine[0, 1], affine[1, 1]
     for j in range(n):
-        v = j - centre
-        y[j] = affine[0, 0] * u + affine[0, 1] * v + affine[0, 2]
-        x[j] = affine[1, 0] * u + affine[1, 1] * v + affine[1, 2]
+        v = np.float64(np.int32(j)) - centre  # a vector unit converts 32 bits, not 64
+        y[j] = y0 + y1 * v
+        x[j] = x0 + x1 * v
     for g in range(len(columns)):
         dy, dx = by_row[0, i, g], by_row[1, i, g]
         for j in range(n):
