@@ -45,8 +45,8 @@ def fields_params(store: Store) -> DeformParams:
 def tiles_params(store: Store) -> TilesParams:
     """Those of the tiles."""
     made = store.record(f"{TILES}/image")["parameters"]
-    geometry = {key: made[key] for key in ("tile_px", "margin_px", "depth")}
-    return TilesParams(**geometry, instances="instances" in made)
+    kept = {key: made[key] for key in ("tile_px", "margin_px", "depth", "codec")}
+    return TilesParams(**kept, instances="instances" in made)
 
 
 def target_job(store: Store, name: str) -> Job | None:

@@ -21,7 +21,7 @@ from unetprep.store.shards import Damaged, Shards
 from unetprep.store.storage import Folder
 
 
-@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+@pytest.mark.parametrize("codec", ["zstd", "lz4", "none"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32", "int64"])
 @pytest.mark.parametrize(
     ("shape", "chunk", "shard"),

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tests.synthetic import cell_image, cell_labels
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.importing import import_images
 from unetprep.params import ImportParams, TilesParams, VerifyParams, WeightsParams
+from unetprep.recorded import tiles_params
 from unetprep.run import run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
@@ -164,6 +166,24 @@ def test_instances_go_with_the_tiles_that_had_them(store: Store) -> None:
     assert not store.record("tiles/instances")
     assert not {"instances", "y_cells", "x_cells"} & {path.name for path in Path(store.url, "tiles").iterdir()}
     assert verify(store.url, VerifyParams(all=True)).faults == []
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+def test_another_codec_holds_the_same_values_and_is_another_store(store: Store, codec: str) -> None:
+    tiled(store, SMALL)
+    names = ("image", "target", "weights", "foreground")
+    before = [store.read_all(f"tiles/{name}") for name in names]
+    with pytest.raises(Conflict, match=f"codec is lz4 there and {codec} now"):
+        run_stage(store, STAGES["tiles"], replace(SMALL, codec=codec), LOCAL)
+    run_stage(store, STAGES["tiles"], replace(SMALL, codec=codec), LOCAL, overwrite=True)
+    store = Store.open(store.url)
+    inside = json.loads(Path(store.url, "tiles/image/zarr.json").read_text())["codecs"][0]["configuration"]["codecs"]
+    assert [one["name"] for one in inside] == ["bytes", *([] if codec == "none" else [codec]), "crc32c"]
+    for name, values in zip(names, before, strict=True):
+        np.testing.assert_array_equal(store.read_all(f"tiles/{name}"), values)
+        np.testing.assert_array_equal(np.asarray(store.array(f"tiles/{name}")[:]), values)
+    assert verify(store.url, VerifyParams(all=True)).faults == []
+    assert tiles_params(store) == replace(SMALL, codec=codec)
 
 
 def test_instances_that_could_not_give_the_weights_are_refused(store: Store, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ class Tiles:
     intensity: NDArray[np.float32]  # (tile, 2), low and high
     instances: Chunks | None = None
     rule: WeightRule | None = None  # where there are instances
+    codec: str = "lz4"
 
     @property
     def num_channels(self) -> int:
@@ -157,9 +158,11 @@ def open_tiles(store: str | Path) -> Tiles:
         numbers,
         intensity,
     )
-    if made := attributes(image).get("parameters", {}).get("instances"):
+    made = attributes(image).get("parameters", {})
+    tiles = replace(tiles, codec=str(made.get("codec", "lz4")))
+    if "instances" in made:
         instances = open_array(root, "tiles/instances", store, command)
-        tiles = replace(tiles, instances=Chunks(instances, store), rule=WeightRule.of(made))
+        tiles = replace(tiles, instances=Chunks(instances, store), rule=WeightRule.of(made["instances"]))
     _check_geometry(tiles, store)
     refuse_stale(root, [array.path for array in (image, target, weights)], store)
     return tiles

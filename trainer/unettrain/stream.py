@@ -196,9 +196,9 @@ def _check_margin(tiles: Tiles, fields: StoredFields, augmentation: Augmentation
 
 def _made_anew(store: str | Path, tiles: Tiles, margin_px: int, instances: bool) -> str:
     """The command that makes such tiles with another margin, or with their cells."""
-    cells = " --instances" if instances else ""
+    more = (" --instances" if instances else "") + (f" --codec {tiles.codec}" if tiles.codec != "lz4" else "")
     geometry = f"--tile {tiles.tile_px} --depth {tiles.depth} --margin {margin_px}"
-    return f"unetprep tiles --out {store} {geometry}{cells} --overwrite"
+    return f"unetprep tiles --out {store} {geometry}{more} --overwrite"
 
 
 def _tiles_of(tiles: Tiles, split: str, store: str | Path) -> NDArray[np.intp]:

@@ -176,6 +176,7 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
             "tile_px": params.tile_px,
             "margin_px": params.margin_px,
             "depth": params.depth,
+            "codec": params.codec,
             "images": {i.name: [i.split, *i.intensity] for i in images},
             **({"instances": rule} if rule else {}),
         },
@@ -248,7 +249,7 @@ def _outputs(job: TilesJob, channels: int, dtype: str, made: Provenance) -> tupl
             (1 if sides else shard, *sides),
             (shard, *sides),
             made,
-            codec="lz4" if sides else "zstd",
+            codec=params.codec if sides else "zstd",
             origins={
                 "y": context,
                 "x": context,

@@ -7,9 +7,10 @@ from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 
 def compressors(codec: str, dtype: str) -> list[Any]:
-    """zstd for what is kept, lz4 for what is read once a step; a crc32c over the compressed bytes in both cases."""
-    chosen = {
-        "zstd": ZstdCodec(level=3),
-        "lz4": BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=np.dtype(dtype).itemsize),
+    """zstd for what is kept, lz4 for what is read once a step, or none; a crc32c over these bytes in all cases."""
+    chosen: dict[str, list[Any]] = {
+        "zstd": [ZstdCodec(level=3)],
+        "lz4": [BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=np.dtype(dtype).itemsize)],
+        "none": [],
     }
-    return [chosen[codec], Crc32cCodec()]
+    return [*chosen[codec], Crc32cCodec()]

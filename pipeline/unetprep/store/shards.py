@@ -36,7 +36,7 @@ class Shards:
     """The shards of the array that a document describes.
 
     Raises ValueError for another layout than that of pipeline/LAYOUT.md: shards of chunks that are compressed by zstd
-    or blosc, each with a crc32c behind it.
+    or blosc, or not at all, each with a crc32c behind it.
     """
 
     def __init__(self, document: Document) -> None:
@@ -47,10 +47,10 @@ class Shards:
             self.chunk = tuple(sharding["configuration"]["chunk_shape"])
             self.shape = tuple(document["shape"])
             self.dtype = np.dtype(document["data_type"])
-            order, compressor, checksum = of_chunk
+            order, *compressor, checksum = of_chunk
             if (sharding["name"], order, checksum) != ("sharding_indexed", "bytes", "crc32c"):
                 raise KeyError
-            self._codec = _compressor(compressor, of_chunk[compressor], self.dtype.itemsize)
+            self._codec = _compressor({name: of_chunk[name] for name in compressor}, self.dtype.itemsize)
         except (KeyError, ValueError, TypeError):
             raise ValueError("its chunks are not stored as unetprep stores them") from None
         self.counts = tuple(-(-n // s) for n, s in zip(self.shape, self.shard, strict=True))
@@ -210,8 +210,21 @@ def _overlap(box: Box, at: Index, chunk: tuple[int, ...]) -> tuple[Box, Box]:
     return inside, tuple(slice(a - s, z - s) for (a, z), s in zip(shared, starts, strict=True))
 
 
-def _compressor(name: str, configuration: Document, itemsize: int) -> Any:
+class _Plain:
+    """Bytes as they are."""
+
+    def encode(self, values: NDArray[Any]) -> bytes:
+        return values.tobytes()
+
+    def decode(self, data: bytes) -> bytes:
+        return data
+
+
+def _compressor(found: Document, itemsize: int) -> Any:
     """What compresses a chunk."""
+    if not found:
+        return _Plain()
+    ((name, configuration),) = found.items()
     if name == "zstd":
         return Zstd(level=configuration["level"])
     if name != "blosc":
