@@ -29,7 +29,8 @@ class Buffers:
         made = [torch.empty(shape, dtype=dtype, pin_memory=pinned) for shape, dtype in shapes]
         self.arrays: list[NDArray[Any]] = [tensor.numpy() for tensor in made]
         self._unheld = self._holders()
-        self._copied: Any = None
+        self._pinned = pinned
+        self._copied: torch.cuda.Event | None = None
 
     def tensors(self) -> list[Tensor]:
         """The arrays, shared."""
@@ -44,7 +45,7 @@ class Buffers:
 
     def mark(self) -> None:
         """What the GPU was told up to now may still read them."""
-        if self.arrays and torch.from_numpy(self.arrays[0]).is_pinned():
+        if self._pinned:
             self._copied = torch.cuda.current_stream().record_event()
 
     def wait(self) -> None:

@@ -38,34 +38,16 @@ class Chunks:
 
     def __init__(self, array: zarr.Array[Any], store: str | Path) -> None:
         self.array, self.path, self._store = array, array.path, store
-        self.shape, self.dtype = tuple(array.shape), array.dtype
-        self.chunk, self._rest = tuple(array.chunks), (0,) * (array.ndim - 1)
+        self.shape, self.dtype, self.chunk = tuple(array.shape), array.dtype, tuple(array.chunks)
         self.fingerprint = fingerprint(array)
         self._layout = _Layout.of(array)
-        self._open: dict[Index, _Shard] = {}
+        self._rows = 0  # chunks of a shard, where a chunk is a row
+        if self._layout is not None and self.chunk == (1, *self.shape[1:]) == (1, *self._layout.shard[1:]):
+            self._rows = self._layout.shard[0]
+        self._open: dict[int, _Shard] = {}
         self._lock = threading.Lock()
         self._mine = threading.local()
         self._stamp = _stamp(self._layout)
-
-    def read(self, place: Index, out: NDArray[Any]) -> None:
-        """The chunk at a place of the grid of chunks, into a contiguous array of its size and type.
-
-        What of it lies beyond the array's edge may hold anything.
-        """
-        if self._layout is None:
-            box = tuple(
-                slice(p * c, min((p + 1) * c, n)) for p, c, n in zip(place, self.chunk, self.shape, strict=True)
-            )
-            inside = out.reshape(self.chunk)[tuple(slice(0, b.stop - b.start) for b in box)]
-            self._by_zarr(box, inside)
-            return
-        shard, within = zip(*map(divmod, place, self._layout.counts), strict=True)
-        try:
-            self._read_chunk(self._open.get(shard) or self._opened(shard), within, out)
-        except FileNotFoundError:
-            raise self._failure(f"{self._key(shard)} is missing") from None
-        except (OSError, ValueError, RuntimeError) as error:
-            raise self._failure(f"{self._key(shard)} cannot be read: {error}") from None
 
     def empty_row(self) -> NDArray[Any]:
         """An array for `read_row`."""
@@ -73,43 +55,60 @@ class Chunks:
 
     def read_row(self, k: int, out: NDArray[Any]) -> None:
         """What lies at k along the first axis, one chunk in our stores, into a contiguous array as from `empty_row`."""
-        if self.chunk == (1, *self.shape[1:]):
-            self.read((k, *self._rest), out)
+        if self._rows:
+            self._read(*divmod(k, self._rows), out)
         else:
             self._by_zarr((k,), out)
 
-    def _opened(self, index: Index) -> "_Shard":
+    def read(self, place: Index, out: NDArray[Any]) -> None:
+        """The chunk at a place of the grid of chunks, into a contiguous array of its size and type.
+
+        What of it lies beyond the array's edge may hold anything.
+        """
+        if self._layout is None:
+            sides = zip(place, self.chunk, self.shape, strict=True)
+            box = tuple(slice(p * c, min((p + 1) * c, n)) for p, c, n in sides)
+            self._by_zarr(box, out.reshape(self.chunk)[tuple(slice(0, b.stop - b.start) for b in box)])
+        else:
+            shard, chunk = zip(*map(divmod, place, self._layout.counts), strict=True)
+            self._read(_number(shard, self._layout.num_shards), _number(chunk, self._layout.counts), out)
+
+    def _read(self, number: int, chunk: int, out: NDArray[Any]) -> None:
+        """A chunk of a shard, both counted in C order."""
+        assert self._layout is not None
+        try:
+            shard = self._open.get(number) or self._opened(number)
+            offset, length = shard.table[chunk]
+            if offset == EMPTY:
+                out[...] = self.array.fill_value
+            elif self._layout.codec is not None:
+                self._layout.codec.decode(self._verified(shard, offset, length), out)
+            else:
+                if length != out.nbytes + CRC_BYTES:
+                    raise ValueError(f"a chunk holds {length - CRC_BYTES} bytes, not {out.nbytes}")
+                if not shard.whole[chunk]:  # its bytes are what is used, so once is enough
+                    self._verified(shard, offset, length)
+                    shard.whole[chunk] = True
+                shard.read(offset, out)
+        except FileNotFoundError:
+            raise self._failure(f"{self._key(number)} is missing") from None
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._failure(f"{self._key(number)} cannot be read: {error}") from None
+
+    def _verified(self, shard: "_Shard", offset: int, length: int) -> NDArray[np.uint8]:
+        packed = self._scratch(length)
+        shard.read(offset, packed)
+        return _verified(packed)
+
+    def _opened(self, number: int) -> "_Shard":
         assert self._layout is not None
         self._refuse_change()
-        opened = _Shard(self._layout.file(index), self._layout.counts)
+        opened = _Shard(self._layout.folder / self._layout.key(number), prod(self._layout.counts))
         with self._lock:
-            self._open[index] = opened
+            self._open[number] = opened
             while len(self._open) > OPEN_SHARDS:
                 del self._open[next(iter(self._open))]
         return opened
-
-    def _read_chunk(self, shard: "_Shard", within: Index, out: NDArray[Any]) -> None:
-        assert self._layout is not None
-        offset, length = shard.table[within]
-        if offset == EMPTY:
-            out[...] = self.array.fill_value
-        elif self._layout.codec is None:
-            self._read_plain(shard, within, offset, length, out.reshape(-1).view(np.uint8))
-        else:
-            packed = self._scratch(length)
-            shard.read(offset, packed)
-            self._layout.codec.decode(_verified(packed), out)
-
-    def _read_plain(self, shard: "_Shard", within: Index, offset: int, length: int, out: NDArray[np.uint8]) -> None:
-        """Straight to where it is wanted; its checksum is verified when it is read for the first time."""
-        if length != len(out) + CRC_BYTES:
-            raise ValueError(f"a chunk holds {length - CRC_BYTES} bytes, not {len(out)}")
-        if within not in shard.whole:
-            packed = self._scratch(length)
-            shard.read(offset, packed)
-            _verified(packed)
-            shard.whole.add(within)
-        shard.read(offset, out)
 
     def _scratch(self, length: int) -> NDArray[np.uint8]:
         """Bytes of this thread's own, used again and again."""
@@ -136,8 +135,9 @@ class Chunks:
                 )
             self._stamp = now
 
-    def _key(self, shard: Index) -> str:
-        return f"{self.path}/c/{'/'.join(map(str, shard))}"
+    def _key(self, number: int) -> str:
+        assert self._layout is not None
+        return f"{self.path}/{self._layout.key(number)}"
 
     def _failure(self, problem: str) -> Failure:
         return Failure(
@@ -149,8 +149,11 @@ class Chunks:
 class _Layout:
     """Where the chunks of a local array lie, and how they are compressed."""
 
-    def __init__(self, folder: Path, counts: Index, codec: "_Codec | None") -> None:
-        self.folder, self.counts, self.codec = folder, counts, codec
+    def __init__(self, folder: Path, array: zarr.Array[Any], codec: "_Codec | None") -> None:
+        self.folder, self.codec = folder, codec
+        self.shard: Index = array.shards or array.chunks
+        self.counts = tuple(s // c for s, c in zip(self.shard, array.chunks, strict=True))  # chunks of a shard
+        self.num_shards = tuple(-(-n // s) for n, s in zip(array.shape, self.shard, strict=True))
 
     @staticmethod
     def of(array: zarr.Array[Any]) -> "_Layout | None":
@@ -174,33 +177,39 @@ class _Layout:
             codec = _Codec(*compressor) if known and compressor else None
         except (KeyError, ValueError, TypeError):
             return None
-        counts = tuple(s // c for s, c in zip(array.shards, array.chunks, strict=True))
-        return _Layout(store.root / array.path, counts, codec) if known else None
+        return _Layout(store.root / array.path, array, codec) if known else None
 
-    def file(self, shard: Index) -> Path:
+    def key(self, number: int) -> str:
         """The file of a shard."""
-        return self.folder.joinpath("c", *map(str, shard))
+        return "c/" + "/".join(str(int(i)) for i in np.unravel_index(number, self.num_shards))
 
 
 class _Shard:
     """An open file with its index, the offset and length of each chunk; closed when nobody holds it."""
 
-    def __init__(self, file: Path, counts: Index) -> None:
+    def __init__(self, file: Path, num_chunks: int) -> None:
         self._fd = os.open(file, os.O_RDONLY)
-        self.whole = set[Index]()  # chunks of which the checksum was right
-        footer = np.empty(16 * prod(counts) + CRC_BYTES, np.uint8)
+        self.whole = bytearray(num_chunks)  # chunks of which the checksum was right
+        footer = np.empty(16 * num_chunks + CRC_BYTES, np.uint8)
         self.read(max(0, os.fstat(self._fd).st_size - len(footer)), footer)
-        entries = _verified(footer).view("<u8").reshape(-1, 2).tolist()
-        self.table: dict[Index, list[int]] = dict(zip(np.ndindex(*counts), entries, strict=True))
+        self.table: list[list[int]] = _verified(footer).view("<u8").reshape(-1, 2).tolist()
 
-    def read(self, offset: int, out: NDArray[np.uint8]) -> None:
-        """Bytes from a place on."""
-        if os.preadv(self._fd, [out.data], offset) != len(out):
+    def read(self, offset: int, out: Any) -> None:
+        """As many bytes from a place on as an array has."""
+        if os.preadv(self._fd, (out,), offset) != out.nbytes:
             raise ValueError("it is cut short")
 
     def __del__(self) -> None:
         if hasattr(self, "_fd"):
             os.close(self._fd)
+
+
+def _number(place: Index, sides: Index) -> int:
+    """Of a place in a grid, in C order."""
+    number = 0
+    for p, n in zip(place, sides, strict=True):
+        number = number * n + p
+    return number
 
 
 def _verified(data: NDArray[np.uint8]) -> NDArray[np.uint8]:

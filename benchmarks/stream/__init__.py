@@ -1,0 +1,1 @@
+"""How fast reading, streaming and writing tiles are."""
