@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,14 @@ def test_whole_shards_can_be_shuffled_and_a_seed_has_64_bits(run: Run, store: Pa
     run(f"unettrain fit ds.zarr {SMALL} --shuffle shards --seed {2**64 - 1}")
     assert "shuffle: shards there, tiles now" in run(f"unettrain fit ds.zarr {SMALL} --seed {2**64 - 1}", 4).stderr
     assert "seed is 18446744073709551616" in run(f"unettrain fit ds.zarr {SMALL} --seed {2**64}", 3).stderr
+
+
+def test_tiles_can_be_drawn_by_what_they_hold(run: Run, store: Path) -> None:
+    run(f"unettrain fit ds.zarr {SMALL} --sampling foreground --steps 3")
+    shutil.rmtree(store / "tiles/density")
+    refused = run(f"unettrain fit ds.zarr {SMALL} --sampling foreground --run runs/other", 3).stderr
+    assert "do not say how much there is to be learned" in refused
+    assert "to do:   unetprep tiles --out ds.zarr --tile" in refused
 
 
 def test_fit_computes_weights_anew_from_tiles_that_keep_their_cells(run: Run, store: Path) -> None:

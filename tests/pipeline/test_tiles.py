@@ -23,7 +23,7 @@ OUTPUT, CONTEXT = 20, 20
 def tiled(store: Store, params: TilesParams = SMALL) -> dict[str, np.ndarray]:
     run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
     run_stage(store, STAGES["tiles"], params, LOCAL)
-    names = ("image", "target", "weights", "image_index", "z", "y0", "x0", "split", "foreground")
+    names = ("image", "target", "weights", "image_index", "z", "y0", "x0", "split", "foreground", "density")
     return {name: np.asarray(store.array(f"tiles/{name}")[:]) for name in names}
 
 
@@ -72,6 +72,8 @@ def test_foreground_is_the_share_of_cell_pixels_in_the_image(store: Store) -> No
     for t in np.flatnonzero(tiles["image_index"] == 0):
         part = target[tiles["y0"][t] :, tiles["x0"][t] :][:OUTPUT, :OUTPUT]
         assert tiles["foreground"][t] == pytest.approx(part.mean())
+        expected = (part.sum() + 0.1 * (part.size - part.sum())) / OUTPUT**2  # nothing is ignored, and outside is 0
+        assert tiles["density"][t] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (1, 1), (1, 30), (33, 2)])

@@ -123,6 +123,7 @@ def _put_tiles(root: zarr.Group, samples: Sequence[Sample], tile: int, depth: in
         **{name: index[:, k] for k, name in enumerate(("image_index", "z", "y0", "x0"))},
         "split": np.array([SPLITS.index(samples[k].split) for k, *_ in places], np.uint8),
         "foreground": share,
+        "density": 0.1 + 0.9 * share,
         "intensity_low": np.zeros(len(places), np.float32),
         "intensity_high": np.full(len(places), 255, np.float32),
     }

@@ -12,6 +12,7 @@ from unettrain.config import SHUFFLES
 from unettrain.errors import InvalidInput
 from unettrain.order import SHARDS_AT_ONCE, Order
 
+DENSITY = np.random.default_rng(0).random(7 + 1 + 236 + 1000) ** 4
 RANGES = [(3, 10), (20, 21), (64, 300), (1000, 2000)]
 NUM = 7 + 1 + 236 + 1000
 
@@ -81,3 +82,27 @@ def test_places_among_a_thousand_million_tiles_need_no_table(shuffle: str) -> No
 def test_another_shuffle_is_refused() -> None:
     with pytest.raises(InvalidInput, match="shuffle is 'cards'\n  allowed: tiles, shards"):
         Order([(0, 3)], 0, "cards")
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_density_says_how_often_a_tile_comes_in_every_epoch(shuffle: str) -> None:
+    order = Order(RANGES, 3, shuffle, density=DENSITY)
+    tiles = np.concatenate([np.arange(*r) for r in RANGES])
+    expected = DENSITY / DENSITY.sum() * NUM
+    total = np.zeros(NUM)
+    for epoch in range(40):
+        found = order.at(range(epoch * NUM, (epoch + 1) * NUM))
+        assert {e for e, _ in found} == {epoch}
+        counts = np.bincount([tile for _, tile in found], minlength=tiles[-1] + 1)[tiles]
+        assert (abs(counts - expected) < 1 + 1e-9).all()
+        total += counts
+    assert abs(total / 40 - expected).max() < 0.4
+    assert np.corrcoef(total, expected)[0, 1] > 0.99
+    assert order.at(range(500, 700)) == order.at(range(400, 800))[100:300]
+
+
+def test_equal_densities_are_no_densities() -> None:
+    order = Order(RANGES, 0, density=np.ones(NUM))
+    assert sorted(order.at(range(NUM))) == sorted(Order(RANGES, 0).at(range(NUM)))
+    with pytest.raises(InvalidInput, match="no tile holds anything to be learned"):
+        Order(RANGES, 0, density=np.zeros(NUM))

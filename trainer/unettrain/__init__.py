@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unettrain.config import Augmentation as Augmentation
     from unettrain.config import FitConfig as FitConfig
     from unettrain.config import UNetConfig as UNetConfig
+    from unettrain.dataset import TileDataset as TileDataset
     from unettrain.fitting import fit as fit
     from unettrain.intensity import intensity_range as intensity_range
     from unettrain.layout import StoredFields as StoredFields
@@ -30,6 +31,7 @@ __all__ = [
     "Draw",
     "FitConfig",
     "StoredFields",
+    "TileDataset",
     "TileStream",
     "UNet",
     "UNetConfig",
@@ -51,6 +53,7 @@ _HOMES = {
     "Draw": "unettrain.augment",
     "FitConfig": "unettrain.config",
     "StoredFields": "unettrain.layout",
+    "TileDataset": "unettrain.dataset",
     "TileStream": "unettrain.stream",
     "UNet": "unettrain.model",
     "UNetConfig": "unettrain.config",

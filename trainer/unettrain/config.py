@@ -36,6 +36,7 @@ class Checked:
 LARGEST = 2**64 - 1  # a seed
 VARIANTS = ("paper", "release")
 SHUFFLES = ("tiles", "shards")
+SAMPLINGS = ("uniform", "foreground")
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,12 @@ class TrainingConfig(Checked):
         "tiles: every order of all tiles is as likely; shards: 16 shards of 64 tiles at a time, in a random order, so"
         " that what is read lies together, for stores where reading here and there is dear.",
         choices=SHUFFLES,
+    )
+    sampling: str = option(
+        "uniform",
+        "uniform: every tile once an epoch; foreground: the more often the more cells it holds, which count 1 a pixel,"
+        " and background 0.1, as in the authors' later plugin.",
+        choices=SAMPLINGS,
     )
     precision: str = option(
         "float32",

@@ -68,6 +68,7 @@ class Tiles:
     instances: Chunks | None = None
     rule: WeightRule | None = None  # where there are instances
     codec: str = "lz4"
+    density: NDArray[np.float64] | None = None  # of what is to be learned, for each tile, 0 to 1
 
     @property
     def num_channels(self) -> int:
@@ -159,7 +160,9 @@ def open_tiles(store: str | Path) -> Tiles:
         intensity,
     )
     made = attributes(image).get("parameters", {})
-    tiles = replace(tiles, codec=str(made.get("codec", "lz4")))
+    density = root.get("tiles/density")
+    values = np.asarray(density[:], np.float64) if isinstance(density, zarr.Array) else None
+    tiles = replace(tiles, codec=str(made.get("codec", "lz4")), density=values)
     if "instances" in made:
         instances = open_array(root, "tiles/instances", store, command)
         tiles = replace(tiles, instances=Chunks(instances, store), rule=WeightRule.of(made["instances"]))

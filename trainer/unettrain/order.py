@@ -26,16 +26,28 @@ class Order:
 
     `ranges` (first tile, the one behind the last), ascending. `shuffle` "tiles": every order of all tiles is as likely;
     "shards": the tiles are taken in stretches of `shard`, `SHARDS_AT_ONCE` of them at a time, stretches and groups in a
-    random order and the tiles within a group too, so that what is read lies together.
+    random order and the tiles within a group too, so that what is read lies together. `density`: a number for each tile
+    of the ranges; in an epoch of as many places a tile then stands as often as its share of their sum says, rounded up
+    or down by chance.
     """
 
-    def __init__(self, ranges: Sequence[tuple[int, int]], seed: int, shuffle: str = "tiles", shard: int = 64) -> None:
+    def __init__(
+        self,
+        ranges: Sequence[tuple[int, int]],
+        seed: int,
+        shuffle: str = "tiles",
+        shard: int = 64,
+        density: NDArray[np.float64] | None = None,
+    ) -> None:
         if shuffle not in SHUFFLES:
             raise InvalidInput(f"shuffle is {shuffle!r}", allowed=", ".join(SHUFFLES))
         self._first = np.array([first for first, _ in ranges], np.int64)
         sizes = np.array([stop - first for first, stop in ranges], np.int64)
         self._before = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self._seed, self._shuffle, self._shard = seed, shuffle, shard
+        self._up_to = None if density is None else np.cumsum(density)
+        if self._up_to is not None and not self._up_to[-1] > 0:
+            raise InvalidInput("no tile holds anything to be learned", allowed="sampling uniform")
 
     @property
     def num(self) -> int:
@@ -48,8 +60,16 @@ class Order:
         tiles = np.empty_like(within)
         for epoch in np.unique(epochs).tolist():
             chosen = epochs == epoch
-            tiles[chosen] = self._tiles(self._shuffled(within[chosen], epoch))
+            tiles[chosen] = self._tiles(self._weighted(self._shuffled(within[chosen], epoch), epoch))
         return list(zip(epochs.tolist(), tiles.tolist(), strict=True))
+
+    def _weighted(self, numbers: Integers, epoch: int) -> Integers:
+        """Even steps along the sum of the densities, from a random place on; what was in order stays in order."""
+        if self._up_to is None:
+            return numbers
+        start = rng.generator(rng.SAMPLING, self._seed, epoch).random()
+        found = np.searchsorted(self._up_to, (numbers + start) / self.num * self._up_to[-1], side="right")
+        return np.asarray(np.minimum(found, self.num - 1), np.int64)
 
     def _tiles(self, numbers: Integers) -> Integers:
         """The tiles of the split that have these numbers among themselves."""

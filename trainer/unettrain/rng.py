@@ -2,7 +2,7 @@
 
 import numpy as np
 
-ORDER, AUGMENTATION, DROPOUT, NOISE = 0, 1, 2, 3  # what a stream of numbers is for
+ORDER, AUGMENTATION, DROPOUT, NOISE, SAMPLING = range(5)  # what a stream of numbers is for
 
 
 def generator(purpose: int, seed: int, epoch: int, sample: int = 0) -> np.random.Generator:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unettrain.augment import Draw, apply, draw, margin_needed
-from unettrain.config import Augmentation, FitConfig
+from unettrain.config import SAMPLINGS, Augmentation, FitConfig
 from unettrain.errors import InvalidInput
 from unettrain.layout import NO_FIELDS, SPLITS, StoredFields, StoredTile, Tiles, open_fields, open_tiles
 from unettrain.order import Order
@@ -41,11 +41,12 @@ class Batch:
 class TileStream:
     """An iterable over the batches of one split, from `start_step` on, `num_steps` of them or without end.
 
-    Every epoch is a permutation of the split's tiles (`order.Order`); a batch may span two epochs. Starting at step k
-    gives what a stream from 0 gives from its k-th batch on. Of a batch of `world_size` times `batch_size` tiles a step,
-    this stream gives the part of `rank`: the order of all tiles is the same for any number of ranks. Every `iter()`
-    begins at `start_step` with threads of its own, which end when the iterator is exhausted or closed; a reading error
-    is raised where its batch would have come.
+    Every epoch is a permutation of the split's tiles (`order.Order`), or with `sampling` "foreground" takes tiles the
+    more often the more cells they hold; a batch may span two epochs. Starting at step k gives what a stream from 0
+    gives from its k-th batch on. Of a batch of `world_size` times `batch_size` tiles a step, this stream gives the part
+    of `rank`: the order of all tiles is the same for any number of ranks. Every `iter()` begins at `start_step` with
+    threads of its own, which end when the iterator is exhausted or closed; a reading error is raised where its batch
+    would have come.
 
     Raises InvalidInput where the store has no usable tiles, none in this split, no fields while `deform` is on, or
     tiles whose margin is too small for the augmentation.
@@ -65,6 +66,7 @@ class TileStream:
         shuffle: str = "tiles",
         rank: int = 0,
         world_size: int = 1,
+        sampling: str = "uniform",
     ) -> None:
         self.tiles = open_tiles(store)
         self.augmentation = augmentation or Augmentation()
@@ -84,14 +86,24 @@ class TileStream:
         if not 0 <= rank < world_size:
             raise InvalidInput(f"rank is {rank}", allowed=f"0 to {world_size - 1}, since world_size is {world_size}")
         self.rank, self.world_size = rank, world_size
-        self.order = Order(_ranges(self.split_indices), seed, shuffle)
+        density = _density(self.tiles, sampling, store)
+        in_split = None if density is None else density[self.split_indices]
+        self.order = Order(_ranges(self.split_indices), seed, shuffle, density=in_split)
         self._looked_up = lru_cache(2)(lambda k: self.order.at(range(k * LOOKED_UP, (k + 1) * LOOKED_UP)))
 
     @classmethod
     def of(cls, store: str | Path, config: FitConfig) -> "TileStream":
         """The training tiles as a run with this configuration sees them."""
         augmentation = config.augmentation()
-        return cls(store, "train", config.batch_size, config.seed, augmentation, shuffle=config.shuffle)
+        return cls(
+            store,
+            "train",
+            config.batch_size,
+            config.seed,
+            augmentation,
+            shuffle=config.shuffle,
+            sampling=config.sampling,
+        )
 
     def samples(self, step: int) -> list[tuple[int, int]]:
         """(epoch, tile) of each sample of a step."""
@@ -134,7 +146,7 @@ class TileStream:
 
     def batches(self, start_step: int, num_steps: int | None = None) -> Generator[Batch]:
         """The batches from `start_step` on, read ahead. Close it (`contextlib.closing`) to end its threads early."""
-        steps = count(start_step) if num_steps is None else range(start_step, start_step + num_steps)
+        steps = steps_from(start_step, num_steps)
         ring: Ring[tuple[int, int], Scratch] = Ring(
             self._shapes(self.batch_size),
             lambda sample, *rest: self._fill((sample[1], self.draw(*sample)), *rest),
@@ -170,10 +182,26 @@ class TileStream:
         target[k], indices[k] = classes, tile
 
 
+def steps_from(start_step: int, num_steps: int | None) -> Iterable[int]:
+    """So many steps, or without end."""
+    return count(start_step) if num_steps is None else range(start_step, start_step + num_steps)
+
+
 def _ranges(indices: NDArray[np.intp]) -> list[tuple[int, int]]:
     """Ascending numbers as stretches without a gap."""
     starts = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(indices, starts[1:])]
+
+
+def _density(tiles: Tiles, sampling: str, store: str | Path) -> NDArray[np.float64] | None:
+    if sampling not in SAMPLINGS:
+        raise InvalidInput(f"sampling is {sampling!r}", allowed=", ".join(SAMPLINGS))
+    if sampling == "foreground" and tiles.density is None:
+        raise InvalidInput(
+            f"the tiles of {store} do not say how much there is to be learned from them",
+            hint=_made_anew(store, tiles, tiles.margin_px, tiles.rule is not None),
+        )
+    return tiles.density if sampling == "foreground" else None
 
 
 def _check_margin(tiles: Tiles, fields: StoredFields, augmentation: Augmentation, store: str | Path) -> None:

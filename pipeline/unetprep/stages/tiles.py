@@ -32,6 +32,7 @@ from unetprep.stages.weights import IMPORT
 from unetprep.store import Store
 
 KERNEL_VERSION = 1
+BACKGROUND_DENSITY = 0.1  # of cells 1, of what counts for nothing 0: Falk et al. 2019
 PER_TILE = {
     "image_index": "int32",
     "z": "int32",
@@ -39,6 +40,7 @@ PER_TILE = {
     "x0": "int32",
     "split": "uint8",
     "foreground": "float32",
+    "density": "float32",
     "intensity_low": "float32",
     "intensity_high": "float32",
 }
@@ -112,6 +114,7 @@ class TilesJob(Job):
         target = store.read_mirrored(labels_path(image.name, "target"), around, (1, inner, inner))[0]
         weights = store.read_mirrored(weights_path(image.name), around, (1, inner, inner))[0]
         in_image = self._in_image(image, around, inner)
+        counts = in_image & (weights > 0)
         instances = {"instances": self._instances(store, image, around, inner)} if p.instances else {}
         middle = np.s_[p.margin_px : inner - p.margin_px, p.margin_px : inner - p.margin_px]
         return {
@@ -122,6 +125,7 @@ class TilesJob(Job):
             "weights": np.where(in_image, weights, 0),
             **instances,
             "foreground": target[middle][in_image[middle]].mean(),
+            "density": np.where(target[middle] > 0, 1, BACKGROUND_DENSITY)[counts[middle]].sum() / output_px**2,
             "image_index": which,
             "z": z,
             "y0": y0,

@@ -64,7 +64,7 @@ GROUPS: dict[str, dict[str, Kind]] = {  # * stands for the name of an image
         "instances": Kind(("tile", "y_cells", "x_cells"), ("int32",)),
         **{name: _per_tile("int32") for name in ("image_index", "z", "y0", "x0")},
         "split": _per_tile("uint8"),
-        **{name: _per_tile("float32") for name in ("foreground", "intensity_low", "intensity_high")},
+        **{name: _per_tile("float32") for name in ("foreground", "density", "intensity_low", "intensity_high")},
     },
 }
 TOGETHER = (TILES, f"{IMAGES}/*/labels/target")  # groups whose arrays are made by one job: all of them, or none

@@ -17,6 +17,7 @@ LIMITS: dict[str, tuple[float, float]] = {  # by the name of an array; without a
     "image_index": (0, np.inf),
     "split": (0, len(SPLITS) - 1),
     "foreground": (0, 1),
+    "density": (0, 1),
     "y0": (0, np.inf),
     "x0": (0, np.inf),
 }
