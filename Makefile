@@ -77,6 +77,9 @@ bench: $(READY)
 	python -m benchmarks.engine.reading build/read
 	python -m benchmarks.engine.results
 	python -m benchmarks.elastic.warp
+	python -m benchmarks.stream.reading build/reading
+	python -m benchmarks.stream.stepping build/stepping
+	python -m benchmarks.stream.results
 
 # Says so where there is no GPU. The build of torch that constraints.txt asks for may know none: install another before.
 bench-gpu: $(READY)

@@ -126,7 +126,7 @@ def test_xarray_opens_every_group_with_labelled_dimensions_and_coordinates(url: 
                 assert dim in dataset.coords, (group, dim)
     with xarray.open_zarr(url, group="tiles", consolidated=False, chunks=None) as tiles:
         assert set(tiles.data_vars) == {"image", "target", "weights"}
-        assert {"image_index", "z", "y0", "x0", "split", "foreground"} <= set(tiles.coords)
+        assert {"image_index", "z", "y0", "x0", "split", "foreground", "density"} <= set(tiles.coords)
         val = tiles.isel(tile=(tiles.split == 1).values)
         assert 0 < val.sizes["tile"] < tiles.sizes["tile"]
         around = tiles.image.sel(y=slice(-8, 27), x=slice(-8, 27))
@@ -232,3 +232,17 @@ def test_tiles_without_instances_cannot_give_weights(url: str) -> None:
     with pytest.raises(InvalidInput, match="hold no instances") as caught:
         TileStream(url, augmentation=Augmentation(recompute_weights=True))
     assert "--tile 60 --depth 2 --margin 8 --instances --overwrite" in str(caught.value)
+
+
+def test_the_recipe_for_xarray_selects_the_tiles_of_an_image(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    page = (Path(__file__).parents[2] / "docs/streaming.md").read_text()
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "xarray" in block)
+    store = Store.open(url)
+    (name, *_) = (name for name in store.names if store.record(f"images/{name}")["split"] == "val")
+    names: dict[str, Any] = {}
+    exec(code.replace("ds.zarr", url).replace('"img"', f'"{name}"'), names)
+    found = names["of_one"]
+    assert found.sizes["tile"] > 0
+    assert set(found.split.values.tolist()) == {1}
+    assert {names["names"][k] for k in found.image_index.values.tolist()} == {name}

@@ -4,6 +4,7 @@ A few threads read and augment ahead of the consumer, a bounded number of batche
 let go of the GIL. What comes out does not depend on their number.
 """
 
+import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from unettrain.layout import NO_FIELDS, SPLITS, StoredFields, StoredTile, Tiles,
 from unettrain.order import Order
 from unettrain.ring import Buffers, Ring, Shapes
 
+MOST_THREADS = 8
 LOOKED_UP = 256  # places of the order at a time: one alone takes nearly as long
 Scratch = tuple[StoredTile, NDArray[np.uint8]]  # a tile as it is read, and its classes
 
@@ -45,8 +47,8 @@ class TileStream:
     more often the more cells they hold; a batch may span two epochs. Starting at step k gives what a stream from 0
     gives from its k-th batch on. Of a batch of `world_size` times `batch_size` tiles a step, this stream gives the part
     of `rank`: the order of all tiles is the same for any number of ranks. Every `iter()` begins at `start_step` with
-    threads of its own, which end when the iterator is exhausted or closed; a reading error is raised where its batch
-    would have come.
+    threads of its own (`num_threads`, usually as many as there are cores but one, up to 8), which end when the iterator
+    is exhausted or closed; a reading error is raised where its batch would have come.
 
     Raises InvalidInput where the store has no usable tiles, none in this split, no fields while `deform` is on, or
     tiles whose margin is too small for the augmentation.
@@ -61,7 +63,7 @@ class TileStream:
         augmentation: Augmentation | None = None,
         start_step: int = 0,
         num_steps: int | None = None,
-        num_threads: int = 2,
+        num_threads: int | None = None,
         num_ahead: int = 4,
         shuffle: str = "tiles",
         rank: int = 0,
@@ -80,7 +82,7 @@ class TileStream:
         _check_margin(self.tiles, self.fields, self.augmentation, store)
         self.batch_size, self.seed = batch_size, seed
         self.start_step, self.num_steps = start_step, num_steps
-        self.num_threads, self.num_ahead = num_threads, num_ahead
+        self.num_threads, self.num_ahead = num_threads or usual_threads(), num_ahead
         if batch_size < 1:
             raise InvalidInput(f"batch_size is {batch_size}", allowed="at least 1")
         if not 0 <= rank < world_size:
@@ -180,6 +182,12 @@ class TileStream:
         out = image[k], classes, weights[k]
         apply(choice, t.read(tile, stored), self.fields, t.tile_px, a.cubic, t.rule, out)
         target[k], indices[k] = classes, tile
+
+
+def usual_threads() -> int:
+    """One core is left to the network, or to what keeps the GPU busy; more than 8 threads no GPU of today needs."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST_THREADS, cores - 1))
 
 
 def steps_from(start_step: int, num_steps: int | None) -> Iterable[int]:
