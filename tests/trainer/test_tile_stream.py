@@ -211,3 +211,14 @@ def test_fields_that_do_not_cover_the_tile_are_refused(make_store: MakeStore) ->
     grids.attrs["unetprep"] = {**grids.attrs["unetprep"], "interpolation": "cubic-bspline-approx"}  # type: ignore[dict-item]
     with pytest.raises(InvalidInput, match=r"do not go with its tiles: a grid of 3 nodes.*\n.*unetprep deform --out"):
         TileStream(store)
+
+
+def test_what_a_thread_lacks_comes_up_too(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: TileStream) -> None:
+        raise MemoryError("no room for a tile")
+
+    stream = TileStream(make_store(), num_steps=10, num_threads=2)
+    monkeypatch.setattr(TileStream, "_scratch", fail)
+    with pytest.raises(MemoryError, match="no room for a tile"):
+        next(iter(stream))
+    assert not stream_threads()

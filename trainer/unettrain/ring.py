@@ -121,12 +121,13 @@ class Ring(Generic[Part, Scratch]):
                 thread.join()
 
     def _work(self, tasks: "SimpleQueue[tuple[Pending[Part], int] | None]", closed: threading.Event) -> None:
-        scratch = self._scratch()
+        scratch: Scratch | None = None
         while (task := tasks.get()) is not None:
             pending, k = task
             error = None
             try:
                 if not closed.is_set():
+                    scratch = self._scratch() if scratch is None else scratch
                     pending.buffers.wait()
                     self._fill(pending.parts[k], pending.buffers, k, scratch)
             except BaseException as caught:
