@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 SIDE, CELLS = 4096, 20_000
 CASES = ((20, True), (5, True), (2, True), (1, False))  # milliseconds, and whether tiles are augmented
 KEPT = 8  # batches in memory
-PAIRS = 7
+PAIRS = 5
 SECONDS = 1.0  # of each measurement
 CODECS = ("lz4", "none")
 
