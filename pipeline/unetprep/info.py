@@ -3,6 +3,7 @@
 from typing import Any
 
 from unetprep.layout import (
+    CUT,
     FOLDING,
     FORMAT_VERSION,
     GRIDS,
@@ -12,6 +13,7 @@ from unetprep.layout import (
     pixels_path,
     weights_path,
 )
+from unetprep.recorded import tiles_parameters
 from unetprep.store import Store
 
 
@@ -70,6 +72,9 @@ def _image(store: Store, name: str) -> dict[str, Any]:
 
 
 def _tiles(store: Store) -> dict[str, Any]:
-    found = _array(store, f"{TILES}/image")
+    is_virtual = "index_only" in tiles_parameters(store)
+    found = _array(store, CUT if is_virtual else f"{TILES}/image")
+    if found["state"] != "missing":
+        found |= {"parameters": tiles_parameters(store)}
     geometry = store.record(TILES)
     return {**found, **{key: geometry[key] for key in ("tile", "output", "margin", "depth") if key in geometry}}

@@ -1,5 +1,6 @@
 """The store's layout as LAYOUT.md describes it: names, axes, chunk sizes. Nothing here touches a file."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -15,6 +16,18 @@ CHANNEL_AXES = ("c", *AXES)
 IMAGES, FIELDS, TILES = "images", "fields", "tiles"
 GRIDS, FOLDING, DENSE = (f"{FIELDS}/{name}" for name in ("grids", "folding", "dense"))
 TILES_A_SHARD = 64
+VALUES_A_SHARD = 1024  # of virtual tiles, which are but some numbers
+PLACES = {  # of each tile, known before a pixel is read
+    "image_index": "int32",
+    "z": "int32",
+    "y0": "int32",
+    "x0": "int32",
+    "split": "uint8",
+    "intensity_low": "float32",
+    "intensity_high": "float32",
+}
+LEARNED = {"foreground": "float32", "density": "float32"}  # of each tile, of what it holds
+PLACED, CUT = f"{TILES}/image_index", f"{TILES}/foreground"  # of the arrays of each job those that there always are
 JOURNAL = "relabelling"  # in the record of the group `images`, as long as edited labels are coming in
 
 PIXEL_CHUNK = {2: (1, 256, 256), 3: (32, 128, 128)}
@@ -44,6 +57,13 @@ def labels_path(name: str, kind: str) -> str:
 def counts_path(name: str) -> str:
     """How many pixels each class of its target has, shard by shard, (shard_z, shard_y, shard_x, class)."""
     return f"{IMAGES}/{name}/labels/target/class_counts"
+
+
+def absent_from_tiles(parameters: Mapping[str, Any]) -> list[str]:
+    """The arrays that the group `tiles` may have and that tiles made with these parameters have not."""
+    is_virtual = "index_only" in parameters
+    absent = ["image", "target", "weights", "c", "y", "x", "y_out", "x_out"] if is_virtual else []
+    return absent + (["instances", "y_cells", "x_cells"] if is_virtual or "instances" not in parameters else [])
 
 
 def pixel_chunks(shape: tuple[int, ...], dims: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

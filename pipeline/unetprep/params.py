@@ -12,7 +12,7 @@ from typing import Any
 from unetprep.errors import InvalidInput
 from unetprep.kernels.formula import DEFAULTS, Formula, make_formula, resolve
 from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
-from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near
+from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near, output_size
 
 LARGEST = 2**64 - 1
 CODECS = ("lz4", "zstd", "none")
@@ -332,6 +332,23 @@ class TilesParams(Params):
         " sigma 10, and quarter turns need none; a rotation of 10 degrees needs 46 more with a tile of 572.",
         least=0,
     )
+    stride_px: int | None = parameter(
+        None,
+        "Pixels from one training tile to the next; fewer than the network's output let them overlap.  [default: the"
+        " output, 388 of a tile of 572, so that every pixel is learned once an epoch]",
+        least=1,
+    )
+    random: int | None = parameter(
+        None,
+        "Cut so many tiles at random places of each training image, instead of those that cover it.  [default: none]",
+        least=1,
+    )
+    seed: int = parameter(0, "Random tile k of an image depends on the seed, the image's name and k alone.", least=0)
+    index_only: bool = parameter(
+        False,
+        "Virtual tiles: write where they lie, and copy no pixels; the training cuts them out of the images. For data of"
+        " which a second copy is dear; a training reads stored tiles faster.",
+    )
     instances: bool = parameter(
         False, "Keep the cells around each tile too, which unettrain fit --recompute-weights asks for."
     )
@@ -349,6 +366,14 @@ class TilesParams(Params):
             raise InvalidInput(
                 f"tile is {self.tile_px} pixels, which a network of depth {self.depth} cannot take",
                 allowed=" or ".join(map(str, near)) + f", and so on in steps of {1 << min(self.depth, 16)}",
+            )
+        if self.stride_px is not None and self.random is not None:
+            raise InvalidInput(f"stride is {self.stride_px} and random is {self.random}", allowed="one of the two")
+        output_px = output_size(self.tile_px, self.depth)
+        if self.stride_px is not None and self.stride_px > output_px:
+            raise InvalidInput(
+                f"stride is {self.stride_px}, so that pixels between the tiles would never be seen",
+                allowed=f"1 to {output_px}, the network's output for a tile of {self.tile_px}",
             )
 
 

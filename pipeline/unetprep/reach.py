@@ -10,7 +10,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,28 +47,30 @@ def touched_tiles(job: TilesJob, changed: Mapping[str, Sequence[Box]], halos: Ma
 
     `changed` are boxes of labels, and `halos` how far from these the weights of an image change.
     """
-    output_px = output_size(job.params.tile_px, job.params.depth)
-    margin = job.params.margin_px
-    stale = np.zeros(job.starts[-1], bool)
-    for image, start in zip(job.images, job.starts[:-1], strict=True):
+    places, params = job.places, job.params
+    around = (output_size(params.tile_px, params.depth), params.margin_px)
+    stale = np.zeros(places.starts[-1], bool)
+    for image, (first, stop) in zip(places.images, pairwise(places.starts), strict=True):
         boxes = changed.get(image.name, ())
         if boxes:
-            rows, columns = (_windows(n, output_px, margin) for n in image.sides[1:])
-            numbers = start + np.arange(image.num_tiles(output_px)).reshape(-1, len(rows), len(columns))
+            z, y0, x0 = image.origins(0, stop - first, params).T
+            rows, columns = (_windows(o, n, *around) for o, n in zip((y0, x0), image.sides[1:], strict=True))
             for box in boxes:
-                z, y, x = grow(box, halos[image.name], image.sides)
-                stale[numbers[z][:, _meeting(rows, y)][:, :, _meeting(columns, x)].ravel()] = True
+                slices, y, x = grow(box, halos[image.name], image.sides)
+                here = (z >= slices.start) & (z < slices.stop) & _meeting(rows, y) & _meeting(columns, x)
+                stale[first:stop] |= here
     tail = (0,) * (len(job.outputs[0].shape) - 1)
     return {(int(k), *tail) for k in np.unique(np.flatnonzero(stale) // job.outputs[0].shard[0])}
 
 
-def _windows(size: int, output_px: int, margin: int) -> NDArray[np.intp]:
-    """The first pixel and the one behind the last that each tile along an axis reads, mirrored ones included."""
+def _windows(origins: NDArray[np.int64], size: int, output_px: int, margin: int) -> NDArray[np.intp]:
+    """The first pixel and the one behind the last that each tile reads along an axis, mirrored ones included."""
+    starts, which = np.unique(origins, return_inverse=True)
     found = []
-    for start in range(0, size, output_px):
+    for start in starts.tolist():
         indices = mirror_index(start - margin, start + output_px + margin, size)
         found.append((indices.min(), indices.max() + 1))
-    return np.array(found)
+    return np.array(found)[which]
 
 
 def _meeting(windows: NDArray[np.intp], changed: slice) -> NDArray[np.bool_]:

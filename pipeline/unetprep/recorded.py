@@ -6,10 +6,11 @@ from typing import Any
 
 from unetprep.errors import InvalidInput
 from unetprep.kernels.formula import DEFAULTS
-from unetprep.layout import DENSE, GRIDS, TILES, ArraySpec, labels_path, weights_path
+from unetprep.layout import CUT, DENSE, GRIDS, PLACED, ArraySpec, labels_path, weights_path
 from unetprep.params import DeformParams, TilesParams, WeightsParams
 from unetprep.stage import Job
 from unetprep.stages.deform import plan_dense, plan_fields
+from unetprep.stages.places import plan_places
 from unetprep.stages.tiles import plan_tiles
 from unetprep.stages.weights import plan_targets, plan_weights
 from unetprep.store import Store
@@ -42,11 +43,17 @@ def fields_params(store: Store) -> DeformParams:
     return DeformParams(**{**made, "grid": ",".join(map(str, made["grid"]))})
 
 
+def tiles_parameters(store: Store) -> dict[str, Any]:
+    """What is recorded of the tiles: of where they lie, and of what is cut out."""
+    return {key: value for path in (PLACED, CUT) for key, value in store.record(path).get("parameters", {}).items()}
+
+
 def tiles_params(store: Store) -> TilesParams:
     """Those of the tiles."""
-    made = store.record(f"{TILES}/image")["parameters"]
-    kept = {key: made[key] for key in ("tile_px", "margin_px", "depth", "codec")}
-    return TilesParams(**kept, instances="instances" in made)
+    made = tiles_parameters(store)
+    names = ("tile_px", "margin_px", "depth", "stride_px", "random", "seed", "codec")
+    kept = {name: made[name] for name in names if name in made}
+    return TilesParams(**kept, index_only="index_only" in made, instances="instances" in made)
 
 
 def target_job(store: Store, name: str) -> Job | None:
@@ -72,6 +79,11 @@ def dense_job(store: Store) -> Job | None:
         return plan_dense(store, replace(fields_params(store), dense=made["dense"], tile_px=made["tile_px"]))
 
     return _job(store, plan)
+
+
+def places_job(store: Store) -> Job | None:
+    """What decided where the tiles lie, or None."""
+    return _job(store, lambda: plan_places(store, tiles_params(store)))
 
 
 def tiles_job(store: Store) -> Job | None:

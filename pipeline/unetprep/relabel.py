@@ -18,11 +18,14 @@ from unetprep.budget import Worker, num_cores
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.grid import Box, Index, box_shape, shard_box
 from unetprep.layout import (
+    CUT,
     IMAGES,
     JOURNAL,
+    LEARNED,
     SPLITS,
     TILES,
     ArraySpec,
+    absent_from_tiles,
     counts_path,
     image_path,
     labels_path,
@@ -46,14 +49,14 @@ from unetprep.sources.pairing import LABEL_ENDING
 from unetprep.stage import Job
 from unetprep.stages.importing import LabelsJob, first_reading_bytes, plan_labels
 from unetprep.stages.splitting import Part
-from unetprep.stages.tiles import PER_TILE, TilesJob, plan_tiles
+from unetprep.stages.tiles import TilesJob, plan_tiles
 from unetprep.stages.weights import plan_targets, plan_weights
 from unetprep.store import Store
 from unetprep.store.lock import locked
 from unetprep.store.shards import shard_key
 from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
 
-TILE_ARRAYS = tuple(f"{TILES}/{name}" for name in ("image", "target", "weights", "instances", *PER_TILE))
+TILE_ARRAYS = tuple(f"{TILES}/{name}" for name in ("image", "target", "weights", "instances", *LEARNED))
 SEVERAL = 2
 
 
@@ -282,9 +285,10 @@ class _Relabelling:
                         f"{path} is missing in {store.url}, which has weights of other images",
                         hint=f"run: unetprep weights --out {store.url}",
                     )
-        if store.record(f"{TILES}/image"):
-            self._refuse_state(p for p in TILE_ARRAYS if p != f"{TILES}/instances" or store.record(p))
-            self._refuse_other(f"{TILES}/image", tiles_job(store))
+        if made := store.record(CUT).get("parameters"):
+            absent = absent_from_tiles(made)
+            self._refuse_state(path for path in TILE_ARRAYS if path.rpartition("/")[2] not in absent)
+            self._refuse_other(CUT, tiles_job(store))
 
     def _refuse_state(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -385,7 +389,7 @@ class _Relabelling:
                 targets.append((job, touched_shards(job.outputs[0], changed[name], job.halo)))
         self._bring("target", targets)
         halos = self._renew_weights(journal)
-        if store.record(TILE_ARRAYS[0]):
+        if store.record(CUT):
             (tiles,) = plan_tiles(store, tiles_params(store))
             assert isinstance(tiles, TilesJob)
             anew = journal.everything or self._done.class_weights is not None

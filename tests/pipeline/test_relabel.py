@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ from unetprep.reach import touched_shards, touched_tiles
 from unetprep.relabel import Relabelled, relabel
 from unetprep.run import run_stage
 from unetprep.stages import STAGES
-from unetprep.stages.tiles import Tiled, TilesJob, plan_tiles
+from unetprep.stages.places import Places, Tiled
+from unetprep.stages.tiles import TilesJob, plan_tiles
 from unetprep.store import Store
 from unetprep.store.storage import Folder
 from unetprep.verify import verify
@@ -127,8 +129,9 @@ def test_an_edit_costs_few_shards_and_gives_the_store_of_the_edited_labels(tmp_p
     assert tree(url) == before
 
 
-def test_tiles_that_keep_instances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.pipeline.test_relabel.TILES", replace(TILES, instances=True))
+@pytest.mark.parametrize("how", [{"instances": True}, {"stride_px": 7}, {"random": 300, "seed": 1}])
+def test_tiles_of_other_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]) -> None:
+    monkeypatch.setattr("tests.pipeline.test_relabel.TILES", replace(TILES, **how))
     labels, options = flat(), {"sigma": 2.0, **FIXED}
     url = make(files(tmp_path / "old", labels), tmp_path / "ds.zarr", ImportParams(), options)
     at_an_edge(labels["a"])
@@ -452,21 +455,36 @@ def test_a_shard_is_stale_just_where_what_it_reads_meets_the_edit(data: st.DataO
 @given(st.data())
 def test_a_tile_is_stale_just_where_its_mirrored_window_meets_the_edit(data: st.DataObject) -> None:
     sides = [tuple(data.draw(st.integers(1, n)) for n in (3, 70, 70)) for _ in range(2)]
+    stride, random = data.draw(st.sampled_from([(None, None), (7, None), (None, 15)]))
     images = tuple(Tiled(name, shape, "train", (0.0, 1.0)) for name, shape in zip("ab", sides, strict=True))  # type: ignore[arg-type]
-    total = sum(image.num_tiles(20) for image in images)
-    spec = ArraySpec("tiles/image", (total, 1), "uint8", ("tile", "c"), (1, 1), (1, 1), Provenance("", 0, {}, {}))
-    job = TilesJob((spec,), images, TILES, planes=1)
+    places = Places(images, replace(TILES, stride_px=stride, random=random))
+    shape = (places.starts[-1], 1)
+    spec = ArraySpec("tiles/image", shape, "uint8", ("tile", "c"), (1, 1), (1, 1), Provenance("", 0, {}, {}))
+    job = TilesJob((spec,), places, planes=1)
     first = [data.draw(st.integers(0, n - 1)) for n in sides[1]]
     box = tuple(slice(a, data.draw(st.integers(a + 1, n))) for a, n in zip(first, sides[1], strict=True))
     halo = (0, data.draw(st.integers(0, 5)), data.draw(st.integers(0, 5)))
     changed = np.zeros(sides[1], bool)
     changed[grow(box, halo, sides[1])] = True
     found = touched_tiles(job, {"b": [box]}, {"b": halo})
-    for k in range(images[1].num_tiles(20)):
-        z, y, x = images[1].origin(k, 20)
+    _, first_of_b, total = places.starts
+    for k, (which, z, y, x) in enumerate(places.at(first_of_b, total).tolist(), first_of_b):
         window = mirrored_tile(changed[z], (y - 8, x - 8), (36, 36))
-        assert ((job.starts[1] + k, 0) in found) == window.any()
-    assert all(index[0] >= job.starts[1] for index in found)
+        assert which == 1
+        assert ((k, 0) in found) == window.any()
+    assert all(index[0] >= first_of_b for index in found)
+
+
+def test_virtual_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.pipeline.test_relabel.TILES", replace(TILES, index_only=True))
+    labels = flat()
+    url = make(files(tmp_path / "old", labels), tmp_path / "ds.zarr", ImportParams(), FIXED)
+    before = Store(str(url)).read_all("tiles/foreground")
+    at_an_edge(labels["a"])
+    edited = files(tmp_path / "new", labels)
+    relabelled(url, edited / "masks/a.tif")
+    equal(url, make(edited, tmp_path / "scratch.zarr", ImportParams(), FIXED))
+    assert 1 <= (Store(str(url)).read_all("tiles/foreground") != before).sum() < len(before)
 
 
 def test_tiles_of_far_corners_see_each_other_in_the_mirror(tmp_path: Path) -> None:

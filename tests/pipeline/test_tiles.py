@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from tests.pipeline.conftest import LOCAL, save
 from tests.synthetic import cell_image, cell_labels
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.importing import import_images
+from unetprep.kernels.mirror import mirrored_tile
+from unetprep.kernels.scatter import random_origins
+from unetprep.kernels.tiling import tile_origins
 from unetprep.params import ImportParams, TilesParams, VerifyParams, WeightsParams
 from unetprep.recorded import tiles_params
 from unetprep.run import run_stage
@@ -20,11 +24,13 @@ SMALL = TilesParams(tile_px=60, depth=2, margin_px=8)  # output 20, 20 pixels of
 OUTPUT, CONTEXT = 20, 20
 
 
+ARRAYS = ("image", "target", "weights", "image_index", "z", "y0", "x0", "split", "foreground", "density")
+
+
 def tiled(store: Store, params: TilesParams = SMALL) -> dict[str, np.ndarray]:
     run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
     run_stage(store, STAGES["tiles"], params, LOCAL)
-    names = ("image", "target", "weights", "image_index", "z", "y0", "x0", "split", "foreground", "density")
-    return {name: np.asarray(store.array(f"tiles/{name}")[:]) for name in names}
+    return {name: np.asarray(store.array(f"tiles/{name}")[:]) for name in ARRAYS if store.record(f"tiles/{name}")}
 
 
 def test_every_pixel_is_the_output_of_one_tile_and_the_centres_give_the_image_back(store: Store) -> None:
@@ -210,6 +216,93 @@ def test_instances_that_could_not_give_the_weights_are_refused(store: Store, tmp
     run_stage(Store.open(url), STAGES["weights"], NARROW, LOCAL)
     with pytest.raises(InvalidInput, match="image 'x' is a volume"):
         run_stage(Store.open(url), STAGES["tiles"], wide, LOCAL)
+
+
+def test_overlapping_tiles_are_of_training_images_alone_and_reach_every_edge(store: Store) -> None:
+    tiles = tiled(store, replace(SMALL, stride_px=7))
+    for k, name in enumerate(store.names):
+        of_image = tiles["image_index"] == k
+        is_train = store.record(f"images/{name}")["split"] == "train"
+        for axis, length in zip(("y0", "x0"), store.array(f"images/{name}/weights").shape[1:], strict=True):
+            origins, step = np.unique(tiles[axis][of_image]), 7 if is_train else OUTPUT
+            assert (np.diff(origins) == step).all()
+            assert origins[0] == 0
+            assert origins[-1] + OUTPUT >= length > origins[-1] + OUTPUT - step
+    assert tiles_params(store) == replace(SMALL, stride_px=7)
+    check_against_images(store, tiles)
+
+
+def test_random_tiles_lie_in_training_images_and_depend_on_seed_name_and_number_alone(store: Store) -> None:
+    tiles = tiled(store, replace(SMALL, random=200, seed=3))
+    for k, name in enumerate(store.names):
+        of_image = tiles["image_index"] == k
+        if store.record(f"images/{name}")["split"] == "train":
+            _, height, width = store.array(f"images/{name}/weights").shape
+            places = np.stack([tiles[axis][of_image] for axis in ("z", "y0", "x0")], axis=1)
+            np.testing.assert_array_equal(places, random_origins(3, name, 0, 200, (1, height, width), OUTPUT))
+            for axis, length in ((1, height), (2, width)):
+                free = max(0, length - OUTPUT)
+                assert places[:, axis].min() >= 0
+                assert places[:, axis].max() <= free
+                assert abs(places[:, axis].mean() - free / 2) < 4 * (free + 1) / np.sqrt(12 * 200)
+        else:
+            covering = tile_origins(store.array(f"images/{name}/weights").shape[1], OUTPUT)
+            assert np.unique(tiles["y0"][of_image]).tolist() == list(covering)
+    check_against_images(store, tiles)
+    assert verify(store.url, VerifyParams(all=True)).faults == []
+
+
+def test_random_places_of_a_part_are_those_of_the_whole() -> None:
+    whole = random_origins(5, "a", 0, 100, (7, 300, 21), 20)
+    np.testing.assert_array_equal(random_origins(5, "a", 40, 90, (7, 300, 21), 20), whole[40:90])
+    assert (whole != random_origins(5, "b", 0, 100, (7, 300, 21), 20)).any()
+    assert (whole != random_origins(6, "a", 0, 100, (7, 300, 21), 20)).any()
+    assert {*whole[:, 0].tolist()} == set(range(7))
+    assert {*whole[:, 2].tolist()} == {0, 1}
+
+
+def check_against_images(store: Store, tiles: dict[str, np.ndarray]) -> None:
+    """Each tile is the window of its image at its place."""
+    inner = OUTPUT + 2 * SMALL.margin_px
+    for t in range(len(tiles["z"])):
+        name, z = store.names[tiles["image_index"][t]], tiles["z"][t]
+        for kind, path in (("image", "image"), ("target", "labels/target/target")):
+            whole = np.asarray(store.array(f"images/{name}/{path}"))[..., z, :, :]
+            before, side = (CONTEXT, SMALL.tile_px + 16) if kind == "image" else (0, inner)
+            start = (tiles["y0"][t] - before - 8, tiles["x0"][t] - before - 8)
+            np.testing.assert_array_equal(tiles[kind][t], mirrored_tile(whole, start, (side, side)))
+
+
+def test_virtual_tiles_hold_their_places_alone(store: Store) -> None:
+    stored = tiled(store)
+    with pytest.raises(Conflict, match="index-only is None there and"):
+        run_stage(store, STAGES["tiles"], replace(SMALL, index_only=True), LOCAL)
+    assert verify(store.url, VerifyParams(all=True)).faults == []  # nothing was taken away
+    run_stage(store, STAGES["tiles"], replace(SMALL, index_only=True), LOCAL, overwrite=True)
+    virtual = tiled(Store.open(store.url), replace(SMALL, index_only=True))
+    assert set(ARRAYS) - set(virtual) == {"image", "target", "weights"}
+    for name, values in virtual.items():
+        np.testing.assert_array_equal(values, stored[name])
+    others = {"intensity_low", "intensity_high", "tile", "zarr.json"}
+    assert {path.name for path in Path(store.url, "tiles").iterdir()} == {*virtual} | others
+    assert verify(store.url, VerifyParams(all=True)).faults == []
+    assert tiles_params(Store.open(store.url)) == replace(SMALL, index_only=True)
+    run_stage(Store.open(store.url), STAGES["tiles"], SMALL, LOCAL, overwrite=True)
+    np.testing.assert_array_equal(Store.open(store.url).read_all("tiles/image"), stored["image"])
+    assert verify(store.url, VerifyParams(all=True)).faults == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stride_px": 21}, "stride is 21, .*\n  allowed: 1 to 20"),
+        ({"stride_px": 0}, "stride is 0\n  allowed: at least 1"),
+        ({"stride_px": 5, "random": 3}, "stride is 5 and random is 3\n  allowed: one of the two"),
+    ],
+)
+def test_places_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        replace(SMALL, **options)
 
 
 def test_an_illegal_tile_names_the_nearest_legal_ones(store: Store) -> None:

@@ -38,6 +38,10 @@ def output_size(tile_px: int, depth: int = 4) -> int:
     return tile_px - border_px(depth)
 
 
-def tile_origins(length_px: int, output_px: int) -> range:
-    """Where the outputs of the tiles along one axis begin, so that they cover `length_px` pixels exactly once."""
-    return range(0, length_px, output_px)
+def tile_origins(length_px: int, output_px: int, stride_px: int | None = None) -> range:
+    """Where the outputs of the tiles along one axis begin, so that they cover `length_px` pixels.
+
+    Each exactly once; with a stride under `output_px` the outputs overlap, and end with the first to reach the edge.
+    """
+    step = stride_px or output_px
+    return range(0, max(0, length_px - output_px) + step, step)

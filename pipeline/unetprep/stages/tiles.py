@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import accumulate
 from math import ceil
 from typing import Any
 
@@ -14,13 +12,17 @@ from unetprep.errors import InvalidInput
 from unetprep.grid import Box, box_shape
 from unetprep.kernels.formula import IGNORED, recorded_formula
 from unetprep.kernels.separate import HALO_PX
-from unetprep.kernels.tiling import border_px, output_size, tile_origins
+from unetprep.kernels.tiling import border_px, output_size
 from unetprep.layout import (
-    SPLITS,
+    CUT,
+    LEARNED,
+    PLACES,
     TILES,
     TILES_A_SHARD,
+    VALUES_A_SHARD,
     ArraySpec,
     Provenance,
+    absent_from_tiles,
     image_path,
     labels_path,
     pixels_path,
@@ -28,112 +30,80 @@ from unetprep.layout import (
 )
 from unetprep.params import TilesParams
 from unetprep.stage import Blocks, Job, Stage
+from unetprep.stages.places import Places, PlacesJob, Tiled, plan_places
 from unetprep.stages.weights import IMPORT
 from unetprep.store import Store
 
-KERNEL_VERSION = 1
+KERNEL_VERSION = 2
 BACKGROUND_DENSITY = 0.1  # of cells 1, of what counts for nothing 0: Falk et al. 2019
-PER_TILE = {
-    "image_index": "int32",
-    "z": "int32",
-    "y0": "int32",
-    "x0": "int32",
-    "split": "uint8",
-    "foreground": "float32",
-    "density": "float32",
-    "intensity_low": "float32",
-    "intensity_high": "float32",
-}
-
-
-@dataclass(frozen=True)
-class Tiled:
-    """What a task must know of one image."""
-
-    name: str
-    sides: tuple[int, int, int]  # (z, y, x)
-    split: str
-    intensity: tuple[float, float]
-
-    def num_tiles(self, output_px: int) -> int:
-        """How many tiles cover it."""
-        z, y, x = self.sides
-        return z * len(tile_origins(y, output_px)) * len(tile_origins(x, output_px))
-
-    def origin(self, k: int, output_px: int) -> tuple[int, int, int]:
-        """Where the output of its tile k begins, (z, y, x); tiles go along x first."""
-        columns, rows = (len(tile_origins(n, output_px)) for n in (self.sides[2], self.sides[1]))
-        z, rest = divmod(k, rows * columns)
-        return z, rest // columns * output_px, rest % columns * output_px
 
 
 @dataclass(frozen=True)
 class TilesJob(Job):
-    """All arrays of the group `tiles`."""
+    """What is cut out of the images for each tile; of virtual ones the arrays of LEARNED alone."""
 
-    images: tuple[Tiled, ...]
-    params: TilesParams
+    places: Places
     planes: int  # of a chunk of the images: 1, or more of a volume
     reach_px: int = 0  # how far around the output a cell matters, where instances are kept
 
-    @cached_property
-    def starts(self) -> list[int]:
-        """The number of the first tile of each image, and behind them the number of all tiles."""
-        output_px = output_size(self.params.tile_px, self.params.depth)
-        return list(accumulate((image.num_tiles(output_px) for image in self.images), initial=0))
+    @property
+    def params(self) -> TilesParams:
+        """Those of the stage."""
+        return self.places.params
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
-        """Some of the up to 64 tiles of a shard, one after the other."""
+        """Some of the tiles of a shard, one after the other."""
         made = {
             spec.path.rpartition("/")[2]: np.empty(box_shape(box), spec.dtype)
             for spec, box in zip(self.outputs, boxes, strict=True)
         }
-        for row, k in enumerate(range(boxes[0][0].start, boxes[0][0].stop)):
-            for name, values in self._tile(store, k).items():
+        for row, place in enumerate(self.places.at(boxes[0][0].start, boxes[0][0].stop).tolist()):
+            for name, values in self._tile(store, *place).items():
                 made[name][row] = values
         return tuple(made.values())
 
     def compute_bytes(self) -> int:
         """All tiles of a block; of one of them each array twice, as read and mirrored, and its compressed chunks."""
-        sizes = [self.num_values(spec) * np.dtype(spec.dtype).itemsize for spec in self.outputs]
-        image, target, weights, *rest = (size / self.block_shape[0] for size in sizes)
-        one = max(2 * image + target + weights, target + 3 * weights)
-        if self.params.instances:
-            one = max(one, image + target + weights + 3 * rest[0])
-        return round(sum(sizes) + one + self.planes * weights / 2)
+        sizes = {
+            spec.path.rpartition("/")[2]: self.num_values(spec) * np.dtype(spec.dtype).itemsize for spec in self.outputs
+        }
+        image, instances = (sizes.get(name, 0) / self.block_shape[0] for name in ("image", "instances"))
+        target = (output_size(self.params.tile_px, self.params.depth) + 2 * self.params.margin_px) ** 2
+        weights = 4 * target
+        one = max(2 * image + target + weights, target + 3 * weights, image + target + weights + 3 * instances)
+        return round(sum(sizes.values()) + one + self.planes * weights / 2)
 
-    def _tile(self, store: Store, k: int) -> dict[str, Any]:
-        which = int(np.searchsorted(self.starts, k, side="right")) - 1
-        image, p = self.images[which], self.params
+    def _tile(self, store: Store, which: int, z: int, y0: int, x0: int) -> dict[str, Any]:
+        image, p = self.places.images[which], self.params
         output_px = output_size(p.tile_px, p.depth)
-        z, y0, x0 = image.origin(k - self.starts[which], output_px)
-        context = border_px(p.depth) // 2 + p.margin_px
-        outer, inner = p.tile_px + 2 * p.margin_px, output_px + 2 * p.margin_px
-        pixels = store.shards(pixels_path(image.name))
+        inner = output_px + 2 * p.margin_px
         around = (z, y0 - p.margin_px, x0 - p.margin_px)
         target = store.read_mirrored(labels_path(image.name, "target"), around, (1, inner, inner))[0]
         weights = store.read_mirrored(weights_path(image.name), around, (1, inner, inner))[0]
         in_image = self._in_image(image, around, inner)
         counts = in_image & (weights > 0)
-        instances = {"instances": self._instances(store, image, around, inner)} if p.instances else {}
         middle = np.s_[p.margin_px : inner - p.margin_px, p.margin_px : inner - p.margin_px]
+        learned = {
+            "foreground": target[middle][in_image[middle]].mean(),
+            "density": np.where(target[middle] > 0, 1, BACKGROUND_DENSITY)[counts[middle]].sum() / output_px**2,
+        }
+        if p.index_only:
+            return learned
+        instances = {"instances": self._instances(store, image, around, inner)} if p.instances else {}
         return {
-            "image": store.read_mirrored(
-                pixels_path(image.name), (0, z, y0 - context, x0 - context), (pixels.shape[0], 1, outer, outer)
-            )[:, 0],
+            "image": self._image(store, image, (z, y0, x0)),
             "target": target,
             "weights": np.where(in_image, weights, 0),
             **instances,
-            "foreground": target[middle][in_image[middle]].mean(),
-            "density": np.where(target[middle] > 0, 1, BACKGROUND_DENSITY)[counts[middle]].sum() / output_px**2,
-            "image_index": which,
-            "z": z,
-            "y0": y0,
-            "x0": x0,
-            "split": SPLITS.index(image.split),
-            "intensity_low": image.intensity[0],
-            "intensity_high": image.intensity[1],
+            **learned,
         }
+
+    def _image(self, store: Store, image: Tiled, origin: tuple[int, int, int]) -> NDArray[Any]:
+        (z, y0, x0), p = origin, self.params
+        before, outer = border_px(p.depth) // 2 + p.margin_px, p.tile_px + 2 * p.margin_px
+        path = pixels_path(image.name)
+        shape = (store.shards(path).shape[0], 1, outer, outer)
+        return store.read_mirrored(path, (0, z, y0 - before, x0 - before), shape)[:, 0]
 
     def _instances(self, store: Store, image: Tiled, around: tuple[int, int, int], side: int) -> NDArray[np.integer]:
         """The cells, reaching further than the target; outside the image nothing is known."""
@@ -152,12 +122,12 @@ class TilesJob(Job):
 
 
 def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
-    """One job for the tiles of all images."""
-    if not store.names:
-        raise InvalidInput(f"{store.url} holds no images", hint=f"run: {IMPORT}")
+    """One job for the tiles of all images, whose places are known."""
+    (placed,) = plan_places(store, params)
+    assert isinstance(placed, PlacesJob)
     channels: dict[str, int] = {}
-    inputs: dict[str, str] = {}
-    dtypes, images = set(), []
+    inputs = {placed.outputs[0].path: placed.outputs[0].provenance.fingerprint}
+    dtypes = set()
     for name in store.names:
         pixels = store.finished_array(pixels_path(name), IMPORT)
         channels[name] = pixels.shape[0]
@@ -167,28 +137,15 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
         for path in paths:
             store.finished_array(path, f"unetprep weights --out {store.url}")
         inputs |= {path: store.record(path)["fingerprint"] for path in paths}
-        record = store.record(image_path(name))
-        z, y, x = pixels.shape[1:]
-        images.append(Tiled(name, (z, y, x), record["split"], tuple(record["intensity"])))
     _check_channels(channels)
     _common_rule(store)
-    rule = _weight_rule(store, params) if params.instances else {}
-    made = Provenance(
-        "tiles",
-        KERNEL_VERSION,
-        {
-            "tile_px": params.tile_px,
-            "margin_px": params.margin_px,
-            "depth": params.depth,
-            "codec": params.codec,
-            "images": {i.name: [i.split, *i.intensity] for i in images},
-            **({"instances": rule} if rule else {}),
-        },
-        inputs,
-    )
+    rule = {"instances": _weight_rule(store, params)} if params.instances else {}
+    num_channels, dtype = next(iter(channels.values())), np.result_type(*dtypes).name
+    how = {"index_only": {"channels": num_channels, "dtype": dtype}} if params.index_only else {"codec": params.codec}
+    made = Provenance("tiles", KERNEL_VERSION, {**how, **rule}, inputs)
     planes = max(store.shards(pixels_path(name)).chunk[1] for name in store.names)
-    job = TilesJob((), tuple(images), params, planes, rule.get("reach_px", 0))
-    return [replace(job, outputs=_outputs(job, next(iter(channels.values())), np.result_type(*dtypes).name, made))]
+    job = TilesJob((), placed.places, planes, rule["instances"]["reach_px"] if rule else 0)
+    return [replace(job, outputs=_outputs(job, num_channels, dtype, made))]
 
 
 def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
@@ -229,21 +186,21 @@ def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
 
 
 def _outputs(job: TilesJob, channels: int, dtype: str, made: Provenance) -> tuple[ArraySpec, ...]:
-    params, total = job.params, job.starts[-1]
+    params, total = job.params, job.places.starts[-1]
     outer = params.tile_px + 2 * params.margin_px
     inner = outer - border_px(params.depth)
     wide = inner + 2 * job.reach_px
     inset = -params.margin_px
     context = inset - border_px(params.depth) // 2
-    instances = {"instances": ((wide, wide), ("y_cells", "x_cells"), "int32")} if params.instances else {}
-    arrays = {
-        "image": ((channels, outer, outer), ("c", "y", "x"), dtype),
-        "target": ((inner, inner), ("y_out", "x_out"), "uint8"),
-        "weights": ((inner, inner), ("y_out", "x_out"), "float32"),
-        **instances,
-        **{name: ((), (), kind) for name, kind in PER_TILE.items()},
-    }
-    shard = min(TILES_A_SHARD, total)
+    arrays: dict[str, tuple[tuple[int, ...], tuple[str, ...], str]] = {}
+    if not params.index_only:
+        arrays["image"] = ((channels, outer, outer), ("c", "y", "x"), dtype)
+        arrays["target"] = ((inner, inner), ("y_out", "x_out"), "uint8")
+        arrays["weights"] = ((inner, inner), ("y_out", "x_out"), "float32")
+        if params.instances:
+            arrays["instances"] = ((wide, wide), ("y_cells", "x_cells"), "int32")
+    arrays |= {name: ((), (), kind) for name, kind in LEARNED.items()}
+    shard = min(VALUES_A_SHARD if params.index_only else TILES_A_SHARD, total)
     return tuple(
         ArraySpec(
             f"{TILES}/{name}",
@@ -300,10 +257,10 @@ def describe_tiles(store: Store, params: TilesParams) -> None:
         depth=params.depth,
         intensity_rule=_common_rule(store),
     )
-    store.set_coordinates(TILES, [*PER_TILE])
-    if not params.instances:  # those of tiles that have been replaced
-        for name in ("instances", "y_cells", "x_cells"):
+    store.set_coordinates(TILES, [*PLACES, *LEARNED])
+    if made := store.record(CUT).get("parameters"):
+        for name in absent_from_tiles(made):  # those of tiles that have been replaced
             store.remove(f"{TILES}/{name}")
 
 
-TILES_STAGE = Stage("tiles", TilesParams, (plan_tiles,), describe_tiles)
+TILES_STAGE = Stage("tiles", TilesParams, (plan_places, plan_tiles), describe_tiles)

@@ -13,8 +13,11 @@ from unetprep.layout import (
     CHANNEL_AXES,
     FIELDS,
     IMAGES,
+    LEARNED,
+    PLACES,
     TILES,
     Provenance,
+    absent_from_tiles,
     image_path,
     labels_path,
     pixels_path,
@@ -62,12 +65,9 @@ GROUPS: dict[str, dict[str, Kind]] = {  # * stands for the name of an image
         "target": Kind(("tile", "y_out", "x_out"), ("uint8",)),
         "weights": Kind(("tile", "y_out", "x_out"), ("float32",)),
         "instances": Kind(("tile", "y_cells", "x_cells"), ("int32",)),
-        **{name: _per_tile("int32") for name in ("image_index", "z", "y0", "x0")},
-        "split": _per_tile("uint8"),
-        **{name: _per_tile("float32") for name in ("foreground", "density", "intensity_low", "intensity_high")},
+        **{name: _per_tile(dtype) for name, dtype in (PLACES | LEARNED).items()},
     },
 }
-TOGETHER = (TILES, f"{IMAGES}/*/labels/target")  # groups whose arrays are made by one job: all of them, or none
 
 
 def pattern_of(path: str) -> str:
@@ -249,14 +249,23 @@ def _companions(found: Inventory, node: Node) -> Iterator[tuple[str, str]]:
     group = node.path.rpartition("/")[0]
     for dim in node.document.get("dimension_names") or ():
         yield found.key_of(f"{group}/{dim}"), f"{node.path} has that axis"
-    if pattern_of(group) in TOGETHER and kind_of(node.path) and not is_coordinate(node.path):
-        for name in GROUPS[pattern_of(group)]:
-            if name == "instances" and "instances" not in node.record.get("parameters", {}):
-                continue  # only where they were asked for
-            yield found.key_of(f"{group}/{name}"), f"it is made together with {node.path}"
+    for name in _made_together(node):
+        yield found.key_of(f"{group}/{name}"), f"it is made together with {node.path}"
     for path in node.record.get("inputs", {}):
         if "/" in path:
             yield found.key_of(path), f"{node.path} was made from it"
+
+
+def _made_together(node: Node) -> list[str]:
+    """The names of the arrays that the job of this one makes, where it makes several."""
+    group, _, name = node.path.rpartition("/")
+    kinds = list(GROUPS.get(pattern_of(group), {}))
+    if name not in kinds or pattern_of(group) not in (TILES, f"{IMAGES}/*/labels/target"):
+        return []
+    if group != TILES:
+        return kinds
+    absent = absent_from_tiles(node.record.get("parameters", {}))
+    return list(PLACES) if name in PLACES else [k for k in kinds if k not in PLACES and k not in absent]
 
 
 def _all_shards(node: Node) -> Iterator[tuple[str, str]]:

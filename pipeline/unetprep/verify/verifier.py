@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from unetprep.budget import num_cores
 from unetprep.grid import Index, shard_box
 from unetprep.layout import (
+    CUT,
     DENSE,
     FOLDING,
     GRIDS,
     IMAGES,
     JOURNAL,
+    PLACED,
     TILES,
     counts_path,
     image_path,
@@ -28,7 +30,7 @@ from unetprep.layout import (
     weights_path,
 )
 from unetprep.params import VerifyParams
-from unetprep.recorded import contradiction, dense_job, fields_job, target_job, tiles_job, weights_job
+from unetprep.recorded import contradiction, dense_job, fields_job, places_job, target_job, tiles_job, weights_job
 from unetprep.stage import Job
 from unetprep.store import Store
 from unetprep.store.lock import holder, locked
@@ -286,7 +288,8 @@ class Verifier:
         if kind == "tiles":
             tiles = {path for path in self._objects.nodes if path.partition("/")[0] == TILES}
             every = {path for n in names for path in (*_labels_of(n), weights_path(n), pixels_path(n))}
-            yield f"{TILES}/image", {IMAGES, *tiles, *every}, partial(tiles_job, store)
+            for path, plan in ((PLACED, places_job), (CUT, tiles_job)):
+                yield path, {IMAGES, *tiles, *every}, partial(plan, store)
         for name in names:
             if kind == "target":
                 yield labels_path(name, "target"), _labels_of(name), partial(target_job, store, name)
