@@ -23,7 +23,8 @@ from unetprep.run import Scheduler, run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
 from unettrain.augment import Draw, apply
-from unettrain.layout import StoredFields, Tiles, open_fields, open_tiles
+from unettrain.layout import StoredFields, open_fields, open_tiles
+from unettrain.tiles import Tiles
 
 HERE = Path(__file__).parent
 FIELDS = 200

@@ -16,6 +16,7 @@ import unetprep.layout
 import unettrain.intensity
 import unettrain.layout
 import unettrain.store
+import unettrain.tiles
 from tests import reference
 from tests.synthetic import cell_image, cell_labels
 from unetprep.importing import import_images
@@ -94,7 +95,7 @@ def test_both_sides_check_the_documented_version(url: str) -> None:
     version = int(re.search(r"format version (\d+)", LAYOUT)[1])  # type: ignore[index]
     assert version == unetprep.layout.FORMAT_VERSION == unettrain.store.FORMAT_VERSION
     assert Store(url).record("")["format_version"] == version
-    assert unetprep.layout.SPLITS == unettrain.layout.SPLITS
+    assert unetprep.layout.SPLITS == unettrain.tiles.SPLITS
     assert unetprep.layout.KEY == unettrain.store.KEY
 
 

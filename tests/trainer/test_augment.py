@@ -20,7 +20,8 @@ from unetprep.kernels.warp import Transform
 from unettrain.augment import NO_AUGMENTATION, TURNS, Draw, apply, draw, margin_needed
 from unettrain.config import Augmentation, FitConfig
 from unettrain.errors import InvalidInput
-from unettrain.layout import NO_FIELDS, StoredFields, StoredTile
+from unettrain.layout import NO_FIELDS, StoredFields
+from unettrain.tiles import StoredTile
 
 TILE, OUTPUT, MARGIN = 60, 20, 8
 FIELDS = StoredFields(np.random.default_rng(3).normal(0, 2, (6, 2, 3, 3)).astype(np.float32), {})

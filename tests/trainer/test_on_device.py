@@ -19,8 +19,9 @@ from unetprep.kernels.grids import draw_grids
 from unetprep.kernels.warp import Transform
 from unettrain.augment import Draw, apply, draw
 from unettrain.config import Augmentation
-from unettrain.layout import StoredFields, StoredTile
+from unettrain.layout import StoredFields
 from unettrain.on_device import augment_batch, warp_batch
+from unettrain.tiles import StoredTile
 
 SIDE, OUTPUT, MARGIN = 60, 20, 8
 INSET = (SIDE - OUTPUT) // 2

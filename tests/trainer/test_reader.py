@@ -76,7 +76,7 @@ def test_missing_stages_name_their_commands(make_store: MakeStore) -> None:
     with pytest.raises(InvalidInput, match=rf"has no fields/grids\n.*unetprep deform --out {store} .*--no-deform"):
         open_fields(store)
     shutil.rmtree(store / "tiles")
-    with pytest.raises(InvalidInput, match=rf"has no tiles/image\n  to do:   unetprep tiles --out {store}$"):
+    with pytest.raises(InvalidInput, match=rf"has no tiles/image_index\n  to do:   unetprep tiles --out {store}$"):
         open_tiles(store)
 
 

@@ -18,8 +18,9 @@ import zarr
 from unettrain.augment import NO_AUGMENTATION
 from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
-from unettrain.layout import StoredTile, Tiles, open_tiles
+from unettrain.layout import open_tiles
 from unettrain.stream import Batch, TileStream
+from unettrain.tiles import StoredTile, Tiles
 
 MakeStore = Callable[..., Path]
 NUM_TRAIN = 13

@@ -22,7 +22,8 @@ from unetprep.kernels.weights import weigh_block
 from unettrain import rng
 from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
-from unettrain.layout import StoredFields, StoredTile, WeightRule
+from unettrain.layout import StoredFields
+from unettrain.tiles import StoredTile, WeightRule
 
 GRAY_SPREAD, SLOPE_SPREAD = 0.05, 0.2
 QUARTER = np.array([[0.0, -1.0], [1.0, 0.0]])

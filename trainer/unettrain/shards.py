@@ -24,7 +24,7 @@ from unettrain.store import fingerprint
 
 Index = tuple[int, ...]
 
-OPEN_SHARDS = 128  # files of an array that are kept open
+MOST_OPEN = 384  # files that are kept open
 EMPTY = 2**64 - 1  # offset of a chunk that is not there
 CRC_BYTES = 4
 INDEX_CODECS = ["bytes", "crc32c"]
@@ -36,7 +36,7 @@ class Chunks:
     Raises Failure, naming the file, for a shard that is gone or damaged, and where the array was made anew meanwhile.
     """
 
-    def __init__(self, array: zarr.Array[Any], store: str | Path) -> None:
+    def __init__(self, array: zarr.Array[Any], store: str | Path, files: "OpenFiles | None" = None) -> None:
         self.array, self.path, self._store = array, array.path, store
         self.shape, self.dtype, self.chunk = tuple(array.shape), array.dtype, tuple(array.chunks)
         self.fingerprint = fingerprint(array)
@@ -44,8 +44,7 @@ class Chunks:
         self._rows = 0  # chunks of a shard, where a chunk is a row
         if self._layout is not None and self.chunk == (1, *self.shape[1:]) == (1, *self._layout.shard[1:]):
             self._rows = self._layout.shard[0]
-        self._open: dict[int, _Shard] = {}
-        self._lock = threading.Lock()
+        self._files = files or OpenFiles()
         self._mine = threading.local()
         self._stamp = _stamp(self._layout)
 
@@ -77,7 +76,7 @@ class Chunks:
         """A chunk of a shard, both counted in C order."""
         assert self._layout is not None
         try:
-            shard = self._open.get(number) or self._opened(number)
+            shard = self._files.get((self.path, number)) or self._opened(number)
             offset, length = shard.table[chunk]
             if offset == EMPTY:
                 out[...] = self.array.fill_value
@@ -104,10 +103,7 @@ class Chunks:
         assert self._layout is not None
         self._refuse_change()
         opened = _Shard(self._layout.folder / self._layout.key(number), prod(self._layout.counts))
-        with self._lock:
-            self._open[number] = opened
-            while len(self._open) > OPEN_SHARDS:
-                del self._open[next(iter(self._open))]
+        self._files.keep((self.path, number), opened)
         return opened
 
     def _scratch(self, length: int) -> NDArray[np.uint8]:
@@ -144,6 +140,23 @@ class Chunks:
             f"{problem}, in {self._store}",
             hint=f"unetprep verify {self._store} --repair deletes what is damaged; the stage makes it anew",
         )
+
+
+class OpenFiles:
+    """Shards that are open, by array and number; some arrays may share it. The one opened first is the first to go."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, int], _Shard] = {}
+        self._lock = threading.Lock()
+        self._most = min(MOST_OPEN, os.sysconf("SC_OPEN_MAX") // 4) if hasattr(os, "sysconf") else MOST_OPEN
+        self.get = self._open.get
+
+    def keep(self, key: tuple[str, int], shard: "_Shard") -> None:
+        """Keep a shard open, and let others go that are too many."""
+        with self._lock:
+            self._open[key] = shard
+            while len(self._open) > self._most:
+                del self._open[next(iter(self._open))]
 
 
 class _Layout:

@@ -21,9 +21,10 @@ from torch import Tensor
 from unettrain.augment import Draw, apply, draw, margin_needed
 from unettrain.config import SAMPLINGS, Augmentation, FitConfig
 from unettrain.errors import InvalidInput
-from unettrain.layout import NO_FIELDS, SPLITS, StoredFields, StoredTile, Tiles, open_fields, open_tiles
+from unettrain.layout import NO_FIELDS, StoredFields, open_fields, open_tiles
 from unettrain.order import Order
 from unettrain.ring import Buffers, Ring, Shapes
+from unettrain.tiles import SPLITS, StoredTile, Tiles
 
 MOST_THREADS = 8
 LOOKED_UP = 256  # places of the order at a time: one alone takes nearly as long
@@ -232,9 +233,13 @@ def _check_margin(tiles: Tiles, fields: StoredFields, augmentation: Augmentation
 
 def _made_anew(store: str | Path, tiles: Tiles, margin_px: int, instances: bool) -> str:
     """The command that makes such tiles with another margin, or with their cells."""
-    more = (" --instances" if instances else "") + (f" --codec {tiles.codec}" if tiles.codec != "lz4" else "")
-    geometry = f"--tile {tiles.tile_px} --depth {tiles.depth} --margin {margin_px}"
-    return f"unetprep tiles --out {store} {geometry}{more} --overwrite"
+    made = {"codec": "lz4"} | dict(tiles.parameters)
+    more = [f"--{name.removesuffix('_px')} {made[name]}" for name in ("stride_px", "random") if made.get(name)]
+    more += [f"--seed {made['seed']}"] if made.get("random") and made["seed"] else []
+    more += [f"--codec {made['codec']}"] if made["codec"] != "lz4" else []
+    more += ["--index-only"] * ("index_only" in made) + ["--instances"] * instances
+    sizes = f"--tile {tiles.tile_px} --depth {tiles.depth} --margin {margin_px}"
+    return " ".join(["unetprep tiles --out", str(store), sizes, *more, "--overwrite"])
 
 
 def _tiles_of(tiles: Tiles, split: str, store: str | Path) -> NDArray[np.intp]:

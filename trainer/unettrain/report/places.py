@@ -3,9 +3,10 @@
 import numpy as np
 
 from unetprep.kernels.tiling import border_px
-from unettrain.layout import Tiles, open_tiles
+from unettrain.layout import open_tiles
 from unettrain.report.regions import Region, window_around
 from unettrain.report.source import Run, image_shapes, training_tiles
+from unettrain.tiles import Tiles
 
 SHOWN_PX = 512
 MAX_CANDIDATES = 32

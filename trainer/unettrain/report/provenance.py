@@ -43,7 +43,7 @@ def stage_parameters(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
     about = attributes(run.root.get(f"images/{image}"))
     yield "import", {k: about[k] for k in ("dims", "intensity_rule", "source") if k in about}
     sources = {"weights": (f"images/{image}/weights", f"images/{image}/labels/target/target"),
-               "deform": ("fields/grids",), "tiles": ("tiles/image",)}  # fmt: skip
+               "deform": ("fields/grids",), "tiles": ("tiles/image_index", "tiles/foreground")}  # fmt: skip
     for stage, paths in sources.items():
         found = [attributes(run.root.get(path)).get("parameters", {}) for path in paths]
         kept = {k: v for parameters in found for k, v in parameters.items() if k not in FLAGS}
@@ -75,6 +75,10 @@ def commands(run: Run, stages: dict[str, dict[str, Any]]) -> Iterator[str]:
 def option(name: str, value: Any) -> list[str]:
     """A parameter as it stands on a command line."""
     name = name.replace("_", "-")
+    if value is None:
+        return []
+    if isinstance(value, dict):  # what an option decides, written out
+        return [f"--{name}"]
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
     return [f"--{name}", as_words(value)]
@@ -82,8 +86,10 @@ def option(name: str, value: Any) -> list[str]:
 
 def as_words(value: Any) -> str:
     """A value as one would type it."""
-    if isinstance(value, bool):
+    if isinstance(value, bool | dict):
         return "yes" if value else "no"
+    if value is None:
+        return "none"
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

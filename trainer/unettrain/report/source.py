@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from unettrain.checkpoint import Checkpoint, load_checkpoint
 from unettrain.errors import InvalidInput
-from unettrain.layout import SPLITS
 from unettrain.metrics.instances import label_components
 from unettrain.report.regions import Region
 from unettrain.rundir import RunDir, read_record
 from unettrain.store import attributes, fingerprint, open_array, open_store
+from unettrain.tiles import SPLITS
 
 COLUMNS = ("image_index", "z", "y0", "x0", "split", "foreground")
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from unetprep.kernels.spline import displacement_field
 from unetprep.kernels.tiling import border_px
 from unetprep.kernels.warp import Transform, warp_tile
-from unettrain.layout import StoredTile, Tiles, open_fields, open_tiles
+from unettrain.layout import open_fields, open_tiles
 from unettrain.report.page import Html, element, figure, grid, join, legend, paragraph, picture, section
 from unettrain.report.pictures import display_range, grey, outline_path, target_picture
 from unettrain.report.places import busiest_tile, corner_tile, image_in_tile
 from unettrain.report.source import Run
+from unettrain.tiles import StoredTile, Tiles
 
 NUM_LINES = 13
 GRID_PX = 600  # the line grid is drawn finer than the tile, at least so large
