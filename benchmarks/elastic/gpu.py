@@ -18,7 +18,7 @@ import torch
 from benchmarks.measure import described, machine, page, ratio, spread, write
 from unetprep.kernels.grids import draw_grids
 from unettrain import Augmentation, FitConfig, StoredFields, augment_batch, draw
-from unettrain.stream import Batch
+from unettrain.making import Batch
 from unettrain.training import Training
 
 HERE = Path(__file__).parent

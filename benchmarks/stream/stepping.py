@@ -27,7 +27,8 @@ from unetprep.stages import STAGES
 from unetprep.store import Store
 from unettrain.augment import NO_AUGMENTATION
 from unettrain.config import Augmentation
-from unettrain.stream import Batch, TileStream
+from unettrain.making import Batch
+from unettrain.stream import TileStream
 
 HERE = Path(__file__).parent
 SIDE, CELLS = 4096, 20_000

@@ -13,10 +13,15 @@ from unettrain.stream import TileStream
 def draws_of(run: str, steps: range, store: str | None) -> Iterator[dict[str, Any]]:
     """For each tile of these steps: step, epoch, tile, and as `draw` the parameters of `unettrain.Draw`.
 
-    Raises InvalidInput where the store no longer holds what the run is trained on.
+    Raises InvalidInput where the store no longer holds what the run is trained on, or began on an unfinished one.
     """
     record = read_record(run)
     known = {f.name: record["fit"][f.name] for f in fields(FitConfig) if f.name in record["fit"]}  # of any release
+    if known.get("growing"):
+        raise InvalidInput(
+            f"{run} began while its tiles were still being made: which came when was decided by that, not by the seed",
+            allowed="a run that began on a finished store",
+        )
     where = store or record["store"]
     stream = TileStream.of(where, FitConfig(**known))
     other = [path for path, now in stream.fingerprints.items() if record["data"].get(path) != now]

@@ -11,6 +11,7 @@ import pytest
 import torch
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from unetprep.kernels.tiling import border_px
 from unetprep.kernels.weights import weight_map
@@ -62,7 +63,16 @@ def _attributes(path: str, stage: str, inputs: dict[str, str], **more: Any) -> d
 
 def _put(root: zarr.Group, path: str, data: NDArray[Any], dims: Sequence[str], attributes: dict[str, Any]) -> None:
     chunks = (1, *data.shape[1:]) if data.ndim > 1 else data.shape
-    root.create_array(path, data=data, chunks=chunks, shards=data.shape, dimension_names=dims, attributes=attributes)
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        root.create_array(
+            path,
+            data=data,
+            chunks=chunks,
+            shards=data.shape,
+            compressors=[ZstdCodec(), Crc32cCodec()],
+            dimension_names=dims,
+            attributes=attributes,
+        )
 
 
 def _put_images(root: zarr.Group, samples: Sequence[Sample]) -> None:

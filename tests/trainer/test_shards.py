@@ -116,6 +116,26 @@ def test_what_is_stored_otherwise_is_read_by_zarr(tmp_path: Path, unusual: dict[
         np.testing.assert_array_equal(out, values[k])
 
 
+def test_what_zarr_would_fill_in_for_a_missing_shard_is_refused(tmp_path: Path) -> None:
+    array = zarr.create_array(
+        tmp_path, name="a", shape=(12, 6), dtype="uint8", chunks=(1, 2), shards=(4, 4), compressors=[GzipCodec()]
+    )
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        array[...] = np.arange(72, dtype=np.uint8).reshape(12, 6) * (np.arange(12)[:, None] != 5)
+    chunks, out = Chunks(array, "ds.zarr"), np.empty(6, np.uint8)
+    chunks.read_row(5, out)  # zeros that are there
+    assert not out.any()
+    shard_file(array, 1, 1).unlink()
+    with pytest.raises(Failure, match="a/c/1/1 is missing"):
+        chunks.read_row(6, out)
+    with pytest.raises(Failure, match="a/c/1/1 is missing"):
+        chunks.read((6, 2), np.empty((1, 2), np.uint8))
+    chunks.read_row(2, out)
+    assert chunks.written_rows().tolist() == [True] * 12
+    shard_file(array, 2, 0).unlink()
+    assert Chunks(array, "ds.zarr").written_rows().tolist() == [True] * 8 + [False] * 4
+
+
 def test_a_row_of_several_chunks_is_read_by_zarr(tmp_path: Path) -> None:
     array, values = make(tmp_path, (9, 8), (2, 4), (4, 8), "zstd")
     chunks, out = Chunks(array, "ds.zarr"), np.empty(8, np.uint16)
@@ -182,7 +202,7 @@ def open_files() -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted on Linux")
 def test_few_files_stay_open_and_none_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unettrain.shards, "OPEN_SHARDS", 5)
+    monkeypatch.setattr(unettrain.shards, "MOST_OPEN", 5)
     array, values = make(tmp_path, (400, 4), (1, 4), (4, 4), "none")
     gc.collect()
     before = open_files()

@@ -1,8 +1,15 @@
 """The stream: an order that depends on (seed, epoch, step) alone, and threads that end."""
 
+import gc
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -11,15 +18,17 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import zarr
 
 from unettrain.augment import NO_AUGMENTATION
 from unettrain.config import Augmentation
-from unettrain.errors import InvalidInput
+from unettrain.errors import Failure, InvalidInput
 from unettrain.layout import open_tiles
-from unettrain.stream import Batch, TileStream
+from unettrain.making import Batch, ByThreads
+from unettrain.stream import TileStream
 from unettrain.tiles import StoredTile, Tiles
 
 MakeStore = Callable[..., Path]
@@ -56,7 +65,7 @@ def test_without_augmentation_they_are_the_stored_tiles(make_store: MakeStore) -
             np.testing.assert_array_equal(batch.weights[k], stored.weights[8:-8, 8:-8])
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 13, 30])
+@pytest.mark.parametrize("batch_size", [1, 4, 13])
 def test_every_epoch_takes_every_tile_once_in_another_order(make_store: MakeStore, batch_size: int) -> None:
     stream = TileStream(make_store(), batch_size=batch_size)
     samples = [sample for step in range(60) for sample in stream.samples(step)]
@@ -195,6 +204,95 @@ def test_a_batch_has_at_least_one_tile(make_store: MakeStore) -> None:
         TileStream(make_store(), batch_size=0)
 
 
+def test_a_batch_has_no_tile_twice(make_store: MakeStore) -> None:
+    store = make_store()
+    with pytest.raises(InvalidInput, match=r"takes 14 tiles, and the split 'train' .* has 13\n  allowed: .* up to 13"):
+        TileStream(store, batch_size=14)
+    with pytest.raises(InvalidInput, match=r"takes 14 tiles.*\n  allowed: a batch-size of up to 6\n"):
+        TileStream(store, batch_size=7, world_size=2)
+    with pytest.raises(InvalidInput, match=r"takes 5 tiles, and the split 'val' .* has 4"):
+        TileStream(store, "val", batch_size=5)
+
+
+@pytest.mark.parametrize("cubic", [False, True])
+def test_a_device_augments_by_the_same_draws(make_store: MakeStore, cubic: bool) -> None:
+    store, augmentation = make_store(), Augmentation(noise=0.01, blur=1.0, rotation=0.5, cubic=cubic)
+    by_threads = TileStream(store, batch_size=3, augmentation=augmentation, num_steps=8)
+    there = TileStream(store, batch_size=3, augmentation=augmentation, num_steps=8, num_threads=2, device="cpu")
+    assert [there.samples(k) for k in range(8)] == [by_threads.samples(k) for k in range(8)]
+    for step, (ours, theirs) in enumerate(zip(there, by_threads, strict=True)):
+        assert ours.indices.equal(theirs.indices)
+        assert ours.target.equal(theirs.target)
+        assert ours.image.dtype == torch.float32
+        torch.testing.assert_close(ours.image, theirs.image, atol=1e-5, rtol=0)
+        torch.testing.assert_close(ours.weights, theirs.weights, atol=1e-5, rtol=1e-5)
+        assert same(ours, there.batch(step))
+    lines = [{"tile": 2, "draw": asdict(there.draw(0, 2))}]
+    torch.testing.assert_close(there.replay(lines).image, by_threads.replay(lines).image, atol=1e-5, rtol=0)
+
+
+def test_a_device_that_cannot_is_refused(make_store: MakeStore) -> None:
+    with pytest.raises(InvalidInput, match="mps has not"):
+        TileStream(make_store(), device="mps")
+
+
+def test_10000_batches_leave_nothing_behind(make_store: MakeStore) -> None:
+    """No thread, no open file, and no memory: what a batch leaves would be 10,000 times as much."""
+    stream = TileStream(make_store(), batch_size=2, num_threads=2, augmentation=NO_AUGMENTATION)
+
+    def consume(num: int) -> None:
+        with closing(stream.batches(0, num)) as batches:
+            for _ in batches:
+                pass
+
+    def held() -> tuple[int, int, int]:
+        gc.collect()
+        return threading.active_count(), len(os.listdir("/proc/self/fd")), psutil.Process().memory_info().rss
+
+    consume(1000)
+    threads, files, memory = held()
+    consume(10_000)
+    for _ in range(200):  # streams that are begun and given up
+        next(iter(stream))
+    after = held()
+    assert after[:2] == (threads, files)
+    assert after[2] - memory < 10_000 * 800  # a batch has 43,200 bytes
+
+
+def test_a_store_that_disappears_is_an_error_that_names_what_is_gone(make_store: MakeStore) -> None:
+    store = make_store()
+    stream = TileStream(store, num_steps=20)
+    shutil.rmtree(store)
+    with pytest.raises(Failure, match=r"tiles/image/c/\d.* is missing, in .*ds.zarr"):
+        list(stream)
+    assert not stream_threads()
+
+
+INTERRUPTED = """
+import sys, threading, time
+from unettrain.stream import TileStream
+stream = TileStream(sys.argv[1], num_threads=2)
+for step, batch in enumerate(stream):
+    if step == 5:
+        print("streaming", flush=True)
+"""
+
+
+def test_ctrl_c_returns_at_once(make_store: MakeStore) -> None:
+    store = make_store()
+    run = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(store)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert run.stdout is not None
+    assert run.stdout.readline() == "streaming\n"
+    begun = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert time.monotonic() - begun < 10  # a hang would last for ever
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert run.returncode == -signal.SIGINT
+
+
 def test_a_margin_that_is_too_small_is_refused_with_the_one_that_would_do(make_store: MakeStore) -> None:
     store = make_store()
     for augmentation, needed in ((Augmentation(rotation=10), 1), (Augmentation(shift=9, deform=False), 9)):
@@ -215,11 +313,11 @@ def test_fields_that_do_not_cover_the_tile_are_refused(make_store: MakeStore) ->
 
 
 def test_what_a_thread_lacks_comes_up_too(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: TileStream) -> None:
+    def fail(self: ByThreads) -> None:
         raise MemoryError("no room for a tile")
 
     stream = TileStream(make_store(), num_steps=10, num_threads=2)
-    monkeypatch.setattr(TileStream, "_scratch", fail)
+    monkeypatch.setattr(ByThreads, "scratch", fail)
     with pytest.raises(MemoryError, match="no room for a tile"):
         next(iter(stream))
     assert not stream_threads()

@@ -122,6 +122,23 @@ class TrainingConfig(Checked):
         " and background 0.1, as in the authors' later plugin.",
         choices=SAMPLINGS,
     )
+    augment_on: str = option(
+        "threads",
+        "threads: the threads that read the tiles augment them; device: the GPU does, by the same draws, where it is"
+        " faster than the CPU's cores can feed it.",
+        choices=("threads", "device"),
+    )
+    growing: bool = option(
+        False,
+        "Begin while unetprep tiles still runs, on the tiles that are finished; such a run cannot be repeated exactly.",
+        changes_result=False,
+    )
+    cache_mib: int = option(
+        1024,
+        "Of virtual tiles: so many MiB of their images are kept in memory.",
+        least=0,
+        changes_result=False,
+    )
     precision: str = option(
         "float32",
         "float32, or bfloat16 for the convolutions (about 1.6 times faster; the loss stays float32).",

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch.utils.data import IterableDataset, get_worker_info
 
-from unettrain.stream import Batch, TileStream, steps_from
+from unettrain.making import Batch
+from unettrain.stream import TileStream, steps_from
 
 
 class TileDataset(IterableDataset[Batch]):

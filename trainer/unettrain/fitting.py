@@ -13,7 +13,7 @@ from unettrain.checkpoint import load_checkpoint, save_checkpoint
 from unettrain.config import FitConfig
 from unettrain.rundir import RunDir, open_run
 from unettrain.stream import TileStream
-from unettrain.training import Training
+from unettrain.training import Training, pick_device
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,28 @@ def fit(
     where the training diverges.
     """
     config = config or FitConfig()
-    stream = TileStream.of(store, config)
-    num_val = len(stream.tiles.indices("val"))
-    validation = TileStream(store, "val", augmentation=NO_AUGMENTATION, num_steps=num_val) if num_val else None
+    stream = TileStream.of(store, config, pick_device(config.device))
+    validation = _Validation(store, stream)
     run, training = _open(store, run_dir, config, stream, overwrite)
     first = training.step
     with torch.random.fork_rng([training.device] if training.device.type == "cuda" else []):
         _train(run, training, stream, validation, on_progress)
     return FitResult(run.path, training.step, training.step - first, training.best_loss)
+
+
+class _Validation:
+    """The tiles of the validation split, once all tiles are there."""
+
+    def __init__(self, store: str | Path, training: TileStream) -> None:
+        self._store, self._training = store, training
+        self._stream: TileStream | None = None
+
+    def stream(self) -> TileStream | None:
+        """All of them, one by one and as they are. None where there are none, or not yet."""
+        num = len(self._training.tiles.indices("val"))
+        if self._stream is None and num and not self._training.is_growing():
+            self._stream = TileStream(self._store, "val", augmentation=NO_AUGMENTATION, num_steps=num)
+        return self._stream
 
 
 def _open(
@@ -86,7 +100,7 @@ def _train(
     run: RunDir,
     training: Training,
     stream: TileStream,
-    validation: TileStream | None,
+    validation: "_Validation",
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Update after update up to the configured step; what was left pending by an interrupt is finished first."""
@@ -104,12 +118,12 @@ def _train(
         raise
 
 
-def _finish_step(run: RunDir, training: Training, validation: TileStream | None, begun: float) -> Progress:
+def _finish_step(run: RunDir, training: Training, validation: "_Validation", begun: float) -> Progress:
     """What follows an update: validation and saving where they are due, a line of the log."""
     step, config, loss = training.step, training.config, training.pending_loss
     assert loss is not None
     due = step % config.validate_every == 0 or step == config.steps
-    scores = _validate(run, training, validation) if due else {}
+    scores = _validate(run, training, validation.stream()) if due else {}
     progress = Progress(step, config.steps, loss, time.perf_counter() - begun, **scores)
     if due or step % config.log_every == 0:
         values = asdict(progress) | {"seconds": round(progress.seconds, 3)}

@@ -43,14 +43,16 @@ class StoredImage:
     split: str
 
 
-def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
+def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool = False) -> Tiles:
     """The tiles of a store. Raises InvalidInput where they are missing, unfinished, stale or not as LAYOUT.md says.
 
-    Of images that virtual tiles are cut from, up to `cache_bytes` are kept in memory.
+    Of images that virtual tiles are cut from, up to `cache_bytes` are kept in memory. With `growing` what the tiles
+    hold may still be being written.
     """
     root, command = open_store(store), f"unetprep tiles --out {store}"
+    opened = partial(open_array, root, store=store, command=command, finished=not growing)
     columns = [open_array(root, f"tiles/{name}", store, command) for name in PLACES]
-    cut = open_array(root, "tiles/foreground", store, command)
+    cut = opened("tiles/foreground")
     made = {**attributes(columns[0]).get("parameters", {}), **attributes(cut).get("parameters", {})}
     found = attributes(root["tiles"])
     missing = [key for key in ("tile", "output", "margin", "depth", "names", "intensity_rule") if key not in found]
@@ -64,19 +66,20 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
     pixels: Pixels
     if virtual := made.get("index_only"):
         geometry = sized(int(virtual["channels"]), np.dtype(virtual["dtype"]))
+        _check_sizes(geometry, store)
         where = np.stack(place, axis=1).astype(np.int64)
         record = attributes(cut)
         fingerprints = {array.path: fingerprint(array) for array in (columns[0], cut)}
         pixels = Windows(store, root, found["names"], where, geometry, record["inputs"], fingerprints, cache_bytes)
     else:
         names = ("image", "target", "weights", *(["instances"] if rule else []))
-        arrays = [open_array(root, f"tiles/{name}", store, command) for name in names]
+        arrays = [opened(f"tiles/{name}") for name in names]
         refuse_stale(root, [array.path for array in arrays], store)
         files = OpenFiles()
         pixels = StoredPixels(*(Chunks(array, store, files) for array in arrays))
         geometry = sized(pixels.image.shape[1], pixels.image.dtype)
+        _check_sizes(geometry, store)
         _check_shapes(pixels, geometry, len(split), store)
-    _check_sizes(geometry, store)
     density = root.get("tiles/density")
     return Tiles(
         geometry,
@@ -88,7 +91,13 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
         rule,
         np.asarray(density[:], np.float64) if isinstance(density, zarr.Array) else None,
         made,
+        growing,
     )
+
+
+def are_finished(store: str | Path) -> bool:
+    """Whether all tiles are there."""
+    return bool(attributes(open_store(store).get("tiles/foreground")).get("complete"))
 
 
 def open_fields(store: str | Path) -> StoredFields:

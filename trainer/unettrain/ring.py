@@ -6,6 +6,7 @@ only when nobody holds such a tensor (or a part of it) any more: who keeps a bat
 
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from queue import SimpleQueue
@@ -19,6 +20,7 @@ Part = TypeVar("Part")  # what a thread fills at a time
 Scratch = TypeVar("Scratch")  # what a thread keeps for itself
 Shapes = Sequence[tuple[tuple[int, ...], torch.dtype]]
 
+LEAVE_S = 2.0  # how long an end waits for its threads: one that waits for a server ends later by itself
 SPARE = 2  # more batches than are ahead, for the consumer to hold
 
 
@@ -117,8 +119,9 @@ class Ring(Generic[Part, Scratch]):
             closed.set()
             for _ in threads:
                 tasks.put(None)
+            last = time.monotonic() + LEAVE_S
             for thread in threads:
-                thread.join()
+                thread.join(max(0, last - time.monotonic()))
 
     def _work(self, tasks: "SimpleQueue[tuple[Pending[Part], int] | None]", closed: threading.Event) -> None:
         scratch: Scratch | None = None

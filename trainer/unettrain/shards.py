@@ -8,6 +8,7 @@ chunks that are not stored as pipeline/LAYOUT.md says, are read by zarr-python.
 import os
 import threading
 from collections.abc import Mapping
+from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 import zarr
 from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
+from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
 from unettrain.errors import Failure
@@ -47,6 +49,7 @@ class Chunks:
         self._files = files or OpenFiles()
         self._mine = threading.local()
         self._stamp = _stamp(self._layout)
+        self._written: set[int] = set()
 
     def empty_row(self) -> NDArray[Any]:
         """An array for `read_row`."""
@@ -57,7 +60,26 @@ class Chunks:
         if self._rows:
             self._read(*divmod(k, self._rows), out)
         else:
-            self._by_zarr((k,), out)
+            self._by_zarr((slice(k, k + 1), *(slice(0, n) for n in self.shape[1:])), out[np.newaxis])
+
+    def written_rows(self) -> NDArray[np.bool_]:
+        """Of each place along the first axis whether its shard is there, of an array that is being written."""
+        rows = (self.array.shards or self.array.chunks)[0]
+        shards = np.fromiter(map(self._is_written, range(-(-self.shape[0] // rows))), bool)
+        return np.repeat(shards, rows)[: self.shape[0]]
+
+    def _is_written(self, number: int) -> bool:
+        if number not in self._written:
+            if not self._exists((number, *(0,) * (len(self.shape) - 1))):
+                return False
+            self._written.add(number)
+        return True
+
+    def _exists(self, shard: Index) -> bool:
+        key = f"c/{'/'.join(map(str, shard))}"
+        if self._layout is not None:
+            return (self._layout.folder / key).exists()
+        return bool(sync((self.array.store_path / key).exists()))
 
     def read(self, place: Index, out: NDArray[Any]) -> None:
         """The chunk at a place of the grid of chunks, into a contiguous array of its size and type.
@@ -113,11 +135,21 @@ class Chunks:
         found: NDArray[np.uint8] = self._mine.bytes[:length]
         return found
 
-    def _by_zarr(self, where: tuple[Any, ...], out: NDArray[Any]) -> None:
+    def _by_zarr(self, where: tuple[slice, ...], out: NDArray[Any]) -> None:
         try:
             out[...] = self.array[where]
+            self._refuse_missing(where, out)
         except (OSError, ValueError, RuntimeError) as error:
             raise self._failure(f"{self.path} cannot be read at {where}: {error}") from None
+
+    def _refuse_missing(self, where: tuple[slice, ...], out: NDArray[Any]) -> None:
+        """zarr-python gives the fill value where a shard is missing; so where there is nothing else, look for it."""
+        shard = self.array.shards or self.array.chunks
+        for place in product(*(range(w.start // s, -(-w.stop // s)) for w, s in zip(where, shard, strict=True))):
+            sides = zip(where, place, shard, strict=True)
+            part = out[tuple(slice(max(0, p * s - w.start), (p + 1) * s - w.start) for w, p, s in sides)]
+            if (part == self.array.fill_value).all() and not self._exists(place):
+                raise self._failure(f"{self.path}/c/{'/'.join(map(str, place))} is missing")
 
     def _refuse_change(self) -> None:
         """Shards that were opened before go on as they were; new ones have to be of the same array."""

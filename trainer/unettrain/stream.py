@@ -5,40 +5,30 @@ let go of the GIL. What comes out does not depend on their number.
 """
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import count
+from functools import lru_cache, partial
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from unettrain.augment import Draw, apply, draw, margin_needed
+from unettrain.augment import Draw, draw, margin_needed
 from unettrain.config import SAMPLINGS, Augmentation, FitConfig
 from unettrain.errors import InvalidInput
-from unettrain.layout import NO_FIELDS, StoredFields, open_fields, open_tiles
+from unettrain.growing import rounds
+from unettrain.layout import NO_FIELDS, StoredFields, are_finished, open_fields, open_tiles
+from unettrain.making import Batch, ByThreads, Making, OnDevice, Sample
 from unettrain.order import Order
-from unettrain.ring import Buffers, Ring, Shapes
-from unettrain.tiles import SPLITS, StoredTile, Tiles
+from unettrain.ring import Buffers, Ring
+from unettrain.tiles import SPLITS, Tiles
+from unettrain.windows import CACHE_BYTES
 
 MOST_THREADS = 8
 LOOKED_UP = 256  # places of the order at a time: one alone takes nearly as long
-Scratch = tuple[StoredTile, NDArray[np.uint8]]  # a tile as it is read, and its classes
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One step's tiles: image (b, c, y, x) float32; target (b, y, x) int64; weights (b, y, x) float32; indices (b,)."""
-
-    image: Tensor
-    target: Tensor
-    weights: Tensor
-    indices: Tensor
 
 
 class TileStream:
@@ -51,8 +41,12 @@ class TileStream:
     threads of its own (`num_threads`, usually as many as there are cores but one, up to 8), which end when the iterator
     is exhausted or closed; a reading error is raised where its batch would have come.
 
-    Raises InvalidInput where the store has no usable tiles, none in this split, no fields while `deform` is on, or
-    tiles whose margin is too small for the augmentation.
+    With a `device` the tiles are augmented there, a batch at a time, by the same draws, and lie there then. Of virtual
+    tiles `cache_bytes` of the images are kept in memory. With `growing` the tiles may still be being made: until all
+    are, those that are finished come in rounds, which depend on when that is (`growing.rounds`).
+
+    Raises InvalidInput where the store has no usable tiles, fewer in this split than a batch takes, no fields while
+    `deform` is on, or tiles whose margin is too small for the augmentation.
     """
 
     def __init__(
@@ -70,8 +64,11 @@ class TileStream:
         rank: int = 0,
         world_size: int = 1,
         sampling: str = "uniform",
+        device: str | torch.device | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        growing: bool = False,
     ) -> None:
-        self.tiles = open_tiles(store)
+        self.tiles = open_tiles(store, cache_bytes, growing)
         self.augmentation = augmentation or Augmentation()
         self.fields = open_fields(store) if self.augmentation.deform else NO_FIELDS
         self.split_indices = _tiles_of(self.tiles, split, store)
@@ -89,23 +86,38 @@ class TileStream:
         if not 0 <= rank < world_size:
             raise InvalidInput(f"rank is {rank}", allowed=f"0 to {world_size - 1}, since world_size is {world_size}")
         self.rank, self.world_size = rank, world_size
+        self.store, self.growing, self.shuffle = store, growing, shuffle
+        if growing and (world_size > 1 or sampling != "uniform"):
+            raise InvalidInput(
+                f"growing with world_size {world_size} and sampling {sampling}: which tiles are finished is known to"
+                " this process alone, and not yet what all of them hold",
+                allowed="growing with world_size 1 and sampling uniform",
+            )
+        _check_batch(self, split, store)
+        self._making: Making = (
+            ByThreads(self.tiles, self.fields, self.augmentation)
+            if device is None
+            else OnDevice(self.tiles, self.fields, self.augmentation, torch.device(device))
+        )
         density = _density(self.tiles, sampling, store)
         in_split = None if density is None else density[self.split_indices]
         self.order = Order(_ranges(self.split_indices), seed, shuffle, density=in_split)
         self._looked_up = lru_cache(2)(lambda k: self.order.at(range(k * LOOKED_UP, (k + 1) * LOOKED_UP)))
 
     @classmethod
-    def of(cls, store: str | Path, config: FitConfig) -> "TileStream":
-        """The training tiles as a run with this configuration sees them."""
-        augmentation = config.augmentation()
+    def of(cls, store: str | Path, config: FitConfig, device: torch.device | None = None) -> "TileStream":
+        """The training tiles as a run with this configuration sees them, on that device if it augments there."""
         return cls(
             store,
             "train",
             config.batch_size,
             config.seed,
-            augmentation,
+            config.augmentation(),
             shuffle=config.shuffle,
             sampling=config.sampling,
+            device=device if config.augment_on == "device" else None,
+            cache_bytes=config.cache_mib * 2**20,
+            growing=config.growing,
         )
 
     def samples(self, step: int) -> list[tuple[int, int]]:
@@ -124,7 +136,7 @@ class TileStream:
 
     def batch(self, step: int) -> Batch:
         """The batch of one step, read and augmented in the calling thread."""
-        return self._batch([(tile, self.draw(epoch, tile)) for epoch, tile in self.samples(step)])
+        return self._batch([self._sample(*where) for where in self.samples(step)])
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> Batch:
         """The batch of some lines of `unettrain draws`, or of your own: each names a `tile` and holds a `draw`.
@@ -132,57 +144,63 @@ class TileStream:
         What a draw moves in from beyond the margin is mirrored, and has weight 0. Raises InvalidInput for a tile or a
         field that is not there.
         """
-        chosen = [(int(line["tile"]), Draw(**line["draw"])) for line in lines]
-        for tile, _ in chosen:
+        samples = []
+        for line in lines:
+            tile, choice = int(line["tile"]), Draw(**line["draw"])
             if not 0 <= tile < len(self.tiles.split):
                 raise InvalidInput(f"tile is {tile}", allowed=f"0 to {len(self.tiles.split) - 1}")
-        return self._batch(chosen)
+            samples.append(Sample(tile, lambda choice=choice: choice))  # type: ignore[misc]
+        return self._batch(samples)
 
-    def _batch(self, chosen: Sequence[tuple[int, Draw]]) -> Batch:
-        buffers, scratch = Buffers(self._shapes(len(chosen))), self._scratch()
-        for k, one in enumerate(chosen):
-            self._fill(one, buffers, k, scratch)
-        return Batch(*buffers.tensors())
+    def _sample(self, epoch: int, tile: int) -> Sample:
+        return Sample(tile, partial(self.draw, epoch, tile))
+
+    def _batch(self, samples: list[Sample]) -> Batch:
+        buffers, scratch = Buffers(self._making.shapes(len(samples))), self._making.scratch()
+        for k, sample in enumerate(samples):
+            self._making.fill(sample, buffers, k, scratch)
+        return self._making.finish(buffers.tensors(), samples)
 
     def __iter__(self) -> Iterator[Batch]:
         return self.batches(self.start_step, self.num_steps)
 
     def batches(self, start_step: int, num_steps: int | None = None) -> Generator[Batch]:
         """The batches from `start_step` on, read ahead. Close it (`contextlib.closing`) to end its threads early."""
-        steps = steps_from(start_step, num_steps)
-        ring: Ring[tuple[int, int], Scratch] = Ring(
-            self._shapes(self.batch_size),
-            lambda sample, *rest: self._fill((sample[1], self.draw(*sample)), *rest),
-            self._scratch,
+        ring: Ring[Sample, Any] = Ring(
+            self._making.shapes(self.batch_size),
+            self._making.fill,
+            self._making.scratch,
             self.num_threads,
             self.num_ahead,
             "unettrain-stream",
             torch.cuda.is_available(),
         )
-        with closing(ring.batches(map(self.samples, steps))) as filled:
+        with closing(ring.batches(self._to_come(start_step, num_steps))) as filled:
             for pending in filled:
-                yield Batch(*pending.buffers.tensors())
+                yield self._making.finish(pending.buffers.tensors(), pending.parts)
 
-    def _shapes(self, num: int) -> Shapes:
-        t = self.tiles
-        return [
-            ((num, t.num_channels, t.tile_px, t.tile_px), torch.float32),
-            ((num, t.output_px, t.output_px), torch.int64),
-            ((num, t.output_px, t.output_px), torch.float32),
-            ((num,), torch.int64),
-        ]
+    def _to_come(self, start_step: int, num_steps: int | None) -> Iterator[list[Sample]]:
+        """The samples of each step. What comes in rounds while tiles are being made does not count up the order."""
+        steps = iter(steps_from(start_step, num_steps))
+        in_rounds = self._rounds(start_step) if self.growing else iter(())
+        while len(some := list(islice(in_rounds, self.batch_size))) == self.batch_size:
+            if next(steps, None) is None:
+                return
+            yield [self._sample(*where) for where in some]
+        for step in steps:
+            yield [self._sample(*where) for where in self.samples(step)]
 
-    def _scratch(self) -> Scratch:
-        target = np.empty((self.tiles.output_px, self.tiles.output_px), np.uint8)
-        return self.tiles.empty(self.augmentation.recompute_weights), target
+    def _rounds(self, start_step: int) -> Iterator[tuple[int, int]]:
+        def one_round(tiles: NDArray[np.intp], number: int) -> list[tuple[int, int]]:
+            order = Order(_ranges(tiles), self.seed, self.shuffle)
+            first = (start_step + number) * order.num
+            return order.at(range(first, first + order.num))
 
-    def _fill(self, chosen: tuple[int, Draw], buffers: Buffers, k: int, scratch: Scratch) -> None:
-        (tile, choice), (stored, classes) = chosen, scratch
-        image, target, weights, indices = buffers.arrays
-        a, t = self.augmentation, self.tiles
-        out = image[k], classes, weights[k]
-        apply(choice, t.read(tile, stored), self.fields, t.tile_px, a.cubic, t.rule, out)
-        target[k], indices[k] = classes, tile
+        return rounds(self.split_indices, self.tiles.finished, one_round)
+
+    def is_growing(self) -> bool:
+        """Whether tiles of the store are still being made."""
+        return self.growing and not are_finished(self.store)
 
 
 def usual_threads() -> int:
@@ -200,6 +218,20 @@ def _ranges(indices: NDArray[np.intp]) -> list[tuple[int, int]]:
     """Ascending numbers as stretches without a gap."""
     starts = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(indices, starts[1:])]
+
+
+def _check_batch(stream: TileStream, split: str, store: str | Path) -> None:
+    """Raise InvalidInput for a batch that would hold a tile twice, or begin before there is one."""
+    there = stream.tiles.finished()[stream.split_indices]
+    finished, asked = int(there.sum()), stream.batch_size * stream.world_size
+    if finished < asked:
+        problem = f"a step takes {asked} tiles, and the split {split!r} of {store} has {len(there)}"
+        if finished < len(there):
+            problem += f", of which {finished} are finished"
+            hint = "wait until unetprep tiles has made more"
+        else:
+            hint = f"or overlapping tiles, by unetprep tiles --stride {stream.tiles.output_px // 2}"
+        raise InvalidInput(problem, allowed=f"a batch-size of up to {max(1, finished // stream.world_size)}", hint=hint)
 
 
 def _density(tiles: Tiles, sampling: str, store: str | Path) -> NDArray[np.float64] | None:

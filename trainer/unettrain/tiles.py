@@ -91,6 +91,9 @@ class Pixels(Protocol):
     def read(self, index: int, into: StoredTile) -> None:
         """The pixels of one tile, into arrays as of `Geometry.empty`."""
 
+    def finished(self) -> NDArray[np.bool_]:
+        """Of each tile whether it can be read: while they are being made, only some can."""
+
 
 @dataclass(frozen=True)
 class StoredPixels:
@@ -116,6 +119,11 @@ class StoredPixels:
             assert self.instances is not None
             self.instances.read_row(index, into.instances)
 
+    def finished(self) -> NDArray[np.bool_]:
+        """Those of which every array has its shard: it is written at once."""
+        arrays = (self.image, self.target, self.weights, *([self.instances] if self.instances else []))
+        return np.asarray(np.logical_and.reduce([array.written_rows() for array in arrays]))
+
 
 @dataclass(frozen=True)
 class Tiles:
@@ -130,6 +138,7 @@ class Tiles:
     rule: WeightRule | None = None  # where instances can be read
     density: NDArray[np.float64] | None = None  # of what is to be learned, for each tile, 0 to 1
     parameters: Mapping[str, Any] = field(default_factory=dict)  # those that the tiles were made with
+    growing: bool = False  # whether they may still be being made
 
     @property
     def tile_px(self) -> int:
@@ -160,6 +169,10 @@ class Tiles:
     def fingerprints(self) -> dict[str, str]:
         """What stands for the values that a training sees."""
         return self.pixels.fingerprints
+
+    def finished(self) -> NDArray[np.bool_]:
+        """Of each tile whether it can be read."""
+        return self.pixels.finished() if self.growing else np.ones(len(self.split), bool)
 
     def indices(self, split: str) -> NDArray[np.intp]:
         """Numbers of the tiles of one split, which may be none."""

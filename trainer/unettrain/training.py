@@ -15,9 +15,10 @@ from unettrain.checkpoint import Checkpoint
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.errors import Failure, InvalidInput
 from unettrain.loss import normalize, weighted_cross_entropy, weighted_sums
+from unettrain.making import Batch
 from unettrain.metrics.overlap import Overlap, overlap
 from unettrain.model import UNet
-from unettrain.stream import Batch, TileStream
+from unettrain.stream import TileStream
 
 ADVICE = "a lower learning-rate, a longer warmup-steps, or a clip-norm"
 

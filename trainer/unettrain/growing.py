@@ -1,0 +1,25 @@
+"""The order of training while the tiles are still being made: in rounds, each over all tiles that are finished then.
+
+It depends on when they are finished, so it is no function of the seed. Once all are there, the usual order takes over.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Finished = Callable[[], NDArray[np.bool_]]
+OrderOf = Callable[[NDArray[np.intp]], Iterator[tuple[int, int]]]  # (epoch, tile) of tiles, again and again
+
+
+def rounds(
+    indices: NDArray[np.intp], finished: Finished, one_round: Callable[[NDArray[np.intp], int], list[tuple[int, int]]]
+) -> Iterator[tuple[int, int]]:
+    """(round, tile) of the tiles `indices` that are finished when a round begins, until all are.
+
+    `one_round(tiles, number)` puts them into an order. Ends, with nothing, where none is finished.
+    """
+    number = 0
+    while not (there := finished()[indices]).all() and there.any():
+        yield from one_round(indices[there], number)
+        number += 1
