@@ -28,7 +28,7 @@ import tifffile
 from benchmarks.measure import machine, write
 from tests.servers import BUCKET, S3Server
 from unetprep.cells import Cells
-from unetprep.store.storage import open_storage
+from unetprep.storage.storage import open_storage
 
 HERE = Path(__file__).parent
 UNETPREP = (sys.executable, "-c", "import sys; from unetcli.prep import main; main(sys.argv[1:])")

@@ -29,9 +29,9 @@ from unetprep.stages import STAGES
 from unetprep.stages.glance import UNKNOWN, Glance
 from unetprep.stages.importing import Import, first_reading_bytes, plan_parts
 from unetprep.stages.splitting import Part, split_parts
+from unetprep.storage.storage import Folder
 from unetprep.store import Store
 from unetprep.store.imagined import Imagined
-from unetprep.store.storage import Folder
 
 SAMPLE_S = 2.0  # for the arrays of a kind
 LEAST_SAMPLES, MOST_SAMPLES = 4, 64

@@ -26,8 +26,9 @@ def with_all_modules(package: str) -> str:
 def test_the_trainer_knows_no_dask_and_no_xarray() -> None:
     code = (
         with_all_modules("unettrain")
-        + "\nours = [m for m in sys.modules if m.startswith('unetprep')]\n"
-        + ("assert all(m == 'unetprep' or m.startswith('unetprep.kernels') for m in ours), ours")
+        + "\nours = [m for m in sys.modules if m.startswith('unetprep')]"
+        + "\nshared = ('unetprep.kernels', 'unetprep.storage', 'unetprep.errors')"
+        + "\nassert all(m == 'unetprep' or m.startswith(shared) for m in ours), ours"
     )
     assert not {"dask", "distributed", "xarray"} & loaded(code)
 

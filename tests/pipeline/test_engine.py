@@ -24,9 +24,10 @@ from unetprep.plan import JobPlan, plan_job
 from unetprep.run import Queue, Scheduler, run_plans, run_stage
 from unetprep.stage import Blocks, Job
 from unetprep.stages import STAGES
-from unetprep.store import Store, lock, storage
+from unetprep.storage import storage
+from unetprep.storage.storage import Folder, Storage
+from unetprep.store import Store, lock
 from unetprep.store.lock import LOCK, locked
-from unetprep.store.storage import Folder, Storage
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)
 MADE = layout.Provenance("noop", 1, {}, {})

@@ -27,8 +27,8 @@ from unetprep.run import run_stage
 from unetprep.stages import STAGES
 from unetprep.stages.places import Places, Tiled
 from unetprep.stages.tiles import TilesJob, plan_tiles
+from unetprep.storage.storage import Folder
 from unetprep.store import Store
-from unetprep.store.storage import Folder
 from unetprep.verify import verify
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)

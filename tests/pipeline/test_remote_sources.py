@@ -25,7 +25,7 @@ from unetprep.params import ImportParams
 from unetprep.run import Scheduler
 from unetprep.sources import find_pairs, open_source
 from unetprep.sources.pairing import expand
-from unetprep.store.storage import Folder, open_storage
+from unetprep.storage.storage import Folder, open_storage
 
 
 def pixels(*shape: int, dtype: str = "uint8") -> np.ndarray:
@@ -165,7 +165,7 @@ def test_threads_share_a_source(tmp_path: Path, s3: str) -> None:
 
 
 def test_a_tiff_is_read_in_parts(tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unetprep.store.objects import Objects
+    from unetprep.storage.objects import Objects
 
     tiff(20, 400, 400, dtype="uint16", compression="zlib", rowsperstrip=40)(tmp_path)
     upload(tmp_path, s3)

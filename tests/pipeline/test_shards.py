@@ -15,10 +15,10 @@ from unetprep.grid import shard_box, shard_counts
 from unetprep.params import TilesParams, WeightsParams
 from unetprep.run import run_stage
 from unetprep.stages import STAGES
+from unetprep.storage.storage import Folder
 from unetprep.store import Store
 from unetprep.store.codecs import compressors
 from unetprep.store.shards import Damaged, Shards
-from unetprep.store.storage import Folder
 
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4", "none"])

@@ -18,10 +18,10 @@ from unetprep.importing import import_images
 from unetprep.params import DeformParams, ImportParams, TilesParams, VerifyParams, WeightsParams
 from unetprep.run import run_stage
 from unetprep.stages import STAGES
+from unetprep.storage.storage import Folder
 from unetprep.store import Store
 from unetprep.store.documents import encode
 from unetprep.store.shards import Damaged
-from unetprep.store.storage import Folder
 from unetprep.verify import Verified, verify
 from unetprep.verify.inventory import GROUPS, kind_of, read_node
 

@@ -13,7 +13,16 @@ from unetprep.kernels.nodes import INTERPOLATIONS
 from unetprep.kernels.tiling import is_legal_tile, output_size
 from unettrain.errors import InvalidInput
 from unettrain.shards import Chunks, OpenFiles
-from unettrain.store import attributes, fingerprint, open_array, open_store, refuse_stale
+from unettrain.store import (
+    attributes,
+    fingerprint,
+    open_array,
+    open_store,
+    reading,
+    refuse_stale,
+    said_plainly,
+    storage_of,
+)
 from unettrain.tiles import Geometry, Pixels, StoredPixels, Tiles, WeightRule
 from unettrain.windows import CACHE_BYTES, Windows
 
@@ -43,6 +52,7 @@ class StoredImage:
     split: str
 
 
+@said_plainly
 def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool = False) -> Tiles:
     """The tiles of a store. Raises InvalidInput where they are missing, unfinished, stale or not as LAYOUT.md says.
 
@@ -76,7 +86,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
         arrays = [opened(f"tiles/{name}") for name in names]
         refuse_stale(root, [array.path for array in arrays], store)
         files = OpenFiles()
-        pixels = StoredPixels(*(Chunks(array, store, files) for array in arrays))
+        pixels = StoredPixels(*(Chunks(array, store, files, storage_of(str(store))) for array in arrays))
         geometry = sized(pixels.image.shape[1], pixels.image.dtype)
         _check_sizes(geometry, store)
         _check_shapes(pixels, geometry, len(split), store)
@@ -95,11 +105,13 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
     )
 
 
+@said_plainly
 def are_finished(store: str | Path) -> bool:
     """Whether all tiles are there."""
     return bool(attributes(open_store(store).get("tiles/foreground")).get("complete"))
 
 
+@said_plainly
 def open_fields(store: str | Path) -> StoredFields:
     """All grids of displacements of a store. Raises InvalidInput where they are missing, unfinished or malformed."""
     root = open_store(store)
@@ -114,11 +126,13 @@ def open_fields(store: str | Path) -> StoredFields:
     return StoredFields(np.asarray(grids[:], np.float32), {grids.path: fingerprint(grids)}, interpolation)
 
 
+@said_plainly
 def image_names(store: str | Path) -> tuple[str, ...]:
     """The images of a store, in its order."""
     return tuple(attributes(open_store(store).get("images")).get("names", ()))
 
 
+@said_plainly
 def open_image(store: str | Path, name: str) -> StoredImage:
     """One image of a store, for prediction. Raises InvalidInput if it has no such image, naming those it has."""
     names = image_names(store)
@@ -140,8 +154,8 @@ def stored_intensity(path: str) -> tuple[float, float] | None:
     """(low, high) that a store records for its image at STORE/images/NAME; None for any other path."""
     if not (Path(path).is_dir() or "://" in path):
         return None
-    node = zarr.open(path, mode="r")
-    found = attributes(node).get("intensity")
+    with reading(path) as place:
+        found = attributes(zarr.open(place, mode="r")).get("intensity")
     return (float(found[0]), float(found[1])) if found else None
 
 

@@ -1,30 +1,35 @@
-"""Chunks of sharded Zarr v3 arrays, read from local files into arrays that are there already.
+"""Chunks of sharded Zarr v3 arrays, read into arrays that are there already.
 
 zarr-python takes 50 to 100 times as long as the copy for one chunk of a shard. Here the index of a shard is read once,
-and a chunk is one read of its file, whose checksum is verified; both are done without the GIL. A store elsewhere, and
-chunks that are not stored as pipeline/LAYOUT.md says, are read by zarr-python.
+and a chunk is one read of its file, or one request to a server, whose checksum is verified; both are done without the
+GIL. Chunks that are not stored as pipeline/LAYOUT.md says are read by zarr-python.
 """
 
+import json
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import google_crc32c
 import numpy as np
 import zarr
 from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
-from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
+from unetprep.storage.remote import Remote
+from unetprep.storage.storage import Folder, Storage
 from unettrain.errors import Failure
-from unettrain.store import fingerprint
+from unettrain.store import KEY, SERVER_HINT, fingerprint
 
 Index = tuple[int, ...]
+Stamp = tuple[int | str, ...]
+ERRORS = (OSError, ValueError, RuntimeError, OverflowError)  # of files, servers, checksums and codecs
 
 MOST_OPEN = 384  # files that are kept open
 EMPTY = 2**64 - 1  # offset of a chunk that is not there
@@ -38,17 +43,24 @@ class Chunks:
     Raises Failure, naming the file, for a shard that is gone or damaged, and where the array was made anew meanwhile.
     """
 
-    def __init__(self, array: zarr.Array[Any], store: str | Path, files: "OpenFiles | None" = None) -> None:
+    def __init__(
+        self,
+        array: zarr.Array[Any],
+        store: str | Path,
+        files: "OpenFiles | None" = None,
+        storage: Storage | None = None,
+    ) -> None:
         self.array, self.path, self._store = array, array.path, store
         self.shape, self.dtype, self.chunk = tuple(array.shape), array.dtype, tuple(array.chunks)
         self.fingerprint = fingerprint(array)
+        self._storage = storage or Folder(str(getattr(array.store_path.store, "root", "")))
         self._layout = _Layout.of(array)
         self._rows = 0  # chunks of a shard, where a chunk is a row
         if self._layout is not None and self.chunk == (1, *self.shape[1:]) == (1, *self._layout.shard[1:]):
             self._rows = self._layout.shard[0]
         self._files = files or OpenFiles()
         self._mine = threading.local()
-        self._stamp = _stamp(self._layout)
+        self._stamp = self._stamp_now()
         self._written: set[int] = set()
 
     def empty_row(self) -> NDArray[Any]:
@@ -76,10 +88,9 @@ class Chunks:
         return True
 
     def _exists(self, shard: Index) -> bool:
-        key = f"c/{'/'.join(map(str, shard))}"
-        if self._layout is not None:
-            return (self._layout.folder / key).exists()
-        return bool(sync((self.array.store_path / key).exists()))
+        with suppress(FileNotFoundError):
+            return bool(_stat(self._storage, self._key(shard)))
+        return False
 
     def read(self, place: Index, out: NDArray[Any]) -> None:
         """The chunk at a place of the grid of chunks, into a contiguous array of its size and type.
@@ -112,9 +123,9 @@ class Chunks:
                     shard.whole[chunk] = True
                 shard.read(offset, out)
         except FileNotFoundError:
-            raise self._failure(f"{self._key(number)} is missing") from None
-        except (OSError, ValueError, RuntimeError) as error:
-            raise self._failure(f"{self._key(number)} cannot be read: {error}") from None
+            raise self._failure(f"{self._key(self._layout.place(number))} is missing") from None
+        except ERRORS as error:
+            raise self._failure(f"{self._key(self._layout.place(number))} cannot be read: {error}", error) from None
 
     def _verified(self, shard: "_Shard", offset: int, length: int) -> NDArray[np.uint8]:
         packed = self._scratch(length)
@@ -124,7 +135,7 @@ class Chunks:
     def _opened(self, number: int) -> "_Shard":
         assert self._layout is not None
         self._refuse_change()
-        opened = _Shard(self._layout.folder / self._layout.key(number), prod(self._layout.counts))
+        opened = _Shard(_open(self._storage, self._key(self._layout.place(number))), prod(self._layout.counts))
         self._files.keep((self.path, number), opened)
         return opened
 
@@ -137,10 +148,11 @@ class Chunks:
 
     def _by_zarr(self, where: tuple[slice, ...], out: NDArray[Any]) -> None:
         try:
-            out[...] = self.array[where]
+            with self._storage.errors("read", self.path) if isinstance(self._storage, Remote) else nullcontext():
+                out[...] = self.array[where]
             self._refuse_missing(where, out)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise self._failure(f"{self.path} cannot be read at {where}: {error}") from None
+        except ERRORS as error:
+            raise self._failure(f"{self.path} cannot be read at {where}: {error}", error) from None
 
     def _refuse_missing(self, where: tuple[slice, ...], out: NDArray[Any]) -> None:
         """zarr-python gives the fill value where a shard is missing; so where there is nothing else, look for it."""
@@ -149,29 +161,36 @@ class Chunks:
             sides = zip(where, place, shard, strict=True)
             part = out[tuple(slice(max(0, p * s - w.start), (p + 1) * s - w.start) for w, p, s in sides)]
             if (part == self.array.fill_value).all() and not self._exists(place):
-                raise self._failure(f"{self.path}/c/{'/'.join(map(str, place))} is missing")
+                raise self._failure(f"{self._key(place)} is missing")
 
     def _refuse_change(self) -> None:
         """Shards that were opened before go on as they were; new ones have to be of the same array."""
-        now = _stamp(self._layout)
+        now = self._stamp_now()
         if now != self._stamp:
-            assert self._layout is not None
-            if fingerprint(zarr.open_array(str(self._layout.folder), mode="r")) != self.fingerprint:
+            record = json.loads(self._storage.get(self._document))["attributes"].get(KEY, {})
+            if str(record.get("fingerprint", "")) != self.fingerprint:
                 raise Failure(
                     f"{self.path} of {self._store} was made anew while it was read",
                     hint="repeat the command; to keep what a run is trained on, make new arrays in another store",
                 )
             self._stamp = now
 
-    def _key(self, number: int) -> str:
-        assert self._layout is not None
-        return f"{self.path}/{self._layout.key(number)}"
+    def _stamp_now(self) -> Stamp:
+        """Changes whenever the array's document is written."""
+        return () if self._layout is None else _stat(self._storage, self._document)
 
-    def _failure(self, problem: str) -> Failure:
-        return Failure(
-            f"{problem}, in {self._store}",
-            hint=f"unetprep verify {self._store} --repair deletes what is damaged; the stage makes it anew",
-        )
+    @property
+    def _document(self) -> str:
+        return f"{self.path}/zarr.json".lstrip("/")
+
+    def _key(self, shard: Index) -> str:
+        return f"{self.path}/c/{'/'.join(map(str, shard))}".lstrip("/")
+
+    def _failure(self, problem: str, error: Exception | None = None) -> Failure:
+        hint = f"unetprep verify {self._store} --repair deletes what is damaged; the stage makes it anew"
+        if isinstance(error, ConnectionError | PermissionError):
+            hint = SERVER_HINT
+        return Failure(f"{problem}, in {self._store}", hint=hint)
 
 
 class OpenFiles:
@@ -192,10 +211,10 @@ class OpenFiles:
 
 
 class _Layout:
-    """Where the chunks of a local array lie, and how they are compressed."""
+    """Where the chunks of an array lie, and how they are compressed."""
 
-    def __init__(self, folder: Path, array: zarr.Array[Any], codec: "_Codec | None") -> None:
-        self.folder, self.codec = folder, codec
+    def __init__(self, array: zarr.Array[Any], codec: "_Codec | None") -> None:
+        self.codec = codec
         self.shard: Index = array.shards or array.chunks
         self.counts = tuple(s // c for s, c in zip(self.shard, array.chunks, strict=True))  # chunks of a shard
         self.num_shards = tuple(-(-n // s) for n, s in zip(array.shape, self.shard, strict=True))
@@ -203,8 +222,8 @@ class _Layout:
     @staticmethod
     def of(array: zarr.Array[Any]) -> "_Layout | None":
         """None where zarr-python has to read."""
-        store = array.store_path.store
-        if not isinstance(store, LocalStore) or array.shards is None or not hasattr(os, "preadv"):
+        is_local = isinstance(array.store_path.store, LocalStore)
+        if array.shards is None or (is_local and not hasattr(os, "preadv")):
             return None
         document: Mapping[str, Any] = array.metadata.to_dict()
         try:
@@ -222,31 +241,79 @@ class _Layout:
             codec = _Codec(*compressor) if known and compressor else None
         except (KeyError, ValueError, TypeError):
             return None
-        return _Layout(store.root / array.path, array, codec) if known else None
+        return _Layout(array, codec) if known else None
 
-    def key(self, number: int) -> str:
-        """The file of a shard."""
-        return "c/" + "/".join(str(int(i)) for i in np.unravel_index(number, self.num_shards))
+    def place(self, number: int) -> Index:
+        """Of a shard in the grid of shards."""
+        return tuple(int(i) for i in np.unravel_index(number, self.num_shards))
 
 
 class _Shard:
-    """An open file with its index, the offset and length of each chunk; closed when nobody holds it."""
+    """A file with its index, the offset and length of each chunk."""
 
-    def __init__(self, file: Path, num_chunks: int) -> None:
-        self._fd = os.open(file, os.O_RDONLY)
+    def __init__(self, file: "_Bytes", num_chunks: int) -> None:
+        self.read = file.read
         self.whole = bytearray(num_chunks)  # chunks of which the checksum was right
         footer = np.empty(16 * num_chunks + CRC_BYTES, np.uint8)
-        self.read(max(0, os.fstat(self._fd).st_size - len(footer)), footer)
+        file.read_end(footer)
         self.table: list[list[int]] = _verified(footer).view("<u8").reshape(-1, 2).tolist()
 
+
+class _Bytes(Protocol):
+    """The bytes of a file. Raises ValueError where it has not as many as an array takes."""
+
+    def read(self, offset: int, out: NDArray[Any]) -> None:
+        """Those from a place on."""
+
+    def read_end(self, out: NDArray[Any]) -> None:
+        """The last ones."""
+
+
+class _File:
+    """A file of this machine, closed when nobody holds it."""
+
+    def __init__(self, file: Path) -> None:
+        self._fd = os.open(file, os.O_RDONLY)
+
     def read(self, offset: int, out: Any) -> None:
-        """As many bytes from a place on as an array has."""
         if os.preadv(self._fd, (out,), offset) != out.nbytes:
             raise ValueError("it is cut short")
+
+    def read_end(self, out: NDArray[Any]) -> None:
+        self.read(max(0, os.fstat(self._fd).st_size - out.nbytes), out)
 
     def __del__(self) -> None:
         if hasattr(self, "_fd"):
             os.close(self._fd)
+
+
+class _Object:
+    """An object of a server."""
+
+    def __init__(self, storage: Storage, key: str) -> None:
+        self._storage, self._key = storage, key
+
+    def read(self, offset: int, out: NDArray[Any]) -> None:
+        (data,) = self._storage.get_ranges(self._key, [(offset, out.nbytes)])
+        if len(data) != out.nbytes:
+            raise ValueError("it is cut short")
+        out.reshape(-1).view(np.uint8)[...] = np.frombuffer(data, np.uint8)
+
+    def read_end(self, out: NDArray[Any]) -> None:
+        self.read(-out.nbytes, out)
+
+
+def _open(storage: Storage, key: str) -> _Bytes:
+    return _File(storage.root / key) if isinstance(storage, Folder) else _Object(storage, key)
+
+
+def _stat(storage: Storage, key: str) -> Stamp:
+    """What changes when an object does."""
+    if isinstance(storage, Remote):
+        return storage.stat(key)
+    assert isinstance(storage, Folder)
+    found = os.stat(storage.root / key)
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _number(place: Index, sides: Index) -> int:
@@ -291,11 +358,3 @@ def _zstd_size(packed: NDArray[np.uint8]) -> int:
     length = (is_single, 2, 4, 8)[kind]
     start = 2 - is_single + (0, 1, 2, 4)[header[0] & 3]
     return int.from_bytes(header[start : start + length], "little") + 256 * (kind == 1) if length else -1
-
-
-def _stamp(layout: _Layout | None) -> tuple[int, ...]:
-    """Changes whenever the array's document is written."""
-    if layout is None:
-        return ()
-    found = os.stat(layout.folder / "zarr.json")
-    return found.st_mtime_ns, found.st_ino, found.st_size

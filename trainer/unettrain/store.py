@@ -4,27 +4,36 @@ Refused are another format version, an array that is missing or not finished, an
 that has since been replaced: every array records the fingerprints of those it was computed from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import zarr
 
-from unettrain.errors import InvalidInput
+import unetprep.errors
+from unetprep.storage.remote import Remote
+from unetprep.storage.storage import Storage, open_storage
+from unettrain.errors import Failure, InvalidInput
+
+Where = TypeVar("Where", bound=str | Path)
+Rest = ParamSpec("Rest")
+Found = TypeVar("Found")
 
 FORMAT_VERSION = 1
 KEY = "unetprep"
+SERVER_HINT = "see that the server answers and the keys are right, and repeat the command: it goes on where it stopped"
 OURS = ("images/", "fields/", "tiles/")
 
 
 def open_store(store: str | Path) -> zarr.Group:
     """The root group of the store at a path or URL, for reading. Raises InvalidInput if it is none of ours."""
     try:
-        root = zarr.open_group(str(store), mode="r", zarr_format=3, use_consolidated=False)
+        with reading(store) as place:
+            root = zarr.open_group(place, mode="r", zarr_format=3, use_consolidated=False)
     except FileNotFoundError:
         raise InvalidInput(f"there is no store at {store}", hint="check the path; `unetprep` makes stores") from None
-    except ImportError as error:
-        raise InvalidInput(f"{store} cannot be read from here: {error}", hint="install what it names") from None
     version = attributes(root).get("format_version")
     if version is None:
         raise InvalidInput(f"{store} is Zarr, but no store of unetprep: it has no format_version")
@@ -35,6 +44,45 @@ def open_store(store: str | Path) -> zarr.Group:
             hint="use the release of unettrain that goes with the unetprep that wrote it",
         )
     return root
+
+
+@contextmanager
+def reading(store: str | Path) -> Iterator[Any]:
+    """What zarr opens a store by. Whatever a server's client raises inside becomes a Failure that says what to do.
+
+    Raises InvalidInput for a URL of an unknown kind.
+    """
+    storage = storage_of(str(store))
+    if not isinstance(storage, Remote):
+        yield str(store)
+        return
+    try:
+        with storage.errors("read"):
+            yield storage.zarr_store()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Failure(str(error), hint=SERVER_HINT) from None
+
+
+def said_plainly(opens: Callable[Concatenate[Where, Rest], Found]) -> Callable[Concatenate[Where, Rest], Found]:
+    """For a function that opens something of a store: the errors of `reading`."""
+
+    @wraps(opens)
+    def opened(store: Where, /, *rest: Rest.args, **more: Rest.kwargs) -> Found:
+        with reading(store):
+            return opens(store, *rest, **more)
+
+    return opened
+
+
+@lru_cache(64)
+def storage_of(store: str) -> Storage:
+    """Where the store at a path or URL lies."""
+    try:
+        return open_storage(store)
+    except (unetprep.errors.InvalidInput, ImportError) as error:
+        raise InvalidInput(f"{store} cannot be read from here: {error}", hint="see docs/object-stores.md") from None
 
 
 def attributes(node: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from unettrain.ring import Buffers, Ring
 from unettrain.tiles import SPLITS, Tiles
 from unettrain.windows import CACHE_BYTES
 
-MOST_THREADS = 8
+MOST_THREADS, THREADS_OF_A_SERVER = 8, 16
 LOOKED_UP = 256  # places of the order at a time: one alone takes nearly as long
 
 
@@ -80,7 +80,7 @@ class TileStream:
         _check_margin(self.tiles, self.fields, self.augmentation, store)
         self.batch_size, self.seed = batch_size, seed
         self.start_step, self.num_steps = start_step, num_steps
-        self.num_threads, self.num_ahead = num_threads or usual_threads(), num_ahead
+        self.num_threads, self.num_ahead = num_threads or usual_threads(store), num_ahead
         if batch_size < 1:
             raise InvalidInput(f"batch_size is {batch_size}", allowed="at least 1")
         if not 0 <= rank < world_size:
@@ -203,8 +203,13 @@ class TileStream:
         return self.growing and not are_finished(self.store)
 
 
-def usual_threads() -> int:
-    """One core is left to the network, or to what keeps the GPU busy; more than 8 threads no GPU of today needs."""
+def usual_threads(store: str | Path = "") -> int:
+    """One core is left to the network, or to what keeps the GPU busy; more than 8 threads no GPU of today needs.
+
+    Of a store behind a URL more, since they mostly wait for the server.
+    """
+    if "://" in str(store):
+        return THREADS_OF_A_SERVER
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(MOST_THREADS, cores - 1))
 

@@ -22,7 +22,7 @@ from unetprep.kernels.formula import IGNORED
 from unetprep.kernels.mirror import mirror_index
 from unettrain.errors import Failure
 from unettrain.shards import Chunks, OpenFiles
-from unettrain.store import fingerprint, open_array
+from unettrain.store import fingerprint, open_array, reading, storage_of
 from unettrain.tiles import Geometry, StoredTile
 
 CACHE_BYTES = 2**30
@@ -100,13 +100,14 @@ class Windows:
         return np.ones(len(self._places), bool)
 
     def _open(self, path: str) -> Chunks:
-        array = open_array(self._root, path, self._store, "unetprep weights")
+        with reading(self._store):
+            array = open_array(self._root, path, self._store, f"unetprep weights --out {self._store}")
         if fingerprint(array) != self._inputs.get(path):
             raise Failure(
                 f"{path} of {self._store} was made anew since its tiles were placed",
                 hint=f"unetprep tiles --out {self._store} --index-only --overwrite",
             )
-        return Chunks(array, self._store, self._files)
+        return Chunks(array, self._store, self._files, storage_of(str(self._store)))
 
     def _mirrored(self, chunks: Chunks, start: Place, out: NDArray[Any]) -> None:
         """A window (..., y, x) of one slice; what lies outside the image is mirrored into it."""

@@ -21,7 +21,7 @@ from unetprep.grid import Box
 from unetprep.sources.npy import read_npy
 from unetprep.sources.tiff import open_tiff, read_tiff
 from unetprep.sources.urls import File, is_url, local_path, names_in, reachable, read_box, storage_at
-from unetprep.store.aws import endpoint_of_environment
+from unetprep.storage.aws import endpoint_of_environment
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 TIFFS = (".tif", ".tiff")

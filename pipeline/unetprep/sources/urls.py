@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from unetprep.errors import Failure, InvalidInput
 from unetprep.grid import Box, box_shape
-from unetprep.store.remote import Remote
-from unetprep.store.storage import open_storage
+from unetprep.storage.remote import Remote
+from unetprep.storage.storage import open_storage
 
 BLOCK = 2**15  # bytes
 NUM_BLOCKS = 1024  # kept of one file

@@ -18,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from unetprep.errors import Conflict
-from unetprep.store.storage import Storage
+from unetprep.storage.storage import Storage
 
 LOCK = ".lock"
 TOUCH_S = 5.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from unetprep.store.storage import Range, Storage
+from unetprep.storage.storage import Range, Storage
 
 
 class Overlay(Storage):

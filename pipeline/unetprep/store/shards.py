@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from unetprep.errors import Failure
 from unetprep.grid import Box, Index, box_shape, shard_box
+from unetprep.storage.storage import Storage
 from unetprep.store.documents import Document
-from unetprep.store.storage import Storage
 
 Chunks = dict[Index, bytes]  # compressed, with their checksums, by their place in a shard
 

@@ -20,11 +20,11 @@ from unetprep.errors import Conflict, Failure, InvalidInput
 from unetprep.grid import Box, Index, shard_box, shard_counts
 from unetprep.kernels.mirror import mirror_index
 from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
+from unetprep.storage.storage import Storage, open_storage
 from unetprep.store.documents import Document, array_document, encode, group_document, is_intact, record_of
 from unetprep.store.lock import LOCK
 from unetprep.store.ome import image_attributes, label_attributes, labels_attributes
 from unetprep.store.shards import Chunks, Damaged, Shards
-from unetprep.store.storage import Storage, open_storage
 
 COORDINATE_CHUNK = 65536
 DOCUMENT = "zarr.json"

@@ -22,10 +22,10 @@ from unetprep.layout import (
     labels_path,
     pixels_path,
 )
+from unetprep.storage.storage import Storage
 from unetprep.store.documents import Document, has_seal, is_intact, record_of
 from unetprep.store.lock import LOCK
 from unetprep.store.shards import Shards, shard_key
-from unetprep.store.storage import Storage
 from unetprep.store.store import DOCUMENT, REPLACED
 
 PROVENANCE = ("stage", "kernel_version", "parameters", "inputs")

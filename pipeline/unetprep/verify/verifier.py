@@ -32,10 +32,10 @@ from unetprep.layout import (
 from unetprep.params import VerifyParams
 from unetprep.recorded import contradiction, dense_job, fields_job, places_job, target_job, tiles_job, weights_job
 from unetprep.stage import Job
+from unetprep.storage.storage import Storage
 from unetprep.store import Store
 from unetprep.store.lock import holder, locked
 from unetprep.store.shards import Damaged, Shards, shard_key
-from unetprep.store.storage import Storage
 from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
 from unetprep.verify.faults import Fault, to_do
 from unetprep.verify.inventory import Inventory, is_coordinate, take_inventory

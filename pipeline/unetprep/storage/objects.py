@@ -33,9 +33,9 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.storage import ObjectStore
 
 from unetprep.errors import InvalidInput
-from unetprep.store.aws import endpoint_of_environment, keys_of_profile, refuse_other_endpoint
-from unetprep.store.remote import Remote
-from unetprep.store.storage import Range
+from unetprep.storage.aws import endpoint_of_environment, keys_of_profile, refuse_other_endpoint
+from unetprep.storage.remote import Remote
+from unetprep.storage.storage import Range
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 20  # without a byte of the answer; a write is given more by its size

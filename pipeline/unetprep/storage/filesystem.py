@@ -11,8 +11,8 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.storage import FsspecStore
 
 from unetprep.errors import InvalidInput
-from unetprep.store.remote import Remote
-from unetprep.store.storage import TEMPORARY, Range
+from unetprep.storage.remote import Remote
+from unetprep.storage.storage import TEMPORARY, Range
 
 _looking = Lock()
 

@@ -62,10 +62,10 @@ def open_storage(url: str, endpoint: str = "") -> Storage:
         return Folder(unquote(urlsplit(url).path))
     # Imports that take a while, and that local paths can do without.
     if url.partition("://")[0] in OBJECT_SCHEMES:
-        from unetprep.store.objects import Objects
+        from unetprep.storage.objects import Objects
 
         return Objects(url, endpoint)
-    from unetprep.store.filesystem import Filesystem
+    from unetprep.storage.filesystem import Filesystem
 
     return Filesystem(url)
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 from zarr.abc.store import Store as ZarrStore
 
-from unetprep.store.storage import Storage
+from unetprep.storage.storage import Storage
 
 
 class Remote(Storage):
