@@ -53,7 +53,7 @@ def measured(folder: Path, dims: str, names: list[str]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("dims", "shape", "names", "num_found"),
     [
-        ("2", (2100, 1500), ["import", "weights", "deform", "tiles", "edt", "components"], 25),
+        ("2", (2100, 1500), ["import", "weights", "deform", "tiles", "edt", "components"], 26),
         ("3", (66, 300, 270), ["import", "weights", "components"], 13),
     ],
 )

@@ -460,7 +460,7 @@ def test_a_tile_is_stale_just_where_its_mirrored_window_meets_the_edit(data: st.
     places = Places(images, replace(TILES, stride_px=stride, random=random))
     shape = (places.starts[-1], 1)
     spec = ArraySpec("tiles/image", shape, "uint8", ("tile", "c"), (1, 1), (1, 1), Provenance("", 0, {}, {}))
-    job = TilesJob((spec,), places, planes=1)
+    job = TilesJob((spec,), places, (1, 256, 256))
     first = [data.draw(st.integers(0, n - 1)) for n in sides[1]]
     box = tuple(slice(a, data.draw(st.integers(a + 1, n))) for a, n in zip(first, sides[1], strict=True))
     halo = (0, data.draw(st.integers(0, 5)), data.draw(st.integers(0, 5)))

@@ -5,11 +5,8 @@ used last, up to a bound.
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise, product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,8 @@ import zarr
 from numpy.typing import NDArray
 
 from unetprep.kernels.formula import IGNORED
-from unetprep.kernels.mirror import mirror_index
+from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
+from unetprep.storage.recent import Recent
 from unettrain.errors import Failure
 from unettrain.shards import Chunks, OpenFiles
 from unettrain.store import fingerprint, open_array, reading, storage_of
@@ -28,32 +26,6 @@ from unettrain.tiles import Geometry, StoredTile
 CACHE_BYTES = 2**30
 OPEN_ARRAYS = 1024
 Place = tuple[int, int, int]  # z, y, x
-
-
-class DecodedChunks:
-    """Chunks as they were last decoded, those that were used last, `num_bytes` of them at most."""
-
-    def __init__(self, num_bytes: int) -> None:
-        self._most, self._bytes = num_bytes, 0
-        self._kept: OrderedDict[tuple[str, tuple[int, ...]], NDArray[Any]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, chunks: Chunks, place: tuple[int, ...]) -> NDArray[Any]:
-        """The chunk at a place of the grid of chunks, not to be written to."""
-        key = (chunks.path, place)
-        with self._lock:
-            if (found := self._kept.get(key)) is not None:
-                self._kept.move_to_end(key)
-                return found
-        made = np.empty(chunks.chunk, chunks.dtype)
-        chunks.read(place, made)
-        with self._lock:
-            if key not in self._kept:  # another thread may have been at it too
-                self._kept[key] = made
-                self._bytes += made.nbytes
-            while self._bytes > self._most and len(self._kept) > 1:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
-        return made
 
 
 class Windows:
@@ -78,7 +50,7 @@ class Windows:
         self.fingerprints = fingerprints
         self._store, self._root, self._names, self._places = store, root, names, places
         self._geometry, self._inputs = geometry, inputs
-        self._decoded, self._files, self._mine = DecodedChunks(cache_bytes), OpenFiles(), threading.local()
+        self._decoded, self._files, self._mine = Recent(cache_bytes), OpenFiles(), threading.local()
         self._array = lru_cache(OPEN_ARRAYS)(self._open)
 
     def read(self, index: int, into: StoredTile) -> None:
@@ -114,16 +86,13 @@ class Windows:
         z, *corner = start
         sizes = zip(corner, out.shape[-2:], chunks.shape[-2:], strict=True)
         rows, columns = (mirrored_runs(first, first + n, size) for first, n, size in sizes)
-        if rows[0].is_all(out.shape[-2]) and columns[0].is_all(out.shape[-1]):
-            self._copy(chunks, (z, rows[0].low, columns[0].low), out)
-            return
-        (top, bottom), (left, right) = (
-            (min(run.low for run in runs), max(run.high for run in runs)) for runs in (rows, columns)
-        )
-        around = self._scratch((*out.shape[:-2], bottom - top, right - left), chunks.dtype)
-        self._copy(chunks, (z, top, left), around)
-        for row, column in product(rows, columns):
-            out[..., row.there, column.there] = around[..., row.seen_from(top), column.seen_from(left)]
+        (top, bottom), (left, right) = bounds(rows), bounds(columns)
+        if is_mirrored(rows, columns, out.shape):
+            around = self._scratch((*out.shape[:-2], bottom - top, right - left), chunks.dtype)
+            self._copy(chunks, (z, top, left), around)
+            unfold(around, rows, columns, out)
+        else:
+            self._copy(chunks, (z, top, left), out)
 
     def _within(self, chunks: Chunks, start: Place, out: NDArray[Any], outside: int) -> None:
         """A window (y, x) of one slice; what lies outside the image is that number."""
@@ -147,9 +116,17 @@ class Windows:
             rows = slice(max(top, j * height), min(bottom, (j + 1) * height))
             for i in range(left // width, -(-right // width)):
                 columns = slice(max(left, i * width), min(right, (i + 1) * width))
-                chunk = self._decoded.get(chunks, (*leading, z // depth, j, i))
+                chunk = self._chunk(chunks, (*leading, z // depth, j, i))
                 part = chunk[..., z % depth, _from(rows, j * height), _from(columns, i * width)]
                 out[..., _from(rows, top), _from(columns, left)] = part
+
+    def _chunk(self, chunks: Chunks, place: tuple[int, ...]) -> NDArray[Any]:
+        def decoded() -> NDArray[Any]:
+            made = np.empty(chunks.chunk, chunks.dtype)
+            chunks.read(place, made)
+            return made
+
+        return self._decoded.get_or_make((chunks.path, place), decoded)
 
     def _scratch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """An array of this thread's own, whose memory is used again and again."""
@@ -158,43 +135,6 @@ class Windows:
             self._mine.bytes = np.empty(needed, np.uint8)
         found: NDArray[Any] = self._mine.bytes[:needed].view(dtype).reshape(shape)
         return found
-
-
-@dataclass(frozen=True)
-class Run:
-    """A stretch of a window, where it lies there, and the pixels `low` to `high` of the image that it shows."""
-
-    there: slice
-    low: int
-    high: int
-    backwards: bool
-
-    def is_all(self, num: int) -> bool:
-        """Whether it is a whole window of so many pixels, just as they are in the image."""
-        return self.high - self.low == num and not self.backwards
-
-    def seen_from(self, first: int) -> slice:
-        """These pixels in an array that begins with pixel `first`."""
-        low, high = self.low - first, self.high - first
-        return slice(high - 1, low - 1 if low else None, -1) if self.backwards else slice(low, high)
-
-
-@lru_cache(4096)
-def mirrored_runs(start: int, stop: int, size: int) -> tuple[Run, ...]:
-    """What the pixels `start` to `stop` along an axis show of an image of that size, where it is mirrored: stretches.
-
-    Along an axis of one pixel it is that one everywhere.
-    """
-    if size == 1:
-        return (Run(slice(0, stop - start), 0, 1, False),)
-    index = mirror_index(start, stop, size)
-    step = np.diff(index)
-    ends = [*(np.flatnonzero(step[1:] != step[:-1]) + 2).tolist(), len(index)]
-    runs = []
-    for begin, end in pairwise([0, *ends]):
-        part = index[begin:end]
-        runs.append(Run(slice(begin, end), int(part.min()), int(part.max()) + 1, bool(part[0] > part[-1])))
-    return tuple(runs)
 
 
 def _from(places: slice, first: int) -> slice:

@@ -1,5 +1,10 @@
 """Mirroring without repeating the edge pixel, as far out as one likes (`numpy.pad(mode="reflect")`)."""
 
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise, product
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,3 +35,57 @@ def mirrored_tile(array: NDArray[np.generic], start: tuple[int, ...], shape: tup
     for axis, (first, length) in enumerate(zip(start, shape, strict=True), start=array.ndim - len(shape)):
         array = array.take(mirror_index(first, first + length, array.shape[axis]), axis=axis)
     return array
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stretch of a window, where it lies there, and the pixels `low` to `high` of the image that it shows."""
+
+    there: slice
+    low: int
+    high: int
+    backwards: bool
+
+    def is_all(self, num: int) -> bool:
+        """Whether it is a whole window of so many pixels, just as they are in the image."""
+        return self.high - self.low == num and not self.backwards
+
+    def seen_from(self, first: int) -> slice:
+        """These pixels in an array that begins with pixel `first`."""
+        low, high = self.low - first, self.high - first
+        return slice(high - 1, low - 1 if low else None, -1) if self.backwards else slice(low, high)
+
+
+@lru_cache(4096)
+def mirrored_runs(start: int, stop: int, size: int) -> tuple[Run, ...]:
+    """What the pixels `start` to `stop` along an axis show of an image of that size, where it is mirrored: stretches.
+
+    Along an axis of one pixel it is that one everywhere.
+    """
+    if size == 1:
+        return (Run(slice(0, stop - start), 0, 1, False),)
+    index = mirror_index(start, stop, size)
+    step = np.diff(index)
+    ends = [*(np.flatnonzero(step[1:] != step[:-1]) + 2).tolist(), len(index)]
+    runs = []
+    for begin, end in pairwise([0, *ends]):
+        part = index[begin:end]
+        runs.append(Run(slice(begin, end), int(part.min()), int(part.max()) + 1, bool(part[0] > part[-1])))
+    return tuple(runs)
+
+
+def is_mirrored(rows: tuple[Run, ...], columns: tuple[Run, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a window (..., y, x) is something else than a part of the image, as it is there."""
+    return not (rows[0].is_all(shape[-2]) and columns[0].is_all(shape[-1]))
+
+
+def bounds(runs: tuple[Run, ...]) -> tuple[int, int]:
+    """The first pixel of the image that they show, and the one behind the last."""
+    return min(run.low for run in runs), max(run.high for run in runs)
+
+
+def unfold(around: NDArray[Any], rows: tuple[Run, ...], columns: tuple[Run, ...], out: NDArray[Any]) -> None:
+    """Fill a window (..., y, x) from the part of the image within the `bounds` of its rows and columns."""
+    (top, _), (left, _) = bounds(rows), bounds(columns)
+    for row, column in product(rows, columns):
+        out[..., row.there, column.there] = around[..., row.seen_from(top), column.seen_from(left)]

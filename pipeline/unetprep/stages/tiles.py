@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,11 @@ from unetprep.params import TilesParams
 from unetprep.stage import Blocks, Job, Stage
 from unetprep.stages.places import Places, PlacesJob, Tiled, plan_places
 from unetprep.stages.weights import IMPORT
+from unetprep.storage.recent import Recent
 from unetprep.store import Store
 
 KERNEL_VERSION = 2
+KEPT_BYTES = 128 * 2**20  # of decoded chunks, while the tiles of a shard are cut
 BACKGROUND_DENSITY = 0.1  # of cells 1, of what counts for nothing 0: Falk et al. 2019
 
 
@@ -43,7 +45,7 @@ class TilesJob(Job):
     """What is cut out of the images for each tile; of virtual ones the arrays of LEARNED alone."""
 
     places: Places
-    planes: int  # of a chunk of the images: 1, or more of a volume
+    chunk: tuple[int, int, int]  # of the images, (z, y, x), the largest
     reach_px: int = 0  # how far around the output a cell matters, where instances are kept
 
     @property
@@ -52,73 +54,106 @@ class TilesJob(Job):
         return self.places.params
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
-        """Some of the tiles of a shard, one after the other."""
+        """Some of the tiles of a shard, one after the other; neighbours share chunks, which are decoded once."""
         made = {
             spec.path.rpartition("/")[2]: np.empty(box_shape(box), spec.dtype)
             for spec, box in zip(self.outputs, boxes, strict=True)
         }
+        recent = Recent(KEPT_BYTES)
         for row, place in enumerate(self.places.at(boxes[0][0].start, boxes[0][0].stop).tolist()):
-            for name, values in self._tile(store, *place).items():
+            for name, values in self._tile(store, recent, *place).items():
                 made[name][row] = values
         return tuple(made.values())
 
     def compute_bytes(self) -> int:
-        """All tiles of a block; of one of them each array twice, as read and mirrored, and its compressed chunks."""
+        """All tiles of a block, the chunks that are kept, and of one tile each array twice, as read and mirrored."""
         sizes = {
             spec.path.rpartition("/")[2]: self.num_values(spec) * np.dtype(spec.dtype).itemsize for spec in self.outputs
         }
         image, instances = (sizes.get(name, 0) / self.block_shape[0] for name in ("image", "instances"))
-        target = (output_size(self.params.tile_px, self.params.depth) + 2 * self.params.margin_px) ** 2
+        target = self._inner_px**2
         weights = 4 * target
         one = max(2 * image + target + weights, target + 3 * weights, image + target + weights + 3 * instances)
-        return round(sum(sizes.values()) + one + self.planes * weights / 2)
+        return round(sum(sizes.values()) + one + self._kept_bytes(image, instances))
 
-    def _tile(self, store: Store, which: int, z: int, y0: int, x0: int) -> dict[str, Any]:
-        image, p = self.places.images[which], self.params
-        output_px = output_size(p.tile_px, p.depth)
-        inner = output_px + 2 * p.margin_px
+    def _kept_bytes(self, image: float, instances: float) -> float:
+        """Of decoded chunks, for tiles of which the image and the instances have so many bytes."""
+        outer_px, output_px = (
+            self.params.tile_px + 2 * self.params.margin_px,
+            self._inner_px - 2 * self.params.margin_px,
+        )
+        of_image, of_cells = image / outer_px**2, 4 * bool(instances) + 5  # bytes a pixel; target and weights have 5
+        depth, *sides = self.chunk
+        largest = [max(i.sides[axis] for i in self.places.images) for axis in (1, 2)]
+
+        def touched(window_px: float) -> float:
+            """Pixels of the chunks that a window meets."""
+            along = (min(-(-n // c), window_px / c + 1) * c for n, c in zip(largest, sides, strict=True))
+            return depth * prod(along)
+
+        tiles_an_image = self.places.starts[-1] / len(self.places.images)
+        num, num_images = self.block_shape[0], 1 + self.block_shape[0] / tiles_an_image
+        wide = touched(output_px * max(1.0, min(num, tiles_an_image)) ** 0.5 + outer_px)
+        by_tile = num * (of_image * touched(outer_px) + of_cells * touched(self._inner_px))
+        return min(KEPT_BYTES, by_tile, num_images * (of_image + of_cells) * wide)
+
+    @property
+    def _inner_px(self) -> int:
+        """Side of the target of a tile, its margin included."""
+        return output_size(self.params.tile_px, self.params.depth) + 2 * self.params.margin_px
+
+    def _tile(self, store: Store, recent: Recent, which: int, z: int, y0: int, x0: int) -> dict[str, Any]:
+        image, p, inner = self.places.images[which], self.params, self._inner_px
         around = (z, y0 - p.margin_px, x0 - p.margin_px)
-        target = store.read_mirrored(labels_path(image.name, "target"), around, (1, inner, inner))[0]
-        weights = store.read_mirrored(weights_path(image.name), around, (1, inner, inner))[0]
-        in_image = self._in_image(image, around, inner)
-        counts = in_image & (weights > 0)
-        middle = np.s_[p.margin_px : inner - p.margin_px, p.margin_px : inner - p.margin_px]
+        target, weights = (
+            store.read_mirrored(path, around, (1, inner, inner), recent)[0]
+            for path in (labels_path(image.name, "target"), weights_path(image.name))
+        )
+        in_image = _inside(image, around, inner)
+        weights = _only(weights, in_image, 0)
+        output = tuple(slice(max(i.start, p.margin_px), min(i.stop, inner - p.margin_px)) for i in in_image)
+        cells, counts = target[output] > 0, weights[output] > 0
+        num_cells, num = np.count_nonzero(cells & counts), np.count_nonzero(counts)
         learned = {
-            "foreground": target[middle][in_image[middle]].mean(),
-            "density": np.where(target[middle] > 0, 1, BACKGROUND_DENSITY)[counts[middle]].sum() / output_px**2,
+            "foreground": target[output].mean(),
+            "density": (num_cells + BACKGROUND_DENSITY * (num - num_cells)) / (inner - 2 * p.margin_px) ** 2,
         }
         if p.index_only:
             return learned
-        instances = {"instances": self._instances(store, image, around, inner)} if p.instances else {}
-        return {
-            "image": self._image(store, image, (z, y0, x0)),
-            "target": target,
-            "weights": np.where(in_image, weights, 0),
-            **instances,
-            **learned,
-        }
+        instances = {"instances": self._instances(store, recent, image, around)} if p.instances else {}
+        pixels = self._image(store, recent, image, (z, y0, x0))
+        return {"image": pixels, "target": target, "weights": weights, **instances, **learned}
 
-    def _image(self, store: Store, image: Tiled, origin: tuple[int, int, int]) -> NDArray[Any]:
+    def _image(self, store: Store, recent: Recent, image: Tiled, origin: tuple[int, int, int]) -> NDArray[Any]:
         (z, y0, x0), p = origin, self.params
         before, outer = border_px(p.depth) // 2 + p.margin_px, p.tile_px + 2 * p.margin_px
         path = pixels_path(image.name)
         shape = (store.shards(path).shape[0], 1, outer, outer)
-        return store.read_mirrored(path, (0, z, y0 - before, x0 - before), shape)[:, 0]
+        return store.read_mirrored(path, (0, z, y0 - before, x0 - before), shape, recent)[:, 0]
 
-    def _instances(self, store: Store, image: Tiled, around: tuple[int, int, int], side: int) -> NDArray[np.integer]:
+    def _instances(
+        self, store: Store, recent: Recent, image: Tiled, around: tuple[int, int, int]
+    ) -> NDArray[np.integer]:
         """The cells, reaching further than the target; outside the image nothing is known."""
         z, y, x = around
-        start, side = (z, y - self.reach_px, x - self.reach_px), side + 2 * self.reach_px
-        ids = store.read_mirrored(labels_path(image.name, "instances"), start, (1, side, side))[0]
-        return np.where(self._in_image(image, start, side), ids, IGNORED)
+        start, side = (z, y - self.reach_px, x - self.reach_px), self._inner_px + 2 * self.reach_px
+        ids = store.read_mirrored(labels_path(image.name, "instances"), start, (1, side, side), recent)[0]
+        return _only(ids, _inside(image, start, side), IGNORED)
 
-    @staticmethod
-    def _in_image(image: Tiled, start: tuple[int, int, int], side: int) -> NDArray[np.bool_]:
-        rows, columns = (
-            (np.arange(a, a + side) >= 0) & (np.arange(a, a + side) < n)
-            for a, n in zip(start[1:], image.sides[1:], strict=True)
-        )
-        return rows[:, None] & columns
+
+def _inside(image: Tiled, start: tuple[int, int, int], side: int) -> tuple[slice, slice]:
+    """The rows and columns of a window that lie in the image."""
+    rows, columns = (slice(max(0, -a), min(side, n - a)) for a, n in zip(start[1:], image.sides[1:], strict=True))
+    return rows, columns
+
+
+def _only(values: NDArray[Any], part: tuple[slice, slice], outside: int) -> NDArray[Any]:
+    """A part of an array as it is, and another value around."""
+    if values[part].shape == values.shape:
+        return values
+    out = np.full_like(values, outside)
+    out[part] = values[part]
+    return out
 
 
 def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
@@ -143,8 +178,10 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
     num_channels, dtype = next(iter(channels.values())), np.result_type(*dtypes).name
     how = {"index_only": {"channels": num_channels, "dtype": dtype}} if params.index_only else {"codec": params.codec}
     made = Provenance("tiles", KERNEL_VERSION, {**how, **rule}, inputs)
-    planes = max(store.shards(pixels_path(name)).chunk[1] for name in store.names)
-    job = TilesJob((), placed.places, planes, rule["instances"]["reach_px"] if rule else 0)
+    depth, height, width = map(
+        max, zip(*(store.shards(pixels_path(name)).chunk[1:] for name in store.names), strict=True)
+    )
+    job = TilesJob((), placed.places, (depth, height, width), rule["instances"]["reach_px"] if rule else 0)
     return [replace(job, outputs=_outputs(job, num_channels, dtype, made))]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.grid import Box, Index
+from unetprep.storage.recent import NOTHING_KEPT, Recent
 from unetprep.store.overlay import Overlay
 from unetprep.store.shards import Chunks
 from unetprep.store.store import Store
@@ -45,7 +46,7 @@ class Imagined(Store):
         """What every part of an array holds, which is not known better."""
         self._means[path] = values
 
-    def read(self, path: str, box: Box) -> NDArray[Any]:
+    def read(self, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
         """Read a box, of which nothing may be there yet."""
         if path in self._means:
             sides = (range(*b.indices(n)) for b, n in zip(box, self.shards(path).shape, strict=True))
@@ -54,7 +55,7 @@ class Imagined(Store):
             start, before = self.clock(), self.seconds
             self._compute_missing(path, box)
             self.seconds = before + self.clock() - start
-        return super().read(path, box)
+        return super().read(path, box, recent)
 
     def read_all(self, path: str) -> NDArray[Any]:
         """A whole array, of which nothing may be there yet."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from unetprep.errors import Failure
 from unetprep.grid import Box, Index, box_shape, shard_box
+from unetprep.storage.recent import NOTHING_KEPT, Recent
 from unetprep.storage.storage import Storage
 from unetprep.store.documents import Document
 
@@ -92,8 +93,8 @@ class Shards:
             offset += len(chunks[place])
         return b"".join([*(chunks[place] for place in sorted(chunks)), _with_crc(index.tobytes())])
 
-    def read(self, storage: Storage, path: str, box: Box) -> NDArray[Any]:
-        """A box of the array.
+    def read(self, storage: Storage, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
+        """A box of the array. With `recent` decoded chunks are kept there, and taken from there.
 
         Raises FileNotFoundError where a shard is missing, and Damaged where a checksum is wrong.
         """
@@ -101,7 +102,7 @@ class Shards:
         for index in _touched(box, self.shard):
             key = f"{path}/{shard_key(index)}"
             try:
-                self._read_shard(storage, key, index, box, out)
+                self._read_shard(storage, key, index, box, out, recent)
             except FileNotFoundError:
                 raise FileNotFoundError(f"{key} is missing") from None
             except Damaged as error:
@@ -111,17 +112,26 @@ class Shards:
                 ) from None
         return out
 
-    def _read_shard(self, storage: Storage, key: str, index: Index, box: Box, out: NDArray[Any]) -> None:
+    def _read_shard(
+        self, storage: Storage, key: str, index: Index, box: Box, out: NDArray[Any], recent: Recent
+    ) -> None:
         first = tuple(i * n for i, n in zip(index, self._chunks, strict=True))
         last = tuple(f + n for f, n in zip(first, self._chunks, strict=True))
         touched = [
             at for at in _touched(box, self.chunk) if all(f <= a < z for a, f, z in zip(at, first, last, strict=True))
         ]
-        places = [tuple(a - f for a, f in zip(at, first, strict=True)) for at in touched]
-        for at, part in zip(touched, self._parts(storage, key, places), strict=True):
+        missing = []
+        for at in touched:
+            if (values := recent.get((key, at))) is None:
+                missing.append(at)
+            else:
+                _paste(values, at, self.chunk, box, out)
+        places = [tuple(a - f for a, f in zip(at, first, strict=True)) for at in missing]
+        for at, part in zip(missing, self._parts(storage, key, places) if places else (), strict=True):
             if part is not None:
-                inside, where = _overlap(box, at, self.chunk)
-                out[inside] = self._values(part)[where]
+                values = self._values(part)
+                recent.keep((key, at), values)
+                _paste(values, at, self.chunk, box, out)
 
     def _parts(self, storage: Storage, key: str, places: list[Index]) -> list[bytes | memoryview | None]:
         """The bytes of some chunks; None where one holds only zeros. A shard that is needed whole is read at once."""
@@ -202,12 +212,12 @@ def _touched(box: Box, size: tuple[int, ...]) -> Iterator[Index]:
     return product(*(range(b.start // n, -(-b.stop // n)) for b, n in zip(box, size, strict=True)))
 
 
-def _overlap(box: Box, at: Index, chunk: tuple[int, ...]) -> tuple[Box, Box]:
-    """What a box and a chunk of the grid share, as seen in the box and in the chunk."""
+def _paste(values: NDArray[Any], at: Index, chunk: tuple[int, ...], box: Box, out: NDArray[Any]) -> None:
+    """Copy what a chunk of the grid and a box share into the box."""
     starts = tuple(i * c for i, c in zip(at, chunk, strict=True))
     shared = [(max(b.start, s), min(b.stop, s + c)) for b, s, c in zip(box, starts, chunk, strict=True)]
     inside = tuple(slice(a - b.start, z - b.start) for (a, z), b in zip(shared, box, strict=True))
-    return inside, tuple(slice(a - s, z - s) for (a, z), s in zip(shared, starts, strict=True))
+    out[inside] = values[tuple(slice(a - s, z - s) for (a, z), s in zip(shared, starts, strict=True))]
 
 
 class _Plain:
@@ -216,7 +226,7 @@ class _Plain:
     def encode(self, values: NDArray[Any]) -> bytes:
         return values.tobytes()
 
-    def decode(self, data: bytes) -> bytes:
+    def decode(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return data
 
 
@@ -234,11 +244,11 @@ def _compressor(found: Document, itemsize: int) -> Any:
 
 
 def _with_crc(data: bytes) -> bytes:
-    return bytes(data) + int(google_crc32c.value(bytes(data))).to_bytes(CRC_BYTES, "little")
+    return b"".join((data, int(google_crc32c.value(data)).to_bytes(CRC_BYTES, "little")))
 
 
-def _without_crc(data: bytes | memoryview) -> bytes:
-    body = bytes(data[:-CRC_BYTES])
+def _without_crc(data: bytes | memoryview) -> NDArray[np.uint8]:
+    body = np.frombuffer(data, np.uint8)[: max(0, len(data) - CRC_BYTES)]
     if int(google_crc32c.value(body)).to_bytes(CRC_BYTES, "little") != data[-CRC_BYTES:]:
         raise Damaged("a checksum (crc32c) is wrong: the file is damaged")
     return body

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from unetprep import __version__
 from unetprep.errors import Conflict, Failure, InvalidInput
 from unetprep.grid import Box, Index, shard_box, shard_counts
-from unetprep.kernels.mirror import mirror_index
+from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
 from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
+from unetprep.storage.recent import NOTHING_KEPT, Recent
 from unetprep.storage.storage import Storage, open_storage
 from unetprep.store.documents import Document, array_document, encode, group_document, is_intact, record_of
 from unetprep.store.lock import LOCK
@@ -348,14 +349,14 @@ class Store:
         data = shards.join(block) if isinstance(block, dict) else shards.encode(block)
         self.storage.put(f"{spec.path}/{shards.key_of(box)}", data)
 
-    def read(self, path: str, box: Box) -> NDArray[Any]:
-        """Read a box of an array, in the native byte order.
+    def read(self, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
+        """Read a box of an array, in the native byte order; decoded chunks are kept in `recent`.
 
         Raises FileNotFoundError where a shard is missing, and Damaged where a checksum is wrong.
         """
         shards = self.shards(path)
         box = tuple(slice(*b.indices(n)) for b, n in zip(box, shards.shape, strict=True))
-        return shards.read(self.storage, path, box)
+        return shards.read(self.storage, path, box, recent)
 
     def read_all(self, path: str) -> NDArray[Any]:
         """An array of small shards, many of them at a time."""
@@ -370,12 +371,24 @@ class Store:
             list(executor.map(fill, np.ndindex(*shards.counts)))
         return out
 
-    def read_mirrored(self, path: str, start: Iterable[int], shape: Iterable[int]) -> NDArray[Any]:
-        """Read a window that may reach outside; there the image is mirrored without repeating the edge pixel."""
-        size = self.shards(path).shape
-        indices = [mirror_index(a, a + n, s) for a, n, s in zip(start, shape, size, strict=True)]
-        block = self.read(path, tuple(slice(int(i.min()), int(i.max()) + 1) for i in indices))
-        return block[np.ix_(*(i - i.min() for i in indices))]
+    def read_mirrored(
+        self, path: str, start: tuple[int, ...], shape: tuple[int, ...], recent: Recent = NOTHING_KEPT
+    ) -> NDArray[Any]:
+        """Read a window (..., y, x) that may reach outside along y and x: there the image is mirrored.
+
+        The edge pixel is not repeated. `recent` as for `read`.
+        """
+        rows, columns = (
+            mirrored_runs(a, a + n, s)
+            for a, n, s in zip(start[-2:], shape[-2:], self.shards(path).shape[-2:], strict=True)
+        )
+        leading = (slice(a, a + n) for a, n in zip(start[:-2], shape[:-2], strict=True))
+        block = self.read(path, (*leading, slice(*bounds(rows)), slice(*bounds(columns))), recent)
+        if not is_mirrored(rows, columns, shape):
+            return block
+        out = np.empty(shape, block.dtype)
+        unfold(block, rows, columns, out)
+        return out
 
 
 _seen: dict[bytes, tuple[str, Shards]] = {}

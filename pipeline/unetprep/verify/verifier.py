@@ -286,7 +286,7 @@ class Verifier:
             if DENSE in self._objects.nodes:
                 yield DENSE, {GRIDS, DENSE}, partial(dense_job, store)
         if kind == "tiles":
-            tiles = {path for path in self._objects.nodes if path.partition("/")[0] == TILES}
+            tiles = {path for path in self._objects.nodes if path.partition("/")[0] == TILES} | {PLACED}
             every = {path for n in names for path in (*_labels_of(n), weights_path(n), pixels_path(n))}
             for path, plan in ((PLACED, places_job), (CUT, tiles_job)):
                 yield path, {IMAGES, *tiles, *every}, partial(plan, store)
