@@ -6,6 +6,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -13,13 +14,19 @@ from pathlib import Path
 from typing import Any
 
 
-def ratio(ours: Callable[[], Any], theirs: Callable[[], Any], pairs: int) -> dict[str, float]:
+def ratio(
+    ours: Callable[[], Any], theirs: Callable[[], Any], pairs: int, before: Callable[[], Any] = lambda: None
+) -> dict[str, float]:
     """Time both in turn; the median of ours / theirs over the pairs, its range, and the median seconds of each.
 
-    Both have been called once before, so that nothing is compiled or loaded while the clock runs.
+    Both have been called once before, so that nothing is compiled or loaded while the clock runs. `before` is called
+    before each pair, and is not timed.
     """
-    ours(), theirs()
-    runs = [(seconds(ours), seconds(theirs)) for _ in range(pairs)]
+    runs = []
+    for _ in range(pairs + 1):
+        before()
+        runs.append((seconds(ours), seconds(theirs)))
+    del runs[0]
     ratios = [a / b for a, b in runs]
     return {
         "ratio": round(statistics.median(ratios), 4),
@@ -39,15 +46,22 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 def run_process(words: Sequence[str]) -> dict[str, float]:
-    """Run a command as a process of its own: its wall seconds, and the most memory that it held at a time."""
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{' '.join(words)} failed:\n{said}")
-    return {"seconds": time.perf_counter() - start, "peak_mib": usage.ru_maxrss / 1024}
+    """Run a command as a process of its own: its wall seconds, and the most memory that it held at a time.
+
+    The kernel's `ru_maxrss` would begin with what this process holds, so the peak is looked up every few milliseconds.
+    """
+    start, peak_kib = time.perf_counter(), 0
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=said)
+        while process.poll() is None:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            peak_kib = max(peak_kib, *(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line), 0)
+            time.sleep(0.005)
+        seconds = time.perf_counter() - start
+        said.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(words)} failed:\n{said.read()}")
+    return {"seconds": seconds, "peak_mib": peak_kib / 1024}
 
 
 def machine(*packages: str) -> dict[str, Any]:
