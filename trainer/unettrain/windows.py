@@ -1,7 +1,6 @@
 """Virtual tiles: windows of the images themselves, mirrored at their edges, equal bit for bit to tiles that are stored.
 
-Of a chunk a tile needs a part, and its neighbours the rest, so chunks are kept as they were decoded, those that were
-used last, up to a bound.
+Of a chunk a tile needs a part, and its neighbours the rest, so what was decoded is kept for a while (`decoded`).
 """
 
 import threading
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.formula import IGNORED
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
-from unetprep.storage.recent import Recent
+from unettrain.decoded import Decoded
 from unettrain.errors import Failure
 from unettrain.shards import Chunks, OpenFiles
 from unettrain.store import fingerprint, open_array, reading, storage_of
@@ -50,7 +49,7 @@ class Windows:
         self.fingerprints = fingerprints
         self._store, self._root, self._names, self._places = store, root, names, places
         self._geometry, self._inputs = geometry, inputs
-        self._decoded, self._files, self._mine = Recent(cache_bytes), OpenFiles(), threading.local()
+        self._decoded, self._files, self._mine = Decoded(cache_bytes), OpenFiles(), threading.local()
         self._array = lru_cache(OPEN_ARRAYS)(self._open)
 
     def read(self, index: int, into: StoredTile) -> None:
@@ -89,10 +88,10 @@ class Windows:
         (top, bottom), (left, right) = bounds(rows), bounds(columns)
         if is_mirrored(rows, columns, out.shape):
             around = self._scratch((*out.shape[:-2], bottom - top, right - left), chunks.dtype)
-            self._copy(chunks, (z, top, left), around)
+            self._decoded.copy(chunks, (z, top, left), around)
             unfold(around, rows, columns, out)
         else:
-            self._copy(chunks, (z, top, left), out)
+            self._decoded.copy(chunks, (z, top, left), out)
 
     def _within(self, chunks: Chunks, start: Place, out: NDArray[Any], outside: int) -> None:
         """A window (y, x) of one slice; what lies outside the image is that number."""
@@ -104,29 +103,7 @@ class Windows:
         if any(i != slice(0, n) for i, n in zip(inside, out.shape, strict=True)):
             out[...] = outside
         rows, columns = inside
-        self._copy(chunks, (z, corner[0] + rows.start, corner[1] + columns.start), out[rows, columns])
-
-    def _copy(self, chunks: Chunks, start: Place, out: NDArray[Any]) -> None:
-        """A window (..., y, x) that lies within one slice of the image."""
-        *_, depth, height, width = chunks.chunk
-        leading = (0,) * (len(chunks.shape) - 3)
-        z, top, left = start
-        bottom, right = top + out.shape[-2], left + out.shape[-1]
-        for j in range(top // height, -(-bottom // height)):
-            rows = slice(max(top, j * height), min(bottom, (j + 1) * height))
-            for i in range(left // width, -(-right // width)):
-                columns = slice(max(left, i * width), min(right, (i + 1) * width))
-                chunk = self._chunk(chunks, (*leading, z // depth, j, i))
-                part = chunk[..., z % depth, _from(rows, j * height), _from(columns, i * width)]
-                out[..., _from(rows, top), _from(columns, left)] = part
-
-    def _chunk(self, chunks: Chunks, place: tuple[int, ...]) -> NDArray[Any]:
-        def decoded() -> NDArray[Any]:
-            made = np.empty(chunks.chunk, chunks.dtype)
-            chunks.read(place, made)
-            return made
-
-        return self._decoded.get_or_make((chunks.path, place), decoded)
+        self._decoded.copy(chunks, (z, corner[0] + rows.start, corner[1] + columns.start), out[rows, columns])
 
     def _scratch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """An array of this thread's own, whose memory is used again and again."""
@@ -135,7 +112,3 @@ class Windows:
             self._mine.bytes = np.empty(needed, np.uint8)
         found: NDArray[Any] = self._mine.bytes[:needed].view(dtype).reshape(shape)
         return found
-
-
-def _from(places: slice, first: int) -> slice:
-    return slice(places.start - first, places.stop - first)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,9 +15,6 @@ class Recent:
         self._most, self._bytes = most_bytes, 0
         self._kept: OrderedDict[Hashable, NDArray[Any]] = OrderedDict()
         self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._kept)
 
     def get(self, key: Hashable) -> NDArray[Any] | None:
         """The array of a key, not to be written to; None where it is not kept."""
@@ -34,14 +31,6 @@ class Recent:
                 self._bytes += array.nbytes
             while self._bytes > self._most:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
-
-    def get_or_make(self, key: Hashable, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """The array of a key, made if it is not kept. Two threads may make the same at the same time."""
-        found = self.get(key)
-        if found is None:
-            found = make()
-            self.keep(key, found)
-        return found
 
 
 NOTHING_KEPT = Recent(0)
