@@ -31,5 +31,5 @@ def draws_of(run: str, steps: range, store: str | None) -> Iterator[dict[str, An
             hint="name the store as it was, with --store; or look at a run that is trained on this one",
         )
     for step in steps:
-        for epoch, tile in stream.samples(step):
-            yield {"step": step, "epoch": epoch, "tile": tile, "draw": asdict(stream.draw(epoch, tile))}
+        for epoch, tile, repeat in stream.samples(step):
+            yield {"step": step, "epoch": epoch, "tile": tile, "draw": asdict(stream.draw(epoch, tile, repeat))}

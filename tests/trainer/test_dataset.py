@@ -17,7 +17,7 @@ def same(a: Batch, b: Batch) -> bool:
     return all(torch.equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
 
 
-@pytest.mark.parametrize(("num_workers", "context"), [(0, None), (1, "spawn"), (2, "spawn")])
+@pytest.mark.parametrize(("num_workers", "context"), [(0, None), (1, "spawn"), (2, "spawn"), (2, "fork")])
 def test_any_number_of_workers_gives_the_stream(
     make_store: Callable[..., Path], num_workers: int, context: str | None
 ) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import zarr
 
-from unettrain.errors import InvalidInput
+from unettrain.errors import Failure, InvalidInput, UnettrainError
 from unettrain.layout import image_names, open_fields, open_image, open_tiles
 from unettrain.store import open_store
+from unettrain.stream import TileStream
 
 MakeStore = Callable[..., Path]
 
@@ -150,3 +151,39 @@ def test_fields_of_another_kind_are_refused(make_store: MakeStore) -> None:
     change(store, "fields/grids", interpolation="linear")
     with pytest.raises(InvalidInput, match="interpolation linear\n  allowed: cubic-bspline"):
         open_fields(store)
+
+
+@pytest.mark.parametrize("path", ["tiles/split", "tiles/intensity_high", "tiles/density", "fields/grids"])
+@pytest.mark.parametrize("how", ["gone", "empty", "flipped"])
+def test_a_small_array_that_is_missing_or_damaged_is_named(make_store: MakeStore, path: str, how: str) -> None:
+    store = make_store()
+    (file,) = (f for f in (store / path / "c").rglob("*") if f.is_file())
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 8
+    if how == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(data if how == "flipped" else b"")
+    key = file.relative_to(store).as_posix()
+    with pytest.raises(Failure, match=f"{key} is missing" if how == "gone" else f"{key} cannot be read: "):
+        TileStream(store)
+
+
+@pytest.mark.parametrize("path", ["zarr.json", "tiles/zarr.json", "tiles/split/zarr.json", "tiles/image/zarr.json"])
+def test_a_damaged_document_is_one_error(make_store: MakeStore, path: str) -> None:
+    store = make_store()
+    file = store / path
+    text = file.read_text()
+    for damaged in (text[: len(text) // 2], "", "[]"):
+        file.write_text(damaged)
+        with pytest.raises(UnettrainError):
+            open_tiles(store)
+
+
+def test_a_density_that_is_not_finished_is_none(make_store: MakeStore) -> None:
+    store = make_store()
+    array = zarr.open_array(str(store), path="tiles/density", mode="r+")
+    array.attrs["unetprep"] = {**array.attrs["unetprep"], "complete": False}  # type: ignore[dict-item]
+    assert open_tiles(store).density is None
+    with pytest.raises(InvalidInput, match="do not say how much there is to be learned"):
+        TileStream(store, sampling="foreground")

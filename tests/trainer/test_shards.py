@@ -3,9 +3,11 @@
 import gc
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pytest
 import zarr
@@ -83,9 +85,11 @@ def test_every_chunk_is_what_zarr_reads(codec: str, data: st.DataObject, tmp_pat
     np.testing.assert_array_equal(np.asarray(array[...]), values)
     for place in np.ndindex(*(-(-n // c) for n, c in zip(shape, chunk, strict=True))):
         out = np.full(chunk, 77, dtype)
-        if wrong := read(chunks, place, out):  # a shard that holds only zeros is not written by zarr
-            assert "is missing" in wrong
+        box = tuple(slice(p // n * s, (p // n + 1) * s) for p, n, s in zip(place, counts, shard, strict=True))
+        if not values[box].any():  # zarr has not written it
+            assert "is missing" in read(chunks, place, out)
             continue
+        chunks.read(place, out)
         there = values[tuple(slice(p * c, (p + 1) * c) for p, c in zip(place, chunk, strict=True))]
         np.testing.assert_array_equal(out[tuple(slice(0, n) for n in there.shape)], there)
 
@@ -201,6 +205,69 @@ def open_files() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted on Linux")
+@pytest.mark.parametrize("codec", ["none", "lz4"])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_other_pixels_of_the_same_length_are_never_taken_for_these(tmp_path: Path, codec: str, in_place: bool) -> None:
+    """Whether another file takes the name of the one that is open, or its bytes are written over."""
+    array, values = make(tmp_path / "old", (8, 40), (1, 40), (4, 40), codec)
+    other, _ = make(tmp_path / "new", (8, 40), (1, 40), (4, 40), codec)
+    array.attrs["unetprep"], other.attrs["unetprep"] = {"fingerprint": "old"}, {"fingerprint": "new"}
+    other[...] = values[::-1]
+    chunks, out = Chunks(zarr.open_array(array.store_path, mode="r"), "ds.zarr"), np.empty(40, "uint16")
+    for _ in range(2):
+        chunks.read_row(1, out)
+    np.testing.assert_array_equal(out, values[1])
+    for file in sorted((tmp_path / "new").rglob("*"), reverse=True):
+        target = tmp_path / "old" / file.relative_to(tmp_path / "new")
+        if file.is_file() and in_place:
+            time.sleep(0.01)
+            target.write_bytes(file.read_bytes())
+        elif file.is_file():
+            file.replace(target)
+    if in_place:
+        with pytest.raises(Failure, match="was made anew while it was read"):
+            chunks.read_row(1, out)
+    else:
+        chunks.read_row(1, out)  # what is open is as it was
+        np.testing.assert_array_equal(out, values[1])
+        with pytest.raises(Failure, match="was made anew while it was read"):
+            chunks.read_row(5, out)
+
+
+def test_what_comes_back_as_it_was_is_read_on(tmp_path: Path) -> None:
+    array, values = make(tmp_path, (8, 40), (1, 40), (4, 40), "none")
+    chunks, out = Chunks(array, "ds.zarr"), np.empty(40, "uint16")
+    chunks.read_row(1, out)
+    file = shard_file(array, 0, 0)
+    time.sleep(0.01)
+    file.write_bytes(file.read_bytes())
+    chunks.read_row(2, out)
+    np.testing.assert_array_equal(out, values[2])
+
+
+def test_an_array_that_was_exchanged_before_its_first_shard_is_opened_is_noticed(tmp_path: Path) -> None:
+    array, _ = make(tmp_path, (8, 40), (1, 40), (4, 40), "none")
+    array.attrs["unetprep"] = {"fingerprint": "old"}
+    opened = zarr.open_array(array.store_path, mode="r")
+    array.attrs["unetprep"] = {"fingerprint": "new"}
+    with pytest.raises(Failure, match="was made anew while it was read"):
+        Chunks(opened, "ds.zarr").read_row(0, np.empty(40, "uint16"))
+
+
+@pytest.mark.parametrize("length", [0, 3, 2**41, 2**63])
+def test_an_index_of_nonsense_with_a_right_checksum_is_refused(tmp_path: Path, length: int) -> None:
+    array, _ = make(tmp_path, (4, 40), (1, 40), (4, 40), "lz4")
+    file = shard_file(array, 0, 0)
+    data = bytearray(file.read_bytes())
+    table = np.frombuffer(bytes(data[-68:-4]), "<u8").copy()
+    table[1] = length
+    data[-68:-4] = table.tobytes()
+    data[-4:] = google_crc32c.value(bytes(data[-68:-4])).to_bytes(4, "little")
+    file.write_bytes(data)
+    with pytest.raises(Failure, match="its index points behind its end"):
+        Chunks(array, "ds.zarr").read_row(0, np.empty(40, "uint16"))
+
+
 def test_few_files_stay_open_and_none_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unettrain.shards, "MOST_OPEN", 5)
     array, values = make(tmp_path, (400, 4), (1, 4), (4, 4), "none")

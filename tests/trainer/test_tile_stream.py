@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -28,6 +30,7 @@ from unettrain.config import Augmentation
 from unettrain.errors import Failure, InvalidInput
 from unettrain.layout import open_tiles
 from unettrain.making import Batch, ByThreads
+from unettrain.ring import Buffers, Ring
 from unettrain.stream import TileStream
 from unettrain.tiles import StoredTile, Tiles
 
@@ -69,8 +72,8 @@ def test_without_augmentation_they_are_the_stored_tiles(make_store: MakeStore) -
 def test_every_epoch_takes_every_tile_once_in_another_order(make_store: MakeStore, batch_size: int) -> None:
     stream = TileStream(make_store(), batch_size=batch_size)
     samples = [sample for step in range(60) for sample in stream.samples(step)]
-    epochs = [[tile for epoch, tile in samples if epoch == e] for e in range(samples[-1][0])]
-    assert [epoch for epoch, _ in samples] == sorted(epoch for epoch, _ in samples)
+    epochs = [[tile for epoch, tile, _ in samples if epoch == e] for e in range(samples[-1][0])]
+    assert [epoch for epoch, *_ in samples] == sorted(epoch for epoch, *_ in samples)
     assert all(Counter(epoch) == Counter(range(NUM_TRAIN)) for epoch in epochs)
     assert len(set(map(tuple, epochs))) == len(epochs) > 3
 
@@ -92,7 +95,9 @@ def test_starting_at_a_step_goes_on_as_if_never_stopped(make_store: MakeStore) -
 @pytest.mark.parametrize(("num_threads", "num_ahead"), [(1, 1), (3, 2), (8, 50)])
 def test_threads_change_nothing(make_store: MakeStore, num_threads: int, num_ahead: int) -> None:
     stream = TileStream(make_store(), num_steps=12, num_threads=num_threads, num_ahead=num_ahead)
-    assert all(map(same, stream, [stream.batch(step) for step in range(12)]))
+    found = list(stream)
+    assert len(found) == 12
+    assert all(map(same, found, [stream.batch(step) for step in range(12)]))
     assert not stream_threads()
 
 
@@ -117,9 +122,9 @@ def test_any_number_of_ranks_shares_one_order(make_store: MakeStore, shuffle: st
 def test_draws_that_were_written_out_make_the_same_batch(make_store: MakeStore) -> None:
     store = make_store()
     stream = TileStream(store, batch_size=3, augmentation=Augmentation(noise=0.1, blur=1.0))
-    lines = [json.dumps({"tile": tile, "draw": asdict(stream.draw(e, tile))}) for e, tile in stream.samples(5)]
+    lines = [json.dumps({"tile": tile, "draw": asdict(stream.draw(e, tile))}) for e, tile, _ in stream.samples(5)]
     assert same(stream.replay(map(json.loads, lines)), stream.batch(5))
-    undrawn = [{"tile": tile, "draw": {}} for _, tile in stream.samples(5)]
+    undrawn = [{"tile": tile, "draw": {}} for _, tile, _ in stream.samples(5)]
     assert not same(stream.replay(undrawn), stream.batch(5))
     assert same(stream.replay(undrawn), TileStream(store, batch_size=3, augmentation=NO_AUGMENTATION).batch(5))
     with pytest.raises(InvalidInput, match=r"tile is 99\n  allowed: 0 to"):
@@ -142,7 +147,7 @@ def test_a_stream_that_is_closed_or_left_ends_its_threads(make_store: MakeStore)
 def test_no_more_than_asked_is_read_ahead(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, samples = list[int](), TileStream.samples
 
-    def noted(self: TileStream, step: int) -> list[tuple[int, int]]:
+    def noted(self: TileStream, step: int) -> list[tuple[int, int, int]]:
         begun.append(step)
         return samples(self, step)
 
@@ -182,6 +187,95 @@ def test_an_error_while_reading_comes_up_at_its_place(make_store: MakeStore, mon
     with pytest.raises(OSError, match="the disk is gone"):
         next(batches)
     assert not stream_threads()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("num_threads", -1), ("num_ahead", -5), ("seed", -1), ("start_step", -1), ("seed", 2**64)]
+)
+def test_numbers_that_make_no_sense_are_refused(make_store: MakeStore, option: str, value: int) -> None:
+    with pytest.raises(InvalidInput, match=f"{option} is {value}"):
+        TileStream(make_store(), **{option: value})  # type: ignore[arg-type]
+
+
+def test_a_tile_that_comes_again_in_an_epoch_is_drawn_anew(make_store: MakeStore) -> None:
+    stream = TileStream(make_store(), batch_size=13, sampling="foreground", seed=1)
+    places = [where for step in range(20) for where in stream.samples(step)]
+    again = [where for where in places if where[2] > 0]
+    assert len(again) > 5
+    drawn = {(*where, str(stream.draw(*where))) for where in places}
+    assert len({(epoch, tile, what) for epoch, tile, _, what in drawn}) == len(places)
+
+
+def test_a_stream_that_is_dropped_is_gone_at_once(make_store: MakeStore) -> None:
+    """Its files are closed without the collector of cycles, which may be long in coming."""
+    gc.collect()
+    gc.disable()
+    try:
+        stream = TileStream(make_store(), num_threads=1)
+        next(iter(stream))
+        gone = weakref.ref(stream.tiles.pixels)
+        del stream
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_thread_that_cannot_be_started_leaves_none_behind(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def fails_at_the_third(self: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(self)
+        start(self)
+
+    stream = TileStream(make_store(), num_threads=5)
+    monkeypatch.setattr(threading.Thread, "start", fails_at_the_third)
+    with pytest.raises(RuntimeError, match="can't start"):
+        next(iter(stream))
+    assert len(started) == 2
+    assert not any(thread.is_alive() for thread in started)
+
+
+class Event:
+    """Of a GPU that is never done before it is waited for."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def synchronize(self) -> None:
+        waited.append(self.at)
+
+
+waited = list[int]()
+
+
+def test_page_locked_arrays_are_not_filled_before_the_gpu_has_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by copies that were begun after the next batch was asked for."""
+    waited.clear()
+    now, last_copy, again = [0], dict[int, int](), list[tuple[int, int]]()
+    monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory, **more: torch.zeros(*shape, **more))
+    stream = SimpleNamespace(record_event=lambda: Event(now[0]))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+
+    def fill(part: int, buffers: Buffers, k: int, scratch: None) -> None:
+        if id(buffers) in last_copy:
+            again.append((last_copy[id(buffers)], waited[-1]))
+
+    ring: Ring[int, None] = Ring([((1,), torch.float32)], fill, lambda: None, 1, 1, "unettrain-stream", pinned=True)
+    held, tensors = 0, list[torch.Tensor]()
+    with closing(ring.batches([k] for k in range(30))) as batches:
+        for pending in batches:
+            if held:  # the batch before is copied now, and let go
+                now[0] += 1
+                last_copy[held] = now[0]
+            held, tensors = id(pending.buffers), pending.buffers.tensors()
+            del pending
+    del tensors
+    assert len(again) > 10
+    assert all(waited_for >= copied for copied, waited_for in again)
 
 
 def test_an_empty_split_is_refused_with_what_there_is(make_store: MakeStore) -> None:

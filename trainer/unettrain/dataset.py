@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset, get_worker_info
 
+from unettrain.errors import InvalidInput
 from unettrain.making import Batch
 from unettrain.stream import TileStream, steps_from
 
@@ -20,6 +21,8 @@ class TileDataset(IterableDataset[Batch]):
     """
 
     def __init__(self, store: str | Path, split: str = "train", **options: Any) -> None:
+        if options.get("growing"):
+            raise InvalidInput("a TileDataset cannot grow: its workers would see other tiles", allowed="TileStream")
         TileStream(store, split, **options)  # what is wrong is said here, not in a worker
         self.store, self.split, self.options = store, split, options
 

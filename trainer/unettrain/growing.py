@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-Finished = Callable[[], NDArray[np.bool_]]
-OrderOf = Callable[[NDArray[np.intp]], Iterator[tuple[int, int]]]  # (epoch, tile) of tiles, again and again
+from unettrain.order import Where
 
 
 def rounds(
-    indices: NDArray[np.intp], finished: Finished, one_round: Callable[[NDArray[np.intp], int], list[tuple[int, int]]]
-) -> Iterator[tuple[int, int]]:
-    """(round, tile) of the tiles `indices` that are finished when a round begins, until all are.
+    indices: NDArray[np.intp],
+    finished: Callable[[], NDArray[np.bool_]],
+    one_round: Callable[[NDArray[np.intp], int], list[Where]],
+) -> Iterator[Where]:
+    """Those of the tiles `indices` that are finished when a round begins, in rounds, until all are.
 
     `one_round(tiles, number)` puts them into an order. Ends, with nothing, where none is finished.
     """

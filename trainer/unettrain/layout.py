@@ -19,6 +19,7 @@ from unettrain.store import (
     open_array,
     open_store,
     reading,
+    recorded,
     refuse_stale,
     said_plainly,
     storage_of,
@@ -64,33 +65,32 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
     columns = [open_array(root, f"tiles/{name}", store, command) for name in PLACES]
     cut = opened("tiles/foreground")
     made = {**attributes(columns[0]).get("parameters", {}), **attributes(cut).get("parameters", {})}
-    found = attributes(root["tiles"])
+    found = attributes(root.get("tiles"))
     missing = [key for key in ("tile", "output", "margin", "depth", "names", "intensity_rule") if key not in found]
     if missing:
         raise InvalidInput(f"the tiles of {store} lack {', '.join(missing)}", hint=f"{command} --overwrite")
-    *place, split, low, high = (np.asarray(column[:]) for column in columns)
+    split, low, high = (_all_of(column, store) for column in columns[-3:])
     rule = WeightRule.of(made["instances"]) if "instances" in made else None
     tile, output, margin, depth = (int(found[key]) for key in ("tile", "output", "margin", "depth"))
     sized = partial(Geometry, tile, output, margin, depth, reach_px=rule.reach_px if rule else 0)
-    refuse_stale(root, [columns[0].path, cut.path], store)
+    refuse_stale([columns[0].path, cut.path], store)
     pixels: Pixels
     if virtual := made.get("index_only"):
         geometry = sized(int(virtual["channels"]), np.dtype(virtual["dtype"]))
         _check_sizes(geometry, store)
-        where = np.stack(place, axis=1).astype(np.int64)
+        where = np.stack([_all_of(column, store) for column in columns[:4]], axis=1).astype(np.int64)
         record = attributes(cut)
         fingerprints = {array.path: fingerprint(array) for array in (columns[0], cut)}
         pixels = Windows(store, root, found["names"], where, geometry, record["inputs"], fingerprints, cache_bytes)
     else:
         names = ("image", "target", "weights", *(["instances"] if rule else []))
         arrays = [opened(f"tiles/{name}") for name in names]
-        refuse_stale(root, [array.path for array in arrays], store)
+        refuse_stale([array.path for array in arrays], store)
         files = OpenFiles()
         pixels = StoredPixels(*(Chunks(array, store, files, storage_of(str(store))) for array in arrays))
         geometry = sized(pixels.image.shape[1], pixels.image.dtype)
         _check_sizes(geometry, store)
         _check_shapes(pixels, geometry, len(split), store)
-    density = root.get("tiles/density")
     return Tiles(
         geometry,
         tuple(found["names"]),
@@ -99,7 +99,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
         np.stack([low, high], axis=1).astype(np.float32),
         pixels,
         rule,
-        np.asarray(density[:], np.float64) if isinstance(density, zarr.Array) else None,
+        _density(root, len(split), store),
         made,
         growing,
     )
@@ -108,7 +108,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
 @said_plainly
 def are_finished(store: str | Path) -> bool:
     """Whether all tiles are there."""
-    return bool(attributes(open_store(store).get("tiles/foreground")).get("complete"))
+    return bool(recorded(store, "tiles/foreground").get("complete"))
 
 
 @said_plainly
@@ -122,8 +122,8 @@ def open_fields(store: str | Path) -> StoredFields:
     if interpolation not in INTERPOLATIONS:
         allowed = ", ".join(f"cubic-{name}" for name in INTERPOLATIONS)
         raise InvalidInput(f"the fields of {store} ask for interpolation {interpolation}", allowed=allowed)
-    refuse_stale(root, [grids.path], store)
-    return StoredFields(np.asarray(grids[:], np.float32), {grids.path: fingerprint(grids)}, interpolation)
+    refuse_stale([grids.path], store)
+    return StoredFields(_all_of(grids, store).astype(np.float32), {grids.path: fingerprint(grids)}, interpolation)
 
 
 @said_plainly
@@ -157,6 +157,21 @@ def stored_intensity(path: str) -> tuple[float, float] | None:
     with reading(path) as place:
         found = attributes(zarr.open(place, mode="r")).get("intensity")
     return (float(found[0]), float(found[1])) if found else None
+
+
+def _all_of(array: zarr.Array[Any], store: str | Path) -> NDArray[Any]:
+    """A small array, of which every shard is there and whole."""
+    return Chunks(array, store, storage=storage_of(str(store))).read_all()
+
+
+def _density(root: zarr.Group, num: int, store: str | Path) -> NDArray[np.float64] | None:
+    """None where it is not there, or not yet."""
+    density = root.get("tiles/density")
+    if not isinstance(density, zarr.Array) or not attributes(density).get("complete"):
+        return None
+    if density.shape != (num,):
+        raise InvalidInput(f"tiles/density of {store} has shape {density.shape}", allowed=f"({num},)")
+    return _all_of(density, store).astype(np.float64)
 
 
 def _check_sizes(g: Geometry, store: str | Path) -> None:

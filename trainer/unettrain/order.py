@@ -16,6 +16,7 @@ from unettrain.config import SHUFFLES
 from unettrain.errors import InvalidInput
 
 Integers = NDArray[np.int64]
+Where = tuple[int, int, int]  # epoch, tile, and how often it stands in this epoch before
 ROUNDS = 8
 LEAST_BITS = 3  # of a half: with fewer, not all permutations of few tiles would be equally likely
 SHARDS_AT_ONCE = 16  # read side by side when whole shards are shuffled
@@ -54,22 +55,37 @@ class Order:
         """Tiles of an epoch."""
         return int(self._before[-1])
 
-    def at(self, places: range) -> list[tuple[int, int]]:
-        """(epoch, tile) at each of these places, counted over all epochs."""
+    def at(self, places: range) -> list[Where]:
+        """(epoch, tile, how often it stands in this epoch before) at each of these places, counted over all epochs."""
         epochs, within = np.divmod(np.arange(places.start, places.stop, places.step, dtype=np.int64), self.num)
-        tiles = np.empty_like(within)
+        tiles, repeats = np.empty_like(within), np.zeros_like(within)
         for epoch in np.unique(epochs).tolist():
             chosen = epochs == epoch
-            tiles[chosen] = self._tiles(self._weighted(self._shuffled(within[chosen], epoch), epoch))
-        return list(zip(epochs.tolist(), tiles.tolist(), strict=True))
+            numbers = self._shuffled(within[chosen], epoch)
+            if self._up_to is not None:
+                numbers, repeats[chosen] = self._weighted(numbers, epoch)
+            tiles[chosen] = self._tiles(numbers)
+        return list(zip(epochs.tolist(), tiles.tolist(), repeats.tolist(), strict=True))
 
-    def _weighted(self, numbers: Integers, epoch: int) -> Integers:
-        """Even steps along the sum of the densities, from a random place on; what was in order stays in order."""
-        if self._up_to is None:
-            return numbers
-        start = rng.generator(rng.SAMPLING, self._seed, epoch).random()
-        found = np.searchsorted(self._up_to, (numbers + start) / self.num * self._up_to[-1], side="right")
-        return np.asarray(np.minimum(found, self.num - 1), np.int64)
+    def _weighted(self, numbers: Integers, epoch: int) -> tuple[Integers, Integers]:
+        """Even steps along the sum of the densities, from a random place on; what was in order stays in order.
+
+        Steps that meet the same tile are counted: the number of the tile, and how many met it before.
+        """
+        up_to = self._up_to
+        assert up_to is not None
+        start, step = rng.generator(rng.SAMPLING, self._seed, epoch).random(), up_to[-1] / self.num
+
+        def met(number: Integers) -> Integers:
+            found = np.searchsorted(up_to, (number + start) * step, side="right")
+            return np.asarray(np.minimum(found, self.num - 1), np.int64)
+
+        tiles, repeats = met(numbers), np.zeros_like(numbers)
+        earlier = numbers - 1
+        while (same := (earlier >= 0) & (met(earlier) == tiles)).any():
+            repeats += same
+            earlier = np.where(same, earlier - 1, -1)
+        return tiles, repeats
 
     def _tiles(self, numbers: Integers) -> Integers:
         """The tiles of the split that have these numbers among themselves."""
@@ -82,9 +98,11 @@ class Order:
         return self._by_shards(places, epoch)
 
     def _by_shards(self, places: Integers, epoch: int) -> Integers:
-        """Whole stretches in groups; the last, short one stands where it is, at the end of the epoch."""
+        """Whole stretches in groups; the tiles of the last, short one come at the end of the epoch."""
         whole = self.num // self._shard
-        out = places.copy()
+        out, rest = places.copy(), self.num - whole * self._shard
+        last = places >= self.num - rest
+        out[last] = permuted(places[last] - (self.num - rest), rest, _keys(self._seed, epoch, 0)) + (self.num - rest)
         group_size = SHARDS_AT_ONCE * self._shard
         for group in np.unique(places[places < whole * self._shard] // group_size).tolist():
             start = group * group_size
@@ -98,6 +116,8 @@ class Order:
 
 def permuted(numbers: Integers, size: int, keys: NDArray[np.uint64]) -> Integers:
     """What a permutation of 0 ... size - 1 that the keys decide makes of these numbers."""
+    if size == 1:
+        return np.zeros_like(numbers)
     half = np.uint64(max(LEAST_BITS, ((size - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)
     out = numbers.astype(np.uint64)

@@ -39,14 +39,14 @@ class Buffers:
         return [torch.from_numpy(array) for array in self.arrays]
 
     def is_free(self) -> bool:
-        """Whether nobody holds a tensor that shares them."""
+        """Whether nobody holds a tensor that shares them: `from_numpy` holds the array as long as one of them lives."""
         return self._holders() == self._unheld
 
     def _holders(self) -> list[int]:
         return [sys.getrefcount(self.arrays[k]) for k in range(len(self.arrays))]
 
     def mark(self) -> None:
-        """What the GPU was told up to now may still read them."""
+        """They are going to be filled again; what the GPU was told up to now, in the current stream, may read them."""
         if self._pinned:
             self._copied = torch.cuda.current_stream().record_event()
 
@@ -101,10 +101,12 @@ class Ring(Generic[Part, Scratch]):
             threading.Thread(target=self._work, args=(tasks, closed), name=f"{self._name}-{k}", daemon=True)
             for k in range(self._num_threads)
         ]
-        for thread in threads:
-            thread.start()
         ahead = deque[Pending[Part]]()
+        begun = list[threading.Thread]()
         try:
+            for thread in threads:
+                begun.append(thread)
+                thread.start()
             for some in parts:
                 pending = Pending(self._free_buffers(), some)
                 ahead.append(pending)
@@ -117,11 +119,12 @@ class Ring(Generic[Part, Scratch]):
                 yield from self._give(ahead.popleft())
         finally:
             closed.set()
-            for _ in threads:
+            for _ in begun:
                 tasks.put(None)
             last = time.monotonic() + LEAVE_S
-            for thread in threads:
-                thread.join(max(0, last - time.monotonic()))
+            for thread in begun:
+                if thread.is_alive() and thread is not threading.current_thread():  # there if it collects garbage
+                    thread.join(max(0, last - time.monotonic()))
 
     def _work(self, tasks: "SimpleQueue[tuple[Pending[Part], int] | None]", closed: threading.Event) -> None:
         scratch: Scratch | None = None
@@ -141,12 +144,12 @@ class Ring(Generic[Part, Scratch]):
     def _give(self, pending: Pending[Part]) -> Generator[Pending[Part]]:
         self._given.append(pending.finish().buffers)
         yield pending
-        pending.buffers.mark()
 
     def _free_buffers(self) -> Buffers:
         for _ in range(len(self._given)):
             buffers = self._given.popleft()
             if buffers.is_free():
+                buffers.mark()
                 return buffers
             self._given.append(buffers)
         while len(self._given) > SPARE + self._num_ahead:

@@ -8,8 +8,10 @@ GIL. Chunks that are not stored as pipeline/LAYOUT.md says are read by zarr-pyth
 import json
 import os
 import threading
+import zlib
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
+from errno import EMFILE, ENFILE
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -29,7 +31,10 @@ from unettrain.store import KEY, SERVER_HINT, fingerprint
 
 Index = tuple[int, ...]
 Stamp = tuple[int | str, ...]
-ERRORS = (OSError, ValueError, RuntimeError, OverflowError)  # of files, servers, checksums and codecs
+ERRORS = (  # of files, servers, checksums and codecs
+    *(OSError, ValueError, RuntimeError, OverflowError, MemoryError),
+    *(KeyError, TypeError, EOFError, zlib.error),
+)
 
 MOST_OPEN = 384  # files that are kept open
 EMPTY = 2**64 - 1  # offset of a chunk that is not there
@@ -60,7 +65,7 @@ class Chunks:
             self._rows = self._layout.shard[0]
         self._files = files or OpenFiles()
         self._mine = threading.local()
-        self._stamp = self._stamp_now()
+        self._stamp: Stamp = ()  # the first shard that is opened is held against the array too
         self._written: set[int] = set()
 
     def empty_row(self) -> NDArray[Any]:
@@ -105,37 +110,58 @@ class Chunks:
             shard, chunk = zip(*map(divmod, place, self._layout.counts), strict=True)
             self._read(_number(shard, self._layout.num_shards), _number(chunk, self._layout.counts), out)
 
+    def read_all(self) -> NDArray[Any]:
+        """The whole array, for small ones."""
+        out, chunk = np.empty(self.shape, self.dtype), np.empty(self.chunk, self.dtype)
+        for place in product(*(range(-(-n // c)) for n, c in zip(self.shape, self.chunk, strict=True))):
+            self.read(place, chunk)
+            part = out[tuple(slice(p * c, (p + 1) * c) for p, c in zip(place, self.chunk, strict=True))]
+            part[...] = chunk[tuple(map(slice, part.shape))]
+        return out
+
     def _read(self, number: int, chunk: int, out: NDArray[Any]) -> None:
         """A chunk of a shard, both counted in C order."""
         assert self._layout is not None
+        key = self._key(self._layout.place(number))
         try:
-            shard = self._files.get((self.path, number)) or self._opened(number)
-            offset, length = shard.table[chunk]
-            if offset == EMPTY:
-                out[...] = self.array.fill_value
-            elif self._layout.codec is not None:
-                self._layout.codec.decode(self._verified(shard, offset, length), out)
-            else:
-                if length != out.nbytes + CRC_BYTES:
-                    raise ValueError(f"a chunk holds {length - CRC_BYTES} bytes, not {out.nbytes}")
-                if not shard.whole[chunk]:  # its bytes are what is used, so once is enough
-                    self._verified(shard, offset, length)
-                    shard.whole[chunk] = True
-                shard.read(offset, out)
+            try:
+                self._take(self._files.get((self.path, number)) or self._opened(number), chunk, out)
+            except _Changed:  # it may have come back as it was
+                self._files.drop((self.path, number))
+                self._take(self._opened(number), chunk, out)
         except FileNotFoundError:
-            raise self._failure(f"{self._key(self._layout.place(number))} is missing") from None
+            raise self._failure(f"{key} is missing") from None
         except ERRORS as error:
-            raise self._failure(f"{self._key(self._layout.place(number))} cannot be read: {error}", error) from None
+            with suppress(*ERRORS):
+                self._refuse_change()
+            raise self._failure(f"{key} cannot be read: {error}", error) from None
+
+    def _take(self, shard: "_Shard", chunk: int, out: NDArray[Any]) -> None:
+        assert self._layout is not None
+        offset, length = shard.table[chunk]
+        if offset == EMPTY:
+            out[...] = self.array.fill_value
+        elif self._layout.codec is not None:
+            self._layout.codec.decode(self._verified(shard, offset, length), out)
+        elif length != out.nbytes + CRC_BYTES:
+            raise ValueError(f"a chunk holds {length - CRC_BYTES} bytes, not {out.nbytes}")
+        elif shard.whole[chunk]:
+            shard.file.read(offset, out)
+        else:  # of a file that cannot change unseen once is enough
+            out.reshape(-1).view(np.uint8)[...] = self._verified(shard, offset, length)
+            shard.whole[chunk] = isinstance(shard.file, _File)
 
     def _verified(self, shard: "_Shard", offset: int, length: int) -> NDArray[np.uint8]:
+        if not CRC_BYTES < length <= shard.file.size - offset:
+            raise ValueError("its index points behind its end")
         packed = self._scratch(length)
-        shard.read(offset, packed)
+        shard.file.read(offset, packed)
         return _verified(packed)
 
     def _opened(self, number: int) -> "_Shard":
         assert self._layout is not None
-        self._refuse_change()
         opened = _Shard(_open(self._storage, self._key(self._layout.place(number))), prod(self._layout.counts))
+        self._refuse_change()  # now that it cannot be exchanged any more
         self._files.keep((self.path, number), opened)
         return opened
 
@@ -167,7 +193,7 @@ class Chunks:
         """Shards that were opened before go on as they were; new ones have to be of the same array."""
         now = self._stamp_now()
         if now != self._stamp:
-            record = json.loads(self._storage.get(self._document))["attributes"].get(KEY, {})
+            record = json.loads(self._storage.get(self._document)).get("attributes", {}).get(KEY, {})
             if str(record.get("fingerprint", "")) != self.fingerprint:
                 raise Failure(
                     f"{self.path} of {self._store} was made anew while it was read",
@@ -177,7 +203,7 @@ class Chunks:
 
     def _stamp_now(self) -> Stamp:
         """Changes whenever the array's document is written."""
-        return () if self._layout is None else _stat(self._storage, self._document)
+        return _stat(self._storage, self._document)
 
     @property
     def _document(self) -> str:
@@ -190,16 +216,22 @@ class Chunks:
         hint = f"unetprep verify {self._store} --repair deletes what is damaged; the stage makes it anew"
         if isinstance(error, ConnectionError | PermissionError):
             hint = SERVER_HINT
+        if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
+            hint = "allow this process more open files (ulimit -n 4096), or close streams that are done with"
         return Failure(f"{problem}, in {self._store}", hint=hint)
 
 
 class OpenFiles:
-    """Shards that are open, by array and number; some arrays may share it. The one opened first is the first to go."""
+    """Shards that are open, or objects of which the index is known; some arrays may share it.
+
+    The one opened first is the first to go.
+    """
 
     def __init__(self) -> None:
         self._open: dict[tuple[str, int], _Shard] = {}
         self._lock = threading.Lock()
-        self._most = min(MOST_OPEN, os.sysconf("SC_OPEN_MAX") // 4) if hasattr(os, "sysconf") else MOST_OPEN
+        allowed = os.sysconf("SC_OPEN_MAX") if hasattr(os, "sysconf") else -1
+        self._most = min(MOST_OPEN, allowed // 4) if allowed > 0 else MOST_OPEN
         self.get = self._open.get
 
     def keep(self, key: tuple[str, int], shard: "_Shard") -> None:
@@ -208,6 +240,11 @@ class OpenFiles:
             self._open[key] = shard
             while len(self._open) > self._most:
                 del self._open[next(iter(self._open))]
+
+    def drop(self, key: tuple[str, int]) -> None:
+        """Close a shard, or let it be closed by who still reads it."""
+        with self._lock:
+            self._open.pop(key, None)
 
 
 class _Layout:
@@ -248,39 +285,47 @@ class _Layout:
         return tuple(int(i) for i in np.unravel_index(number, self.num_shards))
 
 
-class _Shard:
-    """A file with its index, the offset and length of each chunk."""
+class _Changed(ValueError):
+    """A file is another one than when it was opened."""
 
-    def __init__(self, file: "_Bytes", num_chunks: int) -> None:
-        self.read = file.read
-        self.whole = bytearray(num_chunks)  # chunks of which the checksum was right
-        footer = np.empty(16 * num_chunks + CRC_BYTES, np.uint8)
-        file.read_end(footer)
-        self.table: list[list[int]] = _verified(footer).view("<u8").reshape(-1, 2).tolist()
+    def __init__(self) -> None:
+        super().__init__("it changes while it is read")
 
 
 class _Bytes(Protocol):
-    """The bytes of a file. Raises ValueError where it has not as many as an array takes."""
+    """The `size` bytes of a file as it was opened."""
+
+    size: int
 
     def read(self, offset: int, out: NDArray[Any]) -> None:
-        """Those from a place on."""
+        """As many from a place on as an array has. Raises _Changed, and ValueError where there are fewer."""
 
-    def read_end(self, out: NDArray[Any]) -> None:
-        """The last ones."""
+
+class _Shard:
+    """A file with its index, the offset and length of each chunk."""
+
+    def __init__(self, file: _Bytes, num_chunks: int) -> None:
+        self.file = file
+        self.whole = bytearray(num_chunks)  # chunks of which the checksum was right
+        footer = np.empty(16 * num_chunks + CRC_BYTES, np.uint8)
+        file.read(max(0, file.size - len(footer)), footer)
+        self.table: list[list[int]] = _verified(footer).view("<u8").reshape(-1, 2).tolist()
 
 
 class _File:
-    """A file of this machine, closed when nobody holds it."""
+    """A file of this machine, closed when nobody holds it. It is the same when another one takes its name."""
 
     def __init__(self, file: Path) -> None:
         self._fd = os.open(file, os.O_RDONLY)
+        found = os.fstat(self._fd)
+        self.size, self._written = found.st_size, found.st_mtime_ns
 
     def read(self, offset: int, out: Any) -> None:
-        if os.preadv(self._fd, (out,), offset) != out.nbytes:
+        num = os.preadv(self._fd, (out,), offset)
+        if os.fstat(self._fd).st_mtime_ns != self._written:
+            raise _Changed
+        if num != out.nbytes:
             raise ValueError("it is cut short")
-
-    def read_end(self, out: NDArray[Any]) -> None:
-        self.read(max(0, os.fstat(self._fd).st_size - out.nbytes), out)
 
     def __del__(self) -> None:
         if hasattr(self, "_fd"):
@@ -290,21 +335,24 @@ class _File:
 class _Object:
     """An object of a server."""
 
-    def __init__(self, storage: Storage, key: str) -> None:
+    def __init__(self, storage: Remote, key: str) -> None:
         self._storage, self._key = storage, key
+        self.size, self._tag = storage.stat(key)
 
     def read(self, offset: int, out: NDArray[Any]) -> None:
-        (data,) = self._storage.get_ranges(self._key, [(offset, out.nbytes)])
-        if len(data) != out.nbytes:
+        if offset + out.nbytes > self.size:
             raise ValueError("it is cut short")
+        data, tag = self._storage.read_part(self._key, offset, out.nbytes)
+        if tag != self._tag or len(data) != out.nbytes:
+            raise _Changed
         out.reshape(-1).view(np.uint8)[...] = np.frombuffer(data, np.uint8)
-
-    def read_end(self, out: NDArray[Any]) -> None:
-        self.read(-out.nbytes, out)
 
 
 def _open(storage: Storage, key: str) -> _Bytes:
-    return _File(storage.root / key) if isinstance(storage, Folder) else _Object(storage, key)
+    if isinstance(storage, Remote):
+        return _Object(storage, key)
+    assert isinstance(storage, Folder)
+    return _File(storage.root / key)
 
 
 def _stat(storage: Storage, key: str) -> Stamp:

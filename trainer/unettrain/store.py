@@ -4,6 +4,7 @@ Refused are another format version, an array that is missing or not finished, an
 that has since been replaced: every array records the fingerprints of those it was computed from.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, wraps
@@ -70,8 +71,13 @@ def said_plainly(opens: Callable[Concatenate[Where, Rest], Found]) -> Callable[C
 
     @wraps(opens)
     def opened(store: Where, /, *rest: Rest.args, **more: Rest.kwargs) -> Found:
-        with reading(store):
-            return opens(store, *rest, **more)
+        try:
+            with reading(store):
+                return opens(store, *rest, **more)
+        except (ValueError, KeyError, TypeError) as error:  # of zarr, at documents that are damaged
+            said = f"{type(error).__name__}: {error}"
+            hint = f"unetprep verify {store} names what is damaged; --repair deletes it, to be made anew"
+            raise Failure(f"the metadata of {store} cannot be read: {said}", hint=hint) from error
 
     return opened
 
@@ -109,7 +115,17 @@ def open_array(root: zarr.Group, path: str, store: str | Path, command: str, fin
     return array
 
 
-def refuse_stale(root: zarr.Group, paths: Sequence[str], store: str | Path) -> None:
+def recorded(store: str | Path, path: str) -> dict[str, Any]:
+    """Our own attributes of a node, read from its document alone: of thousands of images, also of those not there."""
+    try:
+        document = json.loads(storage_of(str(store)).get(f"{path}/zarr.json"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    found = document.get("attributes", {}).get(KEY)
+    return found if isinstance(found, dict) else {}
+
+
+def refuse_stale(paths: Sequence[str], store: str | Path) -> None:
     """Raise InvalidInput if one of the arrays, or one it was computed from, was made of something since replaced.
 
     What is no longer in the store cannot be compared and is passed over: the groups `tiles` and `fields` may travel
@@ -118,9 +134,9 @@ def refuse_stale(root: zarr.Group, paths: Sequence[str], store: str | Path) -> N
     seen, waiting = set(paths), list(paths)
     while waiting:
         path = waiting.pop()
-        record = attributes(root.get(path))
+        record = recorded(store, path)
         for source, then in record.get("inputs", {}).items():
-            now = attributes(root.get(source)).get("fingerprint") if source.startswith(OURS) else None
+            now = recorded(store, source).get("fingerprint") if source.startswith(OURS) else None
             if now is not None and now != then:
                 raise InvalidInput(
                     f"{path} of {store} is stale: it was computed from {source} as it was before",

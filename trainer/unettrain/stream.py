@@ -22,12 +22,13 @@ from unettrain.errors import InvalidInput
 from unettrain.growing import rounds
 from unettrain.layout import NO_FIELDS, StoredFields, are_finished, open_fields, open_tiles
 from unettrain.making import Batch, ByThreads, Making, OnDevice, Sample
-from unettrain.order import Order
+from unettrain.order import Order, Where
 from unettrain.ring import Buffers, Ring
 from unettrain.tiles import SPLITS, Tiles
 from unettrain.windows import CACHE_BYTES
 
 MOST_THREADS, THREADS_OF_A_SERVER = 8, 16
+REPEAT_BITS = 40  # more tiles than there will be
 LOOKED_UP = 256  # places of the order at a time: one alone takes nearly as long
 
 
@@ -81,8 +82,15 @@ class TileStream:
         self.batch_size, self.seed = batch_size, seed
         self.start_step, self.num_steps = start_step, num_steps
         self.num_threads, self.num_ahead = num_threads or usual_threads(store), num_ahead
-        if batch_size < 1:
-            raise InvalidInput(f"batch_size is {batch_size}", allowed="at least 1")
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("num_threads", self.num_threads, 1),
+            ("num_ahead", num_ahead, 1),
+            ("start_step", start_step, 0),
+            ("seed", seed, 0),
+        ):
+            if not least <= value < 2**64:
+                raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}, and under 2^64")
         if not 0 <= rank < world_size:
             raise InvalidInput(f"rank is {rank}", allowed=f"0 to {world_size - 1}, since world_size is {world_size}")
         self.rank, self.world_size = rank, world_size
@@ -102,7 +110,9 @@ class TileStream:
         density = _density(self.tiles, sampling, store)
         in_split = None if density is None else density[self.split_indices]
         self.order = Order(_ranges(self.split_indices), seed, shuffle, density=in_split)
-        self._looked_up = lru_cache(2)(lambda k: self.order.at(range(k * LOOKED_UP, (k + 1) * LOOKED_UP)))
+        self._at_a_time, at = min(LOOKED_UP, 4 * self.order.num), self.order.at  # nothing that would hold this stream
+        size = self._at_a_time
+        self._looked_up = lru_cache(2)(lambda k: at(range(k * size, (k + 1) * size)))
 
     @classmethod
     def of(cls, store: str | Path, config: FitConfig, device: torch.device | None = None) -> "TileStream":
@@ -120,22 +130,26 @@ class TileStream:
             growing=config.growing,
         )
 
-    def samples(self, step: int) -> list[tuple[int, int]]:
-        """(epoch, tile) of each sample of a step."""
-        first = (step * self.world_size + self.rank) * self.batch_size
-        return [self._looked_up(k // LOOKED_UP)[k % LOOKED_UP] for k in range(first, first + self.batch_size)]
+    def samples(self, step: int) -> list[Where]:
+        """(epoch, tile, how often it came in this epoch before) of each sample of a step."""
+        first, size = (step * self.world_size + self.rank) * self.batch_size, self._at_a_time
+        return [self._looked_up(k // size)[k % size] for k in range(first, first + self.batch_size)]
 
     @property
     def fingerprints(self) -> dict[str, str]:
         """What stands for the values that a training sees."""
         return self.tiles.fingerprints | self.fields.fingerprints
 
-    def draw(self, epoch: int, tile: int) -> Draw:
-        """What happens to a tile in an epoch."""
-        return draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile)
+    def draw(self, epoch: int, tile: int, repeat: int = 0) -> Draw:
+        """What happens to a tile in an epoch, when it has come so often in it before."""
+        return draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile + (repeat << REPEAT_BITS))
 
     def batch(self, step: int) -> Batch:
-        """The batch of one step, read and augmented in the calling thread."""
+        """The batch of one step, read and augmented in the calling thread. Raises InvalidInput while tiles are made."""
+        if self.is_growing():
+            raise InvalidInput(
+                f"tiles of {self.store} are still being made, so that no order is known", allowed="batches"
+            )
         return self._batch([self._sample(*where) for where in self.samples(step)])
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> Batch:
@@ -152,8 +166,8 @@ class TileStream:
             samples.append(Sample(tile, lambda choice=choice: choice))  # type: ignore[misc]
         return self._batch(samples)
 
-    def _sample(self, epoch: int, tile: int) -> Sample:
-        return Sample(tile, partial(self.draw, epoch, tile))
+    def _sample(self, epoch: int, tile: int, repeat: int) -> Sample:
+        return Sample(tile, partial(self.draw, epoch, tile, repeat))
 
     def _batch(self, samples: list[Sample]) -> Batch:
         buffers, scratch = Buffers(self._making.shapes(len(samples))), self._making.scratch()
@@ -190,8 +204,8 @@ class TileStream:
         for step in steps:
             yield [self._sample(*where) for where in self.samples(step)]
 
-    def _rounds(self, start_step: int) -> Iterator[tuple[int, int]]:
-        def one_round(tiles: NDArray[np.intp], number: int) -> list[tuple[int, int]]:
+    def _rounds(self, start_step: int) -> Iterator[Where]:
+        def one_round(tiles: NDArray[np.intp], number: int) -> list[Where]:
             order = Order(_ranges(tiles), self.seed, self.shuffle)
             first = (start_step + number) * order.num
             return order.at(range(first, first + order.num))
@@ -226,7 +240,7 @@ def _ranges(indices: NDArray[np.intp]) -> list[tuple[int, int]]:
 
 
 def _check_batch(stream: TileStream, split: str, store: str | Path) -> None:
-    """Raise InvalidInput for a batch that would hold a tile twice, or begin before there is one."""
+    """Raise InvalidInput for a batch that is larger than its split, or than what is finished of it."""
     there = stream.tiles.finished()[stream.split_indices]
     finished, asked = int(there.sum()), stream.batch_size * stream.world_size
     if finished < asked:

@@ -5,7 +5,7 @@ Of a chunk a tile needs a part, and its neighbours the rest, so what was decoded
 
 import threading
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,8 @@ class Windows:
         self._store, self._root, self._names, self._places = store, root, names, places
         self._geometry, self._inputs = geometry, inputs
         self._decoded, self._files, self._mine = Decoded(cache_bytes), OpenFiles(), threading.local()
-        self._array = lru_cache(OPEN_ARRAYS)(self._open)
+        # Nothing that would hold these windows: the files are closed when nobody has them any more.
+        self._array = lru_cache(OPEN_ARRAYS)(partial(_open, store, root, inputs, self._files))
 
     def read(self, index: int, into: StoredTile) -> None:
         """The pixels of one tile, into arrays as of `Geometry.empty`."""
@@ -69,16 +70,6 @@ class Windows:
     def finished(self) -> NDArray[np.bool_]:
         """All: their images are."""
         return np.ones(len(self._places), bool)
-
-    def _open(self, path: str) -> Chunks:
-        with reading(self._store):
-            array = open_array(self._root, path, self._store, f"unetprep weights --out {self._store}")
-        if fingerprint(array) != self._inputs.get(path):
-            raise Failure(
-                f"{path} of {self._store} was made anew since its tiles were placed",
-                hint=f"unetprep tiles --out {self._store} --index-only --overwrite",
-            )
-        return Chunks(array, self._store, self._files, storage_of(str(self._store)))
 
     def _mirrored(self, chunks: Chunks, start: Place, out: NDArray[Any]) -> None:
         """A window (..., y, x) of one slice; what lies outside the image is mirrored into it."""
@@ -112,3 +103,14 @@ class Windows:
             self._mine.bytes = np.empty(needed, np.uint8)
         found: NDArray[Any] = self._mine.bytes[:needed].view(dtype).reshape(shape)
         return found
+
+
+def _open(store: str | Path, root: zarr.Group, inputs: Mapping[str, str], files: OpenFiles, path: str) -> Chunks:
+    with reading(store):
+        array = open_array(root, path, store, f"unetprep weights --out {store}")
+    if fingerprint(array) != inputs.get(path):
+        raise Failure(
+            f"{path} of {store} was made anew since its tiles were placed",
+            hint=f"unetprep tiles --out {store} --index-only --overwrite",
+        )
+    return Chunks(array, store, files, storage_of(str(store)))

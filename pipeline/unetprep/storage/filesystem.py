@@ -95,6 +95,11 @@ class Filesystem(Remote):
             about = self._files.info(self._path(key))
             return int(about["size"] or 0), str(about.get("mtime") or about.get("created") or about.get("modified"))
 
+    def read_part(self, key: str, offset: int, length: int) -> tuple[bytes, str]:
+        """A part of a file, and what `stat` says after that."""
+        (data,) = self.get_ranges(key, [(offset, length)])
+        return data, self.stat(key)[1]
+
     def children(self) -> list[str]:
         """Names directly below the root."""
         with self.errors("list"):

@@ -19,6 +19,10 @@ class Remote(Storage):
         """Bytes of an object, and what changes when it does."""
 
     @abstractmethod
+    def read_part(self, key: str, offset: int, length: int) -> tuple[bytes, str]:
+        """A part of an object, and what changes when the object does, as `stat` says it."""
+
+    @abstractmethod
     def children(self) -> list[str]:
         """Names directly below the root: of objects, and of what would be folders on a disk."""
 
