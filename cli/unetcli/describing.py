@@ -14,6 +14,7 @@ def as_text(found: dict[str, Any]) -> str:
     lines.append(f"fields        {_array(fields)}{_parameters(fields, 'sigma_px', 'seed')}{folding}")
     tiles = found["tiles"]
     geometry = f"  {tiles['tile']} -> {tiles['output']} pixels, margin {tiles['margin']}" if "tile" in tiles else ""
+    geometry += ", virtual" if "index_only" in tiles.get("parameters", {}) else ""
     lines.append(f"tiles         {_array(tiles)}{geometry}")
     return "\n".join(lines)
 

@@ -373,7 +373,8 @@ _add_stage(
     "tiles",
     TilesParams,
     create=False,
-    examples="unetprep tiles --out ds.zarr\nunetprep tiles --out ds.zarr --tile 316",
+    examples="unetprep tiles --out ds.zarr\nunetprep tiles --out ds.zarr --tile 316\n"
+    "unetprep tiles --out ds.zarr --random 500 --index-only",
     short="Cut the images into overlap tiles.",
     help="Cut the images into the network's input tiles, mirroring what lies outside.",
 )

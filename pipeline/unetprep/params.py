@@ -346,8 +346,8 @@ class TilesParams(Params):
     seed: int = parameter(0, "Random tile k of an image depends on the seed, the image's name and k alone.", least=0)
     index_only: bool = parameter(
         False,
-        "Virtual tiles: write where they lie, and copy no pixels; the training cuts them out of the images. For data of"
-        " which a second copy is dear; a training reads stored tiles faster.",
+        "Virtual tiles: write where they lie, and copy no pixels; the training cuts them out of the images, as fast as"
+        " long as these fit into its memory (unettrain fit --cache-mib).",
     )
     instances: bool = parameter(
         False, "Keep the cells around each tile too, which unettrain fit --recompute-weights asks for."

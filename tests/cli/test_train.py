@@ -177,6 +177,18 @@ def test_whole_shards_can_be_shuffled_and_a_seed_has_64_bits(run: Run, store: Pa
     assert "seed is 18446744073709551616" in run(f"unettrain fit ds.zarr {SMALL} --seed {2**64}", 3).stderr
 
 
+def test_virtual_random_tiles_augmented_by_the_device(run: Run, store: Path) -> None:
+    run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 48 --random 30 --seed 3 --index-only --overwrite")
+    assert json.loads(run("unetprep info ds.zarr --json").stdout)["tiles"]["shape"] == [32]  # 2 cover the test image
+    run(f"unettrain fit ds.zarr {SMALL} --augment-on device --cache-mib 16 --batch-size 2")
+    page = Path(json.loads(run("unettrain report runs/ds --json").stdout)["out"]).read_text()
+    assert "unetprep tiles --out ds.zarr --tile 100 --margin 48 --depth 2 --random 30 --seed 3 --index-only" in page
+    refused = run(f"unettrain fit ds.zarr {SMALL} --augment-on device --recompute-weights", 3).stderr
+    assert "hold no instances" in refused
+    assert "augment-on: device there, threads now" in run(f"unettrain fit ds.zarr {SMALL} --batch-size 2", 4).stderr
+    assert "takes 31 tiles" in run(f"unettrain fit ds.zarr {SMALL} --batch-size 31", 3).stderr
+
+
 def test_tiles_can_be_drawn_by_what_they_hold(run: Run, store: Path) -> None:
     run(f"unettrain fit ds.zarr {SMALL} --sampling foreground --steps 3")
     shutil.rmtree(store / "tiles/density")

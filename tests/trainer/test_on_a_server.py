@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 import unetprep.storage.objects as objects
 from tests.pipeline.conftest import LOCAL, save
 from tests.servers import S3Server
 from tests.synthetic import cell_image, cell_labels
+from tests.trainer.test_shards import make
 from unetprep.importing import import_images
 from unetprep.params import ImportParams, TilesParams, WeightsParams
 from unetprep.run import run_stage
@@ -27,7 +29,8 @@ from unettrain.errors import Failure, InvalidInput
 from unettrain.fitting import fit
 from unettrain.layout import open_image, open_tiles, stored_intensity
 from unettrain.rundir import RunDir
-from unettrain.store import storage_of
+from unettrain.shards import Chunks
+from unettrain.store import reading, storage_of
 from unettrain.stream import TileStream
 
 MakeStore = Callable[..., Path]
@@ -106,6 +109,31 @@ def test_what_is_missing_or_damaged_in_a_bucket_is_named(bucket: tuple[Path, str
         list(TileStream(url, augmentation=NO_AUGMENTATION, num_steps=20))
     with pytest.raises(InvalidInput, match=f"there is no store at {url}/nothing"):
         open_tiles(f"{url}/nothing")
+
+
+@pytest.mark.parametrize("codec", ["none", "lz4"])
+def test_pixels_of_the_same_length_that_take_the_place_of_others_are_noticed(
+    s3: str, tmp_path: Path, codec: str
+) -> None:
+    storage_of.cache_clear()
+    array, values = make(tmp_path / "old", (8, 40), (1, 40), (4, 40), codec)
+    other, _ = make(tmp_path / "new", (8, 40), (1, 40), (4, 40), codec)
+    array.attrs["unetprep"], other.attrs["unetprep"] = {"fingerprint": "old"}, {"fingerprint": "new"}
+    other[...] = values[::-1]
+    url = upload(tmp_path / "old", f"{s3}/x.zarr")
+    with reading(url) as place:
+        opened = zarr.open_array(place, path="a", mode="r")
+    chunks, out = Chunks(opened, url, storage=storage_of(url)), np.empty(40, "uint16")
+    for _ in range(2):
+        chunks.read_row(1, out)
+        np.testing.assert_array_equal(out, values[1])
+    upload(tmp_path / "old", url)
+    chunks.read_row(1, out)  # the same again
+    np.testing.assert_array_equal(out, values[1])
+    upload(tmp_path / "new", url)
+    for _ in range(2):
+        with pytest.raises(Failure, match="was made anew while it was read"):
+            chunks.read_row(1, out)
 
 
 def test_a_server_that_dies_is_one_error_after_bounded_tries_and_comes_back(
