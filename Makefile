@@ -79,11 +79,14 @@ bench: $(READY)
 	python -m benchmarks.elastic.warp
 	python -m benchmarks.stream.reading build/reading
 	python -m benchmarks.stream.stepping build/stepping
+	python -m benchmarks.stream.cutting build/cutting
+	python -m benchmarks.stream.virtual build/virtual
 	python -m benchmarks.stream.results
 
 # Says so where there is no GPU. The build of torch that constraints.txt asks for may know none: install another before.
 bench-gpu: $(READY)
 	python -m benchmarks.elastic.gpu
+	python -m benchmarks.stream.gpu build/gpu
 
 # Random kills of clients, workers and an S3 server; then every store must be what it would have been. SEED=N repeats them.
 chaos: $(READY)

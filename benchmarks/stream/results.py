@@ -70,10 +70,47 @@ def stepping_part(found: dict[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
+def virtual_part(found: dict[str, Any]) -> list[str]:
+    """Virtual tiles against stored ones."""
+    size = {name: num / 2**20 for name, num in found["bytes"].items()}
+    lines = [
+        "## Virtual tiles, as a multiple of the speed of stored ones (lz4)",
+        "",
+        f"One image of 4096 x 4096; the store takes {size['virtual']:.0f} MiB instead of {size['stored']:.0f}."
+        f" {described(found)}.",
+        "",
+        "| of the decoded image kept | shuffle | tiles | 1 thread | 2 threads |",
+        "|---|---|---|---|---|",
+    ]
+    for one, two in zip(found["cases"][::2], found["cases"][1::2], strict=True):
+        tiles = "augmented" if one["augmented"] else "as they are"
+        lines.append(f"| {one['kept']:.0%} | {one['shuffle']} | {tiles} | {faster(one)} | {faster(two)} |")
+    return [*lines, ""]
+
+
+def cutting_part(found: dict[str, Any]) -> list[str]:
+    """The stage `tiles`."""
+    lines = [
+        "## `unetprep tiles`, as a multiple of the speed of compressing the same bytes in memory",
+        "",
+        f"Four images of 2000 x 2000, 144 tiles, one thread, written to disk. {described(found)}.",
+        "",
+        "| codec | speed | MB a second |",
+        "|---|---|---|",
+    ]
+    for codec, v in found["codecs"].items():
+        lines.append(f"| {codec} | {faster(v)} | {v['bytes'] / 1e6 / v['ours_seconds']:.0f} |")
+    peaks = ", ".join(f"{num} tiles {peak:.0f} MiB" for num, peak in found["memory"].items())
+    return [*lines, "", f"The most memory of the command, imports included: {peaks}.", ""]
+
+
 def main() -> None:
     """Write the page."""
-    reading, stepping = (json.loads((HERE / f"{name}.json").read_text()) for name in ("reading", "stepping"))
-    (HERE / "RESULTS.md").write_text(reading_page(reading) + "\n".join(["", *stepping_part(stepping)]))
+    reading, stepping, virtual, cutting = (
+        json.loads((HERE / f"{name}.json").read_text()) for name in ("reading", "stepping", "virtual", "cutting")
+    )
+    parts = ["", *stepping_part(stepping), *virtual_part(virtual), *cutting_part(cutting)]
+    (HERE / "RESULTS.md").write_text(reading_page(reading) + "\n".join(parts))
 
 
 if __name__ == "__main__":
