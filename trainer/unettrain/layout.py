@@ -1,5 +1,6 @@
 """The trainer's own reader of the arrays that pipeline/LAYOUT.md describes. It knows nothing of the writer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -61,9 +62,8 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
     hold may still be being written.
     """
     root, command = open_store(store), f"unetprep tiles --out {store}"
-    opened = partial(open_array, root, store=store, command=command, finished=not growing)
     columns = [open_array(root, f"tiles/{name}", store, command) for name in PLACES]
-    cut = opened("tiles/foreground")
+    cut = open_array(root, "tiles/foreground", store, command, finished=not growing)
     made = {**attributes(columns[0]).get("parameters", {}), **attributes(cut).get("parameters", {})}
     found = attributes(root.get("tiles"))
     missing = [key for key in ("tile", "output", "margin", "depth", "names", "intensity_rule") if key not in found]
@@ -77,19 +77,15 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
     pixels: Pixels
     if virtual := made.get("index_only"):
         geometry = sized(int(virtual["channels"]), np.dtype(virtual["dtype"]))
-        _check_sizes(geometry, store)
-        where = np.stack([_all_of(column, store) for column in columns[:4]], axis=1).astype(np.int64)
-        record = attributes(cut)
-        fingerprints = {array.path: fingerprint(array) for array in (columns[0], cut)}
-        pixels = Windows(store, root, found["names"], where, geometry, record["inputs"], fingerprints, cache_bytes)
+        places = np.stack([_all_of(column, store) for column in columns[:4]], axis=1).astype(np.int64)
+        inputs, fingerprints = attributes(cut)["inputs"], {a.path: fingerprint(a) for a in (columns[0], cut)}
+        pixels = Windows(store, root, found["names"], places, geometry, inputs, fingerprints, cache_bytes)
     else:
         names = ("image", "target", "weights", *(["instances"] if rule else []))
-        arrays = [opened(f"tiles/{name}") for name in names]
-        refuse_stale([array.path for array in arrays], store)
-        files = OpenFiles()
-        pixels = StoredPixels(*(Chunks(array, store, files, storage_of(str(store))) for array in arrays))
+        pixels = _stored([open_array(root, f"tiles/{name}", store, command, not growing) for name in names], store)
         geometry = sized(pixels.image.shape[1], pixels.image.dtype)
-        _check_sizes(geometry, store)
+    _check_sizes(geometry, store)
+    if isinstance(pixels, StoredPixels):
         _check_shapes(pixels, geometry, len(split), store)
     return Tiles(
         geometry,
@@ -157,6 +153,12 @@ def stored_intensity(path: str) -> tuple[float, float] | None:
     with reading(path) as place:
         found = attributes(zarr.open(place, mode="r")).get("intensity")
     return (float(found[0]), float(found[1])) if found else None
+
+
+def _stored(arrays: Sequence[zarr.Array[Any]], store: str | Path) -> StoredPixels:
+    refuse_stale([array.path for array in arrays], store)
+    files = OpenFiles()
+    return StoredPixels(*(Chunks(array, store, files, storage_of(str(store))) for array in arrays))
 
 
 def _all_of(array: zarr.Array[Any], store: str | Path) -> NDArray[Any]:

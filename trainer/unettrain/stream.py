@@ -79,28 +79,12 @@ class TileStream:
                 hint=_made_anew(store, self.tiles, self.tiles.margin_px, instances=True),
             )
         _check_margin(self.tiles, self.fields, self.augmentation, store)
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.shuffle, self.sampling = batch_size, seed, shuffle, sampling
         self.start_step, self.num_steps = start_step, num_steps
         self.num_threads, self.num_ahead = num_threads or usual_threads(store), num_ahead
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("num_threads", self.num_threads, 1),
-            ("num_ahead", num_ahead, 1),
-            ("start_step", start_step, 0),
-            ("seed", seed, 0),
-        ):
-            if not least <= value < 2**64:
-                raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}, and under 2^64")
-        if not 0 <= rank < world_size:
-            raise InvalidInput(f"rank is {rank}", allowed=f"0 to {world_size - 1}, since world_size is {world_size}")
         self.rank, self.world_size = rank, world_size
-        self.store, self.growing, self.shuffle = store, growing, shuffle
-        if growing and (world_size > 1 or sampling != "uniform"):
-            raise InvalidInput(
-                f"growing with world_size {world_size} and sampling {sampling}: which tiles are finished is known to"
-                " this process alone, and not yet what all of them hold",
-                allowed="growing with world_size 1 and sampling uniform",
-            )
+        self.store, self.growing = store, growing
+        _check_numbers(self)
         _check_batch(self, split, store)
         self._making: Making = (
             ByThreads(self.tiles, self.fields, self.augmentation)
@@ -237,6 +221,22 @@ def _ranges(indices: NDArray[np.intp]) -> list[tuple[int, int]]:
     """Ascending numbers as stretches without a gap."""
     starts = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(indices, starts[1:])]
+
+
+def _check_numbers(stream: TileStream) -> None:
+    leasts = {"batch_size": 1, "num_threads": 1, "num_ahead": 1, "start_step": 0, "seed": 0}
+    for name, least in leasts.items():
+        if not least <= getattr(stream, name) < 2**64:
+            raise InvalidInput(f"{name} is {getattr(stream, name)}", allowed=f"at least {least}, and under 2^64")
+    rank, world_size = stream.rank, stream.world_size
+    if not 0 <= rank < world_size:
+        raise InvalidInput(f"rank is {rank}", allowed=f"0 to {world_size - 1}, since world_size is {world_size}")
+    if stream.growing and (world_size > 1 or stream.sampling != "uniform"):
+        raise InvalidInput(
+            f"growing with world_size {world_size} and sampling {stream.sampling}: which tiles are finished is known to"
+            " this process alone, and not yet what all of them hold",
+            allowed="growing with world_size 1 and sampling uniform",
+        )
 
 
 def _check_batch(stream: TileStream, split: str, store: str | Path) -> None:
