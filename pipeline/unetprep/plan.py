@@ -71,6 +71,11 @@ def _difference(record: dict[str, Any], spec: ArraySpec) -> str:
         return f"by version {record['kernel_version']} of the computation, this one is {asked.kernel_version}"
     there = record["parameters"]
     for key, value in asked.parameters.items():
+        if isinstance(value, dict) and isinstance(there.get(key), dict) and there[key] != value:
+            name = next(n for n in (*value, *there[key]) if there[key].get(n) != value.get(n))
+            return (
+                f"{option_name(key)}: {name} is {_short(there[key].get(name))} there and {_short(value.get(name))} now"
+            )
         if there.get(key) != value:
             return f"{option_name(key)} is {_short(there.get(key))} there and {_short(value)} now"
     changed = [path for path, value in asked.inputs.items() if record["inputs"].get(path) != value]

@@ -230,7 +230,7 @@ def test_a_cluster_gives_the_same_bytes(chopped: Store, cluster: str, tmp_path: 
         run_stage(copy, STAGES[name], params, Scheduler(cluster), on_progress=lambda d, t, **shown: seen.append((d, t)))
     assert tree(copy.url) == tree(chopped.url)
     assert all(done <= total for done, total in seen)
-    assert sum(done == total for done, total in seen) == 4  # weights has two steps
+    assert sum(done == total for done, total in seen) == 5  # weights and tiles have two steps
 
 
 def test_a_scheduler_that_is_not_there_is_named(store: Store) -> None:

@@ -128,8 +128,10 @@ def test_other_splits_make_the_tiles_stale(files: Path, store: Store) -> None:
         import_images(store.url, *source, params, LOCAL)
     import_images(store.url, *source, params, LOCAL, overwrite=True)
     assert describe(store.url)["tiles"]["state"] == "stale"
-    with pytest.raises(InvalidInput, match="has been replaced since"):
+    with pytest.raises(Conflict, match=r"images: . is \['train', .*\] there and \['test', .*\] now"):
         run_stage(Store.open(store.url), STAGES["tiles"], TILES, LOCAL)
+    with pytest.raises(InvalidInput, match="has been replaced since"):
+        run_stage(Store.open(store.url), STAGES["tiles"], TILES, LOCAL, overwrite=True)
 
 
 def test_labels_imported_alone_leave_the_image_as_it_is(files: Path, store: Store) -> None:

@@ -63,11 +63,12 @@ def test_importing_the_package_and_the_parameters_leaves_the_heavy_ones_out() ->
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_the_trainer_imports_neither_dask_nor_xarray_and_of_the_pipeline_the_kernels_alone() -> None:
+def test_the_trainer_imports_neither_dask_nor_xarray_and_of_the_pipeline_kernels_and_storage_alone() -> None:
     sources = sorted(Path(unettrain.__file__).parent.rglob("*.py"))
     nodes = [node for source in sources for node in ast.walk(ast.parse(source.read_text()))]
     modules = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     assert len(sources) > 15
     assert not {m for m in modules if m.split(".")[0] in ("dask", "distributed", "xarray", "unetcli", "click")}
-    assert all(m.startswith("unetprep.kernels.") for m in modules if m.startswith("unetprep"))
+    shared = ("unetprep.kernels.", "unetprep.storage.", "unetprep.errors")
+    assert all(m.startswith(shared) for m in modules if m.startswith("unetprep"))
