@@ -18,7 +18,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, Sharding
 
 import unettrain.shards
 from unettrain.errors import Failure
-from unettrain.shards import Chunks
+from unettrain.shards import LOOK_S, Chunks
 
 COMPRESSORS: dict[str, list[Any]] = {
     "none": [],
@@ -220,10 +220,10 @@ def test_other_pixels_of_the_same_length_are_never_taken_for_these(tmp_path: Pat
     for file in sorted((tmp_path / "new").rglob("*"), reverse=True):
         target = tmp_path / "old" / file.relative_to(tmp_path / "new")
         if file.is_file() and in_place:
-            time.sleep(0.01)
             target.write_bytes(file.read_bytes())
         elif file.is_file():
             file.replace(target)
+    time.sleep(2 * LOOK_S)
     if in_place:
         with pytest.raises(Failure, match="was made anew while it was read"):
             chunks.read_row(1, out)
@@ -239,7 +239,7 @@ def test_what_comes_back_as_it_was_is_read_on(tmp_path: Path) -> None:
     chunks, out = Chunks(array, "ds.zarr"), np.empty(40, "uint16")
     chunks.read_row(1, out)
     file = shard_file(array, 0, 0)
-    time.sleep(0.01)
+    time.sleep(2 * LOOK_S)
     file.write_bytes(file.read_bytes())
     chunks.read_row(2, out)
     np.testing.assert_array_equal(out, values[2])

@@ -15,6 +15,7 @@ from errno import EMFILE, ENFILE
 from itertools import product
 from math import prod
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 import google_crc32c
@@ -36,6 +37,7 @@ ERRORS = (  # of files, servers, checksums and codecs
     *(KeyError, TypeError, EOFError, zlib.error),
 )
 
+LOOK_S = 0.1  # how long what a look at a file has shown is taken to hold
 MOST_OPEN = 384  # files that are kept open
 EMPTY = 2**64 - 1  # offset of a chunk that is not there
 CRC_BYTES = 4
@@ -122,7 +124,6 @@ class Chunks:
     def _read(self, number: int, chunk: int, out: NDArray[Any]) -> None:
         """A chunk of a shard, both counted in C order."""
         assert self._layout is not None
-        key = self._key(self._layout.place(number))
         try:
             try:
                 self._take(self._files.get((self.path, number)) or self._opened(number), chunk, out)
@@ -130,11 +131,11 @@ class Chunks:
                 self._files.drop((self.path, number))
                 self._take(self._opened(number), chunk, out)
         except FileNotFoundError:
-            raise self._failure(f"{key} is missing") from None
+            raise self._failure(f"{self._key(self._layout.place(number))} is missing") from None
         except ERRORS as error:
             with suppress(*ERRORS):
                 self._refuse_change()
-            raise self._failure(f"{key} cannot be read: {error}", error) from None
+            raise self._failure(f"{self._key(self._layout.place(number))} cannot be read: {error}", error) from None
 
     def _take(self, shard: "_Shard", chunk: int, out: NDArray[Any]) -> None:
         assert self._layout is not None
@@ -318,12 +319,14 @@ class _File:
     def __init__(self, file: Path) -> None:
         self._fd = os.open(file, os.O_RDONLY)
         found = os.fstat(self._fd)
-        self.size, self._written = found.st_size, found.st_mtime_ns
+        self.size, self._written, self._looked = found.st_size, found.st_mtime_ns, monotonic()
 
     def read(self, offset: int, out: Any) -> None:
         num = os.preadv(self._fd, (out,), offset)
-        if os.fstat(self._fd).st_mtime_ns != self._written:
-            raise _Changed
+        if monotonic() - self._looked > LOOK_S:  # a look takes half as long as a read
+            if os.fstat(self._fd).st_mtime_ns != self._written:
+                raise _Changed
+            self._looked = monotonic()
         if num != out.nbytes:
             raise ValueError("it is cut short")
 
