@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from unetprep import mirrored_tile
 from unetprep.grid import box_shape, grow, inside, shard_box, shard_counts
 from unetprep.kernels.mirror import mirror_index
+from unetprep.kernels.scatter import random_origins
 from unetprep.kernels.tiling import border_px, is_legal_tile, legal_tiles_near, output_size, smallest_tile, tile_origins
 
 
@@ -81,6 +82,26 @@ def test_tiles_cover_a_line_once(length: int, output: int) -> None:
     assert len(covered) == len(np.unique(covered))
     assert set(range(length)) <= set(covered.tolist())
     assert origins[-1] < length
+
+
+@given(st.integers(1, 2000), st.integers(1, 600), st.data())
+def test_overlapping_tiles_cover_a_line_and_none_is_too_many(length: int, output: int, data: st.DataObject) -> None:
+    stride = data.draw(st.integers(1, output))
+    origins = tile_origins(length, output, stride)
+    seen = np.zeros(length + output + stride, int)
+    for origin in origins:
+        seen[origin : origin + output] += 1
+    assert (seen[:length] > 0).all()
+    assert len(origins) == 1 or origins[-2] + output < length  # the one before the last did not reach the edge
+
+
+@given(*[st.integers(1, 300)] * 3, st.integers(1, 200), st.integers(0, 2**64 - 1), st.integers(0, 2**40))
+def test_random_tiles_lie_in_the_image(z: int, y: int, x: int, output: int, seed: int, first: int) -> None:
+    found = random_origins(seed, "a", first, first + 50, (z, y, x), output)
+    assert found.min() >= 0
+    assert (found[:, 0] < z).all()
+    assert (found[:, 1] <= max(0, y - output)).all()
+    assert (found[:, 2] <= max(0, x - output)).all()
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 12), st.integers(0, 9)), min_size=1, max_size=3))
