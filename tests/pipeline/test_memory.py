@@ -66,7 +66,7 @@ def test_tasks_take_what_was_said(
         assert row["measured"] - row["said"] <= max(0.25 * row["measured"], NOISE), row
         assert row["said"] - row["measured"] <= max(0.25 * row["measured"], KEPT), row
     assert len(found) == num_found
-    assert max(row["measured"] for row in found) > 10 * min(row["measured"] for row in found)
+    assert max(row["measured"] for row in found) > 5 * min(row["measured"] for row in found)  # small and large tasks
 
 
 @pytest.mark.parametrize(
