@@ -10,9 +10,19 @@ from pathlib import Path
 import obstore
 from obstore.store import S3Store
 
+from unetprep.storage.storage import Folder, open_storage
+
 ACCESS_KEY, SECRET_KEY, REGION, BUCKET = "tester", "a-secret-of-the-tests", "us-east-1", "bucket"
 PORTS = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
 START_SECONDS, POLL_SECONDS = 60.0, 0.05
+
+
+def upload(folder: Path, url: str) -> str:
+    """Copy a store into a bucket."""
+    source, target = Folder(str(folder)), open_storage(url)
+    for key, _ in source.listing():
+        target.put(key, source.get(key))
+    return url
 
 
 class S3Server:

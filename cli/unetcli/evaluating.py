@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from unetprep.sources import Source, open_source
+from unetprep.sources.urls import is_url, local_path, names_in
 from unettrain.errors import InvalidInput
 from unettrain.scoring import foreground, score
 
@@ -14,8 +15,7 @@ OWN_LABELS = "labels/instances"  # of an image in a store
 
 def evaluate_files(prediction: str, labels: str, dims: int = 2) -> dict[str, Any]:
     """The scores of one image. Raises InvalidInput, naming both files and shapes, if their sizes differ."""
-    own = Path(labels) / OWN_LABELS
-    truth = open_source(str(own) if own.exists() else labels)
+    truth = open_source(_own_labels(labels) or labels)
     proposed = open_source(prediction)
     if truth.shape[0] != 1 or np.dtype(truth.dtype).kind not in "ui":
         raise InvalidInput(f"{labels} holds no labels: {truth.shape[0]} channels of {truth.dtype}", allowed="integers")
@@ -25,6 +25,12 @@ def evaluate_files(prediction: str, labels: str, dims: int = 2) -> dict[str, Any
         )
     connectivity = {2: 4, 3: 6}[dims]
     return score(foreground(_whole(proposed)), _whole(truth)[0], connectivity).as_dict()
+
+
+def _own_labels(image: str) -> str | None:
+    """Where the labels of STORE/images/NAME lie, in a folder or behind a URL; None for anything else."""
+    own = f"{local_path(image)}/{OWN_LABELS}"
+    return own if (names_in(own) if is_url(own) else Path(own).exists()) else None
 
 
 def _whole(source: Source) -> Any:

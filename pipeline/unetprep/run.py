@@ -73,8 +73,9 @@ class Summary:
         if not self.shards_written:
             return f"{self.stage}: nothing to do, all {self.shards_total} shards are there"
         return (
-            f"{self.stage}: wrote {self.shards_written} of {self.shards_total} shards in {self.seconds:.1f} s,"
-            f" {self.megapixels / self.seconds:.3g} MP/s, at most {self.peak_bytes / 2**20:.0f} MiB of memory"
+            f"{self.stage}: wrote {self.shards_written} of {self.shards_total} shards in {self.seconds:.1f} s"
+            + (f", {self.megapixels / self.seconds:.3g} MP/s" if self.megapixels else "")
+            + f", at most {self.peak_bytes / 2**20:.0f} MiB of memory"
             + (f", {self.retries} tasks begun anew" if self.retries else "")
         )
 
@@ -155,7 +156,7 @@ def _compute(store: Store, plans: Sequence[JobPlan], pool: "Pool", on_progress: 
         for done in pool.run(store, Queue(plans)):
             total += done
             rate = total.num_pixels / 1e6 / (time.perf_counter() - start)
-            on_progress(total.num_shards, max(todo, total.num_shards), **{"MP/s": rate})
+            on_progress(total.num_shards, max(todo, total.num_shards), **({"MP/s": rate} if rate else {}))
         plans = _lost(store, plans, tries_left)
         if not plans:
             break

@@ -61,11 +61,12 @@ class Job(ABC):
         return self
 
     def run(self, store: "Store", index: Index) -> int:
-        """Task `index`: compute its boxes and write each as one shard. Returns how many pixels the first has."""
+        """Task `index`: compute its boxes and write each as one shard. Returns the pixels of the first; a list has 0."""
         boxes = self.boxes(index)
         for spec, box, chunks in zip(self.outputs, boxes, self.encode(store, boxes), strict=True):
             store.write(spec, box, chunks)
-        return prod(box_shape(boxes[0]))
+        shape = box_shape(boxes[0])
+        return prod(shape) if len(shape) > 1 else 0
 
     def encode(self, store: "Store", boxes: Sequence[Box]) -> "list[Chunks]":
         """The compressed chunks of the boxes of one shard, for each output."""

@@ -10,9 +10,11 @@ import zarr
 
 from tests.cli.conftest import Run, labels_of
 from tests.pipeline.conftest import tree
+from tests.servers import upload
 from unettrain.config import Augmentation
 from unettrain.stream import TileStream
 
+OWN = "images/img-test/labels/instances/instances"
 SMALL = "--base-channels 2 --steps 3 --threads 1 --validate-every 2"
 
 
@@ -42,6 +44,7 @@ def test_fit_predict_evaluate_report(run: Run, store: Path) -> None:
     assert 0 <= scores["iou"] <= 1
     assert set(scores["ap"]) == {f"{t / 100:.2f}" for t in range(50, 95, 5)}
     assert f"IoU {scores['iou']:.4f}" in run("unettrain evaluate p.tif ds.zarr/images/img-test").stdout
+    assert json.loads(run(f"unettrain evaluate p.tif file://{store}/images/img-test/ --json").stdout) == scores
 
     told = json.loads(run("unettrain report runs/ds --json").stdout)
     page = Path(told["out"]).read_text()
@@ -60,6 +63,18 @@ def test_formats_agree_and_a_file_is_predicted_as_its_image_in_the_store(run: Ru
     expected = np.load(cells / "a.npy")
     np.testing.assert_array_equal(zarr.open_array(str(cells / "b.zarr"), mode="r")[:], expected)
     np.testing.assert_array_equal(tifffile.imread(cells / "c.tif"), expected)
+
+
+def test_an_image_in_a_bucket_is_predicted_and_scored_as_on_the_disk(run: Run, store: Path, s3: str) -> None:
+    upload(store, f"{s3}/ds.zarr")
+    run(f"unettrain fit {s3}/ds.zarr --run run {SMALL}")
+    said = []
+    for k, image in enumerate((f"{s3}/ds.zarr/images/img-test", "ds.zarr/images/img-test")):
+        run(f"unettrain predict run {image} --out {k}.npy --threads 1")
+        said.append(json.loads(run(f"unettrain evaluate {k}.npy {image} --json").stdout))
+    assert said[0] == said[1]
+    assert said[0]["cells"] == len(np.unique(zarr.open_array(str(store), path=OWN, mode="r")[:])) - 1
+    np.testing.assert_array_equal(np.load("0.npy"), np.load("1.npy"))
 
 
 def test_a_mask_can_be_evaluated(run: Run, cells: Path) -> None:

@@ -13,14 +13,14 @@ import zarr
 
 import unetprep.storage.objects as objects
 from tests.pipeline.conftest import LOCAL, save
-from tests.servers import S3Server
+from tests.servers import S3Server, upload
 from tests.synthetic import cell_image, cell_labels
 from tests.trainer.test_shards import make
 from unetprep.importing import import_images
 from unetprep.params import ImportParams, TilesParams, WeightsParams
 from unetprep.run import run_stage
 from unetprep.stages import STAGES
-from unetprep.storage.storage import Folder, open_storage
+from unetprep.storage.storage import open_storage
 from unetprep.store import Store
 from unettrain.augment import NO_AUGMENTATION
 from unettrain.config import FitConfig
@@ -35,14 +35,6 @@ from unettrain.stream import TileStream
 
 MakeStore = Callable[..., Path]
 ARRAYS = ("image", "target", "weights")
-
-
-def upload(folder: Path, url: str) -> str:
-    """Copy a store into a bucket."""
-    source, target = Folder(str(folder)), open_storage(url)
-    for key, _ in source.listing():
-        target.put(key, source.get(key))
-    return url
 
 
 @pytest.fixture
