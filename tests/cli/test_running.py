@@ -62,12 +62,17 @@ def test_the_lock_of_a_run_that_was_killed_is_not_in_the_way(run: Run, cells: Pa
     assert not (cells / "ds.zarr/.lock").exists()
 
 
+def test_virtual_tiles_have_no_megapixels(run: Run, cells: Path) -> None:
+    run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
+    run("unetprep weights --out ds.zarr")
+    said = run("unetprep tiles --out ds.zarr --tile 188 --index-only").stdout
+    assert re.search(r"tiles: wrote 2 of 2 shards in [\d.]+ s, at most \d+ MiB of memory\n", said)
+
+
 def test_a_summary_says_what_was_done_and_a_log_keeps_it(run: Run, cells: Path) -> None:
     done = run("unetprep weights --in labels.tif --out ds.zarr --log log.txt")
     pattern = r"weights: wrote \d+ of \d+ shards in [\d.]+ s, [\d.e-]+ MP/s, at most \d+ MiB of memory"
     assert re.search(pattern, done.stdout)
-    places = run("unetprep tiles --out ds.zarr --tile 188 --index-only").stdout  # a list: megapixels of it mean nothing
-    assert re.search(r"tiles: wrote 2 of 2 shards in [\d.]+ s, at most \d+ MiB of memory\n", places)
     again = json.loads(run("unetprep weights --out ds.zarr --log log.txt --json").stdout)
     (stage,) = again["stages"]
     assert {"shards_written": 0, "retries": 0, "megapixels": 0.0}.items() <= stage.items()
