@@ -61,7 +61,7 @@ class Job(ABC):
         return self
 
     def run(self, store: "Store", index: Index) -> int:
-        """Task `index`: compute its boxes, write each as one shard. Returns the pixels of the first; a list has none."""
+        """Task `index`: compute its boxes and write each as one shard. Returns the pixels of the first; 0 of a list."""
         boxes = self.boxes(index)
         for spec, box, chunks in zip(self.outputs, boxes, self.encode(store, boxes), strict=True):
             store.write(spec, box, chunks)
