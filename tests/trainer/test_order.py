@@ -71,6 +71,7 @@ def test_shards_come_in_groups_that_are_read_side_by_side() -> None:
     assert [len(group) for group in groups] == [SHARDS_AT_ONCE] * 6 + [4]
     assert sorted(shard for group in groups for shard in group) == list(range(num_shards))
     assert len({*(tiles[:64] // 64).tolist()}) > 10
+    assert (tiles[:1024] % 64 != tiles[1024:2048] % 64).mean() > 0.9  # each group is mixed in its own way
     assert sorted(tiles[6400:]) == list(range(6400, 6409)) != tiles[6400:].tolist()
     assert (abs(np.diff(tiles[:1024])) == 1).mean() < 0.01
 

@@ -186,6 +186,20 @@ def test_what_is_cut_short_missing_or_of_another_array_is_named(tmp_path: Path, 
         Chunks(array, "ds.zarr").read_row(1, out)
 
 
+@pytest.mark.parametrize("codec", ["none", "lz4"])
+def test_a_file_that_is_cut_short_between_two_looks_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
+) -> None:
+    monkeypatch.setattr(unettrain.shards, "LOOK_S", 1e9)
+    array, values = make(tmp_path, (16, 10, 10), (1, 10, 10), (8, 10, 10), codec)
+    chunks, out = Chunks(array, "ds.zarr"), np.empty((10, 10), np.uint16)
+    for k in range(3):  # whose checksums are known to be right then
+        chunks.read_row(k, out)
+    os.truncate(shard_file(array, 0, 0, 0), 10)
+    with pytest.raises(Failure, match=r"a/c/0/0/0 cannot be read: it is cut short, in ds\.zarr"):
+        chunks.read_row(2, out)
+
+
 def test_an_array_that_is_made_anew_meanwhile_is_noticed(tmp_path: Path) -> None:
     array, values = make(tmp_path, (32, 8), (1, 8), (8, 8), "lz4", attributes={"unetprep": {"fingerprint": "one"}})
     chunks, out = Chunks(array, "ds.zarr"), np.empty(8, np.uint16)
