@@ -191,7 +191,7 @@ def test_a_file_that_is_cut_short_between_two_looks_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
 ) -> None:
     monkeypatch.setattr(unettrain.shards, "LOOK_S", 1e9)
-    array, values = make(tmp_path, (16, 10, 10), (1, 10, 10), (8, 10, 10), codec)
+    array, _ = make(tmp_path, (16, 10, 10), (1, 10, 10), (8, 10, 10), codec)
     chunks, out = Chunks(array, "ds.zarr"), np.empty((10, 10), np.uint16)
     for k in range(3):  # whose checksums are known to be right then
         chunks.read_row(k, out)
