@@ -218,7 +218,18 @@ def test_instances_that_could_not_give_the_weights_are_refused(store: Store, tmp
         run_stage(Store.open(url), STAGES["tiles"], wide, LOCAL)
 
 
-def test_overlapping_tiles_are_of_training_images_alone_and_reach_every_edge(store: Store) -> None:
+@pytest.fixture
+def parted(files: Path) -> Store:
+    """The images, some of them for validation."""
+    images, masks = str(files / "images"), str(files / "masks")
+    import_images(str(files / "parted.zarr"), [images], [masks], ImportParams(val_fraction=0.4), LOCAL)
+    store = Store.open(str(files / "parted.zarr"))
+    assert {store.record(f"images/{name}")["split"] for name in store.names} == {"train", "val"}
+    return store
+
+
+def test_overlapping_tiles_are_of_training_images_alone_and_reach_every_edge(parted: Store) -> None:
+    store = parted
     tiles = tiled(store, replace(SMALL, stride_px=7))
     for k, name in enumerate(store.names):
         of_image = tiles["image_index"] == k
@@ -232,7 +243,8 @@ def test_overlapping_tiles_are_of_training_images_alone_and_reach_every_edge(sto
     check_against_images(store, tiles)
 
 
-def test_random_tiles_lie_in_training_images_and_depend_on_seed_name_and_number_alone(store: Store) -> None:
+def test_random_tiles_lie_in_training_images_and_depend_on_seed_name_and_number_alone(parted: Store) -> None:
+    store = parted
     tiles = tiled(store, replace(SMALL, random=200, seed=3))
     for k, name in enumerate(store.names):
         of_image = tiles["image_index"] == k

@@ -14,7 +14,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +25,7 @@ import pytest
 import torch
 import zarr
 
+from tests.trainer.conftest import Sample
 from unettrain.augment import NO_AUGMENTATION
 from unettrain.config import Augmentation
 from unettrain.errors import Failure, InvalidInput
@@ -279,6 +280,18 @@ def test_page_locked_arrays_are_not_filled_before_the_gpu_has_read_them(monkeypa
     assert all(waited_for >= copied for copied, waited_for in again)
 
 
+def test_batches_that_were_held_and_let_go_are_not_kept() -> None:
+    """A consumer that held many of them leaves behind no more than any other."""
+    ring: Ring[int, None] = Ring([((1,), torch.float32)], lambda *_: None, lambda: None, 1, 1, "unettrain-stream")
+    made, held = list[weakref.ref[Buffers]](), list[torch.Tensor]()
+    with closing(ring.batches([k] for k in range(60))) as batches:
+        for k, pending in enumerate(batches):
+            made.append(weakref.ref(pending.buffers))
+            held = [*held, *pending.buffers.tensors()] if k < 30 else []
+            del pending
+        assert 1 <= len({id(buffers()) for buffers in made if buffers()}) <= 5
+
+
 def test_an_empty_split_is_refused_with_what_there_is(make_store: MakeStore) -> None:
     store = make_store()
     with pytest.raises(InvalidInput, match=r"no tiles in the split 'test'\n.*train 13, val 4, test 0"):
@@ -310,8 +323,13 @@ def test_a_batch_has_no_tile_twice(make_store: MakeStore) -> None:
 
 
 @pytest.mark.parametrize("cubic", [False, True])
-def test_a_device_augments_by_the_same_draws(make_store: MakeStore, cubic: bool) -> None:
-    store, augmentation = make_store(), Augmentation(noise=0.01, blur=1.0, rotation=0.5, cubic=cubic)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_device_augments_by_the_same_draws(
+    make_store: MakeStore, cells: Callable[..., Sample], dtype: str, cubic: bool
+) -> None:
+    drawn = [cells(50, 0), cells(37, 1)]
+    store = make_store([replace(sample, image=sample.image.astype(dtype)) for sample in drawn])
+    augmentation = Augmentation(noise=0.01, blur=1.0, rotation=0.5, cubic=cubic)
     by_threads = TileStream(store, batch_size=3, augmentation=augmentation, num_steps=8)
     there = TileStream(store, batch_size=3, augmentation=augmentation, num_steps=8, num_threads=2, device="cpu")
     assert [there.samples(k) for k in range(8)] == [by_threads.samples(k) for k in range(8)]

@@ -38,11 +38,11 @@ class Decoded:
         bottom, right = top + out.shape[-2], left + out.shape[-1]
         for j in range(top // (CHUNKS * height), -(-bottom // (CHUNKS * height))):
             for i in range(left // (CHUNKS * width), -(-right // (CHUNKS * width))):
-                y, x = j * CHUNKS * height, i * CHUNKS * width
-                block = self._block(chunks, (chunks.path, z // depth, j, i))
+                y, x, key = j * CHUNKS * height, i * CHUNKS * width, (chunks.path, z // depth, j, i)
+                block = self._block(chunks, key)
                 rows = slice(max(top, y) - y, min(bottom, y + block.values.shape[-2]) - y)
                 columns = slice(max(left, x) - x, min(right, x + block.values.shape[-1]) - x)
-                self._fill(chunks, (chunks.path, z // depth, j, i), block, rows, columns)
+                self._fill(chunks, key, block, rows, columns)
                 part = block.values[..., z % depth, rows, columns]
                 out[..., _moved(rows, y - top), _moved(columns, x - left)] = part
 
