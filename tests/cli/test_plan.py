@@ -187,6 +187,20 @@ def test_a_petabyte_is_planned_too(run: Run) -> None:
     assert said["bytes"] > 2**50
 
 
+def test_the_document_shows_what_is_printed(run: Run) -> None:
+    """The first of its columns: the others take minutes."""
+    page = (ROOT / "docs/clusters.md").read_text().replace("`", "")
+    rows = {row[0].split(":")[0]: row[1] for row in re.findall(r"^\| (.+?) \| (.+?) \|", page, re.MULTILINE)}
+    stages = json.loads(run(f"unetprep plan {rows['unetprep plan']} --workers 8 --json").stdout)["stages"]
+    shown = [stage for stage in stages if stage["stage"] in ("import", "weights", "tiles")]
+    assert rows["shards"] == " and ".join(f"{stage['shards_total']:,}" for stage in shown)
+    assert rows["files"] == f"{sum(stage['files'] for stage in stages):,}"
+    memory = [f"{stage['working_set_bytes'] / MIB:.0f}" for stage in shown]
+    assert rows["memory of a task"] == "{}, {} and {} MiB".format(*memory)
+    said = [float(number) for number in re.findall(r"[\d.]+", rows["bytes"])]
+    assert said == pytest.approx([stage["bytes"] / 2**30 for stage in shown], rel=0.05)
+
+
 @pytest.mark.parametrize("shape", ["4", "0,4", "1,2,3,4,5", "a,b"])
 def test_other_shapes_are_refused(run: Run, shape: str) -> None:
     assert "two to four numbers" in run(f"unetprep plan --shape {shape}", 3).stderr
