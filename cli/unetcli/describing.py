@@ -1,4 +1,4 @@
-"""What `unetprep info` prints for people."""
+"""Text output of `unetprep info`."""
 
 from typing import Any
 

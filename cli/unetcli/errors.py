@@ -1,4 +1,4 @@
-"""Exit codes, and the one place that turns an error into one."""
+"""Exit codes, and the translation of exceptions into messages and exit codes."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""From a prediction file and a label file to scores, and how they are printed."""
+"""Implementation of `unettrain evaluate`: from a prediction file and a label file to scores."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Options that mean the same everywhere, and options made from parameter classes."""
+"""Options shared by all commands, and options generated from parameter classes."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""From an image file to a prediction file."""
+"""Implementation of `unettrain predict`: from an image file to a prediction file."""
 
 import shutil
 from collections.abc import Callable

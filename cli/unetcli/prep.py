@@ -1,4 +1,4 @@
-"""unetprep: from labelled images to a store that trains."""
+"""Command line `unetprep`: prepare labelled images for training."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The picture of a preview, after Fig. 3 of the paper: image, cells, target, the two distances, the weights.
+"""Figure of a weight-map preview, after Fig. 3 of the paper: image, cells, target, distances, weights.
 
 Everything is placed in whole pixels, and a pixel of the image takes a whole number of them unless the window is larger
 than a panel, so that nothing is blurred. The colour maps are perceptually even (viridis, inferno).

@@ -1,4 +1,4 @@
-"""From a store to a picture file."""
+"""Implementation of `unetprep preview`: from a store to a picture file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, plain timestamped lines elsewhere; and the same lines in a log file."""
+"""Progress on stderr, as a bar on a terminal and timestamped lines elsewhere; the same lines go to a log file."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""unettrain: train on a store, predict, score, report."""
+"""Command line `unettrain`: train on a store, predict, score, report."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where tasks run, and the connection to it: worker processes, Slurm jobs, or a Dask scheduler that runs already.
+"""Schedulers and connections to them: local threads, worker processes, Slurm jobs, or a running Dask scheduler.
 
 Nothing here is needed for threads of this process, so Dask's `distributed` (two seconds) is imported where it is used.
 """

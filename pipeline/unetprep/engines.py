@@ -1,4 +1,4 @@
-"""What computes the weights of a block: our kernel, or libraries alone, which is the independent check at any size."""
+"""Backends that compute the weight map of a block: our kernel, and `edt` with scipy as an independent check."""
 
 import math
 from collections.abc import Callable

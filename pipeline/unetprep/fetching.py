@@ -1,4 +1,4 @@
-"""Public data sets, as manifests describe them: which files, from where, under which terms, with which checksums."""
+"""Download of public data sets that manifests describe: source, terms, files and checksums."""
 
 import hashlib
 import subprocess

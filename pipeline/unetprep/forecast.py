@@ -1,4 +1,4 @@
-"""What a run would do, said before it: tasks, memory, files and bytes, and time. Nothing is written.
+"""Estimate of a run before it starts: tasks, memory, files, bytes and time. Writes nothing.
 
 The stages are planned on a store that is only imagined (`store.imagined`): its metadata are made as a run would make
 them, and counted. Of every step a sample of blocks, spread over all its shards, is computed and compressed, which gives

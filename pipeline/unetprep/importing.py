@@ -1,4 +1,4 @@
-"""Import as a run: plan it, then make the store and fill it. Nothing is written before every source has been read."""
+"""Import of images into a store. Every source is read and checked before anything is written."""
 
 import time
 from collections.abc import Sequence

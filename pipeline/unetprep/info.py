@@ -1,4 +1,4 @@
-"""What a store holds, as plain values."""
+"""Summary of a store's contents as plain values."""
 
 from typing import Any
 

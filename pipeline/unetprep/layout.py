@@ -1,4 +1,4 @@
-"""The store's layout as LAYOUT.md describes it: names, axes, chunk sizes. Nothing here touches a file."""
+"""Names, axes and chunk sizes of the store as LAYOUT.md defines them. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Looking for faults in labels: files, folders, or all labels of a store, each image read once."""
+"""Label checks over files, folders or the labels of a store. Each image is read once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What can be set: the parameters of every stage, with defaults, units, limits and help. Standard library alone.
+"""Parameters of every stage, with defaults, units, limits and help. Standard library only.
 
 The command line makes its options from these, a recipe its sections, and a store records them. A unit stands at the end
 of a name (`sigma_px`) and is left off on the command line (`--sigma`).

@@ -1,4 +1,4 @@
-"""What a stage has left to do on a store, decided before anything is written."""
+"""Pending shards of a stage: the difference between the store and what the stage should have written."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

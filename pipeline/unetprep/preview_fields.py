@@ -1,4 +1,4 @@
-"""What a preview of deformation fields shows: a board of squares and a tile, as they are and as fields move them."""
+"""Data of a deformation preview: a checkerboard and a tile, before and after each field. Draws nothing."""
 
 from dataclasses import dataclass
 from math import ceil

@@ -1,4 +1,4 @@
-"""Edited labels come into a store that is finished, and only what they change is computed again.
+"""Incremental update of a finished store after its labels were edited; only affected shards are recomputed.
 
 The outcome is, byte for byte, the store that the edited labels would have given from the start. A journal in the record
 of the group `images` says what has changed, from before anything is touched until all is done. So a run that was killed

@@ -1,4 +1,4 @@
-"""The engine: it brings the arrays of jobs up to date, on threads of this machine or on the workers of a Dask cluster.
+"""Execution of jobs, on threads of this machine or on the workers of a Dask cluster.
 
 A task is a batch of shards of one job. Its size is found while the run goes on, so that it lasts about a second, and
 only a few tasks for each worker are handed out at a time: neither memory nor the scheduler's load grows with the number

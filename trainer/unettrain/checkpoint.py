@@ -1,4 +1,4 @@
-"""A trained network in one file: weights, configuration, and all that is needed to go on training it.
+"""Checkpoints: weights, configuration, and the state needed to resume training, in one file.
 
 The file is written whole beside its place and then moved there, so that a reader never meets half of one. It is read
 with torch's `weights_only`, which runs no code that a file might carry.

@@ -1,4 +1,4 @@
-"""What can be set about the network and its training, with defaults, limits and help. No torch in here.
+"""Configuration of network, training and augmentation, with defaults, limits and help. Imports no torch.
 
 The command line makes its options from `FitConfig`, and a run directory and a checkpoint record both classes.
 """

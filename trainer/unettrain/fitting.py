@@ -1,4 +1,4 @@
-"""Fit a network to the tiles of a store: the loop, its log, its checkpoints, and going on where a run stopped."""
+"""Training loop: updates, validation, log, checkpoints, and resuming."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What becomes 0 and 1 for the network. Stored images carry their range; here is the rule for a new one.
+"""Intensity normalisation: the range of an image that becomes 0 to 1 for the network.
 
 An image is scaled as a whole, never tile by tile: per-tile ranges give seams, and the paper scales by 1/255 alone.
 """

@@ -1,4 +1,4 @@
-"""The trainer's own reader of the arrays that pipeline/LAYOUT.md describes. It knows nothing of the writer."""
+"""Opening of tiles, fields and images of a store as pipeline/LAYOUT.md defines them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The U-Net of Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597), section 2 and Fig. 1. Unpadded: 572 gives 388.
+"""The U-Net of Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597), section 2 and Fig. 1. Unpadded: 572 -> 388.
 
 Two places where the paper is silent follow the authors' 2015 release: the order of the concatenation, [upsampled,
 skip], and where dropout stands: after the last ReLU of the last level with a skip, before both pool and skip, and

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch by torch, on the device where its tensors lie: what `augment` does on the CPU.
+"""Augmentation of a whole batch by torch on the device of its tensors, equivalent to `augment` on the CPU.
 
 The parameters are the same `Draw`s, and so are coordinates and rules (`unetprep.kernels.warp`): coordinates in float64,
 so that labels come from the same pixels; interpolation in float32, which may round otherwise in the last bits.

@@ -1,4 +1,4 @@
-"""Predict images of any size by overlapping tiles (Ronneberger et al. 2015, section 2 and Fig. 2).
+"""Seamless prediction of images of any size by overlap tiles (Ronneberger et al. 2015, section 2 and Fig. 2).
 
 Neighbouring tiles lie a multiple of 2^depth pixels apart, so that every tile pools the same pixels together as one tile
 of the whole image would. The output itself is no such multiple at depth 4 (388 = 24 * 16 + 4): tiles 388 apart would

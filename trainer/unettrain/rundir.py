@@ -1,4 +1,4 @@
-"""The directory of a run: config.json, log.jsonl, last.pt, best.pt; and whether a run may go on in it."""
+"""Run directory: config.json, log.jsonl, last.pt and best.pt, and the check whether a run may resume in it."""
 
 import json
 from collections.abc import Mapping

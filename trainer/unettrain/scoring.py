@@ -1,4 +1,4 @@
-"""The scores of a prediction: how well its foreground covers the cells, and how many of the cells it found."""
+"""Scores of a prediction: overlap of the foreground, and average precision of the cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

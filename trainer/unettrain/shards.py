@@ -1,4 +1,4 @@
-"""Chunks of sharded Zarr v3 arrays, read into arrays that are there already.
+"""Reader of single chunks of sharded Zarr v3 arrays into preallocated arrays.
 
 zarr-python takes 50 to 100 times as long as the copy for one chunk of a shard. Here the index of a shard is read once,
 and a chunk is one read of its file, or one request to a server, whose checksum is verified; both are done without the

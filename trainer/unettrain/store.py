@@ -1,4 +1,4 @@
-"""Opening a store of pipeline/LAYOUT.md by zarr, and refusing one that would be half understood.
+"""Opening of a store, with checks of its version, completeness and freshness.
 
 Refused are another format version, an array that is missing or not finished, and one that was computed from something
 that has since been replaced: every array records the fingerprints of those it was computed from.

@@ -1,4 +1,4 @@
-"""The tiles of a store: where they lie, and one of them with its pixels when asked for."""
+"""Tiles of a store: positions, geometry, and access to their pixels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

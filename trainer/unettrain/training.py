@@ -1,4 +1,4 @@
-"""A network in training: one update (Ronneberger et al. 2015, section 3), one validation, and its checkpoint.
+"""Training state: one update (Ronneberger et al. 2015, section 3), one validation, and its checkpoint.
 
 The paper trains by SGD with momentum 0.99 and gives no step size. With so much momentum and no normalisation layers one
 steep step can drive every ReLU to 0 for good, so a gradient longer than `clip_norm` is cut (DESIGN.md has the figures).

@@ -1,4 +1,4 @@
-"""The two formulas of the weight map w(x), as numbers. Standard library alone, so that the command line may ask it too.
+"""Constants and reach of the two weight-map formulas. Standard library only, so that the command line can import it.
 
 `paper` (Ronneberger et al. 2015, Eq. 2), with d1, d2 the distances to the nearest and the second nearest cell:
 

@@ -1,4 +1,4 @@
-"""Gray values of an image, scaled and changed in one pass."""
+"""Scaling and augmentation of gray values in one pass over an image."""
 
 import numpy as np
 from numba import njit

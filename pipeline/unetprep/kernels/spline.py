@@ -1,4 +1,4 @@
-"""From a coarse grid of displacements to a dense field, by cubic B-splines.
+"""Cubic B-spline interpolation of a coarse displacement grid to a dense field.
 
 Two ways, both separable: along one axis the field is a matrix times the nodes, so a field is two small products.
 

@@ -1,4 +1,4 @@
-"""The weight map w(x) of a block, from its labels and target; the formulas stand in `formula`."""
+"""Weight map w(x) of a block from its labels and target; the formulas are in `formula`."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A first reading of a source, before anything is written: what its values are, and whether they can be used."""
+"""First pass over a source, before anything is written: value ranges, digests, and validity."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

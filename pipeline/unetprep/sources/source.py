@@ -1,4 +1,4 @@
-"""One image, whatever file it lies in, seen as an array (c, z, y, x) of which boxes can be read."""
+"""Image readers: any supported file as an array (c, z, y, x) that is read box by box."""
 
 import struct
 import zlib

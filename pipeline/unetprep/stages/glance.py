@@ -1,4 +1,4 @@
-"""A first reading that looks at a part of the pixels only, for a forecast."""
+"""Sampled scan of a source for an estimate: a first pass over a part of the pixels."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

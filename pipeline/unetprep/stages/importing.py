@@ -1,4 +1,4 @@
-"""Import: images and labels of any file format become the store's own arrays.
+"""Stage `import`: images and labels of any file format become arrays of the store.
 
 Every source is read twice: first whole, checking its values, taking a digest of its pixels and finding connected
 pieces, before anything is written; then shard by shard into the store. So bad input leaves nothing behind, and a rerun

@@ -1,4 +1,4 @@
-"""Where the tiles lie: known from the shapes of the images alone, before a pixel is read."""
+"""Tile positions, computed from the shapes of the images alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tiles: the network's inputs with mirrored context, and what it has to learn on each, 64 to a shard."""
+"""Stage `tiles`: network inputs with mirrored context, their targets and weights, 64 tiles to a shard."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Weights: the target to learn, the balance of its classes over the whole data set, and the weight map."""
+"""Stage `weights`: the target, the class balance over the whole data set, and the weight map."""
 
 import math
 from collections.abc import Sequence

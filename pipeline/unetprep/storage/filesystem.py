@@ -1,4 +1,4 @@
-"""Files of whatever fsspec opens (`memory://`, `sftp://`, ...)."""
+"""Storage on any file system that fsspec opens (`memory://`, `sftp://`, ...)."""
 
 import os
 from collections.abc import Iterator, Sequence

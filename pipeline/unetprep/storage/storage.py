@@ -1,4 +1,4 @@
-"""Objects under one root, by key (`images/a/zarr.json`): files of a folder, or whatever a URL names.
+"""Storage interface: objects under one root by key (`images/a/zarr.json`), in a local folder or at a URL.
 
 This is all that a store asks of the place where it lies. An object is there entirely, or not at all.
 """

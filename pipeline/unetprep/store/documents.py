@@ -1,4 +1,4 @@
-"""The `zarr.json` of groups and arrays as plain dictionaries, and the seal by which damage to one is noticed.
+"""`zarr.json` documents of groups and arrays as dictionaries, with a checksum that detects damage.
 
 The seal is the SHA-256 of the document without it, as canonical JSON. It stands among our own attributes, so other
 software passes it over.

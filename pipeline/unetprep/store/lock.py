@@ -1,4 +1,4 @@
-"""One run at a time on a store: an object that a run writes first and deletes last, and touches all the while.
+"""Exclusive lock of a store: an object that a run creates first, touches while it works, and deletes last.
 
 A run that was killed leaves it behind. It is taken over at once where its process is known to be dead (on the same
 machine), and elsewhere as soon as it has not been touched for a while.

@@ -1,4 +1,4 @@
-"""A shard as bytes: its chunks one after the other, compressed and with a checksum each, and an index behind them.
+"""Encoding and decoding of shards: compressed chunks with a checksum each, followed by an index.
 
 This is what the sharding codec of Zarr v3 says (https://zarr-specs.readthedocs.io, codecs/sharding-indexed).
 zarr-python works chunk by chunk on a single event loop, whose work two threads cannot share; here a thread encodes or

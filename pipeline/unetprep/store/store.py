@@ -1,4 +1,4 @@
-"""One store: what stands in it, and the only place of the pipeline that reads and writes it."""
+"""Access to one store; the only module of the pipeline that reads and writes it."""
 
 import json
 import re

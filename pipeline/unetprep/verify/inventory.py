@@ -1,4 +1,4 @@
-"""What a store should hold by LAYOUT.md, what its documents say, and which objects belong to nothing."""
+"""Inventory of a store: expected arrays, their documents, and objects that belong to nothing."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Whether a store is what was written: every object is there and intact, and shards computed once more are the same."""
+"""Verifier: checks that every object is present and intact, and that recomputed shards are equal."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Metrics of a segmentation, by definition: arrays in, numbers out."""
+"""Segmentation metrics, written from their definitions: arrays in, numbers out."""
 
 from unettrain.metrics.instances import Matching, average_precision, label_components, match_instances
 from unettrain.metrics.overlap import Overlap, overlap

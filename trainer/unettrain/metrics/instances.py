@@ -1,4 +1,4 @@
-"""How many cells were found: one-to-one matches, and AP as in DSB2018 and StarDist (Schmidt et al. 2018)."""
+"""Instance metrics: one-to-one matching and average precision as in DSB2018 and StarDist (Schmidt et al. 2018)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Section 2, the data: an image, its cells, what each pixel counts, and what is to be learnt."""
+"""Report section 2, data: an image, its cells, its weights and its target."""
 
 import numpy as np
 

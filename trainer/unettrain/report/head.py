@@ -1,4 +1,4 @@
-"""Section 1, the result: what was trained, and its scores beside those of two baselines."""
+"""Report section 1, results: what was trained, and its scores beside two baselines."""
 
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath

@@ -1,4 +1,4 @@
-"""Pieces of an HTML page. Every text is escaped on its way in: only what these functions made is of the type `Html`."""
+"""HTML building blocks. All text is escaped; only these functions produce values of type `Html`."""
 
 from collections.abc import Iterable, Sequence
 from html import escape

@@ -1,4 +1,4 @@
-"""Section 7, how it was made: what was set, by which software, and the commands that make it again."""
+"""Report section 7, provenance: parameters, software, and the commands that reproduce the run."""
 
 import platform
 import shlex

@@ -1,4 +1,4 @@
-"""Sections 5 and 6: how the training went, and what the network sees in an image it was not trained on."""
+"""Report sections 5 and 6: training curves, and the prediction of a held-out image."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The scores on held-out images: of the trained network, of the same network untrained, and of Otsu's threshold.
+"""Scores on held-out images: the trained network, the same network untrained, and Otsu's threshold.
 
 Each gets the same pixels, and its foreground is split into cells in the same way. Otsu (1979) needs to be told whether
 cells are brighter or darker than the ground: the training images say so, never those that are scored.

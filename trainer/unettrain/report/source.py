@@ -1,4 +1,4 @@
-"""What a report is made from: the files of a run, and the store it was trained on, read in parts that fit in memory."""
+"""Inputs of a report: the files of a run, and its store, read in parts that fit in memory."""
 
 import json
 from collections.abc import Sequence

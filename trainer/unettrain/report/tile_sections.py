@@ -1,4 +1,4 @@
-"""Sections 3 and 4, what the network is given: tiles that are deformed anew at each step, and mirrored at the edge."""
+"""Report sections 3 and 4: deformed tiles, and tiles mirrored at the image edge."""
 
 import math
 from typing import Any

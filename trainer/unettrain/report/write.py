@@ -1,4 +1,4 @@
-"""Put the report of a run together, and write it: one HTML file that loads nothing, and the scores as JSON."""
+"""Assembly of the report: one self-contained HTML file, and the scores as JSON."""
 
 import json
 import os
