@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from unetprep.errors import Conflict
-from unetprep.storage import atomic, lock
+from unetprep.storage import lock
 from unetprep.storage.atomic import replacing
 from unetprep.storage.lock import LOCK, holder, locked
 from unetprep.storage.signals import deferred_signals
@@ -115,21 +115,21 @@ class Asked(KeyboardInterrupt):
 
 
 @pytest.fixture
-def raising(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def raising() -> Iterator[Callable[[], None]]:
     """Send SIGTERM to this process, whose handler raises."""
 
     def handler(*_: object) -> None:
         raise Asked
 
     before = signal.signal(signal.SIGTERM, handler)
-    yield lambda: signal.raise_signal(signal.SIGTERM)  # type: ignore[misc]
+    yield lambda: signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is handler
     signal.signal(signal.SIGTERM, before)
 
 
 def test_signals_are_held_back_until_the_outermost_block_ends(raising: Callable[[], None]) -> None:
     seen = []
-    with pytest.raises(Asked), deferred_signals():
+    with pytest.raises(Asked), deferred_signals():  # noqa: PT012
         with deferred_signals():
             raising()
             seen.append("inner")
@@ -159,7 +159,7 @@ def test_a_signal_during_a_write_leaves_a_whole_file_and_no_other(
             raise AssertionError
         assert names(tmp_path) == []
         return
-    with pytest.raises(Asked), replacing(tmp_path / "x") as file:
+    with pytest.raises(Asked), replacing(tmp_path / "x") as file:  # noqa: PT012
         file.write(b"one")
         if moment == "write":
             raising()
@@ -172,7 +172,7 @@ def test_a_failed_write_names_the_file(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     (tmp_path / "x").write_bytes(b"old")
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     for write in (Folder(str(tmp_path)).put, Folder(str(tmp_path)).put_new):
         with pytest.raises(OSError, match=r"No space left on device: '.*/[xy]'"):
             write("x" if write.__name__ == "put" else "y", b"new")
