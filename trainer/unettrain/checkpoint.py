@@ -6,12 +6,13 @@ only after the checksums of its zip archive have been verified: torch itself doe
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from errno import EINVAL
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, BinaryIO, NoReturn
-from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
 
 import torch
 
@@ -106,10 +107,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
                 allowed="best.pt or last.pt of a run",
             ) from None
         except FOREIGN_CONTENT as error:
-            raise InvalidInput(
-                f"{path} is no checkpoint of unettrain: its content cannot be read ({type(error).__name__})",
-                allowed="best.pt or last.pt of a run",
-            ) from None
+            _refuse(path, f"is no checkpoint of unettrain, or damaged: it cannot be read ({type(error).__name__})")
     checkpoint = _validated(path, content)
     _check_weights(path, checkpoint)
     return checkpoint
@@ -122,9 +120,7 @@ def _verify_archive(path: Path) -> None:
             _refuse(path, "is no checkpoint: not a file that torch wrote, or cut short")
         with ZipFile(path) as archive:
             entries = archive.infolist()
-            if sum(entry.file_size for entry in entries) > path.stat().st_size or any(
-                entry.compress_type != ZIP_STORED for entry in entries
-            ):
+            if not _is_plain(entries, path.stat().st_size):
                 _refuse(path, "is no checkpoint: an archive of another kind than torch writes, or damaged")
             damaged = archive.testzip()
     except DAMAGED_ARCHIVE as error:
@@ -135,6 +131,15 @@ def _verify_archive(path: Path) -> None:
         _refuse(path, "is no checkpoint, or damaged: its directory points outside of it")
     if damaged:
         _refuse(path, f"is damaged: the checksum of {damaged} does not match")
+
+
+def _is_plain(entries: Sequence[ZipInfo], size: int) -> bool:
+    """Whether the entries of an archive of `size` bytes are stored as torch stores them, one beside the other.
+
+    torch takes an entry with the attribute of a directory for one, and returns uninitialized memory in its place.
+    """
+    plain = (e.compress_type == ZIP_STORED and e.external_attr == e.internal_attr == 0 for e in entries)
+    return all(plain) and sum(entry.file_size for entry in entries) <= size
 
 
 def _refuse(path: Path, problem: str) -> NoReturn:
