@@ -13,6 +13,7 @@ from unettrain.augment import NO_AUGMENTATION
 from unettrain.config import FitConfig
 from unettrain.errors import InvalidInput
 from unettrain.making import Batch
+from unettrain.memory import check_memory
 from unettrain.outcome import training_warnings
 from unettrain.rundir import RunDir, load_last, locked_run, open_run
 from unettrain.stream import TileStream
@@ -75,6 +76,8 @@ def fit(
             f"{store} has no validation tiles, so that no validation IoU will be known",
             hint="hold images out at import: unetprep import --val-fraction 0.2",
         )
+    network = config.network(stream.tiles.num_channels, stream.tiles.depth)
+    check_memory(network, config, on_gpu=pick_device(config.device).type != "cpu")
     with locked_run(run_dir) as lock:
         run, training = _open(store, run_dir, config, stream, overwrite, lock)
         first = training.step

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unetprep.storage.signals import deferred_signals
 from unettrain import rng
 from unettrain.checkpoint import Checkpoint
 from unettrain.config import FitConfig, UNetConfig
@@ -125,9 +126,10 @@ class Training:
         value = loss.item()
         if not math.isfinite(value + norm.item()):
             raise Failure(f"the training diverged: at step {self.step} the loss is {value}", hint=ADVICE)
-        self.whole = False
-        self.optimizer.step()
-        self.step, self.pending_loss, self.whole = self.step + 1, value, True
+        with deferred_signals():  # within a step the weights belong to no step, and cannot be saved
+            self.whole = False
+            self.optimizer.step()
+            self.step, self.pending_loss, self.whole = self.step + 1, value, True
 
     @torch.no_grad()
     def validate(self, stream: TileStream) -> Validation:
