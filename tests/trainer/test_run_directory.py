@@ -15,7 +15,7 @@ import torch
 from tests.trainer.test_fit import assert_same_run, log_of, quick, stop_at
 from unetprep.storage import lock
 from unetprep.storage.storage import Folder
-from unettrain import rundir
+from unettrain import memory, rundir
 from unettrain.checkpoint import load_checkpoint, save_checkpoint
 from unettrain.errors import Conflict, Failure, InvalidInput
 from unettrain.fitting import Progress, fit
@@ -310,3 +310,14 @@ def test_the_log_and_the_result_agree(trained: tuple[Path, Path]) -> None:
     best = min((r for r in log_of(run) if "val_loss" in r), key=lambda r: r["val_loss"])
     assert (result.best_loss, result.val_iou) == (best["val_loss"], best["val_iou"])
     assert load_best(run).best_iou == best["val_iou"]
+
+
+def test_a_network_larger_than_the_memory_is_refused_before_it_is_made(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 12_000)
+    with pytest.raises(InvalidInput, match=r"needs 0\.0 GiB of memory .*\n  to do:   fewer base-channels than 8"):
+        fit(make_store(), tmp_path / "run", quick(base_channels=8))
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(memory, "memory_bytes", lambda: None)
+    fit(tmp_path / "ds.zarr", tmp_path / "run", quick(steps=1))
