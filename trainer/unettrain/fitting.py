@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from unetprep.storage.lock import Lock
+from unetprep.storage.signals import deferred_signals
 from unettrain.augment import NO_AUGMENTATION
 from unettrain.config import FitConfig
 from unettrain.errors import InvalidInput
@@ -123,8 +124,9 @@ def _open(
     network = config.network(tiles.num_channels, tiles.depth)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    training = Training(network, config, tiles.tile_px, tiles.intensity_rule)  # may fail, before anything is replaced
     run = open_run(run_dir, store, stream.fingerprints, network, config, overwrite, lock)
-    training = Training(network, config, tiles.tile_px, tiles.intensity_rule, run.fingerprint)
+    training.run = run.fingerprint
     last = load_last(run, config, network)
     if last is not None:
         training.restore(last)
@@ -149,8 +151,9 @@ def _train(
                 training.update(batch)
                 on_progress(_finish_step(run, training, validation, begun))
     except KeyboardInterrupt:
-        if training.whole and training.is_finite:
-            run.save(run.last, training.checkpoint(with_optimizer=True))
+        with deferred_signals():
+            if training.whole and training.is_finite:
+                run.save(run.last, training.checkpoint(with_optimizer=True))
         raise
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ class RunDir:
 
     def save(self, path: Path, checkpoint: Checkpoint) -> None:
         """Save a checkpoint. Raises Conflict if another process has taken over the directory."""
-        with _own_conflict() if self.lock else nullcontext():
-            if self.lock:
+        if self.lock:
+            with _own_conflict():
                 self.lock.check()
         save_checkpoint(path, checkpoint)
 

@@ -45,10 +45,9 @@ class Training:
     an update is under way: the state then belongs to no step.
     """
 
-    def __init__(
-        self, network: UNetConfig, config: FitConfig, tile_px: int, intensity_rule: str = "auto", run: str = ""
-    ) -> None:
-        self.config, self.tile_px, self.intensity_rule, self.run = config, tile_px, intensity_rule, run
+    def __init__(self, network: UNetConfig, config: FitConfig, tile_px: int, intensity_rule: str = "auto") -> None:
+        self.config, self.tile_px, self.intensity_rule = config, tile_px, intensity_rule
+        self.run = ""  # fingerprint of the run's configuration and data
         self.device = pick_device(config.device)
         self.model = UNet(network, config.seed).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.model, config)
