@@ -16,6 +16,7 @@ from unettrain.errors import Conflict, InvalidInput
 from unettrain.intensity import intensity_range
 from unettrain.layout import stored_intensity
 from unettrain.predict import predict_image
+from unettrain.rundir import load_best
 from unettrain.training import pick_device
 
 ENDINGS = (".tif", ".tiff", ".npy", ".zarr")
@@ -70,15 +71,7 @@ def predict_file(
 
 def find_checkpoint(path: str) -> Checkpoint:
     """The checkpoint at a path; of a run, its best network, or the last one where none was validated yet."""
-    directory = Path(path)
-    if not directory.is_dir():
-        return load_checkpoint(directory)
-    found = next((directory / name for name in ("best.pt", "last.pt") if (directory / name).exists()), None)
-    if found is None:
-        raise InvalidInput(
-            f"{path} holds no network", allowed="a run, or a .pt file", hint=f"unettrain fit STORE --run {path}"
-        )
-    return load_checkpoint(found)
+    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)
 
 
 def _check_out(out: str, overwrite: bool) -> None:

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 
 import click
 
+from unetcli import stopping
+
 SECONDS_BETWEEN_LINES = 5.0
 PACKAGE, ENGINE = "unetprep", "unetprep.run"  # whose log it is
 
@@ -22,6 +24,7 @@ def progress(title: str, quiet: bool) -> Iterator[OnProgress]:
     shows = [_lines(title, log.info)] if log.isEnabledFor(logging.INFO) else []
 
     def report(done: int, total: int, **shown: float) -> None:
+        stopping.check()
         for show in shows:
             show(done, total, **shown)
 

@@ -8,8 +8,11 @@ import click
 
 from unetcli.options import Examples, ExamplesGroup, chosen, common, from_fields, result
 from unetcli.progress import progress
+from unetcli.stopping import leaving_at_once
 from unettrain import __version__
 from unettrain.config import FitConfig
+from unettrain.errors import Failure, InvalidInput
+from unettrain.outcome import CHECKLIST, as_text
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unettrain.fitting import Progress
@@ -40,16 +43,35 @@ def _option_name(field_name: str) -> str:
 @click.argument("store")
 @click.option("--run", metavar="DIR", help="Directory of the run.  [default: runs/STORE, without its ending]")
 @click.option("--overwrite", is_flag=True, help="Start afresh where another run stands.")
+@click.option(
+    "--fail-below",
+    type=float,
+    metavar="IOU",
+    help="End with exit code 1 if the validation IoU of the best network is below this value, 0 to 1.",
+)
 @from_fields(FitConfig, _option_name)
 @common
-def fit(store: str, run: str | None, overwrite: bool, as_json: bool, quiet: bool, verbose: bool, **values: Any) -> None:
+def fit(
+    store: str,
+    run: str | None,
+    overwrite: bool,
+    fail_below: float | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **values: Any,
+) -> None:
     """Train a network on the tiles of STORE.
 
-    The same command goes on where a run stopped, and does nothing once it is complete.
+    The same command goes on where a run stopped, and does nothing once it is complete. A second one in the same
+    directory is refused while the first one runs. A network that predicts nothing is warned of at the end.
     """
+    if fail_below is not None and not 0 <= fail_below <= 1:
+        raise InvalidInput(f"fail-below is {fail_below}", allowed="an IoU, 0 to 1")
     config = chosen(FitConfig, values)
     directory = run or f"runs/{Path(store.rstrip('/')).stem}"
-    from unettrain.fitting import fit as train
+    with leaving_at_once():
+        from unettrain.fitting import fit as train
 
     with progress("fit", quiet) as report:
 
@@ -57,11 +79,30 @@ def fit(store: str, run: str | None, overwrite: bool, as_json: bool, quiet: bool
             scores = {"loss": p.loss, "val-loss": p.val_loss, "val-iou": p.val_iou}
             report(p.step, p.steps, **{name: value for name, value in scores.items() if value is not None})
 
-        done = train(store, directory, config, overwrite=overwrite, on_progress=shown)
+        done = train(
+            store,
+            directory,
+            config,
+            overwrite=overwrite,
+            require_validation=fail_below is not None,
+            on_progress=shown,
+        )
     text = f"trained {done.updates} steps, {done.step} in all" if done.updates else f"nothing to do at step {done.step}"
     best = "" if done.best_loss is None else f"; best validation loss {done.best_loss:.4g}"
-    found = {"run": str(done.run_dir), "step": done.step, "updates": done.updates, "best_loss": done.best_loss}
+    found = {
+        "run": str(done.run_dir),
+        "step": done.step,
+        "updates": done.updates,
+        "best_loss": done.best_loss,
+        "val_iou": done.val_iou,
+        "warnings": list(done.warnings),
+    }
     result("fit", found, f"fit: {text}{best}\n-> {directory}", as_json)
+    if done.warnings:
+        click.echo(as_text(done.warnings), err=True)
+    if fail_below is not None and not (done.val_iou is not None and done.val_iou >= fail_below):
+        iou = "not known, as this run was begun by an older release" if done.val_iou is None else f"{done.val_iou:.3f}"
+        raise Failure(f"the validation IoU is {iou}", allowed=f"at least {fail_below} (--fail-below)", hint=CHECKLIST)
 
 
 @main.command(

@@ -8,9 +8,9 @@ from unetprep.params import ImportParams
 from unetprep.plan import plan_jobs
 from unetprep.run import Done, Scheduler, Summary, run_plans
 from unetprep.stages.importing import plan_import
+from unetprep.storage.lock import locked
 from unetprep.storage.storage import open_storage
 from unetprep.store import Store
-from unetprep.store.lock import locked
 from unetprep.tasks import OnProgress
 
 

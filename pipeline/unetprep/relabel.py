@@ -51,8 +51,8 @@ from unetprep.stages.importing import LabelsJob, first_reading_bytes, plan_label
 from unetprep.stages.splitting import Part
 from unetprep.stages.tiles import TilesJob, plan_tiles
 from unetprep.stages.weights import plan_targets, plan_weights
+from unetprep.storage.lock import locked
 from unetprep.store import Store
-from unetprep.store.lock import locked
 from unetprep.store.shards import shard_key
 from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
 

@@ -29,8 +29,8 @@ from unetprep.grid import Index
 from unetprep.params import Params
 from unetprep.plan import JobPlan, missing_shards, plan_jobs
 from unetprep.stage import Job, Stage
+from unetprep.storage.lock import locked
 from unetprep.store import Store
-from unetprep.store.lock import locked
 from unetprep.tasks import TASKS_A_WORKER, OnProgress
 
 TASK_S = 1.0

@@ -128,7 +128,7 @@ def test_a_store_without_fields_names_the_command(run: Run, cells: Path) -> None
     [
         ("unettrain fit no.zarr", 3, "no store at no.zarr"),
         ("unettrain fit img.tif", 3, "img.tif"),
-        ("unettrain fit ds.zarr --learning-rate -1", 3, "learning-rate is -1.0\n  allowed: at least 0"),
+        ("unettrain fit ds.zarr --learning-rate -1", 3, "learning-rate is -1.0\n  allowed: above 0"),
         ("unettrain predict no img.tif --out p.tif", 3, "no checkpoint at no"),
         ("unettrain predict img.tif img.tif --out p.tif", 3, "img.tif is no checkpoint"),
         ("unettrain predict ds.zarr img.tif --out p.tif", 3, "ds.zarr holds no network"),

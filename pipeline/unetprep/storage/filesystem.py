@@ -11,8 +11,9 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.storage import FsspecStore
 
 from unetprep.errors import InvalidInput
+from unetprep.storage.atomic import TEMPORARY
 from unetprep.storage.remote import Remote
-from unetprep.storage.storage import TEMPORARY, Range
+from unetprep.storage.storage import Range
 
 _looking = Lock()
 
@@ -104,6 +105,18 @@ class Filesystem(Remote):
         """Names directly below the root."""
         with self.errors("list"):
             return [path.rstrip("/").rpartition("/")[2] for path in self._files.ls(self._root, detail=False)]
+
+    def leftovers(self, below: bool = True) -> Iterator[str]:
+        """Temporary files that were not moved to their places."""
+        with self.errors("list"):
+            try:
+                self._files.invalidate_cache()
+                found = self._files.find(self._root, maxdepth=None if below else 1)
+            except FileNotFoundError:
+                return
+        for path in found:
+            if path.rpartition("/")[2].startswith(TEMPORARY):
+                yield path.removeprefix(f"{self._root}/")
 
     def zarr_store(self) -> ZarrStore:
         """The root for zarr, for reading."""

@@ -7,13 +7,18 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from errno import ENOSYS, ENOTDIR, ENOTSUP, EOPNOTSUPP, EPERM
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
+from unetprep.storage import atomic
+from unetprep.storage.atomic import TEMPORARY, naming, replacing
+from unetprep.storage.signals import deferred_signals
+
 Range = tuple[int, int]  # offset and length in bytes; an offset under 0 counts from the end
-TEMPORARY = ".partial-"  # how the name of what is still being written begins
+LINK_TRIES = 3
 OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "http", "https")  # obstore opens these
 
 
@@ -46,8 +51,8 @@ class Storage(ABC):
     def delete(self, prefix: str) -> None:
         """Delete the object of this key, and all those below it."""
 
-    def leftovers(self) -> Iterator[str]:
-        """What a killed run left behind of objects that it was writing; nothing reads it."""
+    def leftovers(self, below: bool = True) -> Iterator[str]:
+        """Keys of temporary files that killed processes left behind; `below` False: of those directly at the root."""
         return iter(())
 
 
@@ -85,7 +90,8 @@ class Folder(Storage):
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
         """Parts of a file."""
         parts = []
-        with (self.root / key).open("rb") as file:
+        path = self.root / key
+        with naming(path), path.open("rb") as file:
             for offset, length in ranges:
                 file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
                 parts.append(file.read(length))
@@ -94,19 +100,24 @@ class Folder(Storage):
     def put(self, key: str, data: bytes) -> None:
         """Write a file beside its place, wait until the disk has it, and move it there."""
         path = self.root / key
-        partial = self._partial(path, data)
-        try:
-            os.replace(partial, path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        _make_folder(path.parent)
+        with replacing(path) as file:
+            file.write(data)
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write a file where none stands."""
         path = self.root / key
-        partial = self._partial(path, data)
+        with deferred_signals(), naming(path):
+            for _ in range(LINK_TRIES):
+                with suppress(FileNotFoundError):  # whoever holds the lock of this folder removed the temporary file
+                    return self._link_new(path, data)
+            return self._link_new(path, data)
+
+    def _link_new(self, path: Path, data: bytes) -> bool:
+        _make_folder(path.parent)
+        partial = path.with_name(f"{TEMPORARY}{uuid4().hex}")
         try:
+            _write_new(partial, data)
             os.link(partial, path)
         except FileExistsError:
             return False
@@ -115,22 +126,9 @@ class Folder(Storage):
                 raise
             return _write_new(path, data)  # the file system has no hard links
         finally:
-            partial.unlink()
-        _sync_folder(path.parent)
-        return True
-
-    def _partial(self, path: Path, data: bytes) -> Path:
-        _make_folder(path.parent)
-        partial = path.with_name(f"{TEMPORARY}{uuid4().hex}")
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
             partial.unlink(missing_ok=True)
-            raise
-        return partial
+        atomic.sync_folder(path.parent)
+        return True
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """All files below a folder, those still being written left out."""
@@ -160,11 +158,11 @@ class Folder(Storage):
             if path.is_dir():
                 path.rmdir()
         if path.parent.is_dir():
-            _sync_folder(path.parent)
+            atomic.sync_folder(path.parent)
 
-    def leftovers(self) -> Iterator[str]:
-        """Files that were not moved to their places."""
-        for path in self.root.rglob(f"{TEMPORARY}*"):
+    def leftovers(self, below: bool = True) -> Iterator[str]:
+        """Temporary files that were not moved to their places."""
+        for path in (self.root.rglob if below else self.root.glob)(f"{TEMPORARY}*"):
             yield path.relative_to(self.root).as_posix()
 
 
@@ -178,21 +176,21 @@ def _make_folder(path: Path) -> None:
             raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path))
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
+        atomic.sync_folder(folder.parent)
 
 
 def _write_new(path: Path, data: bytes) -> bool:
+    """Write a file that must not exist; False, and nothing is changed, where it does. A failed write leaves nothing."""
     try:
-        with path.open("xb") as file:
-            file.write(data)
+        file = path.open("xb")
     except FileExistsError:
         return False
-    return True
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return True

@@ -20,10 +20,10 @@ from unetprep.errors import Conflict, Failure, InvalidInput
 from unetprep.grid import Box, Index, shard_box, shard_counts
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
 from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
+from unetprep.storage.lock import LOCK
 from unetprep.storage.recent import NOTHING_KEPT, Recent
 from unetprep.storage.storage import Storage, open_storage
 from unetprep.store.documents import Document, array_document, encode, group_document, is_intact, record_of
-from unetprep.store.lock import LOCK
 from unetprep.store.ome import image_attributes, label_attributes, labels_attributes
 from unetprep.store.shards import Chunks, Damaged, Shards
 

@@ -22,9 +22,9 @@ from unetprep.layout import (
     labels_path,
     pixels_path,
 )
+from unetprep.storage.lock import LOCK
 from unetprep.storage.storage import Storage
 from unetprep.store.documents import Document, has_seal, is_intact, record_of
-from unetprep.store.lock import LOCK
 from unetprep.store.shards import Shards, shard_key
 from unetprep.store.store import DOCUMENT, REPLACED
 

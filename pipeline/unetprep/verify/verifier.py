@@ -32,9 +32,9 @@ from unetprep.layout import (
 from unetprep.params import VerifyParams
 from unetprep.recorded import contradiction, dense_job, fields_job, places_job, target_job, tiles_job, weights_job
 from unetprep.stage import Job
+from unetprep.storage.lock import holder, locked
 from unetprep.storage.storage import Storage
 from unetprep.store import Store
-from unetprep.store.lock import holder, locked
 from unetprep.store.shards import Damaged, Shards, shard_key
 from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
 from unetprep.verify.faults import Fault, to_do

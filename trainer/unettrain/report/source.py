@@ -10,11 +10,12 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from unettrain.checkpoint import Checkpoint, load_checkpoint
+from unettrain.checkpoint import Checkpoint
 from unettrain.errors import InvalidInput
 from unettrain.metrics.instances import label_components
 from unettrain.report.regions import Region
-from unettrain.rundir import RunDir, read_record
+from unettrain.rundir import RunDir, load_best, read_record
+from unettrain.schema import conforms
 from unettrain.store import attributes, fingerprint, open_array, open_store
 from unettrain.tiles import SPLITS
 
@@ -65,17 +66,25 @@ def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:
             f"the store of the run {run_dir} cannot be read: {problem}",
             hint=f"if it has moved: unettrain report {run_dir} --store STORE",
         ) from None
-    return Run(files, record, _read_log(files.log), load_checkpoint(files.best), where, root)
+    return Run(files, record, _read_log(files.log), load_best(run_dir), where, root)
 
 
 def _read_log(path: Path) -> list[dict[str, float]]:
-    lines = path.read_text().splitlines() if path.is_file() else []
+    """The lines of the log, up to the first that is not one of `fit`, as the last line of a process that was killed."""
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     records = []
     for line in lines:
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:  # the torn last line of a run that was killed
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if (
+            not isinstance(record, dict)
+            or not {"step", "loss"} <= record.keys()
+            or not conforms(record, dict[str, float])
+        ):
+            break
+        records.append(record)
     return records
 
 
