@@ -23,7 +23,6 @@ from unetprep.layout import (
     ArraySpec,
     Provenance,
     absent_from_tiles,
-    image_path,
     labels_path,
     pixels_path,
     weights_path,
@@ -274,7 +273,7 @@ def _check_channels(channels: dict[str, int]) -> None:
 
 def _common_rule(store: Store) -> str:
     """The rule by which the intensities of all images were found, which holds for images to come."""
-    rules = {name: store.record(image_path(name))["intensity_rule"] for name in store.names}
+    rules = {name: store.image_record(name, "intensity_rule")["intensity_rule"] for name in store.names}
     if len(set(rules.values())) > 1:
         raise InvalidInput(
             f"the images of {store.url} were imported with different --intensity: {rules}",

@@ -7,10 +7,13 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from errno import ENOSYS, ENOTDIR, ENOTSUP, EOPNOTSUPP, EPERM
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
+
+from unetprep.storage.paths import below, refuse_links
 
 Range = tuple[int, int]  # offset and length in bytes; an offset under 0 counts from the end
 TEMPORARY = ".partial-"  # how the name of what is still being written begins
@@ -71,7 +74,12 @@ def open_storage(url: str, endpoint: str = "") -> Storage:
 
 
 class Folder(Storage):
-    """A folder of this machine."""
+    """A folder of this machine.
+
+    Keys that lead out of the folder are refused with InvalidInput. Symbolic links in it are followed for reading only:
+    PermissionError where a folder on the way to what is written or deleted is one. A link that stands in the place of
+    the file itself is replaced or deleted, not followed.
+    """
 
     keeps = True
 
@@ -80,12 +88,12 @@ class Folder(Storage):
 
     def get(self, key: str) -> bytes:
         """A whole file."""
-        return (self.root / key).read_bytes()
+        return below(self.root, key).read_bytes()
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
         """Parts of a file."""
         parts = []
-        with (self.root / key).open("rb") as file:
+        with below(self.root, key).open("rb") as file:
             for offset, length in ranges:
                 file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
                 parts.append(file.read(length))
@@ -93,7 +101,7 @@ class Folder(Storage):
 
     def put(self, key: str, data: bytes) -> None:
         """Write a file beside its place, wait until the disk has it, and move it there."""
-        path = self.root / key
+        path = self._to_change(key)
         partial = self._partial(path, data)
         try:
             os.replace(partial, path)
@@ -104,7 +112,7 @@ class Folder(Storage):
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write a file where none stands."""
-        path = self.root / key
+        path = self._to_change(key)
         partial = self._partial(path, data)
         try:
             os.link(partial, path)
@@ -118,6 +126,13 @@ class Folder(Storage):
             partial.unlink()
         _sync_folder(path.parent)
         return True
+
+    def _to_change(self, key: str) -> Path:
+        """The path of what is about to be written or deleted."""
+        path = below(self.root, key)
+        if path != self.root:
+            refuse_links(self.root, path.parent)
+        return path
 
     def _partial(self, path: Path, data: bytes) -> Path:
         _make_folder(path.parent)
@@ -135,6 +150,7 @@ class Folder(Storage):
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """All files below a folder, those still being written left out."""
         folders = [prefix.rstrip("/")]
+        below(self.root, folders[0])
         while folders:
             folder = folders.pop()
             try:
@@ -146,12 +162,13 @@ class Folder(Storage):
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(key)
                 elif not entry.name.startswith(TEMPORARY):
-                    yield key, entry.stat().st_size
+                    with suppress(FileNotFoundError):  # deleted meanwhile, or a link to nothing
+                        yield key, entry.stat().st_size
 
     def delete(self, prefix: str) -> None:
         """Delete a file, or a folder with all that is in it, and the folders that are empty then."""
-        path = self.root / prefix
-        if path.is_dir():
+        path = self._to_change(prefix.rstrip("/"))
+        if path.is_dir() and not (path.is_symlink() and path != self.root):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
