@@ -150,7 +150,7 @@ def _attributes_problem(document: Json) -> tuple[str, str] | None:
     ours = document.get("attributes", {}).get(KEY, {})
     if not isinstance(ours, dict):
         return f"its attribute {KEY} is {_shown(ours)}", "a JSON object"
-    if ours.get("format_version", FORMAT_VERSION) != FORMAT_VERSION and is_size(ours["format_version"]):
+    if ours.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
         return None  # of another version, which is refused by who opens the store
     for key, value in ours.items():
         if key in CHECKS and not CHECKS[key].accepts(value):
