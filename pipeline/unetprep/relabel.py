@@ -273,6 +273,13 @@ class _Relabelling:
 
     def _refuse_unfinished(self) -> None:
         store = self._store
+        for name in self._parts:
+            path = labels_path(name, "instances")
+            if store.state(path) == "finished" and not store.written(path).all():
+                raise InvalidInput(
+                    f"{path} of {store.url} lacks shards, so what is to be changed is not known",
+                    hint="repeat the import that wrote it; it writes the shards that are missing or cut short",
+                )
         some = any(store.record(weights_path(name)) for name in store.names)
         for name in store.names:
             labels, target, maps = labels_path(name, "instances"), labels_path(name, "target"), weights_path(name)

@@ -15,6 +15,7 @@ import zarr
 
 import unetprep.errors
 from unetprep.format.metadata import DOCUMENT, FORMAT_VERSION, KEY, parse_document, record_of
+from unetprep.storage.paths import safe_key
 from unetprep.storage.remote import Remote
 from unetprep.storage.storage import Storage, open_storage
 from unettrain.errors import Failure, InvalidInput
@@ -126,8 +127,9 @@ def recorded(store: str | Path, path: str) -> dict[str, Any]:
     store.
     """
     try:
+        key = safe_key(f"{path}/{DOCUMENT}" if path else DOCUMENT, f"a path in a document of {store}")
         with reading(store):
-            return parsed_record(storage_of(str(store)).get(f"{path}/{DOCUMENT}".lstrip("/")), path, store)
+            return parsed_record(storage_of(str(store)).get(key), path, store)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except unetprep.errors.InvalidInput as error:

@@ -24,7 +24,7 @@ from unetprep.sources.urls import is_url, storage_at
 from unetprep.storage.paths import safe_key
 from unetprep.storage.storage import Folder, Storage
 from unetprep.store import Store
-from unetprep.store.shards import MissingShard, Shards
+from unetprep.store.shards import Damaged, MissingShard, Shards
 
 NODES = ("/images/", "/tiles/", "/fields/")  # how the path of an array inside of a store begins
 METADATA = (DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata")
@@ -77,11 +77,13 @@ def read_array(root: str, path: str, box: Box, endpoint: str = "") -> NDArray[An
         _refuse_unreadable(document, root, path)
         shards = _shards(document)
         if shards is not None:
-            return shards.read(storage, path, _bounded(box, shards.shape))
+            with _named(root):
+                return shards.read(storage, path, _bounded(box, shards.shape))
     with _opened(root, endpoint) as place:
         array = zarr.open_array(place, path=path, mode="r")
         if document is not None and _is_ours(document):
-            _refuse_missing(storage, array, path, _bounded(box, array.shape))
+            with _named(root):
+                _refuse_missing(storage, array, path, _bounded(box, array.shape))
         return np.asarray(array[box])
 
 
@@ -115,6 +117,15 @@ def _invalid(root: str) -> Iterator[None]:
             f"the Zarr metadata of {root} cannot be used: {type(error).__name__}: {error}",
             hint="open it with the software that wrote it, or save the image as a TIFF file",
         ) from error
+
+
+@contextmanager
+def _named(root: str) -> Iterator[None]:
+    """Put the root before the name of a shard."""
+    try:
+        yield
+    except Damaged as error:
+        raise type(error)(f"{root}/{error}") from None
 
 
 def _check_documents(storage: Storage, root: str, path: str) -> None:

@@ -116,7 +116,7 @@ class Store:
 
     def _fresh_document(self, path: str) -> Document | None:
         """Raises DamagedDocument for one that is not valid, or whose checksum does not fit."""
-        key = safe_key(f"{path}/{DOCUMENT}".lstrip("/"), f"a path in a document of {self.url}")
+        key = safe_key(f"{path}/{DOCUMENT}" if path else DOCUMENT, f"a path in a document of {self.url}")
         data = self._read_object(key)
         if data is None:
             return None
@@ -216,13 +216,24 @@ class Store:
         self.record(path)  # which says so if its document is damaged
         state = self.state(path)
         if state == "stale":
-            for source in self.record(path).get("inputs", {}):
-                self.record(source)
+            self._refuse_inputs(path)
             problem = f"{path} of {self.url} was computed from something that has been replaced since"
             raise InvalidInput(problem, hint=f"run: {made_by} --overwrite")
         if state != "finished":
             raise InvalidInput(f"{path} is {state} in {self.url}", hint=f"run: {made_by}")
         return self.shards(path)
+
+    def _refuse_inputs(self, path: str) -> None:
+        """Raise InvalidInput where what an array was computed from is itself damaged, unfinished or missing."""
+        for source in self.record(path).get("inputs", {}):
+            state = self.state(source) if "/" in source else ""
+            if state == "damaged":
+                self.record(source)
+            if state in ("unfinished", "missing"):
+                raise InvalidInput(
+                    f"{source}, from which {path} of {self.url} was computed, is {state}",
+                    hint=f"unetprep verify {self.url} names the command that makes it",
+                )
 
     def state(self, path: str, _ahead: tuple[str, ...] = ()) -> str:
         """One of missing, damaged (its document), unfinished, stale and finished.
