@@ -129,9 +129,7 @@ def parts_of(store: Store, path: str, image: str | None) -> list[Part]:
         )
     shapes = {name: store.shards(labels_path(name, "instances")).shape for name in names}
     boxes = _boxes(shapes, source)
-    return [
-        Part(name, None, source, (slice(0, 1), *boxes[name]), str(_imported(store, name)["split"])) for name in names
-    ]
+    return [Part(name, None, source, (slice(0, 1), *boxes[name]), _split(store, name)) for name in names]
 
 
 def _names_of(store: Store, name: str) -> list[str]:
@@ -163,13 +161,13 @@ def _boxes(shapes: Mapping[str, tuple[int, ...]], source: Source) -> dict[str, B
     )
 
 
-def _imported(store: Store, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = store.record(labels_path(name, "instances")).get("parameters", {})
-    return found
+def _split(store: Store, name: str) -> str:
+    return str(store.parameters(labels_path(name, "instances"), "split")["split"])
 
 
 def _import_params(store: Store, name: str) -> ImportParams:
-    made = _imported(store, name)
+    path = labels_path(name, "instances")
+    made = store.parameters(path, "instances", "dims", "connectivity", "ignore_label")
     pieces = made["instances"] == "components"
     ids = "auto" if pieces or _has_several(store, labels_path(name, "instances")) else "ids"
     return ImportParams(

@@ -17,7 +17,7 @@ WRONG: dict[str, list[Any]] = {
     "intensity": [[0], [0, 1, 2], [0, None], ["0", "1"], 255, [0, float("inf")], [float("nan"), 1], [False, True]],
     "complete": ["true", 1, None],
     "fingerprint": [5, None, ["a"]],
-    "parameters": [[], "a", None],
+    "parameters": [[], "a", None, {"tile_px": "5"}, {"spacing": [1, "2"]}, {"formula": 3}, {"class_weights": None}],
     "inputs": [["a"], {"a": 1}, None],
     "kernel_version": ["1", 1.0, -1],
     "largest_label": [-1, "5", 2.5],

@@ -84,6 +84,26 @@ def _is_journal(value: Any) -> bool:
     return set(value) == set(fields) and all(accepts(value[key]) for key, accepts in fields.items())
 
 
+def _is_optional_integer(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _are_parameters(value: Any) -> bool:
+    """Whether a JSON value is an object, and those of its values that are read again have the types written."""
+    return isinstance(value, dict) and all(PARAMETERS[key](v) for key, v in value.items() if key in PARAMETERS)
+
+
+PARAMETERS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("tile_px", "margin_px", "depth", "seed", "fields"), is_size),
+    **dict.fromkeys(("connectivity", "ignore_label", "stride_px", "random"), _is_optional_integer),
+    **dict.fromkeys(("formula", "border_on", "separate", "engine", "interpolation", "codec"), _is_text),
+    **dict.fromkeys(("sigma", "w0", "sigma_px", "rim_sigma", "background_weight", "max_folding"), is_number),
+    **dict.fromkeys(("spacing", "class_weights"), lambda v: is_list_of(v, is_number)),
+    "grid": lambda v: is_list_of(v, is_size),
+    "instances": lambda v: isinstance(v, str | dict),
+    "index_only": lambda v: isinstance(v, dict),
+}
+
 _SIZE = Check(is_size, "an integer from 0")
 _TEXT = Check(_is_text, "text")
 
@@ -102,7 +122,7 @@ CHECKS: dict[str, Check] = {
     "fingerprint": _TEXT,
     "stage": _TEXT,
     "kernel_version": _SIZE,
-    "parameters": Check(lambda v: isinstance(v, dict), "a JSON object"),
+    "parameters": Check(_are_parameters, "a JSON object with the parameters of the stage, in their types"),
     "inputs": Check(lambda v: is_mapping_to(v, _is_text), "an object that gives a fingerprint for each array"),
     "largest_label": _SIZE,
     "interpolation": _TEXT,

@@ -188,8 +188,8 @@ def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
     """How weights follow from instances, the same in all images; `reach_px`: how far from a pixel a cell can matter."""
     rules = {}
     for name in store.names:
-        weights, target = store.record(weights_path(name)), store.record(labels_path(name, "target"))
-        made = {**weights["parameters"], **target["parameters"]}
+        weights = store.parameters(weights_path(name), "formula", "border_on", "spacing")
+        made = {**weights, **store.parameters(labels_path(name, "target"), "separate")}
         rules[name] = {key: value for key, value in made.items() if key not in ("engine", "dims")}
         if store.dims(name) != 2:
             raise InvalidInput(

@@ -4,6 +4,7 @@ Nothing that somebody else wrote may name a file outside of the folder it belong
 any file is touched; a path that is about to be written or deleted is checked for symbolic links too.
 """
 
+import re
 from pathlib import Path
 
 from unetprep.errors import InvalidInput
@@ -12,6 +13,8 @@ ALLOWED_NAME = "one plain file or folder name: not empty, not . or .., without /
 ALLOWED_KEY = "a relative path: plain names separated by /, without . and .."
 MAX_NAME_BYTES = 255
 SHOWN_CHARACTERS = 120
+NO_NAMES = ("", ".", "..")
+FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029]")  # separators, control characters, line breaks
 
 
 def safe_name(name: object, where: str) -> str:
@@ -54,15 +57,8 @@ def refuse_links(root: Path, path: Path) -> None:
 
 
 def _is_plain(name: str) -> bool:
-    return (
-        name not in ("", ".", "..")
-        and not any(character in "/\\" or _is_control(character) for character in name)
-        and len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES
-    )
-
-
-def _is_control(character: str) -> bool:
-    return ord(character) < 32 or 127 <= ord(character) < 160 or character in "\u2028\u2029"
+    is_short = len(name) <= MAX_NAME_BYTES // 4 or len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES
+    return name not in NO_NAMES and is_short and not FORBIDDEN.search(name)
 
 
 def _shown(value: object) -> str:

@@ -181,6 +181,16 @@ class Store:
             self.update_record(image_path(name), **attributes)
         self.update_record(IMAGES, names=list(dict.fromkeys([*self.names, *images])))
 
+    def parameters(self, path: str, *required: str) -> dict[str, Any]:
+        """The parameters that an array was computed with. Raises InvalidInput where one of `required` is missing."""
+        found: dict[str, Any] = self.record(path).get("parameters", {})
+        if missing := [key for key in required if key not in found]:
+            raise InvalidInput(
+                f"{path} of {self.url} does not say how it was made: {', '.join(missing)} is not recorded",
+                hint="make it anew: repeat the command that makes it, with --overwrite",
+            )
+        return found
+
     def image_record(self, name: str, *required: str) -> dict[str, Any]:
         """The attributes of ours of an image. Raises InvalidInput where one of `required` is missing."""
         record = self.record(image_path(name))
@@ -221,6 +231,11 @@ class Store:
             raise InvalidInput(problem, hint=f"run: {made_by} --overwrite")
         if state != "finished":
             raise InvalidInput(f"{path} is {state} in {self.url}", hint=f"run: {made_by}")
+        if "fingerprint" not in self.record(path):
+            raise InvalidInput(
+                f"{path} of {self.url} has no fingerprint, so what is computed from it could not be told from other",
+                hint=f"run: {made_by} --overwrite",
+            )
         return self.shards(path)
 
     def _refuse_inputs(self, path: str) -> None:
