@@ -5,7 +5,6 @@ zeros. So here an unfinished or stale array, a missing or damaged shard and dama
 other software a missing chunk is legal and holds the fill value; there is a warning where all are missing.
 """
 
-import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -211,7 +210,7 @@ def _warn_empty(storage: Storage, root: str, path: str, array: "zarr.Array[Any]"
     prefix = f"{path}/".lstrip("/")
     try:
         is_empty = not any(key.rpartition("/")[2] not in METADATA for key, _ in storage.listing(prefix))
-    except io.UnsupportedOperation:  # a web server lists nothing
+    except OSError:  # a web server lists nothing, and a bucket may forbid it
         return
     if is_empty:
         log.warning("%s holds no chunk: every value of it reads as the fill value, %s", root, array.fill_value)
