@@ -269,7 +269,7 @@ def _as_there(store: Store, planned: Import) -> Import:
         record = store.record(output.path)
         made = output.provenance
         if made.inputs.get("pixels") == UNKNOWN and record.get("inputs"):
-            seen = {k: record["parameters"].get(k, v) for k, v in made.parameters.items() if k == "intensity"}
+            seen = {k: record.get("parameters", {}).get(k, v) for k, v in made.parameters.items() if k == "intensity"}
             made = replace(made, inputs=record["inputs"], parameters={**made.parameters, **seen})
             output = replace(output, provenance=made)
         jobs.append(replace(job, outputs=(output,)))

@@ -7,9 +7,9 @@ from hashlib import sha256
 from json import dumps
 from typing import Any
 
-FORMAT_VERSION = 1
-KEY = "unetprep"  # the attribute under which everything of ours stands
-SPLITS = ("train", "val", "test")
+from unetprep.format.metadata import FORMAT_VERSION as FORMAT_VERSION
+from unetprep.format.metadata import KEY as KEY
+from unetprep.format.schema import SPLITS as SPLITS
 
 AXES = ("z", "y", "x")
 CHANNEL_AXES = ("c", *AXES)

@@ -92,7 +92,7 @@ def select_fields(url: str, view: View, numbers: tuple[int, ...]) -> FieldsPrevi
 
 
 def _made(store: Store) -> dict[str, Any]:
-    found: dict[str, Any] = store.record(GRIDS)["parameters"]
+    found: dict[str, Any] = store.parameters(GRIDS)
     missing = [key for key in ("grid", "sigma_px", "seed", "interpolation", "tile_px") if key not in found]
     if missing:
         raise InvalidInput(

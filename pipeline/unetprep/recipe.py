@@ -70,7 +70,7 @@ def _read_toml(path: str) -> dict[str, Any]:
         raise InvalidInput(f"the recipe {path} is not there") from None
     except IsADirectoryError:
         raise InvalidInput(f"the recipe {path} is a folder", allowed="a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"{path} is not TOML: {error}") from None
     sections = ("import", *STAGE_PARAMS, "cluster")
     _check_keys(data, ["out", *sections], path)

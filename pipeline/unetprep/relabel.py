@@ -129,9 +129,7 @@ def parts_of(store: Store, path: str, image: str | None) -> list[Part]:
         )
     shapes = {name: store.shards(labels_path(name, "instances")).shape for name in names}
     boxes = _boxes(shapes, source)
-    return [
-        Part(name, None, source, (slice(0, 1), *boxes[name]), str(_imported(store, name)["split"])) for name in names
-    ]
+    return [Part(name, None, source, (slice(0, 1), *boxes[name]), _split(store, name)) for name in names]
 
 
 def _names_of(store: Store, name: str) -> list[str]:
@@ -163,13 +161,13 @@ def _boxes(shapes: Mapping[str, tuple[int, ...]], source: Source) -> dict[str, B
     )
 
 
-def _imported(store: Store, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = store.record(labels_path(name, "instances")).get("parameters", {})
-    return found
+def _split(store: Store, name: str) -> str:
+    return str(store.parameters(labels_path(name, "instances"), "split")["split"])
 
 
 def _import_params(store: Store, name: str) -> ImportParams:
-    made = _imported(store, name)
+    path = labels_path(name, "instances")
+    made = store.parameters(path, "instances", "dims", "connectivity", "ignore_label")
     pieces = made["instances"] == "components"
     ids = "auto" if pieces or _has_several(store, labels_path(name, "instances")) else "ids"
     return ImportParams(
@@ -273,6 +271,13 @@ class _Relabelling:
 
     def _refuse_unfinished(self) -> None:
         store = self._store
+        for name in self._parts:
+            path = labels_path(name, "instances")
+            if store.state(path) == "finished" and not store.written(path).all():
+                raise InvalidInput(
+                    f"{path} of {store.url} lacks shards, so what is to be changed is not known",
+                    hint="repeat the import that wrote it; it writes the shards that are missing or cut short",
+                )
         some = any(store.record(weights_path(name)) for name in store.names)
         for name in store.names:
             labels, target, maps = labels_path(name, "instances"), labels_path(name, "target"), weights_path(name)

@@ -93,10 +93,9 @@ def test_the_documented_arrays_are_those_written(url: str) -> None:
 
 def test_both_sides_check_the_documented_version(url: str) -> None:
     version = int(re.search(r"format version (\d+)", LAYOUT)[1])  # type: ignore[index]
-    assert version == unetprep.layout.FORMAT_VERSION == unettrain.store.FORMAT_VERSION
+    assert version == unetprep.format.metadata.FORMAT_VERSION
     assert Store(url).record("")["format_version"] == version
     assert unetprep.layout.SPLITS == unettrain.tiles.SPLITS
-    assert unetprep.layout.KEY == unettrain.store.KEY
 
 
 def test_attributes_are_as_documented(url: str) -> None:

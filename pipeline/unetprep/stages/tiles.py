@@ -23,7 +23,6 @@ from unetprep.layout import (
     ArraySpec,
     Provenance,
     absent_from_tiles,
-    image_path,
     labels_path,
     pixels_path,
     weights_path,
@@ -189,8 +188,8 @@ def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
     """How weights follow from instances, the same in all images; `reach_px`: how far from a pixel a cell can matter."""
     rules = {}
     for name in store.names:
-        weights, target = store.record(weights_path(name)), store.record(labels_path(name, "target"))
-        made = {**weights["parameters"], **target["parameters"]}
+        weights = store.parameters(weights_path(name), "formula", "border_on", "spacing")
+        made = {**weights, **store.parameters(labels_path(name, "target"), "separate")}
         rules[name] = {key: value for key, value in made.items() if key not in ("engine", "dims")}
         if store.dims(name) != 2:
             raise InvalidInput(
@@ -274,7 +273,7 @@ def _check_channels(channels: dict[str, int]) -> None:
 
 def _common_rule(store: Store) -> str:
     """The rule by which the intensities of all images were found, which holds for images to come."""
-    rules = {name: store.record(image_path(name))["intensity_rule"] for name in store.names}
+    rules = {name: store.image_record(name, "intensity_rule")["intensity_rule"] for name in store.names}
     if len(set(rules.values())) > 1:
         raise InvalidInput(
             f"the images of {store.url} were imported with different --intensity: {rules}",

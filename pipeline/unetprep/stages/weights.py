@@ -145,7 +145,7 @@ def plan_weights(store: Store, params: WeightsParams, names: Sequence[str] | Non
         )
         output = pixel_array(weights_path(name), store.shards(instances).shape, "float32", dims, made)
         record = store.record(instances)
-        largest, ignored = record.get("largest_label", LARGEST_LABEL), record["parameters"].get("ignore_label")
+        largest, ignored = record.get("largest_label", LARGEST_LABEL), record.get("parameters", {}).get("ignore_label")
         rest = (params.separate, spacing, class_weights, formula, params.engine, largest, ignored is not None)
         jobs.append(WeightsJob((output,), instances, *rest))
     return jobs

@@ -12,6 +12,7 @@ from zarr.storage import FsspecStore
 
 from unetprep.errors import InvalidInput
 from unetprep.storage.atomic import TEMPORARY
+from unetprep.storage.paths import safe_key
 from unetprep.storage.remote import Remote
 from unetprep.storage.storage import Range
 
@@ -123,7 +124,7 @@ class Filesystem(Remote):
         return FsspecStore.from_url(self.url, read_only=True)
 
     def _path(self, key: str) -> str:
-        return f"{self._root}/{key}" if key else self._root
+        return f"{self._root}/{safe_key(key, self.url)}" if key else self._root
 
     @contextmanager
     def errors(self, verb: str, key: str = "") -> Iterator[None]:

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from unetprep.storage import atomic
 from unetprep.storage.atomic import TEMPORARY, naming, replacing
+from unetprep.storage.paths import below, refuse_links
 from unetprep.storage.signals import deferred_signals
 
 Range = tuple[int, int]  # offset and length in bytes; an offset under 0 counts from the end
@@ -76,7 +77,12 @@ def open_storage(url: str, endpoint: str = "") -> Storage:
 
 
 class Folder(Storage):
-    """A folder of this machine."""
+    """A folder of this machine.
+
+    Keys that lead out of the folder are refused with InvalidInput. Symbolic links in it are followed for reading only:
+    PermissionError where a folder on the way to what is written or deleted is one. A link that stands in the place of
+    the file itself is replaced or deleted, not followed.
+    """
 
     keeps = True
 
@@ -85,12 +91,12 @@ class Folder(Storage):
 
     def get(self, key: str) -> bytes:
         """A whole file."""
-        return (self.root / key).read_bytes()
+        return below(self.root, key).read_bytes()
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
         """Parts of a file."""
         parts = []
-        path = self.root / key
+        path = below(self.root, key)
         with naming(path), path.open("rb") as file:
             for offset, length in ranges:
                 file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
@@ -99,19 +105,26 @@ class Folder(Storage):
 
     def put(self, key: str, data: bytes) -> None:
         """Write a file beside its place, wait until the disk has it, and move it there."""
-        path = self.root / key
+        path = self._to_change(key)
         _make_folder(path.parent)
         with replacing(path) as file:
             file.write(data)
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write a file where none stands."""
-        path = self.root / key
+        path = self._to_change(key)
         with deferred_signals(), naming(path):
             for _ in range(LINK_TRIES):
                 with suppress(FileNotFoundError):  # whoever holds the lock of this folder removed the temporary file
                     return self._link_new(path, data)
             return self._link_new(path, data)
+
+    def _to_change(self, key: str) -> Path:
+        """The path of an object that is about to be written or deleted."""
+        path = below(self.root, key)
+        if path != self.root:
+            refuse_links(self.root, path.parent)
+        return path
 
     def _link_new(self, path: Path, data: bytes) -> bool:
         _make_folder(path.parent)
@@ -133,6 +146,7 @@ class Folder(Storage):
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """All files below a folder, those still being written left out."""
         folders = [prefix.rstrip("/")]
+        below(self.root, folders[0])
         while folders:
             folder = folders.pop()
             try:
@@ -144,12 +158,13 @@ class Folder(Storage):
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(key)
                 elif not entry.name.startswith(TEMPORARY):
-                    yield key, entry.stat().st_size
+                    with suppress(FileNotFoundError):  # deleted meanwhile, or a link to nothing
+                        yield key, entry.stat().st_size
 
     def delete(self, prefix: str) -> None:
         """Delete a file, or a folder with all that is in it, and the folders that are empty then."""
-        path = self.root / prefix
-        if path.is_dir():
+        path = self._to_change(prefix.rstrip("/"))
+        if path.is_dir() and not (path.is_symlink() and path != self.root):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

@@ -309,9 +309,9 @@ def node_of(key: str) -> str:
 
 def digest_of(record: dict[str, Any]) -> str | None:
     """What was taken of an array's pixels at import; None if it was not taken of them as they are stored."""
-    if record.get("stage") != "import" or record["parameters"].get("instances") == "components":
+    if record.get("stage") != "import" or record.get("parameters", {}).get("instances") == "components":
         return None
-    found: str | None = record["inputs"].get("pixels")
+    found: str | None = record.get("inputs", {}).get("pixels")
     return found
 
 

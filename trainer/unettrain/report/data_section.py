@@ -7,7 +7,6 @@ from unettrain.report.page import Html, colour_bar, element, figure, grid, join,
 from unettrain.report.pictures import INFERNO, cells_in_colour, grey, mapped, target_picture
 from unettrain.report.places import busiest_region
 from unettrain.report.source import Run, read_labels, read_pixels, read_target, read_weights
-from unettrain.store import attributes
 
 PAPER = "paper"  # the formula that is shown
 MINUS, SIGMA = "\N{MINUS SIGN}", "\N{GREEK SMALL LETTER SIGMA}"
@@ -69,7 +68,7 @@ def formula() -> Html:
 
 def values_of(run: Run, name: str) -> Html:
     """The parameters of the weight map of one image, as far as the store records them."""
-    found = attributes(run.root.get(f"images/{name}/weights")).get("parameters", {})
+    found = run.recorded(f"images/{name}/weights").get("parameters", {})
     values = []
     if found.get("formula", PAPER) != PAPER:
         values.append(f"the store's weights follow the formula {found['formula']} instead")
