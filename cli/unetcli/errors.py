@@ -28,8 +28,11 @@ EXIT_CODES: dict[type[Exception], int] = {
 
 
 @contextmanager
-def exit_codes(verbose: bool = False) -> Iterator[None]:
-    """Let an expected error, or the wish that it end, end the program with one message on stderr and its exit code."""
+def exit_codes(verbose: bool = False, is_resumed: bool = False) -> Iterator[None]:
+    """Let an expected error, or the wish that it end, end the program with one message on stderr and its exit code.
+
+    `is_resumed` says whether the command, if repeated, continues where it was stopped.
+    """
     try:
         with _stoppable():
             yield
@@ -40,7 +43,8 @@ def exit_codes(verbose: bool = False) -> Iterator[None]:
         _leave(_say(error), code)
     except KeyboardInterrupt as stop:
         asked = isinstance(stop, unetprep.errors.Stopped)
-        _leave("stopped; the same command goes on from here", STOPPED if asked else INTERRUPTED)
+        then = "goes on from here" if is_resumed else "starts from the beginning"
+        _leave(f"stopped; the same command {then}", STOPPED if asked else INTERRUPTED)
 
 
 @contextmanager

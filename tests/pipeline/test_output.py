@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from unetprep.errors import Conflict, Failure, InvalidInput, UnetprepError
-from unetprep.storage import output as module
 from unetprep.storage.output import Output, OutputKind, check_log, check_output, local_output
 from unetprep.storage.temporary_folder import PREFIX
 
@@ -127,7 +126,7 @@ def test_a_folder_that_holds_an_input_is_not_replaced() -> None:
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.os, "access", lambda path, mode: False)  # root may write everywhere
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
     with pytest.raises(InvalidInput, match=r"cannot be written to"):
         check_output("a.txt", KIND, overwrite=False)
 
@@ -165,7 +164,7 @@ def test_a_folder_is_replaced_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> Non
             raise KeyboardInterrupt
         rename(source, target)
 
-    monkeypatch.setattr(module.os, "rename", interrupted)
+    monkeypatch.setattr("os.rename", interrupted)
     with pytest.raises(KeyboardInterrupt), output.writing() as path:
         put_folder(str(path), "mark", "newer")
     assert len(seen) == 3
@@ -183,7 +182,7 @@ def test_a_file_system_without_hard_links(monkeypatch: pytest.MonkeyPatch) -> No
     def no_links(*_: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(module.os, "link", no_links)
+    monkeypatch.setattr("os.link", no_links)
     check_output("a.txt", KIND, overwrite=False).write_bytes(b"ours")
     with pytest.raises(Conflict, match="did not write"):
         write_and(lambda: put("b.txt"), check_output("b.txt", KIND, overwrite=False))

@@ -199,7 +199,7 @@ def _refuse_existing(output: Output) -> None:
     if not _is_own(output, mode):
         raise Conflict(
             f"{option} {path} is {_what(mode)} that {output.kind.command} did not write",
-            allowed=f"a new name, or with --overwrite what {output.kind.command} wrote",
+            allowed=f"a new name, or an output of {output.kind.command}",
             hint=f"name another {option}, or move it away",
         )
     if not output.overwrite:
