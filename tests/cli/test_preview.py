@@ -43,7 +43,6 @@ def test_a_picture_is_drawn_once_and_the_same_each_time(run: Run, cells: Path) -
     run("unetprep preview ds.zarr --out p.png --overwrite")
     assert (cells / "p.png").read_bytes() != before
     assert not list(cells.glob(".*"))
-    run("unetprep preview ds.zarr --out p.png --fields", 3)
     for out, code, message in (
         ("img.tif", 3, "a name that ends in .png"),
         ("mine.png", 4, "mine.png is a file that unetprep preview did not write"),

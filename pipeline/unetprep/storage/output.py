@@ -147,6 +147,27 @@ def check_log(log: str | Path, option: str = "--log") -> Path:
     return path
 
 
+def check_sources(store: str, sources: Sequence[str]) -> None:
+    """Check that a store that is going to be written holds none of the files that it is made from.
+
+    Raises InvalidInput, since replacing an array of the store would delete what is still to be read.
+    """
+    root = _resolved(store)
+    for source in sources:
+        if f"{_resolved(source)}/".startswith(f"{root}/"):
+            raise InvalidInput(
+                f"{source} lies in {store}, the store that is to be written",
+                allowed="files outside of the store",
+                hint="copy it to a place outside of the store first, or write to another store",
+            )
+
+
+def _resolved(place: str) -> str:
+    """A path without symbolic links, or a URL, in a form that can be compared."""
+    is_remote = URL.match(place) and not place.startswith("file://")
+    return place.rstrip("/") if is_remote else os.path.realpath(local_output(place))
+
+
 def _is_log(path: Path) -> bool:
     if not path.is_file() or not os.access(path, os.W_OK):
         return False
