@@ -76,8 +76,6 @@ def open_run(
     `data` holds the fingerprints of the arrays trained on. Raises Conflict, naming what differs, where another run
     stands; with `overwrite` its files are removed.
     """
-    if "://" in str(path):
-        raise InvalidInput(f"the run is {path}", allowed="a directory of this machine")
     run = RunDir(Path(path))
     if run.path.exists() and not run.path.is_dir():
         raise InvalidInput(f"{path} is a file", allowed="a directory for the run, made if it is not there")
