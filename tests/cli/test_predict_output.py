@@ -116,7 +116,7 @@ def test_a_stopped_prediction_leaves_the_old_one_and_says_that_it_starts_anew(
     line = ["predict", "net.pt", "large.tif", "--tile", "44", "--threads", "1", "--out", "p.tif", "--overwrite", "-q"]
     with subprocess.Popen([*UNETTRAIN, *line], cwd=cells, stderr=subprocess.PIPE, text=True) as process:
         try:
-            until(lambda: [path for path in cells.glob(".partial-output-*/new/*") if path.stat().st_size])
+            until(lambda: [path for path in cells.glob(".unfinished-output-*/new/*") if path.stat().st_size])
             process.send_signal(how)
             said = process.communicate(timeout=60)[1]
         finally:

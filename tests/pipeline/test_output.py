@@ -250,11 +250,11 @@ def test_what_a_living_process_writes_is_left_alone() -> None:
 
 
 def test_a_temporary_folder_of_another_host_is_left_alone() -> None:
-    put_folder(".partial-output-00000000-abc", "lock")
+    put_folder(".unfinished-output-00000000-abc", "lock")
     put_folder(f"{PREFIX}abc", "lock")
     Path(f"{PREFIX}empty").mkdir()
     check_output("a.txt", KIND, overwrite=False).write_bytes(b"ours")
-    assert set(tree()) == {".partial-output-00000000-abc/lock", "a.txt"}
+    assert set(tree()) == {".unfinished-output-00000000-abc/lock", "a.txt"}
     assert not Path(f"{PREFIX}empty").exists()
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-PREFIX = f".partial-output-{sha256(platform.node().encode()).hexdigest()[:8]}-"  # of this host
+PREFIX = f".unfinished-output-{sha256(platform.node().encode()).hexdigest()[:8]}-"  # of this host
+# Not `storage.TEMPORARY`: whoever locks a store or a run removes what is named so in it.
 LOCK = "lock"
 
 
