@@ -28,16 +28,17 @@ EXIT_CODES: dict[type[Exception], int] = {
 
 
 @contextmanager
-def exit_codes(verbose: bool = False) -> Iterator[None]:
-    """Let an expected error, or the wish that it end, end the program with one message on stderr and its exit code.
+def exit_codes(verbose: bool = False, is_resumed: bool = False) -> Iterator[None]:
+    """Turn an expected error, SIGINT or SIGTERM into one message on stderr and an exit code.
 
-    An unexpected exception passes, unless a signal arrived: libraries turn its exception into others.
+    `is_resumed` says whether the command, if repeated, continues where it was stopped. An unexpected exception passes,
+    unless a signal arrived: libraries turn its exception into others.
     """
     try:
         with stopping.stoppable():
             yield
     except KeyboardInterrupt as stop:
-        _stop(STOPPED if isinstance(stop, unetprep.errors.Stopped) else INTERRUPTED)
+        _stop(STOPPED if isinstance(stop, unetprep.errors.Stopped) else INTERRUPTED, is_resumed)
     except Exception as error:
         code = _code_of(error)
         if verbose and (code or stopping.received()):
@@ -45,7 +46,7 @@ def exit_codes(verbose: bool = False) -> Iterator[None]:
         if code is None:
             if stopping.received() is None:
                 raise
-            _stop(stopping.received() or STOPPED)
+            _stop(stopping.received() or STOPPED, is_resumed)
         _leave(_say(error), code)
 
 
@@ -57,8 +58,9 @@ def _code_of(error: Exception) -> int | None:
     return FAILURE if code is None and is_memory_error(error) else code
 
 
-def _stop(code: int) -> NoReturn:
-    _leave("stopped; the same command goes on from here", code)
+def _stop(code: int, is_resumed: bool) -> NoReturn:
+    then = "goes on from here" if is_resumed else "starts from the beginning"
+    _leave(f"stopped; the same command {then}", code)
 
 
 def _say(error: Exception) -> str:

@@ -10,6 +10,7 @@ import click
 from unetcli.errors import exit_codes
 
 SCHEMA_VERSION = 1
+RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
 
 Command = Callable[..., Any]
 
@@ -35,7 +36,8 @@ class Examples(WithExamples):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        with exit_codes(verbose=ctx.params.get("verbose", False)):
+        is_resumed = self.name in RESUMED and not ctx.params.get("dry_run", False)
+        with exit_codes(verbose=ctx.params.get("verbose", False), is_resumed=is_resumed):
             return super().invoke(ctx)
 
 

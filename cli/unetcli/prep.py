@@ -26,6 +26,7 @@ from unetprep.params import (
     WeightsParams,
     option_name,
 )
+from unetprep.storage.output import local_output
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unetprep.clusters import Scheduler
@@ -86,7 +87,7 @@ def running(command: Command) -> Command:
 def computing(command: Command) -> Command:
     """Options of every command that computes what it writes."""
     for option in (
-        click.option("--log", metavar="FILE", help="Add what happens to a file."),
+        click.option("--log", metavar="FILE", help="Add what happens to a log file."),
         click.option(
             "--cluster", metavar="TOML", help="A file, such as a recipe, whose section [cluster] says where it runs."
         ),
@@ -244,7 +245,7 @@ def fetch(name: str, out: str | None, as_json: bool, quiet: bool, verbose: bool)
     """
     from unetprep.fetching import fetch_files
 
-    fetched = fetch_files(name, out)
+    fetched = fetch_files(name, str(local_output(out)) if out else None)
     lines = [f"{path}  ({what})" for path, what in fetched.files.items()]
     text = "\n".join([*lines, f"{fetched.title}; {fetched.terms}"])
     result("fetch", {"name": name, "files": fetched.files, "terms": fetched.terms}, text, as_json)
@@ -406,7 +407,7 @@ _add_stage(
 @click.option(
     "--field", "numbers", type=int, multiple=True, help="With --fields: which; may be repeated.  [default: 0, 1, 2]"
 )
-@click.option("--overwrite", is_flag=True, help="Replace the picture that stands there.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier preview at --out.")
 @common
 @reaching
 def preview(

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import click
 
 from unetcli import stopping
+from unetprep.storage.output import check_log
 
 SECONDS_BETWEEN_LINES = 5.0
 PACKAGE, ENGINE = "unetprep", "unetprep.run"  # whose log it is
@@ -46,7 +47,7 @@ def telling(quiet: bool, log_file: str | None) -> Iterator[None]:
     news.addFilter(lambda record: record.name != ENGINE)
     handlers: list[logging.Handler] = [news]
     if log_file:
-        handlers.append(logging.FileHandler(log_file))
+        handlers.append(logging.FileHandler(check_log(log_file)))
         handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for handler in handlers:
         log.addHandler(handler)

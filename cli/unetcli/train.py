@@ -9,6 +9,7 @@ import click
 from unetcli.options import Examples, ExamplesGroup, chosen, common, from_fields, result
 from unetcli.progress import progress
 from unetcli.stopping import leaving_at_once
+from unetprep.storage.output import local_output
 from unettrain import __version__
 from unettrain.config import FitConfig
 from unettrain.errors import Failure, InvalidInput
@@ -69,7 +70,7 @@ def fit(
     if fail_below is not None and not 0 <= fail_below <= 1:
         raise InvalidInput(f"fail-below is {fail_below}", allowed="an IoU, 0 to 1")
     config = chosen(FitConfig, values)
-    directory = run or f"runs/{Path(store.rstrip('/')).stem}"
+    directory = str(local_output(run, "--run")) if run else f"runs/{Path(store.rstrip('/')).stem}"
     with leaving_at_once():
         from unettrain.fitting import fit as train
 
@@ -140,7 +141,7 @@ def draws(run: str, first: int, steps: int, store: str | None, as_json: bool, qu
 @click.option("--tile", type=int, help="Side of a tile in pixels; the result does not depend on it.  [default: 572]")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda ...")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the network on the CPU.  [default: all cores]")
-@click.option("--overwrite", is_flag=True, help="Replace what stands at --out.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier prediction at --out.")
 @common
 def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, verbose: bool, **values: Any) -> None:
     """Predict the probability of a cell at every pixel of IMAGE, of any size, without seams.
@@ -190,7 +191,7 @@ def evaluate(prediction: str, labels: str, dims: str, as_json: bool, quiet: bool
     examples="unettrain report runs/ds\nunettrain report runs/ds --out report.html",
 )
 @click.argument("run")
-@click.option("--out", metavar="FILE", help="The page.  [default: RUN/report.html]")
+@click.option("--out", metavar="FILE", help="The page, .html; replaces an earlier report.  [default: RUN/report.html]")
 @click.option("--store", metavar="STORE", help="The store, if it has moved since the training.")
 @common
 def report(run: str, out: str | None, store: str | None, as_json: bool, quiet: bool, verbose: bool) -> None:

@@ -29,6 +29,7 @@ from unetprep.stages import STAGES
 from unetprep.stages.glance import UNKNOWN, Glance
 from unetprep.stages.importing import Import, first_reading_bytes, plan_parts
 from unetprep.stages.splitting import Part, split_parts
+from unetprep.storage.output import check_sources
 from unetprep.storage.storage import Folder
 from unetprep.store import Store
 from unetprep.store.imagined import Imagined
@@ -145,6 +146,7 @@ class Forecaster:
 
     def importing(self, images: Sequence[str], labels: Sequence[str], params: ImportParams) -> None:
         """Forecast an import of files."""
+        check_sources(self.url, (*images, *labels))
         self.parts(split_parts(find_pairs(images, labels, params.axes), params), params)
 
     def parts(self, parts: Sequence[Part], params: ImportParams) -> None:

@@ -9,6 +9,7 @@ from unetprep.plan import plan_jobs
 from unetprep.run import Done, Scheduler, Summary, run_plans
 from unetprep.stages.importing import plan_import
 from unetprep.storage.lock import locked
+from unetprep.storage.output import check_sources
 from unetprep.storage.storage import open_storage
 from unetprep.store import Store
 from unetprep.tasks import OnProgress
@@ -26,6 +27,7 @@ def import_images(
 ) -> Summary:
     """Import images and labels, files or folders, into the store at `url`, which is made if it is not there."""
     start = time.perf_counter()
+    check_sources(url, (*images, *labels))
     Store.refuse_other(url)
     with locked(open_storage(url), url):
         total, done = _import(url, images, labels, params, scheduler, overwrite, on_progress)

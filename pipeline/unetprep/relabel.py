@@ -52,6 +52,7 @@ from unetprep.stages.splitting import Part
 from unetprep.stages.tiles import TilesJob, plan_tiles
 from unetprep.stages.weights import plan_targets, plan_weights
 from unetprep.storage.lock import locked
+from unetprep.storage.output import check_sources
 from unetprep.store import Store
 from unetprep.store.shards import shard_key
 from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
@@ -99,6 +100,7 @@ def relabel(
     Raises InvalidInput for an unfinished store, labels of another size, or those that an import would refuse.
     """
     start = time.perf_counter()
+    check_sources(url, labels)
     Store.open(url)
     with locked(Store(url).storage, url):
         store = Store.open(url)

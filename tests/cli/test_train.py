@@ -98,13 +98,8 @@ def test_existing_output_is_kept(run: Run, store: Path, cells: Path) -> None:
     before = tree(cells / "runs")
     assert "learning-rate: None there, 0.5 now" in run(f"unettrain fit ds.zarr {SMALL} --learning-rate 0.5", 4).stderr
     assert tree(cells / "runs") == before
-    (cells / "p.tif").write_text("mine")
-    line = "unettrain predict runs/ds ds.zarr/images/img-test --out p.tif --threads 1"
-    assert "p.tif is there already" in run(line, 4).stderr
-    assert (cells / "p.tif").read_text() == "mine"
-    run(f"{line} --overwrite")
-    assert tifffile.imread(cells / "p.tif").shape == (42, 110)
-    assert not [p for p in cells.iterdir() if "partial" in p.name]
+    assert "--run is s3://bucket/run" in run("unettrain fit ds.zarr --run s3://bucket/run", 3).stderr
+    assert not (cells / "s3:").exists()
 
 
 def test_a_store_without_tiles_names_the_command(run: Run, cells: Path) -> None:

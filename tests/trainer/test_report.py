@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unettrain.config import FitConfig
-from unettrain.errors import Failure, InvalidInput
+from unettrain.errors import Conflict, InvalidInput
 from unettrain.fitting import fit
 from unettrain.metrics.instances import label_components
 from unettrain.model import UNet
@@ -165,8 +165,32 @@ def test_the_page_may_be_written_elsewhere(run: Path, tmp_path: Path) -> None:
     assert report.path == tmp_path / "shown.html"
     assert not (run / "report.html").exists()
     assert (run / "scores.json").exists()
-    with pytest.raises(Failure, match="cannot be written"):
-        write_report(run, tmp_path / "no folder" / "shown.html")
+    again = write_report(run, tmp_path / "new folder" / "shown.html").path
+    assert again.read_bytes() == report.path.read_bytes()
+
+
+def test_only_a_report_is_replaced_and_that_is_known_before_anything_is_computed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.html").write_text("<p>mine</p>")
+    (tmp_path / "mine.tif").write_text("mine")
+    (tmp_path / "folder.html").mkdir()
+    report = write_report(run, tmp_path / "shown.html")
+    monkeypatch.setattr("unettrain.report.write.score_held_out", pytest.fail)
+    for name, error, message in (
+        ("mine.html", Conflict, "mine.html is a file that unettrain report did not write"),
+        ("folder.html", Conflict, "folder.html is a folder that unettrain report did not write"),
+        ("mine.tif", InvalidInput, "a name that ends in .html, .htm"),
+        ("s3://bucket/a.html", InvalidInput, "--out is s3://bucket/a.html\n  allowed: a path on this machine"),
+        ("mine.tif/a.html", InvalidInput, "mine.tif, which is not a folder"),
+    ):
+        with pytest.raises(error, match=message):
+            write_report(run, name if "://" in name else tmp_path / name)
+    (run / "scores.json").write_text('{"mine": 1}')
+    with pytest.raises(Conflict, match=r"scores\.json is a file that unettrain report did not write"):
+        write_report(run, report.path)
+    assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
+    assert (run / "scores.json").read_text() == '{"mine": 1}'
 
 
 def test_names_are_escaped(run: Path, tmp_path: Path, default_store: Path) -> None:
