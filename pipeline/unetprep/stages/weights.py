@@ -21,7 +21,7 @@ from unetprep.stage import Blocks, Job, Shape, Stage
 from unetprep.store import Store
 
 TARGET_VERSION = 2
-WEIGHTS_VERSION = 2
+WEIGHTS_VERSIONS = {"numba": 2, "edt": 3}  # by engine: a mistake in one leaves the maps of the other valid
 READING_THREADS = 16
 IMPORT = "unetprep import --image IMAGES --labels LABELS --out STORE"
 
@@ -131,7 +131,7 @@ def plan_weights(store: Store, params: WeightsParams, names: Sequence[str] | Non
         spacing = _spacing(params, name, dims)
         made = Provenance(
             "weights",
-            WEIGHTS_VERSION,
+            WEIGHTS_VERSIONS[params.engine],
             {
                 "formula": params.formula,
                 **constants,
