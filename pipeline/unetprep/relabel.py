@@ -452,7 +452,9 @@ def _keys(job: Job, spec: ArraySpec, stale: set[Index] | None) -> list[str]:
 
 def _changed_in(store: Store, job: LabelsJob, index: Index) -> Box | None:
     (box,) = job.boxes(index)
-    (after,) = job.of([index]).compute(store, [box])
+    task = job.of([index]).watching()
+    (after,) = task.compute(store, [box])
+    task.refuse_changes(box)
     try:
         return changed_box(store.read(job.outputs[0].path, box), after, box)
     except FileNotFoundError:  # deleted by a run that was killed
