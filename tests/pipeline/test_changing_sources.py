@@ -21,6 +21,7 @@ from unetprep.run import Batch, Scheduler, run_batch, run_stage
 from unetprep.sources.digest import ShardDigest, ShardDigests
 from unetprep.stage import Job
 from unetprep.stages import STAGES
+from unetprep.stages import importing as importing_stage
 from unetprep.stages.importing import plan_import
 from unetprep.store import Store
 
@@ -83,7 +84,7 @@ def test_a_file_that_is_put_back_is_finished_by_repeating_the_command(
     image, labels = save(tmp_path / "x.npy", IMAGE), save(tmp_path / "y.npy", LABELS)
     url = str(tmp_path / "ds.zarr")
     with monkeypatch.context() as patch:
-        change_after_first_reading(patch, importing, lambda: save(Path(image), IMAGE[::-1]) and None)
+        change_after_first_reading(patch, importing, lambda: np.save(image, IMAGE[::-1]))
         with pytest.raises(Failure, match="has changed since"):
             import_images(url, [image], [labels], ImportParams(), LOCAL)
     save(Path(image), IMAGE)
@@ -125,10 +126,9 @@ def test_labels_that_change_while_they_are_compared_are_refused(
     edited = LABELS.copy()
     edited[:5, :5] = 3
     save(tmp_path / "y.npy", edited)
-    plan_labels = relabel.plan_labels
 
     def then_undo(*args: Any) -> Any:
-        planned = plan_labels(*args)
+        planned = importing_stage.plan_labels(*args)
         save(tmp_path / "y.npy", LABELS)
         return planned
 

@@ -148,10 +148,11 @@ class LabelsJob(ImportJob):
 
 @dataclass(frozen=True)
 class Import:
-    """A planned import: what each image's group says, and the jobs that fill its arrays."""
+    """A planned import: what each image's group says, the jobs that fill its arrays, and the images without cells."""
 
     images: dict[str, dict[str, object]]
     jobs: tuple[ImportJob, ...]
+    without_cells: tuple[str, ...] = ()
 
     def refuse_leakage(self, store: Store) -> None:
         """Conflict if the store holds an image whole of which strips are imported, or strips of one imported whole."""
@@ -190,14 +191,15 @@ def plan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReadi
         attributes, planned = _plan_part(part, labels_seen, params, reading)
         groups[part.name] = attributes
         jobs += planned
-    return Import(groups, tuple(jobs))
+    without_cells = tuple(part.name for part, labels in zip(parts, seen, strict=True) if not len(labels.ids))
+    return Import(groups, tuple(jobs), without_cells)
 
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
     """Read and check the labels of parts, and plan their arrays alone. Raises InvalidInput as `plan_import` does."""
     seen = _scan_parts(parts, params, FirstReading())
     return [
-        _labels_job(part, labels_seen, params, {"dims": int(params.dims), "split": part.split})
+        _labels_job(part, labels_seen, params, _attributes(part, params))
         for part, labels_seen in zip(parts, seen, strict=True)
     ]
 
@@ -263,11 +265,8 @@ class FirstReading:
 
 
 def _check_labels(source: Source, parts: Sequence[LabelScan], params: ImportParams, reading: FirstReading) -> None:
-    """Refuse labels without a cell, and what looks like a mask: both seen on the whole, for a strip may well be so."""
+    """Refuse what looks like a mask: seen on the whole image, since a strip may well hold a single number."""
     ids = np.unique(np.concatenate([part.ids for part in parts]))
-    if not len(ids):
-        unless = "" if params.ignore_label is None else f" or {params.ignore_label}, which is ignored"
-        raise InvalidInput(f"{source.path} is empty: every label is 0{unless}", allowed="at least one cell")
     if params.instances == "auto" and len(ids) == 1:
         _refuse_mask(source, params, int(ids[0]), reading)
 
@@ -286,8 +285,7 @@ def _refuse_mask(source: Source, params: ImportParams, label: int, reading: Firs
 def _plan_part(
     part: Part, seen: LabelScan, params: ImportParams, reading: FirstReading
 ) -> tuple[dict[str, object], list[ImportJob]]:
-    dims = int(params.dims)
-    attributes: dict[str, object] = {"dims": dims, "split": part.split}
+    dims, attributes = int(params.dims), _attributes(part, params)
     about = dict(attributes)
     jobs: list[ImportJob] = [_labels_job(part, seen, params, attributes)]
     files = [part.labels.path]
@@ -301,6 +299,14 @@ def _plan_part(
         jobs.append(ImportJob((output,), part.image.at_absolute_path(), origin, digests=digests))
         files.insert(0, part.image.path)
     return {**about, "source": [file.rstrip("/").rpartition("/")[2] for file in files]}, jobs
+
+
+def _attributes(part: Part, params: ImportParams) -> dict[str, object]:
+    """What the group of an image and its imported arrays record; the pixel size only where it is known."""
+    sizes = params.pixel_sizes()
+    spacing = {"spacing": list(sizes)} if sizes else {}
+    unit = {"unit": params.unit} if params.unit else {}
+    return {"dims": int(params.dims), "split": part.split, **spacing, **unit}
 
 
 def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> LabelsJob:
