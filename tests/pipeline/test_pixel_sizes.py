@@ -43,8 +43,8 @@ def scales(store: Store) -> dict[str, tuple[list[float], list[str | None]]]:
     """The scale and the units of each OME-Zarr image of the store."""
     found = {}
     for path in ("", "/labels/instances", "/labels/target"):
-        group = zarr.open(store.url, path=f"images/x{path}", mode="r")
-        multiscale: Any = dict(group.attrs)["ome"]["multiscales"][0]
+        attributes: Any = zarr.open_group(store.url, path=f"images/x{path}", mode="r").attrs
+        multiscale = attributes["ome"]["multiscales"][0]
         transform = multiscale["datasets"][0]["coordinateTransformations"][0]
         found[path] = (transform["scale"], [axis.get("unit") for axis in multiscale["axes"]])
     return found
@@ -90,8 +90,8 @@ def test_weights_measure_with_the_sizes_of_the_import_in_pixels_along_x(tmp_path
     ratio = float(f"{0.235 / 0.15:.12g}")
     assert weigh(known) == [ratio, 1.0, 1.0]
     weigh(unknown, spacing=f"{ratio!r},1,1")
-    maps = [np.asarray(store.array("images/x/weights")[:]) for store in (known, unknown)]
-    np.testing.assert_array_equal(*maps)
+    ours, theirs = (np.asarray(store.array("images/x/weights")[:]) for store in (known, unknown))
+    np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(Conflict, match="spacing is"):
         weigh(known, spacing="4,1,1")
     assert relative_sizes([0.3, 0.1, 0.1], 3) == (3.0, 1.0, 1.0)
