@@ -339,7 +339,8 @@ def weights(inputs: tuple[str, ...], out: str, **values: Any) -> None:
     """
     params = chosen(WeightsParams, values)
     paths = [path for path in inputs if path.rstrip("/") != out.rstrip("/")]
-    files = Files((), paths, chosen(ImportParams, values)) if paths else None
+    of_labels = {name: values[name] for name in LABEL_OPTIONS}  # --spacing is that of the weights
+    files = Files((), paths, chosen(ImportParams, of_labels)) if paths else None
     _work("weights", out, values, files, {"weights": params})
 
 

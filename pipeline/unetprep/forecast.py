@@ -376,6 +376,7 @@ class Sample:
             for spec in plan.job.outputs:
                 if _name(spec) in self._sums:
                     total, num = self._sums[_name(spec)]
+                    total = np.maximum(total, 1)  # a class that the sample lacks may be elsewhere
                     self.store.set_mean(spec.path, total / num * prod(plan.job.outputs[0].shape) / plan.num_shards)
 
     def packing(self) -> list[float]:

@@ -1,18 +1,38 @@
 """Import of images into a store. Every source is read and checked before anything is written."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from unetprep.layout import image_path, pixels_path
 from unetprep.params import ImportParams
 from unetprep.plan import plan_jobs
 from unetprep.run import Done, Scheduler, Summary, run_plans
-from unetprep.stages.importing import plan_import
+from unetprep.stages.importing import Import, plan_import
 from unetprep.storage.lock import locked
 from unetprep.storage.output import check_sources
 from unetprep.storage.storage import open_storage
 from unetprep.store import Store
 from unetprep.tasks import OnProgress
+
+PIXEL_SIZE_KEYS = ("spacing", "unit")
+
+
+@dataclass(frozen=True)
+class ImportSummary(Summary):
+    """What an import did, and the images without a cell."""
+
+    without_cells: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, [super().__str__(), self._empty()]))
+
+    def _empty(self) -> str:
+        names = self.without_cells
+        if not names:
+            return ""
+        more = f" and {len(names) - 1} more" if names[1:] else ""
+        return f"import: {len(names)} image{'s' * bool(more)} without cells: {names[0]}{more}"
 
 
 def import_images(
@@ -24,14 +44,15 @@ def import_images(
     *,
     overwrite: bool = False,
     on_progress: OnProgress = lambda done, total, **shown: None,
-) -> Summary:
+) -> ImportSummary:
     """Import images and labels, files or folders, into the store at `url`, which is made if it is not there."""
     start = time.perf_counter()
     check_sources(url, (*images, *labels))
     Store.refuse_other(url)
     with locked(open_storage(url), url):
-        total, done = _import(url, images, labels, params, scheduler, overwrite, on_progress)
-    return Summary.of("import", total, done, start)
+        planned, total, done = _import(url, images, labels, params, scheduler, overwrite, on_progress)
+    summary = Summary.of("import", total, done, start)
+    return ImportSummary(**vars(summary), without_cells=planned.without_cells)
 
 
 def _import(
@@ -42,7 +63,7 @@ def _import(
     scheduler: Scheduler,
     overwrite: bool,
     on_progress: OnProgress,
-) -> tuple[int, Done]:
+) -> tuple[Import, int, Done]:
     reader = scheduler.worker.for_one_thread()
     planned = plan_import(images, labels, params, lambda needed: reader.refuse(reader.fixed_bytes + needed))
     store = Store.open_or_create(url)
@@ -51,6 +72,16 @@ def _import(
     known = {name for name in store.names if store.record(image_path(name))}
     if any(plan.missing.size for plan in plans) or not set(planned.images) <= known:
         with_pixels = {name for name in planned.images if store.record(pixels_path(name))}
-        store.add_images({n: about for n, about in planned.images.items() if images or n not in with_pixels})
+        added = {n: about for n, about in planned.images.items() if images or n not in with_pixels}
+        store.add_images(added)
+        _drop_pixel_sizes(store, added)
     done = run_plans(store, plans, scheduler, on_progress)
-    return sum(plan.num_shards for plan in plans), done
+    return planned, sum(plan.num_shards for plan in plans), done
+
+
+def _drop_pixel_sizes(store: Store, images: Mapping[str, Mapping[str, object]]) -> None:
+    """Remove the pixel sizes of an earlier import from the groups of images that are imported without any."""
+    for name, attributes in images.items():
+        for key in PIXEL_SIZE_KEYS:
+            if key not in attributes and key in store.record(image_path(name)):
+                store.drop_from_record(image_path(name), key)

@@ -66,7 +66,7 @@ def _image(store: Store, name: str) -> dict[str, Any]:
     arrays = {key: _array(store, path) for key, path in paths.items()}
     return {
         "name": name,
-        **{key: record.get(key) for key in ("split", "dims", "intensity", "source")},
+        **{key: record.get(key) for key in ("split", "dims", "intensity", "spacing", "unit", "source")},
         "arrays": arrays,
     }
 

@@ -78,6 +78,8 @@ def _difference(record: dict[str, Any], spec: ArraySpec) -> str:
             )
         if there.get(key) != value:
             return f"{option_name(key)} is {_short(there.get(key))} there and {_short(value)} now"
+    for key in sorted(set(there) - set(asked.parameters)):
+        return f"{option_name(key)} is {_short(there[key])} there and is not given now"
     changed = [path for path, value in asked.inputs.items() if record.get("inputs", {}).get(path) != value]
     return f"from other {', '.join(changed[:3]) or 'inputs'}"
 

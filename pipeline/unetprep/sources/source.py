@@ -173,7 +173,18 @@ def open_source(path: str, axes: str = "") -> Source:
         source = _open(path)
     if is_url(path):
         source = replace(source, endpoint=endpoint_of_environment())
+    refuse_dtype(source)
     return _with_axes(source, axes or source.axes)
+
+
+def refuse_dtype(source: Source) -> None:
+    """InvalidInput for an image of complex numbers, dates and the like, of which casting would lose a part."""
+    if np.dtype(source.dtype).kind not in "buif":
+        raise InvalidInput(
+            f"{source.path} has dtype {source.dtype}",
+            allowed="integers or real numbers",
+            hint="save the magnitude or another real quantity as the image" if "complex" in source.dtype else "",
+        )
 
 
 @contextmanager

@@ -48,11 +48,11 @@ class Glance(FirstReading):
     seconds: float = 0.0
     guesses: list[str] = field(default_factory=list)
 
-    def image(self, source: Source, box: Box, shard: Shape) -> Scan:
+    def image(self, source: Source, box: Box, dims: int) -> Scan:
         """The values of an image, or of a window of it."""
-        window, is_whole = self._window(box, shard)
+        window, is_whole = self._window(box, pixel_chunks(box_shape(box[1:]), dims)[1])
         start = clock()
-        scan = super().image(source, window, shard)
+        scan = super().image(source, window, dims)
         self.seconds += clock() - start
         return scan if is_whole else Scan(scan.low, scan.high, UNKNOWN)
 

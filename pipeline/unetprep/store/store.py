@@ -25,8 +25,9 @@ from unetprep.storage.lock import LOCK
 from unetprep.storage.paths import safe_key
 from unetprep.storage.recent import NOTHING_KEPT, Recent
 from unetprep.storage.storage import Storage, open_storage
-from unetprep.store.documents import Document, array_document, group_document
-from unetprep.store.ome import image_attributes, label_attributes, labels_attributes
+from unetprep.store.documents import Document, array_document, encode, group_document, record_of
+from unetprep.store.lock import LOCK
+from unetprep.store.ome import PixelSize, image_attributes, label_attributes, labels_attributes
 from unetprep.store.shards import Chunks, Damaged, Shards
 
 COORDINATE_CHUNK = 65536
@@ -336,12 +337,13 @@ class Store:
     def _describe_image(self, group: str, name: str, dims: tuple[str, ...]) -> None:
         """The OME-Zarr metadata of an image or a label image."""
         image, is_label, kind = group.rpartition("/labels/")
+        pixel = PixelSize.of_record(self.record(image if is_label else group))
         if not is_label:
             # One multiscale, since the labels beside it must have as many: the image, or without one the weights.
             if name == "image" or self._document(f"{group}/image") is None:
-                self._update(group, {"ome": image_attributes(name, dims)})
+                self._update(group, {"ome": image_attributes(name, dims, pixel)})
         elif name == kind:
-            self._update(group, {"ome": label_attributes(name, dims)})
+            self._update(group, {"ome": label_attributes(name, dims, pixel)})
             labels = self._document(f"{image}/labels") or group_document()
             ome = labels.get("attributes", {}).get("ome")
             kinds = ome.get("labels") if isinstance(ome, dict) else None

@@ -192,9 +192,10 @@ class Verifier:
             imported = pixels_path(name) if self._record(pixels_path(name)) else labels_path(name, "instances")
             known = self._record(imported).get("parameters", {})
             about = self._record(group)
-            for key in sorted({"dims", "split", "intensity"} & set(known) & set(about)):
-                if about[key] != known[key]:
-                    says = f"it says that {key} is {about[key]}, and {imported} that it is {known[key]}"
+            common = {"dims", "split", "intensity"} & set(known) & set(about)
+            for key in sorted(common | ({"spacing", "unit"} & {*known, *about} if known and about else set())):
+                if about.get(key) != known.get(key):
+                    says = f"it says that {key} is {about.get(key)}, and {imported} that it is {known.get(key)}"
                     self._fault("metadata", group, self._objects.key_of(group), says)
             instances = self._shards(labels_path(name, "instances"))
             for path in (pixels_path(name), labels_path(name, "target"), weights_path(name)):
