@@ -10,6 +10,8 @@ import click
 from unetcli.errors import exit_codes
 
 SCHEMA_VERSION = 1
+PREDICTIONS = ("auto", "instances", "probability", "mask")  # what a prediction may hold; see unetcli.segmentations
+INSTANCES = ("auto", "ids", "components")  # what labels may hold
 
 Command = Callable[..., Any]
 
