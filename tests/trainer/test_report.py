@@ -343,6 +343,18 @@ def test_a_network_that_gives_nan_predicts_background() -> None:
     assert shown.probability.max() == 0
 
 
+def test_ignored_pixels_do_not_decide_which_side_is_a_cell(make_store: MakeStore, run: Path) -> None:
+    store = make_store()
+    labels, image = number_cells(store, "cells0"), zarr.open_array(store / "images/cells0/image")
+    opened = read_run(run, store)
+    target = np.asarray(opened.array("images/cells0/labels/target/target", "weights")[:])
+    ignored = (np.arange(target.size).reshape(target.shape) % 8 > 0) & (target == 0)
+    image[:] = np.where(ignored, 255, np.asarray(image[:]))
+    assert not cells_are_brighter(opened)
+    labels[:] = np.where(ignored, -1, np.asarray(labels[:]))
+    assert cells_are_brighter(read_run(run, store))
+
+
 def test_otsu_splits_two_levels() -> None:
     image = np.zeros((2, 1, 4, 6), np.uint16)
     image[:, :, :, 3:] = 900

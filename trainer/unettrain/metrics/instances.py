@@ -164,8 +164,13 @@ def _check(truth: NDArray[np.integer], proposal: NDArray[np.integer]) -> None:
 
 def _number(labels: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Sizes of the cells in pixels, and the index of the cell at each pixel (undefined in the background)."""
-    numbers, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    cells = numbers != 0
+    if labels.min(initial=0) >= 0 and labels.max(initial=0) <= labels.size:  # a table of all numbers; no sort
+        index: NDArray[np.intp] = labels.astype(np.intp)
+        sizes = np.bincount(index.ravel(), minlength=1)
+        cells = (sizes > 0) & (np.arange(len(sizes)) != 0)
+    else:
+        numbers, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+        cells = numbers != 0
     places = np.cumsum(cells) - 1
     return sizes[cells], places[index.reshape(labels.shape)]
 

@@ -136,6 +136,9 @@ def cells_are_brighter(run: Run) -> bool:
         low, high = open_image(run.store, region.name).intensity
         values = scale_intensity(read_pixels(run, region), low, high).mean(axis=0, dtype=np.float64)
         cell = (read_target(run, region) != 0).astype(np.intp)
+        if has_instances(run, region.name):
+            known = read_labels(run, region) >= 0
+            values, cell = values[known], cell[known]
         sums += np.bincount(cell.ravel(), values.ravel(), minlength=2)
         counts += np.bincount(cell.ravel(), minlength=2)
     ground, cells = sums / np.maximum(counts, 1)
