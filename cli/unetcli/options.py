@@ -11,6 +11,8 @@ from unetcli.errors import exit_codes
 
 SCHEMA_VERSION = 1
 RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
+PREDICTIONS = ("auto", "instances", "probability", "mask")  # what a prediction may hold; see unetcli.segmentations
+INSTANCES = ("auto", "ids", "components")  # what labels may hold
 
 Command = Callable[..., Any]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unetcli.options import Examples, ExamplesGroup, chosen, common, from_fields, result
+from unetcli.options import INSTANCES, PREDICTIONS, Examples, ExamplesGroup, chosen, common, from_fields, result
 from unetcli.progress import progress
 from unetcli.stopping import leaving_at_once
 from unetprep.storage.output import local_output
@@ -161,27 +161,54 @@ def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, v
     cls=Examples,
     short_help="Score a prediction.",
     examples="unettrain evaluate prediction.tif labels.tif\n"
-    "unettrain evaluate prediction.tif ds.zarr/images/img-test --json",
+    "unettrain evaluate prediction.tif ds.zarr/images/img-test --json\n"
+    "unettrain evaluate cells.png labels.png --prediction instances",
 )
-@click.argument("prediction")
+@click.argument("prediction_file", metavar="PREDICTION")
 @click.argument("labels")
 @click.option(
     "--dims",
     type=click.Choice(["2", "3"]),
-    default="2",
-    show_default=True,
-    help="2: cells are 4-connected pieces of each slice; 3: 6-connected pieces of the volume.",
+    help="2: the slices of a stack are independent images; 3: a stack is one volume.  [default: as the store of LABELS"
+    " says; 2 for a single slice; has to be given for any other stack]",
 )
+@click.option(
+    "--prediction",
+    type=click.Choice(PREDICTIONS),
+    default="auto",
+    show_default=True,
+    help="What PREDICTION holds. instances: each number is one object; probability: foreground is above --threshold;"
+    " mask: foreground is not 0, or above --threshold; auto: found from dtype and values, refused if ambiguous.",
+)
+@click.option(
+    "--threshold",
+    type=float,
+    help="Foreground is above it: for probabilities from 0 to 1, for a mask in its own values.  [default: 0.5 for"
+    " probabilities]",
+)
+@click.option(
+    "--instances",
+    type=click.Choice(INSTANCES),
+    default="auto",
+    show_default=True,
+    help="What LABELS hold. ids: each number is one cell; components: each connected component of a mask is one cell;"
+    " auto: ids, refusing a binary mask and values that change gradually.",
+)
+@click.option("--ignore-label", type=int, help="Number in LABELS of pixels that are neither cell nor background.")
 @common
-def evaluate(prediction: str, labels: str, dims: str, as_json: bool, quiet: bool, verbose: bool) -> None:
+def evaluate(
+    prediction_file: str, labels: str, dims: str | None, as_json: bool, quiet: bool, verbose: bool, **values: Any
+) -> None:
     """Score PREDICTION against LABELS: IoU of the foreground, and AP of the cells.
 
-    PREDICTION holds probabilities (over 0.5 is a cell) or a mask. LABELS number the cells; an image of a store,
-    STORE/images/NAME, stands for its own labels.
+    PREDICTION holds instance labels, probabilities or a mask; the output says which. Objects of probabilities and masks
+    are connected components. LABELS number the cells; an image of a store, STORE/images/NAME, stands for its own
+    labels.
     """
-    from unetcli.evaluating import as_text, evaluate_files
+    from unetcli.evaluating import EvaluateOptions, as_text, evaluate_files
 
-    scores = evaluate_files(prediction, labels, int(dims))
+    options = EvaluateOptions(dims=int(dims) if dims else None, **values)
+    scores = evaluate_files(prediction_file, labels, options)
     result("evaluate", scores, as_text(scores), as_json)
 
 

@@ -89,7 +89,7 @@ def test_pieces_hang_together_through_slices_only_in_a_volume(run: Run, cells: P
     stack = np.zeros((2, 9, 9), np.uint8)
     stack[:, 2:5, 2:5] = 1
     np.save(cells / "stack.npy", stack)
-    assert json.loads(run("unettrain evaluate stack.npy stack.npy --json").stdout)["proposed"] == 2
+    assert json.loads(run("unettrain evaluate stack.npy stack.npy --dims 2 --json").stdout)["proposed"] == 2
     assert json.loads(run("unettrain evaluate stack.npy stack.npy --dims 3 --json").stdout)["proposed"] == 1
 
 

@@ -10,6 +10,7 @@ import zarr
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
 from unetprep.errors import Conflict, InvalidInput
+from unetprep.format.metadata import encode
 from unetprep.importing import import_images
 from unetprep.info import describe
 from unetprep.params import LENGTH_UNITS, ImportParams, VerifyParams, WeightsParams
@@ -18,7 +19,6 @@ from unetprep.run import run_stage
 from unetprep.stages import STAGES
 from unetprep.stages.weights import relative_sizes
 from unetprep.store import Store
-from unetprep.store.documents import encode
 from unetprep.verify import verify
 
 VOLUME = np.stack([cell_labels((40, 36), 7, seed) for seed in (0, 0, 1)]).astype(np.int32)

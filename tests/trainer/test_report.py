@@ -45,7 +45,16 @@ from unettrain.report.pictures import (
 from unettrain.report.places import busiest_tile, corner_tile
 from unettrain.report.provenance import option
 from unettrain.report.regions import ALIGN_PX, Region, densest_window, middle, plan_regions, window_around
-from unettrain.report.scores import cells_are_brighter, otsu_mask, predict_region
+from unettrain.report.result_sections import prediction_section
+from unettrain.report.scores import (
+    HeldOut,
+    Shown,
+    cells_are_brighter,
+    make_shown,
+    network_mask,
+    otsu_mask,
+    predict_region,
+)
 from unettrain.report.source import read_run
 from unettrain.scoring import foreground, score
 from unettrain.store import attributes
@@ -59,12 +68,12 @@ VOID = {"meta", "img"}
 class Page(HTMLParser):
     """What a page holds; fails where a tag is not closed in its turn."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, page: Path | str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str, str]] = []  # (tag, name, value)
-        self.source = path.read_text()
+        self.source = page if isinstance(page, str) else page.read_text()
         self.words = ""
         self.feed(self.source)
         self.close()
@@ -329,6 +338,46 @@ def test_otsu_is_told_by_the_training_images_which_side_is_a_cell(
     store = make_store([dark, cells(40, 1, "val")])
     assert not cells_are_brighter(read_run(run, store))
     assert "darker side" in Page(write_report(run, store=store).path).words
+
+
+def test_ignored_pixels_are_shown_neither_as_cells_nor_as_errors() -> None:
+    labels = np.zeros((2, 8, 8), np.int32)
+    labels[0, :, :5] = -1
+    labels[1, 2:4, 2:4] = 1
+    labels[1, 6:] = -1
+    probabilities = np.stack([(labels == 0) * 0.9, (labels != 0) * 0.9]).astype(np.float32)  # (class, z, y, x)
+    shown = make_shown(Region("a", 3, 0, 2, 0, 8, 0, 8), np.zeros((1, 2, 8, 8), np.uint8), labels, probabilities)
+    np.testing.assert_array_equal(shown.labels, labels[1])  # not the slice with the most ignored pixels
+    section = Page(prediction_section(held_out(shown)))
+    *_, errors = (iio.imread(b64decode(src.partition(",")[2]), extension=".png") for src in section.values("src"))
+    assert errors[2:4, 2:4].mean() > 100  # found
+    assert errors[6:].max() == 0
+    outline = next(value for tag, name, value in section.attributes if (tag, name) == ("path", "d"))
+    assert outline == outline_path(labels[1] > 0)
+
+
+def held_out(shown: Shown) -> HeldOut:
+    return HeldOut("test", (), 1, 1, True, True, {}, shown)
+
+
+def test_a_network_that_gives_nan_predicts_background() -> None:
+    nan = np.full((2, 1, 4, 4), np.nan, np.float32)
+    assert not network_mask(nan).any()
+    labels = np.ones((1, 4, 4), np.int32)
+    shown = make_shown(Region("a", 2, 0, 1, 0, 4, 0, 4), np.zeros((1, 1, 4, 4), np.uint8), labels, nan)
+    assert shown.probability.max() == 0
+
+
+def test_ignored_pixels_do_not_decide_which_side_is_a_cell(make_store: MakeStore, run: Path) -> None:
+    store = make_store()
+    labels, image = number_cells(store, "cells0"), zarr.open_array(store / "images/cells0/image")
+    opened = read_run(run, store)
+    target = np.asarray(opened.array("images/cells0/labels/target/target", "weights")[:])
+    ignored = (np.arange(target.size).reshape(target.shape) % 8 > 0) & (target == 0)
+    image[:] = np.where(ignored, 255, np.asarray(image[:]))
+    assert not cells_are_brighter(opened)
+    labels[:] = np.where(ignored, -1, np.asarray(labels[:]))
+    assert cells_are_brighter(read_run(run, store))
 
 
 def test_otsu_splits_two_levels() -> None:

@@ -25,8 +25,7 @@ from unetprep.storage.lock import LOCK
 from unetprep.storage.paths import safe_key
 from unetprep.storage.recent import NOTHING_KEPT, Recent
 from unetprep.storage.storage import Storage, open_storage
-from unetprep.store.documents import Document, array_document, encode, group_document, record_of
-from unetprep.store.lock import LOCK
+from unetprep.store.documents import Document, array_document, group_document
 from unetprep.store.ome import PixelSize, image_attributes, label_attributes, labels_attributes
 from unetprep.store.shards import Chunks, Damaged, Shards
 

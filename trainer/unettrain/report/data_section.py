@@ -34,14 +34,14 @@ def _figures(run: Run) -> list[Html]:
     image, labels, weights = read_pixels(run, region)[:, 0], read_labels(run, region)[0], read_weights(run, region)[0]
     low, high = 0.0, float(weights.max()) or 1.0
     about = f"{region.name}, rows {region.y0} to {region.y1}, columns {region.x0} to {region.x1}"
-    num = len(np.unique(labels[labels != 0]))
+    num = len(np.unique(labels[labels > 0]))
     heat = picture(mapped(weights, INFERNO, low, high), f"Weight map, values from {weights.min():.2g} to {high:.3g}")
     ramp = colour_bar(INFERNO, linear_ticks(low, high), low, high)
     parted = "The class to learn. Cells that touch are parted by a line of background."
     return [
         figure(picture(grey(image), f"Image {about}"), "Image.", f"{about}."),
         figure(
-            picture(cells_in_colour(labels), f"{num} cells, each in a colour unlike its neighbours'"),
+            picture(cells_in_colour(np.maximum(labels, 0)), f"{num} cells, each in a colour unlike its neighbours'"),
             "Cells.",
             f"{num} of them, each with its own number; neighbours differ in colour.",
         ),
