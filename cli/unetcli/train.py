@@ -99,6 +99,13 @@ def draws(run: str, first: int, steps: int, store: str | None, as_json: bool, qu
 @click.option("--tile", type=int, help="Side of a tile in pixels; the result does not depend on it.  [default: 572]")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda ...")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the network on the CPU.  [default: all cores]")
+@click.option(
+    "--intensity",
+    metavar="LOW,HIGH|RULE",
+    default="",
+    help="What becomes 0 and 1: two values, or a rule as for unetprep import: auto, dtype, minmax, percentile."
+    "  [default: as in the training]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace what stands at --out.")
 @common
 def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, verbose: bool, **values: Any) -> None:
@@ -109,10 +116,14 @@ def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, v
     """
     from unetcli.predicting import predict_file
 
+    warnings: list[str] = []
     with progress("predict", quiet) as report:
-        shape = predict_file(checkpoint, image, out, on_progress=report, **values)
+        shape = predict_file(checkpoint, image, out, on_progress=report, on_warning=warnings.append, **values)
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
     sides = " x ".join(map(str, shape))
-    result("predict", {"out": out, "shape": list(shape)}, f"predict: {sides} probabilities\n-> {out}", as_json)
+    found = {"out": out, "shape": list(shape), "warnings": warnings}
+    result("predict", found, f"predict: {sides} probabilities\n-> {out}", as_json)
 
 
 @main.command(

@@ -34,6 +34,8 @@ class Checkpoint:
     pending_loss: float | None = None  # of the last update, where its validation and its log line are still to come
     optimizer: dict[str, Any] = field(default_factory=dict)
     intensity_rule: str = "auto"  # by which the range of a new image is found
+    image_dtype: str = ""  # of the stored training images; "" in checkpoints of releases before it was recorded
+    training_intensity: dict[str, Any] = field(default_factory=dict)  # as unettrain.intensity.TrainingImages writes it
 
     def build(self) -> UNet:
         """The network itself, on the CPU, in evaluation mode."""

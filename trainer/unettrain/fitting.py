@@ -88,7 +88,7 @@ def _open(
     network = config.network(tiles.num_channels, tiles.depth)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    training = Training(network, config, tiles.tile_px, tiles.intensity_rule)
+    training = Training(network, config, tiles.tile_px, tiles.training_images())
     run = open_run(run_dir, store, stream.fingerprints, network, config, overwrite)
     if run.last.exists():
         training.restore(load_checkpoint(run.last))

@@ -14,6 +14,7 @@ from unettrain import rng
 from unettrain.checkpoint import Checkpoint
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.errors import Failure, InvalidInput
+from unettrain.intensity import NO_IMAGES, TrainingImages
 from unettrain.loss import normalize, weighted_cross_entropy, weighted_sums
 from unettrain.making import Batch
 from unettrain.metrics.overlap import Overlap, overlap
@@ -38,8 +39,10 @@ class Training:
     an update is under way: the state then belongs to no step.
     """
 
-    def __init__(self, network: UNetConfig, config: FitConfig, tile_px: int, intensity_rule: str = "auto") -> None:
-        self.config, self.tile_px, self.intensity_rule = config, tile_px, intensity_rule
+    def __init__(
+        self, network: UNetConfig, config: FitConfig, tile_px: int, images: TrainingImages = NO_IMAGES
+    ) -> None:
+        self.config, self.tile_px, self.images = config, tile_px, images
         self.device = pick_device(config.device)
         self.model = UNet(network, config.seed).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.model, config)
@@ -66,7 +69,9 @@ class Training:
             self.best_loss,
             self.pending_loss if with_optimizer else None,
             self.optimizer.state_dict() if with_optimizer else {},
-            self.intensity_rule,
+            self.images.rule,
+            self.images.dtype,
+            self.images.as_values(),
         )
 
     def update(self, batch: Batch) -> None:

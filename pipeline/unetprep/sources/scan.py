@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box, Index, box_shape, shard_box, shard_counts
 from unetprep.kernels.formula import IGNORED
+from unetprep.kernels.percentiles import RangeFinder, RobustRange
 from unetprep.sources.pieces import Joiner
 from unetprep.sources.source import Source
 
@@ -22,11 +23,12 @@ IMAGE_DTYPES = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}  # every 
 
 @dataclass(frozen=True)
 class Scan:
-    """What was seen: range of the values and a digest of the pixels as they will be stored."""
+    """What was seen: range of the values, a digest of the pixels as they will be stored, the robust range of images."""
 
     low: float
     high: float
     digest: str
+    robust: RobustRange | None = None
 
 
 def stored_dtype(source: Source) -> str:
@@ -35,12 +37,15 @@ def stored_dtype(source: Source) -> str:
 
 
 def scan_image(source: Source, box: Box, shard: tuple[int, ...]) -> Scan:
-    """Read an image once. Raises InvalidInput for complex numbers, NaN or infinity, naming the place."""
+    """Read an image once, or twice for the exact percentiles of other values than integers of up to 16 bits.
+
+    Raises InvalidInput for complex numbers, NaN or infinity, naming the place.
+    """
     if np.dtype(source.dtype).kind not in "buif":
         raise InvalidInput(f"{source.path} has dtype {source.dtype}", allowed="integers or real numbers")
-    low, high, digest = np.inf, -np.inf, sha256()
-    for _, where, block in _blocks(source, box, shard):
-        block = block.astype(stored_dtype(source))
+    low, high, digest, finder = np.inf, -np.inf, sha256(), RangeFinder(source.dtype)
+    for _, where, read in _blocks(source, box, shard):
+        block = read.astype(stored_dtype(source))
         if not np.isfinite(block).all():
             place = np.argwhere(~np.isfinite(block))[0] + [s.start for s in where]
             value = block[~np.isfinite(block)][0]
@@ -57,7 +62,13 @@ def scan_image(source: Source, box: Box, shard: tuple[int, ...]) -> Scan:
                 hint="subtract an offset, or save the image as uint16",
             )
         digest.update(np.ascontiguousarray(block).data)
-    return Scan(low, high, digest.hexdigest())
+        finder.add(read)
+    finder.end_pass()
+    if finder.needs_pass():
+        for _, _, read in _blocks(source, box, shard):
+            finder.add(read)
+        finder.end_pass()
+    return Scan(low, high, digest.hexdigest(), finder.result())
 
 
 def stored_labels(block: NDArray[Any], ignore_label: int | None) -> NDArray[np.int32]:

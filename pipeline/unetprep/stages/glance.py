@@ -1,7 +1,7 @@
 """A first reading that looks at a part of the pixels only, for a forecast."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Glance(FirstReading):
         start = clock()
         scan = super().image(source, window, shard)
         self.seconds += clock() - start
-        return scan if is_whole else Scan(scan.low, scan.high, UNKNOWN)
+        return scan if is_whole else replace(scan, digest=UNKNOWN)
 
     def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
         """The labels, or those of a window. Of the others it is taken that they are several cells."""

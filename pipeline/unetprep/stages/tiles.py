@@ -283,6 +283,21 @@ def _common_rule(store: Store) -> str:
     return str(next(iter(rules.values())))
 
 
+def _training_intensity(store: Store) -> dict[str, list[float]] | None:
+    """Typical ranges of the training images, for the scaling of new images; None where an image records none."""
+    records = [store.record(image_path(name)) for name in store.names]
+    known = [record for record in records if record["split"] == "train"]
+    if not known or any("percentiles" not in record for record in known):
+        return None
+    percentiles = np.array([record["percentiles"] for record in known])
+    widths = percentiles[:, 1] - percentiles[:, 0]
+    return {
+        "range": np.median([record["intensity"] for record in known], axis=0).tolist(),
+        "percentiles": np.median(percentiles, axis=0).tolist(),
+        "width": [float(widths.min()), float(widths.max())],
+    }
+
+
 def describe_tiles(store: Store, params: TilesParams) -> None:
     """Write the geometry, and which arrays are coordinates, into the group's attributes."""
     store.update_record(
@@ -293,6 +308,7 @@ def describe_tiles(store: Store, params: TilesParams) -> None:
         margin=params.margin_px,
         depth=params.depth,
         intensity_rule=_common_rule(store),
+        training_intensity=_training_intensity(store),
     )
     store.set_coordinates(TILES, [*PLACES, *LEARNED])
     if made := store.record(CUT).get("parameters"):
