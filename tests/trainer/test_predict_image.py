@@ -73,7 +73,7 @@ def test_channels_slices_and_batches() -> None:
 
 def test_the_default_tile_and_intensity() -> None:
     model, image = a_model(), (random_image(1, 1, 30, 30) * 65535).astype(np.uint16)
-    explicit = predict_image(model, image, (float(image.min()), float(image.max())), 60)
+    explicit = predict_image(model, image, intensity_range(image, "percentile"), 60)
     np.testing.assert_allclose(predict_image(model, image), explicit, rtol=0, atol=2e-5)
 
 
