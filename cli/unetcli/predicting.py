@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unetprep.sources import Source, open_source
 from unettrain.checkpoint import Checkpoint, load_checkpoint
 from unettrain.errors import Conflict, InvalidInput
-from unettrain.intensity import TrainingImages, scaling_of
+from unettrain.intensity import Scaling, TrainingImages, scaling_of
 from unettrain.layout import stored_intensity
 from unettrain.predict import predict_image
 from unettrain.training import pick_device
@@ -52,7 +52,7 @@ def predict_file(
     overwrite: bool,
     intensity: str,
     on_progress: Callable[[int, int], None],
-    on_warning: Callable[[str], None],
+    on_scaling: Callable[[Scaling], None],
 ) -> tuple[int, ...]:
     """Predict one image and write the probabilities; returns their shape. What stands at `out` is kept till the end."""
     _check_out(out, overwrite)
@@ -63,8 +63,7 @@ def predict_file(
     pixels = Pixels(open_source(image, axes))
     images = TrainingImages.of(trained.intensity_rule, trained.image_dtype, trained.training_intensity)
     scaling = scaling_of(pixels, images, intensity, stored_intensity(image))
-    for warning in scaling.warnings:
-        on_warning(warning)
+    on_scaling(scaling)
     classes = predict_image(model, pixels, scaling.range, tile, on_progress=on_progress)
     prediction, axes = (classes[1], "zyx") if len(classes) == 2 else (classes, "czyx")
     if pixels.shape[1] == 1:  # one slice: an image again, no stack

