@@ -129,6 +129,22 @@ def test_images_of_different_dtypes_keep_their_values(tmp_path: Path) -> None:
     assert np.asarray(store.array("tiles/intensity_high")[:]).tolist() == [highs["a"]] * 4 + [highs["b"]] * 4
 
 
+def test_images_of_an_older_release_are_not_mixed_with_new_ones(tmp_path: Path) -> None:
+    """Both say auto; of images of 16 bits that was the least and the greatest value."""
+    labels = cell_labels((30, 30), 4)
+    url, mask = str(tmp_path / "ds.zarr"), save(tmp_path / "m.npy", labels)
+    for name in ("a", "b"):
+        image = save(tmp_path / f"{name}.npy", cell_image(labels).astype(np.uint16) * 16)
+        import_images(url, [image], [mask], ImportParams(), LOCAL)
+    store = Store.open(url)
+    document = json.loads((tmp_path / "ds.zarr/images/a/zarr.json").read_text())
+    for key in ("percentiles", "checksum"):
+        del document["attributes"]["unetprep"][key]
+    (tmp_path / "ds.zarr/images/a/zarr.json").write_text(json.dumps(document))
+    with pytest.raises(InvalidInput, match=r"imported with different --intensity: \{'a': 'auto of an older release"):
+        tiled(store)
+
+
 def test_images_of_different_channels_are_refused(tmp_path: Path) -> None:
     labels = cell_labels((30, 30), 4)
     for folder in ("i", "m"):

@@ -77,6 +77,15 @@ def test_the_default_tile_and_intensity() -> None:
     np.testing.assert_allclose(predict_image(model, image), explicit, rtol=0, atol=2e-5)
 
 
+def test_a_hot_pixel_is_clipped() -> None:
+    """It does what a pixel one half of the range above the range does, to all the pixels around it."""
+    model, image = a_model(), (random_image(1, 1, 30, 30) * 100).astype(np.uint16)
+    hot, bright = image.copy(), image.copy()
+    hot[..., 11, 12], bright[..., 11, 12] = 65535, 150
+    np.testing.assert_array_equal(predict_image(model, hot, (0, 100)), predict_image(model, bright, (0, 100)))
+    assert abs(predict_image(model, hot, (0, 1000)) - predict_image(model, image, (0, 1000))).max() > 1e-4
+
+
 class Windows:
     """An array that allows nothing but being cut, and remembers the largest cut."""
 

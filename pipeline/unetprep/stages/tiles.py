@@ -274,13 +274,21 @@ def _check_channels(channels: dict[str, int]) -> None:
 
 def _common_rule(store: Store) -> str:
     """The rule by which the intensities of all images were found, which holds for images to come."""
-    rules = {name: store.record(image_path(name))["intensity_rule"] for name in store.names}
+    rules = {name: _rule_of(store, name) for name in store.names}
     if len(set(rules.values())) > 1:
         raise InvalidInput(
             f"the images of {store.url} were imported with different --intensity: {rules}",
             hint="import them anew with one rule; a network needs to know which one holds for new images",
         )
-    return str(next(iter(rules.values())))
+    return str(store.record(image_path(store.names[0]))["intensity_rule"])
+
+
+def _rule_of(store: Store, name: str) -> str:
+    """The rule of an image; of stores of older releases, which recorded no percentiles, what `auto` meant there."""
+    record, pixels = store.record(image_path(name)), store.record(pixels_path(name))
+    rule = str(record["intensity_rule"])
+    is_older = "percentiles" not in record and pixels.get("parameters", {}).get("dtype") != "uint8"
+    return "auto of an older release, which is minmax" if rule == "auto" and is_older else rule
 
 
 def _training_intensity(store: Store) -> dict[str, list[float]] | None:
