@@ -17,7 +17,7 @@ from unetprep.sources.footprint import PICTURES_KEPT, kept_bytes, reading_bytes
 from unetprep.storage.output import check_output
 from unettrain.checkpoint import Checkpoint, load_checkpoint
 from unettrain.errors import Failure
-from unettrain.intensity import ROWS_AT_ONCE, intensity_range
+from unettrain.intensity import ROWS_AT_ONCE, Scaling, TrainingImages, scaling_of
 from unettrain.layout import stored_intensity
 from unettrain.predict import Window, legal_tile, predict_windows, step_px
 from unettrain.rundir import load_best
@@ -53,7 +53,9 @@ def predict_file(
     device: str,
     threads: int | None,
     overwrite: bool,
+    intensity: str,
     on_progress: Callable[[int, int], None],
+    on_scaling: Callable[[Scaling], None],
 ) -> tuple[int, ...]:
     """Predict one image and write the probabilities; returns their shape. See `write_prediction` for the file.
 
@@ -70,8 +72,10 @@ def predict_file(
     tile = legal_tile(tile, model.config.depth)
     layout = _layout(pixels.shape, model.config.num_classes, step_px(tile, model.config.depth))
     _check_memory(source, layout, output.path, tile)
-    intensity = stored_intensity(image) or intensity_range(pixels, trained.intensity_rule)
-    blocks = predict_windows(model, pixels, intensity, tile, on_progress=on_progress)
+    images = TrainingImages.of(trained.intensity_rule, trained.image_dtype, trained.training_intensity)
+    scaling = scaling_of(pixels, images, intensity, stored_intensity(image))
+    on_scaling(scaling)
+    blocks = predict_windows(model, pixels, scaling.range, tile, on_progress=on_progress)
     with output.writing() as path:
         write_prediction(path, _bands(blocks, layout), layout, read_calibration(source))
     return layout.file_shape

@@ -17,6 +17,7 @@ from unettrain.outcome import CHECKLIST, as_text
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unettrain.fitting import Progress
+    from unettrain.intensity import Scaling
 
 GROUP_EXAMPLES = """
 unettrain fit ds.zarr
@@ -141,6 +142,13 @@ def draws(run: str, first: int, steps: int, store: str | None, as_json: bool, qu
 @click.option("--tile", type=int, help="Side of a tile in pixels; the result does not depend on it.  [default: 572]")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda ...")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the network on the CPU.  [default: all cores]")
+@click.option(
+    "--intensity",
+    metavar="LOW,HIGH|RULE",
+    default="",
+    help="What becomes 0 and 1: two values, or a rule as for unetprep import: auto, dtype, minmax, percentile."
+    "  [default: as in the training]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier prediction at --out.")
 @common
 def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, verbose: bool, **values: Any) -> None:
@@ -151,10 +159,15 @@ def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, v
     """
     from unetcli.predicting import predict_file
 
+    scalings: list[Scaling] = []
     with progress("predict", quiet) as report:
-        shape = predict_file(checkpoint, image, out, on_progress=report, **values)
-    sides = " x ".join(map(str, shape))
-    result("predict", {"out": out, "shape": list(shape)}, f"predict: {sides} probabilities\n-> {out}", as_json)
+        shape = predict_file(checkpoint, image, out, on_progress=report, on_scaling=scalings.append, **values)
+    for warning in scalings[0].warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    sides, (low, high) = " x ".join(map(str, shape)), scalings[0].range
+    found = {"out": out, "shape": list(shape), "intensity": [low, high], "warnings": list(scalings[0].warnings)}
+    text = f"predict: {sides} probabilities, with intensity {low:g},{high:g}\n-> {out}"
+    result("predict", found, text, as_json)
 
 
 @main.command(

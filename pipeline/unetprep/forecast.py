@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from unetprep.budget import Worker
 from unetprep.grid import Box, box_shape, inside, shard_counts
-from unetprep.layout import IMAGES, TILES, ArraySpec, pixel_chunks, pixels_path
+from unetprep.layout import IMAGES, TILES, ArraySpec, image_path, pixel_chunks, pixels_path
 from unetprep.params import ImportParams, Params
 from unetprep.plan import JobPlan, plan_job
 from unetprep.run import Scheduler, within_memory
@@ -275,7 +275,18 @@ def _as_there(store: Store, planned: Import) -> Import:
             made = replace(made, inputs=record["inputs"], parameters={**made.parameters, **seen})
             output = replace(output, provenance=made)
         jobs.append(replace(job, outputs=(output,)))
-    return replace(planned, jobs=tuple(jobs))
+    outputs = [job.outputs[0] for job in planned.jobs]
+    unknown = {output.path for output in outputs if output.provenance.inputs.get("pixels") == UNKNOWN}
+    images = {
+        name: about | (_recorded_ranges(store, name) if pixels_path(name) in unknown else {})
+        for name, about in planned.images.items()
+    }
+    return replace(planned, images=images, jobs=tuple(jobs))
+
+
+def _recorded_ranges(store: Store, name: str) -> dict[str, Any]:
+    record = store.record(image_path(name))
+    return {key: record[key] for key in ("intensity", "percentiles") if key in record}
 
 
 class _Counter:

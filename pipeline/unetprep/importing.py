@@ -1,14 +1,17 @@
 """Import of images into a store. Every source is read and checked before anything is written."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from unetprep.layout import image_path, pixels_path
 from unetprep.params import ImportParams
 from unetprep.plan import plan_jobs
 from unetprep.run import Done, Scheduler, Summary, run_plans
 from unetprep.stages.importing import Import, plan_import
+from unetprep.stages.ranges import range_summary, range_warnings
 from unetprep.storage.lock import locked
 from unetprep.storage.output import check_sources
 from unetprep.storage.storage import open_storage
@@ -16,16 +19,19 @@ from unetprep.store import Store
 from unetprep.tasks import OnProgress
 
 PIXEL_SIZE_KEYS = ("spacing", "unit")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ImportSummary(Summary):
-    """What an import did, and the images without a cell."""
+    """What an import did, the images without a cell, and the intensity ranges of the images."""
 
     without_cells: tuple[str, ...] = ()
+    ranges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
     def __str__(self) -> str:
-        return "\n".join(filter(None, [super().__str__(), self._empty()]))
+        return "\n".join(filter(None, [super().__str__(), self._empty(), range_summary(self.ranges.values())]))
 
     def _empty(self) -> str:
         names = self.without_cells
@@ -45,14 +51,21 @@ def import_images(
     overwrite: bool = False,
     on_progress: OnProgress = lambda done, total, **shown: None,
 ) -> ImportSummary:
-    """Import images and labels, files or folders, into the store at `url`, which is made if it is not there."""
+    """Import images and labels, files or folders, into the store at `url`, which is made if it is not there.
+
+    Images with extreme outliers are named in warnings, which are also logged.
+    """
     start = time.perf_counter()
     check_sources(url, (*images, *labels))
     Store.refuse_other(url)
     with locked(open_storage(url), url):
         planned, total, done = _import(url, images, labels, params, scheduler, overwrite, on_progress)
+    warnings = range_warnings(planned.ranges)
+    for warning in warnings:
+        log.warning("%s", warning)
+    ranges = {name: seen.as_values() for name, seen in planned.ranges.items()}
     summary = Summary.of("import", total, done, start)
-    return ImportSummary(**vars(summary), without_cells=planned.without_cells)
+    return ImportSummary(**vars(summary), without_cells=planned.without_cells, ranges=ranges, warnings=warnings)
 
 
 def _import(

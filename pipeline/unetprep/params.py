@@ -12,6 +12,7 @@ from typing import Any
 
 from unetprep.errors import InvalidInput
 from unetprep.kernels.formula import DEFAULTS, LARGEST_WEIGHT, Formula, are_class_weights, make_formula, resolve
+from unetprep.kernels.intensity import INTENSITY_RULES
 from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
 from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near, output_size
 
@@ -127,8 +128,9 @@ class ImportParams(Params):
     intensity: str = parameter(
         "auto",
         "What becomes 0 and 1 for the network. dtype: the range of the integer type; minmax: the least and the greatest"
-        " value of each image; auto: dtype for 8 bits, minmax for all else.",
-        choices=("auto", "dtype", "minmax"),
+        " value of each image; percentile: percentiles 0.02 and 99.98 of each image, insensitive to hot pixels; auto:"
+        " dtype for uint8, percentile for all else.",
+        choices=INTENSITY_RULES,
     )
     val_fraction: float = parameter(
         0.0, "Share of the images kept for validation. Of a single image, a strip is cut off.", least=0

@@ -153,8 +153,8 @@ def test_the_trainer_reads_what_the_pipeline_wrote(url: str) -> None:
     np.testing.assert_array_equal(image.pixels[:], store.array("images/a/image")[:])
 
 
-@pytest.mark.parametrize("rule", ["auto", "dtype", "minmax"])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("rule", ["auto", "dtype", "minmax", "percentile"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32"])
 def test_a_new_image_is_scaled_as_an_imported_one(tmp_path: Path, rule: str, dtype: str) -> None:
     labels = cell_labels((40, 50), 5)
     image = cell_image(labels).astype(dtype)

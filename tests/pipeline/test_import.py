@@ -34,6 +34,7 @@ def test_pixels_and_labels_arrive_unchanged(tmp_path: Path) -> None:
         "split": "train",
         "intensity": [0.0, 255.0],
         "intensity_rule": "auto",
+        "percentiles": [11.0, 179.0],
         "source": ["x.npy", "y.npy"],
     }
 
@@ -42,9 +43,9 @@ def test_pixels_and_labels_arrive_unchanged(tmp_path: Path) -> None:
     ("dtype", "kept", "intensity"),
     [
         ("uint8", "uint8", (0, 255)),
-        ("uint16", "uint16", (7, 200)),
-        ("float64", "float32", (7, 200)),
-        ("int16", "float32", (7, 200)),
+        ("uint16", "uint16", (11, 179)),
+        ("float64", "float32", (11, 179)),
+        ("int16", "float32", (11, 179)),
         ("bool", "uint8", (1, 2)),
     ],
 )

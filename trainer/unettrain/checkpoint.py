@@ -48,6 +48,8 @@ class Checkpoint:
     best_iou: float | None = None  # on the validation split, of the network of `best_loss`
     val_iou: float | None = None  # of the last validation
     constant: bool | None = None  # whether all pixels had the same output at the last validation; None: not known
+    image_dtype: str = ""  # of the stored training images; "" in checkpoints of releases before it was recorded
+    training_intensity: dict[str, Any] = field(default_factory=dict)  # as unettrain.intensity.TrainingImages writes it
 
     def build(self) -> UNet:
         """The network itself, on the CPU, in evaluation mode."""

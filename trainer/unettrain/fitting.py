@@ -124,7 +124,9 @@ def _open(
     network = config.network(tiles.num_channels, tiles.depth)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    training = Training(network, config, tiles.tile_px, tiles.intensity_rule)  # may fail, before anything is replaced
+    training = Training(
+        network, config, tiles.tile_px, tiles.training_images()
+    )  # may fail, before anything is replaced
     run = open_run(run_dir, store, stream.fingerprints, network, config, overwrite, lock)
     training.run = run.fingerprint
     last = load_last(run, config, network)

@@ -99,6 +99,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
         _density(root, len(split), store),
         made,
         growing,
+        found.get("training_intensity") or {},
     )
 
 

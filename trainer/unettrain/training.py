@@ -15,6 +15,7 @@ from unettrain import rng
 from unettrain.checkpoint import Checkpoint
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.errors import Failure, InvalidInput
+from unettrain.intensity import NO_IMAGES, TrainingImages
 from unettrain.loss import normalize, weighted_cross_entropy, weighted_sums
 from unettrain.making import Batch
 from unettrain.metrics.overlap import Overlap, overlap
@@ -45,8 +46,10 @@ class Training:
     an update is under way: the state then belongs to no step.
     """
 
-    def __init__(self, network: UNetConfig, config: FitConfig, tile_px: int, intensity_rule: str = "auto") -> None:
-        self.config, self.tile_px, self.intensity_rule = config, tile_px, intensity_rule
+    def __init__(
+        self, network: UNetConfig, config: FitConfig, tile_px: int, images: TrainingImages = NO_IMAGES
+    ) -> None:
+        self.config, self.tile_px, self.images = config, tile_px, images
         self.run = ""  # fingerprint of the run's configuration and data
         self.device = pick_device(config.device)
         self.model = UNet(network, config.seed).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -94,11 +97,13 @@ class Training:
             self.best_loss,
             self.pending_loss if with_optimizer else None,
             self.optimizer.state_dict() if with_optimizer else {},
-            self.intensity_rule,
+            self.images.rule,
             run=self.run,
             best_iou=self.best_iou,
             val_iou=self.val_iou,
             constant=self.constant,
+            image_dtype=self.images.dtype,
+            training_intensity=self.images.as_values(),
         )
 
     @property

@@ -65,6 +65,14 @@ def _are_names(value: Any) -> bool:
     return is_list_of(value, _is_name) and len(set(value)) == len(value)
 
 
+def _are_two_numbers(value: Any) -> bool:
+    return is_list_of(value, is_number) and len(value) == 2
+
+
+def _is_spacing(value: Any) -> bool:
+    return is_list_of(value, lambda size: is_number(size) and size > 0) and len(value) == 3
+
+
 def _is_box(value: Any) -> bool:
     """Whether a JSON value is a box of pixels as text: "0:1 20:40 0:300"."""
     parts = [part.split(":") for part in value.split()] if isinstance(value, str) else []
@@ -106,6 +114,7 @@ PARAMETERS: dict[str, Callable[[Any], bool]] = {
 
 _SIZE = Check(is_size, "an integer from 0")
 _TEXT = Check(_is_text, "text")
+_TWO_NUMBERS = Check(_are_two_numbers, "two finite numbers: [low, high]")
 
 CHECKS: dict[str, Check] = {
     "format_version": _SIZE,
@@ -115,8 +124,12 @@ CHECKS: dict[str, Check] = {
     "relabelling": Check(_is_journal, "the journal of unetprep relabel"),
     "dims": Check(lambda v: is_size(v) and v in (2, 3), "2 or 3"),
     "split": Check(lambda v: v in SPLITS, ", ".join(SPLITS)),
-    "intensity": Check(lambda v: is_list_of(v, is_number) and len(v) == 2, "two finite numbers: [low, high]"),
+    "intensity": _TWO_NUMBERS,
     "intensity_rule": _TEXT,
+    "percentiles": _TWO_NUMBERS,
+    "training_intensity": Check(lambda v: v is None or is_mapping_to(v, _are_two_numbers), "an object of number pairs"),
+    "spacing": Check(_is_spacing, "three positive, finite numbers: [z, y, x]"),
+    "unit": _TEXT,
     "source": Check(lambda v: is_list_of(v, _is_text), "a list of file names"),
     "complete": Check(_is_flag, "true or false"),
     "fingerprint": _TEXT,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box, Index, box_shape, shard_box, shard_counts
 from unetprep.kernels.formula import IGNORED
+from unetprep.kernels.percentiles import RangeFinder, RobustRange
 from unetprep.sources.digest import ShardDigest, ShardDigests
 from unetprep.sources.pieces import Joiner
 from unetprep.sources.source import Source, refuse_dtype
@@ -25,12 +26,13 @@ IMAGE_DTYPES = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}  # every 
 
 @dataclass(frozen=True)
 class Scan:
-    """What was seen: the range of the values, and digests of the pixels as they will be stored, whole and by shard."""
+    """Result of a first pass: range of the values, digests of the pixels as stored (whole, by shard), robust range."""
 
     low: float
     high: float
     digest: str
     shards: ShardDigests = field(default_factory=ShardDigests)
+    robust: RobustRange | None = None
 
 
 def stored_dtype(source: Source) -> str:
@@ -39,21 +41,30 @@ def stored_dtype(source: Source) -> str:
 
 
 def scan_image(source: Source, box: Box, shard: tuple[int, ...], chunk: tuple[int, ...]) -> Scan:
-    """Read an image once, shard by shard; `shard` and `chunk` are (z, y, x).
+    """Read an image once, or twice for exact percentiles of values other than integers of up to 16 bits.
+
+    It is read shard by shard; `shard` and `chunk` are (z, y, x).
 
     Raises InvalidInput for complex numbers, and for values that the stored dtype cannot hold.
     """
     refuse_dtype(source)
     low, high, digest, shards = np.inf, -np.inf, sha256(), bytearray()
+    finder = RangeFinder(source.dtype)
     spread = _Spread(source)
     for _, where, raw in _blocks(source, box, shard):
         spread.add(raw)
         block = _as_stored(source, raw, where)
+        finder.add(raw)
         low, high = min(low, float(block.min())), max(high, float(block.max()))
         digest.update(np.ascontiguousarray(block).data)
         shards += _digest_of(block, (block.shape[0], *chunk))
     spread.refuse_if_lost(low, high)
-    return Scan(low, high, digest.hexdigest(), ShardDigests.of_all(bytes(shards)))
+    finder.end_pass()
+    if finder.needs_pass():
+        for _, _, raw in _blocks(source, box, shard):
+            finder.add(raw)
+        finder.end_pass()
+    return Scan(low, high, digest.hexdigest(), ShardDigests.of_all(bytes(shards)), finder.result())
 
 
 def _as_stored(source: Source, raw: NDArray[Any], where: Box) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Sampled scan of a source for an estimate: a first pass over a part of the pixels."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Glance(FirstReading):
         start = clock()
         scan = super().image(source, window, dims)
         self.seconds += clock() - start
-        return scan if is_whole else Scan(scan.low, scan.high, UNKNOWN)
+        return scan if is_whole else replace(scan, digest=UNKNOWN)
 
     def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
         """The labels, or those of a window. Of the others it is taken that they are several cells."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from unetprep.errors import Conflict, Failure, InvalidInput
 from unetprep.grid import Box, Index, box_shape
+from unetprep.kernels.percentiles import WORKING_BYTES, RobustRange, intensity_limits
 from unetprep.layout import SPLITS, Provenance, labels_path, pixel_array, pixel_chunks, pixels_path
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source, find_pairs
@@ -24,6 +25,7 @@ from unetprep.sources.footprint import kept_bytes, reading_bytes
 from unetprep.sources.pieces import Joiner, Names, label_shard
 from unetprep.sources.scan import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype, stored_labels
 from unetprep.stage import Blocks, Job, Shape
+from unetprep.stages.ranges import ImageRange
 from unetprep.stages.splitting import Part, split_parts
 from unetprep.store import Store
 
@@ -148,11 +150,12 @@ class LabelsJob(ImportJob):
 
 @dataclass(frozen=True)
 class Import:
-    """A planned import: what each image's group says, the jobs that fill its arrays, and the images without cells."""
+    """A planned import: attributes of each image, jobs that fill the arrays, images without cells, intensity ranges."""
 
     images: dict[str, dict[str, object]]
     jobs: tuple[ImportJob, ...]
     without_cells: tuple[str, ...] = ()
+    ranges: Mapping[str, ImageRange] = field(default_factory=dict)
 
     def refuse_leakage(self, store: Store) -> None:
         """Conflict if the store holds an image whole of which strips are imported, or strips of one imported whole."""
@@ -187,12 +190,13 @@ def plan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReadi
     seen = _scan_parts(parts, params, reading)
     groups: dict[str, dict[str, object]] = {}
     jobs: list[ImportJob] = []
+    ranges: dict[str, ImageRange] = {}
     for part, labels_seen in zip(parts, seen, strict=True):
-        attributes, planned = _plan_part(part, labels_seen, params, reading)
+        attributes, planned = _plan_part(part, labels_seen, params, reading, ranges)
         groups[part.name] = attributes
         jobs += planned
     without_cells = tuple(part.name for part, labels in zip(parts, seen, strict=True) if not len(labels.ids))
-    return Import(groups, tuple(jobs), without_cells)
+    return Import(groups, tuple(jobs), without_cells, ranges)
 
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
@@ -215,7 +219,7 @@ def first_reading_bytes(part: Part, params: ImportParams) -> int:
     """How much memory it takes to read a part for the first time, a shard at a time.
 
     Labels: as in the file, without ignored ones too, and then those of the cells, or as stored, with a mask; for pieces
-    also their numbers in 32 and in 64 bits. Image: as in the file, as stored, and which pixels are finite.
+    also their numbers in 32 and in 64 bits. Image: as in the file, as stored, which pixels are finite, and histograms.
     """
     shape = box_shape(part.box[1:])
     shard = tuple(map(min, pixel_chunks(shape, int(params.dims))[1], shape))
@@ -226,7 +230,8 @@ def first_reading_bytes(part: Part, params: ImportParams) -> int:
             pieces = 4 + 8 if params.instances == "components" else 0
             known = there * (1 if params.ignore_label is None else 2)
             each = there + here + 1 if source is part.image else known + max(there, 4 + pieces) + 1
-            needs.append(channels * prod(shard) * each + reading_bytes(source, (channels, *shard)))
+            counted = WORKING_BYTES if source is part.image else 0
+            needs.append(channels * prod(shard) * each + reading_bytes(source, (channels, *shard)) + counted)
     return max(needs)
 
 
@@ -283,7 +288,7 @@ def _refuse_mask(source: Source, params: ImportParams, label: int, reading: Firs
 
 
 def _plan_part(
-    part: Part, seen: LabelScan, params: ImportParams, reading: FirstReading
+    part: Part, seen: LabelScan, params: ImportParams, reading: FirstReading, ranges: dict[str, ImageRange]
 ) -> tuple[dict[str, object], list[ImportJob]]:
     dims, attributes = int(params.dims), _attributes(part, params)
     about = dict(attributes)
@@ -291,14 +296,21 @@ def _plan_part(
     files = [part.labels.path]
     if part.image is not None:
         pixels = reading.image(part.image, part.box, dims)
-        low, high = _intensity(part.image, (pixels.low, pixels.high), params.intensity)
+        assert pixels.robust is not None
+        low, high = _intensity(part.image, pixels.robust, params.intensity)
+        ranges[part.name] = ImageRange(part.image.dtype, params.intensity, low, high, pixels.robust)
         about = {**attributes, "intensity": [low, high], "intensity_rule": params.intensity}
         path, dtype, shape = pixels_path(part.name), stored_dtype(part.image), box_shape(part.box)
         output = pixel_array(path, shape, dtype, dims, _made(dtype, shape, about, pixels.digest))
         origin, digests = _origin(part.box), pixels.shards
         jobs.append(ImportJob((output,), part.image.at_absolute_path(), origin, digests=digests))
         files.insert(0, part.image.path)
-    return {**about, "source": [file.rstrip("/").rpartition("/")[2] for file in files]}, jobs
+    source = [file.rstrip("/").rpartition("/")[2] for file in files]
+    return {**about, **_percentiles(ranges.get(part.name)), "source": source}, jobs
+
+
+def _percentiles(seen: ImageRange | None) -> dict[str, object]:
+    return {"percentiles": [seen.robust.low, seen.robust.high]} if seen else {}
 
 
 def _attributes(part: Part, params: ImportParams) -> dict[str, object]:
@@ -342,13 +354,12 @@ def _origin(box: Box) -> tuple[int, ...]:
     return tuple(b.start for b in box)
 
 
-def _intensity(image: Source, seen: tuple[float, float], rule: str) -> tuple[float, float]:
-    kind = np.dtype(image.dtype)
-    if rule == "dtype" or (rule == "auto" and kind == np.uint8):
-        if kind.kind not in "ui":
-            raise InvalidInput(
-                f"{image.path} has dtype {image.dtype}, which has no natural range", hint="use --intensity minmax"
-            )
-        return float(np.iinfo(kind).min), float(np.iinfo(kind).max)
-    low, high = seen
-    return low, high if high > low else low + 1
+def _intensity(image: Source, seen: RobustRange, rule: str) -> tuple[float, float]:
+    """What becomes 0 and 1, by the rule. Raises InvalidInput for the range of a dtype that has none."""
+    if rule == "dtype" and np.dtype(image.dtype).kind not in "ui":
+        raise InvalidInput(
+            f"{image.path} has dtype {image.dtype}, which has no natural range",
+            allowed="integers with --intensity dtype",
+            hint="use --intensity percentile",
+        )
+    return intensity_limits(rule, image.dtype, seen)

@@ -273,13 +273,36 @@ def _check_channels(channels: dict[str, int]) -> None:
 
 def _common_rule(store: Store) -> str:
     """The rule by which the intensities of all images were found, which holds for images to come."""
-    rules = {name: store.image_record(name, "intensity_rule")["intensity_rule"] for name in store.names}
+    rules = {name: _rule_of(store, name) for name in store.names}
     if len(set(rules.values())) > 1:
         raise InvalidInput(
             f"the images of {store.url} were imported with different --intensity: {rules}",
             hint="import them anew with one rule; a network needs to know which one holds for new images",
         )
-    return str(next(iter(rules.values())))
+    return str(store.image_record(store.names[0], "intensity_rule")["intensity_rule"])
+
+
+def _rule_of(store: Store, name: str) -> str:
+    """The rule of an image; of stores of older releases, which recorded no percentiles, what `auto` meant there."""
+    record, pixels = store.image_record(name, "intensity_rule"), store.record(pixels_path(name))
+    rule = str(record["intensity_rule"])
+    is_older = "percentiles" not in record and pixels.get("parameters", {}).get("dtype") != "uint8"
+    return "auto of an older release, which is minmax" if rule == "auto" and is_older else rule
+
+
+def _training_intensity(store: Store) -> dict[str, list[float]] | None:
+    """Typical ranges of the training images, for the scaling of new images; None where an image records none."""
+    records = [store.image_record(name, "split") for name in store.names]
+    known = [record for record in records if record["split"] == "train"]
+    if not known or any("percentiles" not in record for record in known):
+        return None
+    percentiles = np.array([record["percentiles"] for record in known])
+    widths = percentiles[:, 1] - percentiles[:, 0]
+    return {
+        "range": np.median([record["intensity"] for record in known], axis=0).tolist(),
+        "percentiles": np.median(percentiles, axis=0).tolist(),
+        "width": [float(widths.min()), float(widths.max())],
+    }
 
 
 def describe_tiles(store: Store, params: TilesParams) -> None:
@@ -292,6 +315,7 @@ def describe_tiles(store: Store, params: TilesParams) -> None:
         margin=params.margin_px,
         depth=params.depth,
         intensity_rule=_common_rule(store),
+        training_intensity=_training_intensity(store),
     )
     store.set_coordinates(TILES, [*PLACES, *LEARNED])
     if made := store.record(CUT).get("parameters"):
