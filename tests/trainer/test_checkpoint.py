@@ -223,15 +223,16 @@ def test_an_archive_that_is_compressed_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_takes_no_more_is_told_by_name_and_the_old_checkpoint_stays(tmp_path: Path) -> None:
-    """torch itself says "unexpected pos"."""
-    path = tmp_path / "last.pt"
-    save_checkpoint(path, a_checkpoint())
+    """torch itself says "unexpected pos" of a write that fails."""
+    path, network = tmp_path / "last.pt", UNetConfig(base_channels=16, depth=1)
+    checkpoint = Checkpoint(network, UNet(network).state_dict(), 40, 7, 5)
+    save_checkpoint(path, checkpoint)
     before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
-    assert len(before) > 2000
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    assert len(before) > 40_000  # several times what is buffered
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(OSError, match=re.escape(f"File too large: '{path}'")):
-            save_checkpoint(path, a_checkpoint())
+            save_checkpoint(path, checkpoint)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
