@@ -1,16 +1,16 @@
 """Command line `unetprep`: prepare labelled images for training."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import click
 
 from unetcli.errors import INVALID
 from unetcli.options import Command, Examples, ExamplesGroup, PlanGroup, chosen, common, from_fields, result
-from unetcli.progress import progress, telling
+from unetcli.progress import progress, stage_progress, telling
 from unetprep import __version__
 from unetprep.errors import InvalidInput
 from unetprep.params import (
@@ -28,12 +28,6 @@ from unetprep.params import (
 )
 from unetprep.storage.output import local_output
 
-if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
-    from unetprep.clusters import Scheduler
-    from unetprep.forecast import Forecast
-    from unetprep.run import Summary
-    from unetprep.store import Store
-
 GROUP_EXAMPLES = """
 unetprep weights --in labels.tif --out ds.zarr
 unetprep import --image images/ --labels masks/ --out ds.zarr
@@ -50,15 +44,6 @@ def main() -> None:
 
     A command that is repeated does nothing; one that was interrupted goes on where it stopped.
     """
-
-
-@dataclass(frozen=True)
-class Files:
-    """What is to be imported."""
-
-    images: Sequence[str]
-    labels: Sequence[str]
-    params: ImportParams
 
 
 def reaching(command: Command) -> Command:
@@ -123,108 +108,37 @@ def _connecting(command: Command) -> Command:
     return run
 
 
-def _scheduler(values: Mapping[str, Any], recipe: ClusterParams | None = None) -> "Scheduler":
-    """What the options say, else the file of --cluster, else the recipe."""
-    from unetprep.budget import give_back_memory, share_memory
-    from unetprep.clusters import Scheduler
+def _cluster(values: Mapping[str, Any], recipe: ClusterParams | None = None) -> ClusterParams:
+    """Where the command runs: what the options say, else the file of --cluster, else the recipe."""
+    from unetprep.budget import share_memory
     from unetprep.recipe import read_cluster
 
+    share_memory()
     params = read_cluster(values["cluster"]) if values["cluster"] else recipe or ClusterParams()
     given: dict[str, Any] = {k: values[k] for k in ("scheduler", "workers", "memory") if values[k]}
-    share_memory()
-    if given.get("memory") or params.memory:
-        give_back_memory()
-    return Scheduler.of(replace(params, **given))
+    return replace(params, **given)
 
 
-def _work(
-    command: str,
-    out: str,
-    values: Mapping[str, Any],
-    files: Files | None = None,
-    stages: Mapping[str, Params] | None = None,
-    create: bool = False,
-    cluster: ClusterParams | None = None,
-) -> None:
-    """Import files, if there are any, run stages, and report it; in a dry run, say what that would do."""
-    scheduler = _scheduler(values, cluster)  # refused before a store is made
-    if values["dry_run"] or scheduler.memory_bytes:
-        found = _forecast(out, scheduler, values, files, stages or {}, create)
+def _work(command: str, values: Mapping[str, Any], cluster: ClusterParams | None = None, **work: Any) -> None:
+    """Do the work (arguments of `unetprep.prepare.Work`) and report it; in a dry run, estimate it."""
+    from unetprep.prepare import Work, plan, prepare
+
+    todo, where = Work(**work), _cluster(values, cluster)
     if values["dry_run"]:
         from unetcli.planning import as_text, as_values
 
+        found = plan(todo, where, overwrite=values["overwrite"])
         result(command, {**as_values(found), "status": "planned"}, as_text(found), values["as_json"])
         return
-    summaries = [_import(out, files, scheduler, values)] if files else []
-    if stages:
-        store = _open(out, create)
-        summaries += [_run_stage(store, name, params, scheduler, values) for name, params in stages.items()]
-    _report(command, out, summaries, values["as_json"])
-
-
-def _forecast(
-    out: str,
-    scheduler: "Scheduler",
-    values: Mapping[str, Any],
-    files: Files | None,
-    stages: Mapping[str, Params],
-    create: bool,
-) -> "Forecast":
-    """What would be done; where it is to be done, only whether it is refused, before anything is begun."""
-    from unetprep.forecast import Forecaster
-    from unetprep.stages import STAGES
-
-    forecaster = Forecaster(
-        out, scheduler, create=create or bool(files), overwrite=values["overwrite"], measure=values["dry_run"]
-    )
-    if files:
-        forecaster.importing(files.images, files.labels, files.params)
-    for name, params in stages.items():
-        forecaster.stage(STAGES[name], params)
-    return forecaster.result()
-
-
-def _report(command: str, store: str, summaries: "list[Summary]", as_json: bool) -> None:
-    """Say what was done; the same for every command that writes a store."""
+    with stage_progress(values["quiet"]) as report:
+        summaries = prepare(todo, where, overwrite=values["overwrite"], on_progress=report)
     written = sum(s.shards_written for s in summaries)
-    lines = map(str, summaries)
-    values = {
-        "store": store,
+    done = {
+        "store": todo.store,
         "status": "done" if written else "nothing to do",
         "stages": [vars(s) for s in summaries],
     }
-    result(command, values, "\n".join([*lines, f"-> {store}"]), as_json)
-
-
-def _import(out: str, files: Files, scheduler: "Scheduler", values: Mapping[str, Any]) -> "Summary":
-    from unetprep.importing import import_images
-
-    with progress("import", values["quiet"]) as report:
-        return import_images(
-            out,
-            files.images,
-            files.labels,
-            files.params,
-            scheduler,
-            overwrite=values["overwrite"],
-            on_progress=report,
-        )
-
-
-def _open(url: str, create: bool) -> "Store":
-    from unetprep.store import Store
-
-    return Store.open_or_create(url) if create else Store.open(url)
-
-
-def _run_stage(
-    store: "Store", name: str, params: Params, scheduler: "Scheduler", values: Mapping[str, Any]
-) -> "Summary":
-    from unetprep.run import run_stage
-    from unetprep.stages import STAGES
-
-    with progress(name, values["quiet"]) as report:
-        return run_stage(store, STAGES[name], params, scheduler, overwrite=values["overwrite"], on_progress=report)
+    result(command, done, "\n".join([*map(str, summaries), f"-> {todo.store}"]), values["as_json"])
 
 
 # -- fetch ------------------------------------------------------------------------------------------------------------
@@ -312,7 +226,7 @@ def import_(images: tuple[str, ...], labels: tuple[str, ...], out: str, **values
 
     TIFF, PNG, JPEG, BMP, .npy and Zarr are read. Labels number the cells from 1; 0 is background.
     """
-    _work("import", out, values, Files(images, labels, chosen(ImportParams, values)))
+    _work("import", values, store=out, images=images, labels=labels, importing=chosen(ImportParams, values))
 
 
 # -- the stages -------------------------------------------------------------------------------------------------------
@@ -339,9 +253,8 @@ def weights(inputs: tuple[str, ...], out: str, **values: Any) -> None:
     """
     params = chosen(WeightsParams, values)
     paths = [path for path in inputs if path.rstrip("/") != out.rstrip("/")]
-    of_labels = {name: values[name] for name in LABEL_OPTIONS}  # --spacing is that of the weights
-    files = Files((), paths, chosen(ImportParams, of_labels)) if paths else None
-    _work("weights", out, values, files, {"weights": params})
+    importing = chosen(ImportParams, {name: values[name] for name in LABEL_OPTIONS})  # --spacing is that of the weights
+    _work("weights", values, store=out, labels=paths, importing=importing, stages={"weights": params})
 
 
 def _add_stage(name: str, kind: type[Params], create: bool, examples: str, short: str, help: str) -> None:
@@ -360,7 +273,7 @@ def _add_stage(name: str, kind: type[Params], create: bool, examples: str, short
                     allowed="one store: this stage reads what stands in it, and writes beside it",
                     hint=f"leave --in off; images come in with: unetprep import --image ... --labels ... --out {out}",
                 )
-        _work(name, out, values, None, {name: chosen(kind, values)}, create)
+        _work(name, values, store=out, stages={name: chosen(kind, values)}, create=create)
 
 
 _add_stage(
@@ -491,9 +404,9 @@ def run(recipe: str, out: str | None, **values: Any) -> None:
     """
     from unetprep.recipe import read_recipe
 
-    said = read_recipe(recipe)
-    files = Files(said.images, said.labels, said.importing)
-    _work("run", out or said.out, values, files, said.stages, cluster=said.cluster)
+    found = read_recipe(recipe)
+    files = {"images": found.images, "labels": found.labels, "importing": found.importing}
+    _work("run", values, found.cluster, store=out or found.out, stages=found.stages, **files)
 
 
 # -- plan -------------------------------------------------------------------------------------------------------------
@@ -529,9 +442,9 @@ def plan(shape: str | None, cells: int | None, images: int, dtype: str, dims: st
     if shape is None:
         raise click.UsageError("name a command, such as: unetprep plan run recipe.toml; or --shape")
     from unetcli.planning import as_text, as_values, sides
-    from unetprep.forecast import forecast_generated
+    from unetprep.prepare import plan_generated
 
-    found = forecast_generated(sides(shape), images, cells, dims, dtype, _scheduler(values))
+    found = plan_generated(sides(shape), images, cells, dims, dtype, _cluster(values))
     result("plan", {"status": "planned", **as_values(found)}, as_text(found), values["as_json"])
 
 
@@ -643,13 +556,14 @@ def relabel(store: str, labels: tuple[str, ...], image: str | None, keep_class_w
     numbers, as if they had been given with --class-weights.
     """
     from unetcli.relabelling import as_text, as_values
+    from unetprep.prepare import scheduler_of
     from unetprep.relabel import relabel
 
     with progress("relabel", values["quiet"]) as report:
         done = relabel(
             store,
             labels,
-            _scheduler(values),
+            scheduler_of(_cluster(values)),
             image=image,
             keep_class_weights=keep_class_weights,
             on_progress=report,

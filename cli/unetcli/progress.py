@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
 import click
@@ -37,6 +37,23 @@ def progress(title: str, quiet: bool) -> Iterator[OnProgress]:
     if not quiet:
         shows.append(_lines(title, _print))
     yield report
+
+
+@contextmanager
+def stage_progress(quiet: bool) -> Iterator[OnProgress]:
+    """A function (stage, done, total) to report the progress of one stage after the other with."""
+    current, show = "", None
+    with ExitStack() as stack:
+
+        def report(stage: str, done: int, total: int, **shown: float) -> None:
+            nonlocal current, show
+            if stage != current:
+                stack.close()
+                current, show = stage, stack.enter_context(progress(stage, quiet))
+            if total and show:
+                show(done, total, **shown)
+
+        yield report
 
 
 @contextmanager
