@@ -47,6 +47,11 @@ def plan_job(store: Store, job: Job, overwrite: bool = False) -> JobPlan:
     create = []
     for spec in job.outputs:
         record = {} if overwrite else store.record(spec.path)
+        if not record and not overwrite and store.is_foreign(spec.path):
+            raise Conflict(
+                f"{spec.path} is in {store.url} already, and unetprep did not make it: it carries no provenance",
+                hint="move it away, write to another store, or repeat the command with --overwrite to replace it",
+            )
         if not record:
             create.append(spec)
         elif record.get("fingerprint") != spec.provenance.fingerprint:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from tests import reference
 from tests.pipeline.conftest import LOCAL, tree
@@ -171,6 +172,15 @@ def test_another_parameter_is_a_conflict_that_names_it(chopped: Store) -> None:
     run_stage(chopped, STAGES["weights"], WeightsParams(sigma=6.0), LOCAL, overwrite=True)
     assert chopped.record("images/a/weights")["parameters"]["sigma"] == 6.0
     assert weights(chopped, sigma=6.0) == 0
+
+
+def test_an_array_of_other_software_is_replaced_only_when_asked(store: Store) -> None:
+    path = "images/a/weights"
+    foreign = zarr.create_array(f"{store.url}/{path}", data=np.ones((1, 4, 4), np.float32))
+    with pytest.raises(Conflict, match=r"images/a/weights is in .* unetprep did not make it"):
+        weights(store)
+    assert (foreign[:] == 1).all()
+    assert run_stage(store, STAGES["weights"], WeightsParams(), LOCAL, overwrite=True).shards_written
 
 
 def test_what_came_from_replaced_arrays_is_a_conflict(chopped: Store) -> None:

@@ -139,6 +139,11 @@ class Store:
         document = self._document(path)
         return record_of(document) if document else {}
 
+    def is_foreign(self, path: str) -> bool:
+        """Whether a group or array is there that carries no attributes of ours, so that other software made it."""
+        document = self._document(path)
+        return document is not None and not record_of(document)
+
     def update_record(self, path: str, **values: Any) -> None:
         """Set some of our attributes, keeping the others. Makes the group if it is not there."""
         self._update(path, {KEY: {**self.record(path), **values}})
