@@ -27,7 +27,7 @@ MICROMETERS: dict[str, Any] = {"dims": "3", "spacing": "0.235,0.15,0.15", "unit"
 
 def imported(folder: Path, labels: np.ndarray = VOLUME, overwrite: bool = False, **options: Any) -> Store:
     folder.mkdir(exist_ok=True)
-    files = save(folder / "x.npy", cell_image(VOLUME)), save(folder / "y.npy", labels)
+    files = save(folder / "x.npy", cell_image(VOLUME.astype(np.uint16))), save(folder / "y.npy", labels)
     url = str(folder / "ds.zarr")
     import_images(url, [files[0]], [files[1]], ImportParams(**options), LOCAL, overwrite=overwrite)
     return Store.open(url)
