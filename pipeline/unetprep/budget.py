@@ -3,7 +3,7 @@
 A worker is a process. Its memory is a fixed part (interpreter and libraries), what a job keeps in it (compiled kernels,
 decoded pictures), and one working set for each of its threads, since each works on a task of its own:
 
-    memory >= PROCESS_BYTES + kept + threads * working set of a task
+    memory >= process_bytes() + kept + threads * working set of a task
 
 With threads of one process that is all there is; with several processes, as on a cluster, each has as much.
 """
@@ -15,12 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
+from pathlib import Path
 
 from unetprep.errors import InvalidInput
 from unetprep.params import format_bytes
 from unetprep.stage import Job
 
-PROCESS_BYTES = 176 * 2**20  # measured, once everything is imported
+PROCESS_BYTES = 176 * 2**20  # measured once all libraries are imported: 158 to 172 MiB; and what grows later
+GROWTH_BYTES = 8 * 2**20  # of a process while it works, besides kernels and working sets: threads, small objects
+STEP_OF_PROCESS_BYTES = 8 * 2**20  # so that two runs of a command find one figure, though resident pages differ
 CLUSTER_BYTES = 60 * 2**20  # what Dask's `distributed` adds to that in a worker of a cluster
 STEP_BYTES = 2**20  # a refusal names whole steps
 
@@ -58,6 +61,19 @@ def _tell_allocator(option: int, value: int) -> None:
         ctypes.CDLL(None).mallopt(option, value)
 
 
+@cache
+def process_bytes() -> int:
+    """Memory of this process before it works, measured at the first call, once libraries are loaded.
+
+    At least PROCESS_BYTES, which is all that is known on systems without /proc.
+    """
+    with suppress(OSError, ValueError):
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        measured = ceil((resident + GROWTH_BYTES) / STEP_OF_PROCESS_BYTES) * STEP_OF_PROCESS_BYTES
+        return max(PROCESS_BYTES, measured)
+    return PROCESS_BYTES
+
+
 @dataclass(frozen=True)
 class Worker:
     """A process that works on tasks: how much memory it may have, if that is bounded, and its threads."""
@@ -68,8 +84,8 @@ class Worker:
 
     @property
     def fixed_bytes(self) -> int:
-        """What it has before it does anything."""
-        return PROCESS_BYTES + CLUSTER_BYTES * self.on_cluster
+        """What it has before it does anything: measured of this process, a constant for workers elsewhere."""
+        return PROCESS_BYTES + CLUSTER_BYTES if self.on_cluster else process_bytes()
 
     def peak_bytes(self, job: Job, packing: Sequence[float] | None = None) -> int:
         """How much memory it needs for tasks of a job, `packing` being what becomes of a byte; see Job.working_set."""

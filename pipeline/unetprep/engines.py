@@ -12,7 +12,6 @@ from unetprep.kernels.formula import Formula, Gaussian
 from unetprep.kernels.nearest import Box
 from unetprep.kernels.weights import weigh_block, weigh_block_bytes, with_ignored
 
-COMPILED_BYTES = 36 * 2**20  # of the kernels, once loaded; compiling them, once after installation, takes 90 MiB more
 Block = NDArray[np.float64]
 Weigh = Callable[
     [NDArray[np.int32], NDArray[np.uint8], tuple[float, ...], Formula, tuple[float, ...], Box], NDArray[np.float32]

@@ -27,7 +27,7 @@ from unetprep.sources.generated import clock, generated_pair
 from unetprep.stage import Job, Stage, preference
 from unetprep.stages import STAGES
 from unetprep.stages.glance import UNKNOWN, Glance
-from unetprep.stages.importing import Import, first_reading_bytes, plan_parts
+from unetprep.stages.importing import Import, first_readings_bytes, plan_parts
 from unetprep.stages.splitting import Part, split_parts
 from unetprep.storage.output import check_sources
 from unetprep.storage.storage import Folder
@@ -153,7 +153,7 @@ class Forecaster:
         """Forecast an import of parts of sources."""
         worker = self._scheduler.worker
         reader = worker.for_one_thread()
-        reading_bytes = reader.fixed_bytes + max(first_reading_bytes(part, params) for part in parts)
+        reading_bytes = reader.fixed_bytes + first_readings_bytes(parts, params)
         self._needed_bytes = max(self._needed_bytes, reading_bytes)
         glance = Glance()
         planned = _as_there(self.store, plan_parts(parts, params, glance))

@@ -47,7 +47,7 @@ from unetprep.run import Scheduler, run_plans
 from unetprep.sources import Source, open_labels
 from unetprep.sources.pairing import LABEL_ENDING
 from unetprep.stage import Job
-from unetprep.stages.importing import LabelsJob, first_reading_bytes, plan_labels
+from unetprep.stages.importing import LabelsJob, first_readings_bytes, plan_labels
 from unetprep.stages.splitting import Part
 from unetprep.stages.tiles import TilesJob, plan_tiles
 from unetprep.stages.weights import (
@@ -331,7 +331,7 @@ class _Relabelling:
         jobs: dict[str, LabelsJob] = {}
         for parts in by_file.values():
             params = _import_params(self._store, parts[0].name)
-            self._reader.threads_for(max(first_reading_bytes(part, params) for part in parts))
+            self._reader.threads_for(first_readings_bytes(parts, params))
             planned = plan_labels(parts, params)
             jobs |= {part.name: job for part, job in zip(parts, planned, strict=True)}
         return jobs

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Blocks = tuple[NDArray[Any], ...]
 Shape = tuple[int, ...]
+COMPILED_BYTES = 44 * 2**20  # of LLVM and the kernels, once loaded; compiling them, once after installation, takes more
 ENCODER_BYTES = 3 * 2**20  # what the codecs, the index of a shard and small objects need besides
 
 

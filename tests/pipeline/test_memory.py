@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.pipeline.conftest import LOCAL, save
+from unetprep import budget
 from unetprep.budget import Worker
 from unetprep.cells import Cells, brightness
 from unetprep.errors import InvalidInput
@@ -128,3 +129,50 @@ def test_sizes_are_read(text: str, size: int) -> None:
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="such as 4GB"):
         parse_bytes(text)
+
+
+# -- near the least that is allowed -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with files and stores of noisy images, in 2D and in 3D, with weights of the first."""
+    folder = tmp_path_factory.mktemp("least")
+    for dims, shape in (("2", (700, 900)), ("3", (34, 150, 140))):
+        files = cells(folder / f"files{dims}", shape, 200)
+        paths = [str(files / "image.npy")], [str(files / "labels.npy")]
+        import_images(str(folder / f"{dims}.zarr"), *paths, ImportParams(dims=dims), LOCAL)
+    run_stage(Store.open(str(folder / "2.zarr")), STAGES["weights"], WeightsParams(class_weights="1,2"), LOCAL)
+    return folder
+
+
+@linux
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import --image files2/image.npy --labels files2/labels.npy --out new.zarr --workers 1",
+        "import --image files3/image.npy --labels files3/labels.npy --dims 3 --out new3.zarr --workers 2",
+        "weights --out 3.zarr --workers 1",
+        "weights --out 2.zarr --engine edt --overwrite --workers 2",
+        "deform --out 2.zarr --fields 1000 --workers 1",
+        "deform --out 3.zarr --fields 20 --dense float32 --workers 2",
+        "tiles --out 2.zarr --tile 188 --workers 2",
+    ],
+)
+def test_a_command_stays_within_the_least_memory_that_it_allows(prepared: Path, line: str) -> None:
+    words = [f"{prepared}/{w}" if w.startswith("files") or w.endswith(".zarr") else w for w in line.split()]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.pipeline.least_memory", *words]
+    said = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    least, peak = json.loads(said.stdout.splitlines()[-1])
+    assert peak <= least
+
+
+def test_the_fixed_part_is_measured_where_it_is_larger_than_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    for pages, expected in ((1, budget.PROCESS_BYTES), (10**6, None)):
+        monkeypatch.setattr(Path, "read_text", lambda self, pages=pages: f"9 {pages} 0")
+        budget.process_bytes.cache_clear()
+        found = budget.process_bytes()
+        assert found == expected if expected else found >= 10**6 * os.sysconf("SC_PAGE_SIZE")
+    budget.process_bytes.cache_clear()

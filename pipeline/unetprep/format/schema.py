@@ -70,7 +70,8 @@ def _are_two_numbers(value: Any) -> bool:
 
 
 def _is_spacing(value: Any) -> bool:
-    return is_list_of(value, lambda size: is_number(size) and size > 0) and len(value) == 3
+    """Whether a JSON value is a pixel size [z, y, x], null along axes of which it is unknown."""
+    return is_list_of(value, lambda size: size is None or (is_number(size) and size > 0)) and len(value) == 3
 
 
 def _is_box(value: Any) -> bool:
@@ -128,7 +129,7 @@ CHECKS: dict[str, Check] = {
     "intensity_rule": _TEXT,
     "percentiles": _TWO_NUMBERS,
     "training_intensity": Check(lambda v: v is None or is_mapping_to(v, _are_two_numbers), "an object of number pairs"),
-    "spacing": Check(_is_spacing, "three positive, finite numbers: [z, y, x]"),
+    "spacing": Check(_is_spacing, "three positive, finite numbers or nulls: [z, y, x]"),
     "unit": _TEXT,
     "source": Check(lambda v: is_list_of(v, _is_text), "a list of file names"),
     "complete": Check(_is_flag, "true or false"),

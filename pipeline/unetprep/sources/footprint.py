@@ -1,10 +1,12 @@
 """Memory that reading a box of a source takes beyond the pixels themselves."""
 
+from collections.abc import Iterable
 from math import prod
 
 import numpy as np
 import zarr
 
+from unetprep.sources.decoded import KEPT_BYTES
 from unetprep.sources.source import PictureSource, Source, TiffSource, ZarrSource
 
 PICTURES_KEPT = 4
@@ -28,8 +30,19 @@ def reading_bytes(source: Source, shape: tuple[int, ...]) -> int:
 
 
 def kept_bytes(source: Source) -> int:
-    """What stays in memory after a reading: the pixels of a picture, until so many others have come."""
+    """What stays in memory after a reading: the last pictures, and the last large parts of TIFF files."""
+    if isinstance(source, TiffSource):
+        return min(KEPT_BYTES, _whole_bytes(source)) if source.keeps_parts() else 0
     return PICTURES_KEPT * _whole_bytes(source) if isinstance(source, PictureSource) else 0
+
+
+def kept_of_all(sources: Iterable[Source]) -> int:
+    """What stays in memory after reading many sources in one process."""
+    each = [(source, kept_bytes(source)) for source in {source.path: source for source in sources}.values()]
+    tiffs = sum(kept for source, kept in each if isinstance(source, TiffSource))
+    return min(KEPT_BYTES, tiffs) + max(
+        (kept for source, kept in each if not isinstance(source, TiffSource)), default=0
+    )
 
 
 def _whole_bytes(source: Source) -> int:

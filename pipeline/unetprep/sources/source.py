@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import imageio.v3 as imageio
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box
+from unetprep.sources.decoded import is_kept, read_by_parts
 from unetprep.sources.npy import read_npy
 from unetprep.sources.tiff import open_tiff, read_tiff
 from unetprep.sources.urls import File, is_url, local_path, names_in, reachable, read_box
@@ -83,20 +84,50 @@ class Source(ABC):
 
 @dataclass(frozen=True)
 class TiffSource(Source):
-    """A TIFF file; only the strips, tiles or pages that a box needs are decoded."""
+    """A TIFF file; only the strips, tiles or pages that a box needs are decoded, and large ones are kept."""
 
     def _read_file(self, box: Box) -> NDArray[Any]:
-        if is_url(self.path):
-            return read_tiff(File.at(self.path, self.endpoint), box)
-        with tifffile.TiffFile(self.path) as tiff, tiff.aszarr() as store:
-            return np.asarray(zarr.open_array(store, mode="r")[box])
+        file = self._as_it_is_now()
+        if self.keeps_parts():
+            return read_by_parts(file, self.file_shape, self.part_shape(), box, partial(_read_tiff_box, file))
+        return _read_tiff_box(file, box)
 
     def part_shape(self) -> tuple[int, ...]:
         """Sides of what is decoded together, along the axes of the file."""
+        return _tiff_part_shape(self._as_it_is_now())
+
+    def keeps_parts(self) -> bool:
+        """Whether what is decoded is kept for the next box."""
+        return is_kept(self.part_shape(), np.dtype(self.dtype).itemsize)
+
+    def _as_it_is_now(self) -> "File | LocalFile":
         if is_url(self.path):
-            return open_tiff(File.at(self.path, self.endpoint)).part_shape()
-        with tifffile.TiffFile(self.path) as tiff, tiff.aszarr() as store:
-            return zarr.open_array(store, mode="r").chunks
+            return File.at(self.path, self.endpoint)
+        found = Path(self.path).stat()
+        return LocalFile(self.path, found.st_mtime_ns, found.st_size)
+
+
+class LocalFile(NamedTuple):
+    """A file of this machine, as it is now."""
+
+    path: str
+    changed_ns: int
+    num_bytes: int
+
+
+def _read_tiff_box(file: File | LocalFile, box: Box) -> NDArray[Any]:
+    if isinstance(file, File):
+        return read_tiff(file, box)
+    with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
+        return np.asarray(zarr.open_array(store, mode="r")[box])
+
+
+@lru_cache(maxsize=256)
+def _tiff_part_shape(file: File | LocalFile) -> tuple[int, ...]:
+    if isinstance(file, File):
+        return open_tiff(file).part_shape()
+    with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
+        return zarr.open_array(store, mode="r").chunks
 
 
 @dataclass(frozen=True)

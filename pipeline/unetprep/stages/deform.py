@@ -13,7 +13,7 @@ from unetprep.kernels.grids import draw_grids
 from unetprep.kernels.spline import displacement_field
 from unetprep.layout import DENSE, FOLDING, GRIDS, ArraySpec, Provenance
 from unetprep.params import DeformParams
-from unetprep.stage import Blocks, Job, Stage
+from unetprep.stage import COMPILED_BYTES, Blocks, Job, Stage
 from unetprep.store import Store
 
 KERNEL_VERSION = 1
@@ -63,6 +63,10 @@ class DeformJob(Job):
             allowed="a smaller sigma, fewer nodes, or a greater max-folding",
         )
 
+    def resident_bytes(self) -> int:
+        """The compiled kernels."""
+        return COMPILED_BYTES
+
     def compute_bytes(self) -> int:
         """The numbers, and what it takes to draw some of them at a time."""
         return 4 * sum(self.num_values(spec) for spec in self.outputs) + DRAWING_BYTES
@@ -81,6 +85,10 @@ class DenseJob(Job):
         for k, grid in enumerate(store.read(GRIDS, (box[0], *(slice(None) for _ in range(3))))):
             made[k] = displacement_field(grid, made.shape[2:], self.interpolation)
         return (made,)
+
+    def resident_bytes(self) -> int:
+        """The compiled kernels."""
+        return COMPILED_BYTES
 
     def compute_bytes(self) -> int:
         """The values, and those of one field as real numbers, with what is between the two products."""

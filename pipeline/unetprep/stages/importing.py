@@ -21,7 +21,7 @@ from unetprep.layout import SPLITS, Provenance, labels_path, pixel_array, pixel_
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source, find_pairs
 from unetprep.sources.digest import ShardDigest, ShardDigests
-from unetprep.sources.footprint import kept_bytes, reading_bytes
+from unetprep.sources.footprint import kept_bytes, kept_of_all, reading_bytes
 from unetprep.sources.pieces import Joiner, Names, label_shard
 from unetprep.sources.scan import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype, stored_labels
 from unetprep.stage import Blocks, Job, Shape
@@ -45,6 +45,7 @@ class ImportJob(Job):
     source: Source
     origin: tuple[int, ...]
     digests: ShardDigests = field(default_factory=ShardDigests, kw_only=True, compare=False)
+    kept: int = field(default=0, kw_only=True)  # bytes that readers keep of any source of the import
     seen: ShardDigest | None = field(default=None, kw_only=True, compare=False)  # of the shard that is being read
 
     def of(self, indices: Iterable[Index]) -> "ImportJob":
@@ -107,8 +108,8 @@ class ImportJob(Job):
         return reading_bytes(self.source, (1,) * (4 - len(sides)) + sides)
 
     def resident_bytes(self) -> int:
-        """Pictures are decoded whole and kept."""
-        return kept_bytes(self.source)
+        """What readers keep of the sources of all jobs, since these share the process."""
+        return max(self.kept, kept_bytes(self.source))
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def plan_import(
     Before the reading `refuse` is asked whether there is enough memory for it.
     """
     parts = split_parts(find_pairs(images, labels, params.axes), params)
-    refuse(max(first_reading_bytes(part, params) for part in parts))
+    refuse(first_readings_bytes(parts, params))
     return plan_parts(parts, params, FirstReading())
 
 
@@ -196,7 +197,8 @@ def plan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReadi
         groups[part.name] = attributes
         jobs += planned
     without_cells = tuple(part.name for part, labels in zip(parts, seen, strict=True) if not len(labels.ids))
-    return Import(groups, tuple(jobs), without_cells, ranges)
+    kept = kept_of_all(job.source for job in jobs)
+    return Import(groups, tuple(replace(job, kept=kept) for job in jobs), without_cells, ranges)
 
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
@@ -213,6 +215,12 @@ def _scan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstRead
     for source, parts_of_it in groupby(zip(parts, seen, strict=True), lambda pair: pair[0].labels):
         _check_labels(source, [labels for _, labels in parts_of_it], params, reading)
     return seen
+
+
+def first_readings_bytes(parts: Sequence[Part], params: ImportParams) -> int:
+    """How much memory it takes to read parts for the first time, one after the other."""
+    sources = [source for part in parts for source in (part.labels, part.image) if source is not None]
+    return max(first_reading_bytes(part, params) for part in parts) + kept_of_all(sources)
 
 
 def first_reading_bytes(part: Part, params: ImportParams) -> int:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.engines import COMPILED_BYTES, ENGINE_BYTES, ENGINES
+from unetprep.engines import ENGINE_BYTES, ENGINES
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box, grow, inside
 from unetprep.kernels.formula import DEFAULTS, Formula
@@ -19,7 +19,7 @@ from unetprep.kernels.separate import HALO_PX, separate_instances
 from unetprep.kernels.weights import NUM_CLASSES, balanced_class_weights, count_classes
 from unetprep.layout import AXES, ArraySpec, Provenance, counts_path, image_path, labels_path, pixel_array, weights_path
 from unetprep.params import WeightsParams
-from unetprep.stage import Blocks, Job, Shape, Stage
+from unetprep.stage import COMPILED_BYTES, Blocks, Job, Shape, Stage
 from unetprep.store import Store
 
 TARGET_VERSION = 2
