@@ -179,7 +179,7 @@ def test_an_array_of_other_software_is_replaced_only_when_asked(store: Store) ->
     foreign = zarr.create_array(f"{store.url}/{path}", data=np.ones((1, 4, 4), np.float32))
     with pytest.raises(Conflict, match=r"images/a/weights is in .* unetprep did not make it"):
         weights(store)
-    assert (foreign[:] == 1).all()
+    assert np.asarray(foreign[:]).min() == 1
     assert run_stage(store, STAGES["weights"], WeightsParams(), LOCAL, overwrite=True).shards_written
 
 
