@@ -27,18 +27,21 @@ EXIT_CODES: dict[type[Exception], int] = {
 }
 
 
+FROM_THE_BEGINNING = "the same command starts from the beginning"
+
+
 @contextmanager
-def exit_codes(verbose: bool = False, is_resumed: bool = False) -> Iterator[None]:
+def exit_codes(verbose: bool = False, when_repeated: str = FROM_THE_BEGINNING) -> Iterator[None]:
     """Turn an expected error, SIGINT or SIGTERM into one message on stderr and an exit code.
 
-    `is_resumed` says whether the command, if repeated, continues where it was stopped. An unexpected exception passes,
+    `when_repeated` says what the command does if it is repeated after it was stopped. An unexpected exception passes,
     unless a signal arrived: libraries turn its exception into others.
     """
     try:
         with stopping.stoppable():
             yield
     except KeyboardInterrupt as stop:
-        _stop(STOPPED if isinstance(stop, unetprep.errors.Stopped) else INTERRUPTED, is_resumed)
+        _stop(STOPPED if isinstance(stop, unetprep.errors.Stopped) else INTERRUPTED, when_repeated)
     except Exception as error:
         code = _code_of(error)
         if verbose and (code or stopping.received()):
@@ -46,7 +49,7 @@ def exit_codes(verbose: bool = False, is_resumed: bool = False) -> Iterator[None
         if code is None:
             if stopping.received() is None:
                 raise
-            _stop(stopping.received() or STOPPED, is_resumed)
+            _stop(stopping.received() or STOPPED, when_repeated)
         _leave(_say(error), code)
 
 
@@ -58,9 +61,8 @@ def _code_of(error: Exception) -> int | None:
     return FAILURE if code is None and is_memory_error(error) else code
 
 
-def _stop(code: int, is_resumed: bool) -> NoReturn:
-    then = "goes on from here" if is_resumed else "starts from the beginning"
-    _leave(f"stopped; the same command {then}", code)
+def _stop(code: int, when_repeated: str) -> NoReturn:
+    _leave(f"stopped; {when_repeated}", code)
 
 
 def _say(error: Exception) -> str:

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 import click
 
-from unetcli.errors import exit_codes
+from unetcli.errors import FROM_THE_BEGINNING, exit_codes
 
 SCHEMA_VERSION = 1
 RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
@@ -38,9 +38,14 @@ class Examples(WithExamples):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        is_resumed = self.name in RESUMED and not ctx.params.get("dry_run", False)
-        with exit_codes(verbose=ctx.params.get("verbose", False), is_resumed=is_resumed):
+        with exit_codes(ctx.params.get("verbose", False), self.when_repeated(ctx.params)):
             return super().invoke(ctx)
+
+    def when_repeated(self, params: Mapping[str, Any]) -> str:
+        """What the command does if it is repeated after it was stopped."""
+        if self.name not in RESUMED or params.get("dry_run") or (params.get("overwrite") and self.name != "fit"):
+            return FROM_THE_BEGINNING
+        return "the same command goes on from here" + (", without --overwrite" if params.get("overwrite") else "")
 
 
 class ExamplesGroup(WithExamples, click.Group):

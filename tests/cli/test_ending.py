@@ -20,6 +20,7 @@ from tests.cli.conftest import Run
 from tests.trainer.conftest import build_store, draw_cells
 from unetcli import entry, stopping
 from unetcli.errors import exit_codes
+from unetcli.options import Examples
 from unetcli.system_errors import OS_ERRORS, describe_memory_error, describe_os_error, is_memory_error
 from unetprep.errors import Stopped
 from unettrain import fitting
@@ -53,6 +54,21 @@ def ends(*errors: BaseException, signals: tuple[int, ...] = ()) -> tuple[int, st
     return result.exit_code, result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "said"),
+    [
+        ("predict", {}, "the same command starts from the beginning"),
+        ("weights", {"dry_run": False}, "the same command goes on from here"),
+        ("weights", {"dry_run": True}, "the same command starts from the beginning"),
+        ("weights", {"overwrite": True}, "the same command starts from the beginning"),
+        ("fit", {"overwrite": False}, "the same command goes on from here"),
+        ("fit", {"overwrite": True}, "the same command goes on from here, without --overwrite"),
+    ],
+)
+def test_a_stopped_command_says_what_it_does_when_repeated(name: str, params: dict[str, bool], said: str) -> None:
+    assert Examples(name).when_repeated(params) == said
+
+
 # -- signals -----------------------------------------------------------------------------------------------------------
 
 
@@ -65,7 +81,7 @@ def handlers() -> Iterator[None]:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_signal_decides_the_exit_code_whatever_a_library_makes_of_it(handlers: None, number: int, code: int) -> None:
-    assert ends(signals=(number,)) == (code, "error: stopped; the same command goes on from here\n")
+    assert ends(signals=(number,)) == (code, "error: stopped; the same command starts from the beginning\n")
     for error in (RuntimeError("unexpected pos 64 vs 0"), ImportError("KeyboardInterrupt:"), SystemError("_C raised")):
         assert ends(error, signals=(number,))[0] == code
     assert ends(OSError(errno.ENOSPC, "full", "last.pt"), signals=(number,))[0] == 1  # what could not be saved is told

@@ -16,6 +16,7 @@ import unetprep.errors
 from tests.cli.conftest import Run
 from tests.synthetic import cell_labels
 from unetcli.evaluating import EvaluateOptions, as_text, evaluate_files
+from unetprep.errors import UnetprepError
 from unettrain.errors import InvalidInput
 
 LABELS = cell_labels((90, 110), 20)  # 20 cells, some of which touch
@@ -31,7 +32,7 @@ def evaluate(folder: Path, proposed: NDArray[Any], labels: NDArray[Any] = LABELS
 
 
 def refused(folder: Path, message: str, /, *arrays: NDArray[Any], **options: Any) -> None:
-    with pytest.raises(InvalidInput, match=message):
+    with pytest.raises((InvalidInput, UnetprepError), match=message):
         evaluate(folder, *arrays, **options)
 
 
