@@ -11,11 +11,11 @@ from unetprep.storage.regular_files import open_regular, read_regular, refuse_sp
 
 
 @pytest.fixture(params=["pipe", "socket", "device", "link"])
-def special(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def special(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "special"
     if request.param == "socket":
         with socket.socket(socket.AF_UNIX) as server:
-            os.chdir(tmp_path)
+            monkeypatch.chdir(tmp_path)  # the path of a socket must be short
             server.bind("special")
     elif request.param == "device":
         return Path("/dev/zero")
