@@ -12,12 +12,13 @@ LINKS := $(if $(wildcard $(PIP_FIND_LINKS)),--find-links $(PIP_FIND_LINKS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-cluster lint bench bench-gpu chaos clean
+.PHONY: help setup demo docs test test-cluster lint bench bench-gpu chaos clean
 help:
 	@echo "make demo    set up and run the main job on a real image (a few minutes)"
 	@echo "make test    set up and run lint, types, import rules and all tests but those of test-cluster"
 	@echo "make test-cluster   the tests on real Dask processes, and on a real Slurm where one is installed"
 	@echo "make lint    the same as test, without the tests"
+	@echo "make docs    build the documentation site into build/site; warnings are errors"
 	@echo "make bench   set up and measure what the documents claim of speed and memory (half an hour)"
 	@echo "make bench-gpu   what is claimed of a GPU, where torch sees one"
 	@echo "make chaos   kill it at random for a quarter of an hour, and compare what it has come to"
@@ -53,12 +54,15 @@ demo: $(READY)
 	unettrain report demo/run
 	@echo; echo "Look at demo/run/report.html and demo/preview.png"
 
-test: lint
+test: lint docs
 	python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not cluster"
 
 # They start daemons and take minutes. Those that need Slurm are skipped, with the reason, where it is not installed.
 test-cluster: $(READY)
 	python -m pytest tests/cluster
+
+docs: $(READY)
+	sphinx-build -W --keep-going -q -b html -c docs . build/site
 
 lint: $(READY)
 	ruff check .

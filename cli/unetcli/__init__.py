@@ -1,1 +1,1 @@
-"""The two command lines, unetprep and unettrain. The only place that knows click."""
+"""The command lines unetprep and unettrain; the only package that imports click."""

@@ -1,4 +1,4 @@
-"""Which colour each cell of a picture has: its own number decides, unless a neighbour has that colour already.
+"""Colours for cells, such that neighbouring cells differ.
 
 The colours are those of Okabe and Ito (2008), told apart by all kinds of colour vision; black is left for background.
 """

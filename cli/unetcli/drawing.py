@@ -1,4 +1,4 @@
-"""`unettrain draws`: what augmentation a run draws."""
+"""Implementation of `unettrain draws`: the augmentation parameters that a run samples."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, fields

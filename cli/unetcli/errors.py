@@ -1,8 +1,5 @@
-"""Exit codes, and the one place that turns an error into one."""
+"""Exit codes, and the one place that turns an error into one and into a message."""
 
-import signal
-import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +9,11 @@ import click
 
 import unetprep.errors
 import unettrain.errors
+from unetcli import stopping
+from unetcli.stopping import INTERRUPTED, STOPPED
+from unetcli.system_errors import describe_memory_error, describe_os_error, is_memory_error
 
-FAILURE, INVALID, CONFLICT, STOPPED, INTERRUPTED = 1, 3, 4, 75, 130  # 0 is done; 2, wrong usage, is click's own
+FAILURE, INVALID, CONFLICT = 1, 3, 4  # 0 is done; 2, wrong usage, is click's own; 75 and 130 are signals
 
 EXIT_CODES: dict[type[Exception], int] = {
     unetprep.errors.InvalidInput: INVALID,
@@ -28,44 +28,52 @@ EXIT_CODES: dict[type[Exception], int] = {
 
 
 @contextmanager
-def exit_codes(verbose: bool = False) -> Iterator[None]:
-    """Let an expected error, or the wish that it end, end the program with one message on stderr and its exit code."""
+def exit_codes(verbose: bool = False, is_resumed: bool = False) -> Iterator[None]:
+    """Turn an expected error, SIGINT or SIGTERM into one message on stderr and an exit code.
+
+    `is_resumed` says whether the command, if repeated, continues where it was stopped. An unexpected exception passes,
+    unless a signal arrived: libraries turn its exception into others.
+    """
     try:
-        with _stoppable():
+        with stopping.stoppable():
             yield
-    except tuple(EXIT_CODES) as error:
-        if verbose:
-            click.echo(traceback.format_exc(), err=True)
-        code = next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
-        _leave(_say(error), code)
     except KeyboardInterrupt as stop:
-        asked = isinstance(stop, unetprep.errors.Stopped)
-        _leave("stopped; the same command goes on from here", STOPPED if asked else INTERRUPTED)
+        _stop(STOPPED if isinstance(stop, unetprep.errors.Stopped) else INTERRUPTED, is_resumed)
+    except Exception as error:
+        code = _code_of(error)
+        if verbose and (code or stopping.received()):
+            click.echo(traceback.format_exc(), err=True)
+        if code is None:
+            if stopping.received() is None:
+                raise
+            _stop(stopping.received() or STOPPED, is_resumed)
+        _leave(_say(error), code)
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """SIGTERM becomes an exception in the main thread, as SIGINT does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _code_of(error: Exception) -> int | None:
+    """The exit code of an error, None if it is not an expected one."""
+    if isinstance(error, ImportError) and stopping.received():
+        return None
+    code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)
+    return FAILURE if code is None and is_memory_error(error) else code
 
-    def stop(*_: object) -> NoReturn:
-        raise unetprep.errors.Stopped
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _stop(code: int, is_resumed: bool) -> NoReturn:
+    then = "goes on from here" if is_resumed else "starts from the beginning"
+    _leave(f"stopped; the same command {then}", code)
 
 
 def _say(error: Exception) -> str:
+    context = click.get_current_context(silent=True)
+    command = context.info_name if context else None
+    if is_memory_error(error):
+        return describe_memory_error(error, command or "")
     if isinstance(error, ImportError):
         return f"{error}\n  to do:   pip install 'unetprep[all]', or only [prep] or [train]"
-    return str(error)
+    return describe_os_error(error) if isinstance(error, OSError) else str(error)
 
 
 def _leave(message: str, code: int) -> NoReturn:
+    stopping.decide(code)
     click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
-    sys.exit(code)
+    raise SystemExit(code)

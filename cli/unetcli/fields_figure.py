@@ -1,4 +1,4 @@
-"""The picture of some deformation fields: a board of squares and a tile, before and after each of them."""
+"""Figure of deformation fields: a checkerboard and a tile, before and after each field."""
 
 import numpy as np
 from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""What `unetprep lint` prints, for people and for machines."""
+"""Text and JSON output of `unetprep lint`."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any

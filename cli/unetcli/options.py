@@ -1,4 +1,4 @@
-"""Options that mean the same everywhere, and options made from parameter classes."""
+"""Options shared by all commands, and options generated from parameter classes."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,6 +10,9 @@ import click
 from unetcli.errors import exit_codes
 
 SCHEMA_VERSION = 1
+RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
+PREDICTIONS = ("auto", "instances", "probability", "mask")  # what a prediction may hold; see unetcli.segmentations
+INSTANCES = ("auto", "ids", "components")  # what labels may hold
 
 Command = Callable[..., Any]
 
@@ -35,7 +38,8 @@ class Examples(WithExamples):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        with exit_codes(verbose=ctx.params.get("verbose", False)):
+        is_resumed = self.name in RESUMED and not ctx.params.get("dry_run", False)
+        with exit_codes(verbose=ctx.params.get("verbose", False), is_resumed=is_resumed):
             return super().invoke(ctx)
 
 

@@ -1,4 +1,4 @@
-"""What a forecast says, for people and for machines."""
+"""Text and JSON output of estimates (`unetprep plan`, `--dry-run`)."""
 
 from dataclasses import asdict
 from datetime import timedelta

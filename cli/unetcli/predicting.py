@@ -1,24 +1,27 @@
-"""From an image file to a prediction file."""
+"""Prediction of an image file, band by band, into a prediction file."""
 
-import shutil
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import tifffile
 import torch
-import zarr
 from numpy.typing import NDArray
 
+from unetcli.memory import available_memory
+from unetcli.prediction_files import PREDICTION, Band, Layout, write_prediction
 from unetprep.sources import Source, open_source
+from unetprep.sources.calibration import read_calibration
+from unetprep.sources.footprint import PICTURES_KEPT, kept_bytes, reading_bytes
+from unetprep.storage.output import check_output
 from unettrain.checkpoint import Checkpoint, load_checkpoint
-from unettrain.errors import Conflict, InvalidInput
-from unettrain.intensity import intensity_range
+from unettrain.errors import Failure
+from unettrain.intensity import ROWS_AT_ONCE, Scaling, TrainingImages, scaling_of
 from unettrain.layout import stored_intensity
-from unettrain.predict import predict_image
+from unettrain.predict import Window, legal_tile, predict_windows, step_px
+from unettrain.rundir import load_best
 from unettrain.training import pick_device
-
-ENDINGS = (".tif", ".tiff", ".npy", ".zarr")
 
 
 class Pixels:
@@ -50,66 +53,68 @@ def predict_file(
     device: str,
     threads: int | None,
     overwrite: bool,
+    intensity: str,
     on_progress: Callable[[int, int], None],
+    on_scaling: Callable[[Scaling], None],
 ) -> tuple[int, ...]:
-    """Predict one image and write the probabilities; returns their shape. What stands at `out` is kept till the end."""
-    _check_out(out, overwrite)
+    """Predict one image and write the probabilities; returns their shape. See `write_prediction` for the file.
+
+    The output is checked before anything is computed, and appears once it is complete. Memory does not grow with the
+    number of rows of the image. Raises Failure if it is not enough for one band.
+    """
+    output = check_output(out, PREDICTION, overwrite=overwrite, inputs=(image, checkpoint))
     trained = find_checkpoint(checkpoint)
     if threads:
         torch.set_num_threads(threads)
     model = trained.build().to(pick_device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pixels = Pixels(open_source(image, axes))
-    intensity = stored_intensity(image) or intensity_range(pixels, trained.intensity_rule)
-    classes = predict_image(model, pixels, intensity, tile, on_progress=on_progress)
-    prediction, axes = (classes[1], "zyx") if len(classes) == 2 else (classes, "czyx")
-    if pixels.shape[1] == 1:  # one slice: an image again, no stack
-        prediction, axes = prediction.squeeze(-3), axes.replace("z", "")
-    _write(out, prediction, axes)
-    return tuple(prediction.shape)
+    source = open_source(image, axes)
+    pixels = Pixels(source)
+    tile = legal_tile(tile, model.config.depth)
+    layout = _layout(pixels.shape, model.config.num_classes, step_px(tile, model.config.depth))
+    _check_memory(source, layout, output.path, tile)
+    images = TrainingImages.of(trained.intensity_rule, trained.image_dtype, trained.training_intensity)
+    scaling = scaling_of(pixels, images, intensity, stored_intensity(image))
+    on_scaling(scaling)
+    blocks = predict_windows(model, pixels, scaling.range, tile, on_progress=on_progress)
+    with output.writing() as path:
+        write_prediction(path, _bands(blocks, layout), layout, read_calibration(source))
+    return layout.file_shape
+
+
+def _layout(image: tuple[int, ...], num_classes: int, rows: int) -> Layout:
+    """Of two classes the probability of the second is written; of an image of one slice no axis z."""
+    _, slices, height, width = image
+    shape = (num_classes if num_classes != 2 else 1, slices, height, width)
+    return Layout(shape, rows, keeps_classes=num_classes != 2, keeps_slices=slices > 1)
+
+
+def _bands(blocks: Iterator[tuple[Window, NDArray[np.float32]]], layout: Layout) -> Iterator[Band]:
+    for (z, y0), row in groupby(blocks, key=lambda found: (found[0].z, found[0].y0)):
+        chosen = [block if layout.keeps_classes else block[1:2] for _, block in row]
+        yield Band(z, y0, np.concatenate(chosen, axis=2))
+
+
+def _check_memory(source: Source, layout: Layout, out: Path, tile: int) -> None:
+    """Raise Failure if what has to be held of the image and of the prediction does not fit into memory."""
+    channels, _, height, width = source.shape
+    boxes = ((channels, 1, min(tile, height), min(tile, width)), (1, 1, min(ROWS_AT_ONCE, height), width))
+    pixel_bytes = 2 * np.dtype(source.dtype).itemsize + 4
+    reading = max(reading_bytes(source, box) + pixel_bytes * math.prod(box) for box in boxes)
+    reading += kept_bytes(source) // PICTURES_KEPT
+    needed, available = reading + layout.memory_bytes(out), available_memory()
+    if available is not None and needed > available:
+        raise Failure(
+            f"predicting {source.path} takes {_gib(needed)} of memory besides the network: {_gib(reading)} to decode"
+            f" parts of the image, {_gib(layout.memory_bytes(out))} for rows of the prediction",
+            allowed=f"{_gib(available)}, which is available",
+            hint="store the image as a tiled TIFF or in a Zarr store, or take a smaller --tile and --out NAME.zarr",
+        )
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.2f} GiB"
 
 
 def find_checkpoint(path: str) -> Checkpoint:
     """The checkpoint at a path; of a run, its best network, or the last one where none was validated yet."""
-    directory = Path(path)
-    if not directory.is_dir():
-        return load_checkpoint(directory)
-    found = next((directory / name for name in ("best.pt", "last.pt") if (directory / name).exists()), None)
-    if found is None:
-        raise InvalidInput(
-            f"{path} holds no network", allowed="a run, or a .pt file", hint=f"unettrain fit STORE --run {path}"
-        )
-    return load_checkpoint(found)
-
-
-def _check_out(out: str, overwrite: bool) -> None:
-    path = Path(out)
-    if path.suffix.lower() not in ENDINGS:
-        raise InvalidInput(f"--out is {out}", allowed=f"a name that ends in {', '.join(ENDINGS)}")
-    if path.exists() and not overwrite:
-        raise Conflict(f"{out} is there already", hint="--overwrite replaces it, or name another --out")
-
-
-def _write(out: str, prediction: NDArray[np.float32], axes: str) -> None:
-    """Write beside the place, then move there, so that no half of a file is ever found under the name."""
-    path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix.lower()}")
-    _remove(partial)
-    try:
-        if partial.suffix == ".npy":
-            np.save(partial, prediction)
-        elif partial.suffix == ".zarr":
-            zarr.create_array(str(partial), data=prediction, dimension_names=tuple(axes))
-        else:
-            tifffile.imwrite(partial, prediction, metadata={"axes": axes.upper()}, compression="zlib")
-        _remove(path)
-        partial.rename(path)
-    finally:
-        _remove(partial)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)

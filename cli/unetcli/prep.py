@@ -1,4 +1,4 @@
-"""unetprep: from labelled images to a store that trains."""
+"""Command line `unetprep`: prepare labelled images for training."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -26,6 +26,7 @@ from unetprep.params import (
     WeightsParams,
     option_name,
 )
+from unetprep.storage.output import local_output
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unetprep.clusters import Scheduler
@@ -86,7 +87,7 @@ def running(command: Command) -> Command:
 def computing(command: Command) -> Command:
     """Options of every command that computes what it writes."""
     for option in (
-        click.option("--log", metavar="FILE", help="Add what happens to a file."),
+        click.option("--log", metavar="FILE", help="Add what happens to a log file."),
         click.option(
             "--cluster", metavar="TOML", help="A file, such as a recipe, whose section [cluster] says where it runs."
         ),
@@ -244,7 +245,7 @@ def fetch(name: str, out: str | None, as_json: bool, quiet: bool, verbose: bool)
     """
     from unetprep.fetching import fetch_files
 
-    fetched = fetch_files(name, out)
+    fetched = fetch_files(name, str(local_output(out)) if out else None)
     lines = [f"{path}  ({what})" for path, what in fetched.files.items()]
     text = "\n".join([*lines, f"{fetched.title}; {fetched.terms}"])
     result("fetch", {"name": name, "files": fetched.files, "terms": fetched.terms}, text, as_json)
@@ -338,7 +339,8 @@ def weights(inputs: tuple[str, ...], out: str, **values: Any) -> None:
     """
     params = chosen(WeightsParams, values)
     paths = [path for path in inputs if path.rstrip("/") != out.rstrip("/")]
-    files = Files((), paths, chosen(ImportParams, values)) if paths else None
+    of_labels = {name: values[name] for name in LABEL_OPTIONS}  # --spacing is that of the weights
+    files = Files((), paths, chosen(ImportParams, of_labels)) if paths else None
     _work("weights", out, values, files, {"weights": params})
 
 
@@ -406,7 +408,7 @@ _add_stage(
 @click.option(
     "--field", "numbers", type=int, multiple=True, help="With --fields: which; may be repeated.  [default: 0, 1, 2]"
 )
-@click.option("--overwrite", is_flag=True, help="Replace the picture that stands there.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier preview at --out.")
 @common
 @reaching
 def preview(

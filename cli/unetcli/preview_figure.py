@@ -1,4 +1,4 @@
-"""The picture of a preview, after Fig. 3 of the paper: image, cells, target, the two distances, the weights.
+"""Figure of a weight-map preview, after Fig. 3 of the paper: image, cells, target, distances, weights.
 
 Everything is placed in whole pixels, and a pixel of the image takes a whole number of them unless the window is larger
 than a panel, so that nothing is blurred. The colour maps are perceptually even (viridis, inferno).
@@ -23,6 +23,7 @@ from unetcli.preview_pixels import cells_over, edges, picture, stripes
 from unetprep.preview import Preview
 
 DPI = 100
+SOFTWARE = "unetprep preview"  # in the PNG, by which it is recognised
 PANEL_PX = 600  # the most that the longer side of a window takes
 SLOT_PX = 320  # the least width: what the title of a panel needs
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 92, 28, 146, 122
@@ -77,7 +78,7 @@ def as_png(make: Callable[[], Figure]) -> bytes:
     """A figure that is made in our style: the same bytes for the same figure."""
     with style.context(["default", STYLE]):  # whatever the user's own settings are
         png = BytesIO()
-        make().savefig(png, format="png", metadata={"Software": None})
+        make().savefig(png, format="png", metadata={"Software": SOFTWARE})
     return png.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Arrays of a preview in, colours out: the image, the cells over it, stripes, outlines. No figure is known here."""
+"""Pixel colours of a preview: the image, cells over it, hatching and outlines."""
 
 from typing import Any
 

@@ -1,47 +1,47 @@
-"""From a store to a picture file."""
+"""Pictures of a store, written to PNG files."""
 
+import struct
 from pathlib import Path
 
 from unetcli.fields_figure import draw_fields
-from unetcli.preview_figure import draw
-from unetprep.errors import Conflict, InvalidInput
+from unetcli.preview_figure import SOFTWARE, draw
 from unetprep.preview import Preview, View, select
 from unetprep.preview_fields import FieldsPreview, select_fields
+from unetprep.storage.output import OutputKind, check_output
 
-ENDING = ".png"
+PNG = b"\x89PNG\r\n\x1a\n"
+MARK = b"Software\0" + SOFTWARE.encode()  # content of a chunk tEXt (PNG 1.2, section 4.2.3.1)
 
 
 def preview_file(store: str, out: str, view: View, overwrite: bool) -> Preview:
-    """Draw what a view asks for; returns what is shown. What stands at `out` is kept till the end."""
-    path = _place(out, overwrite)
+    """Draw what a view asks for; returns what is shown. The output is checked before anything is read."""
+    output = check_output(out, PICTURE, overwrite=overwrite, inputs=(store,))
     preview = select(store, view)
-    _write(path, draw(preview))
+    output.write_bytes(draw(preview))
     return preview
 
 
 def preview_fields_file(store: str, out: str, view: View, numbers: tuple[int, ...], overwrite: bool) -> FieldsPreview:
-    """Draw what these deformation fields make of a tile; likewise."""
-    path = _place(out, overwrite)
+    """Draw what deformation fields of these numbers make of a tile; likewise."""
+    output = check_output(out, PICTURE, overwrite=overwrite, inputs=(store,))
     preview = select_fields(store, view, numbers)
-    _write(path, draw_fields(preview))
+    output.write_bytes(draw_fields(preview))
     return preview
 
 
-def _place(out: str, overwrite: bool) -> Path:
-    path = Path(out)
-    if path.suffix.lower() != ENDING:
-        raise InvalidInput(f"--out is {out}", allowed=f"a name that ends in {ENDING}")
-    if path.exists() and not overwrite:
-        raise Conflict(f"{out} is there already", hint="--overwrite replaces it, or name another --out")
-    return path
+def is_preview(path: Path) -> bool:
+    """Whether a file is a PNG that `unetprep preview` wrote, as one of its text chunks says."""
+    with path.open("rb") as file:
+        if file.read(len(PNG)) != PNG:
+            return False
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"IDAT":  # matplotlib writes text before the pixels
+                return False
+            if kind == b"tEXt" and file.read(min(length, len(MARK))) == MARK:
+                return True
+            file.seek(length + 4 - (min(length, len(MARK)) if kind == b"tEXt" else 0), 1)
+    return False
 
 
-def _write(path: Path, png: bytes) -> None:
-    """Write beside the place, then move there, so that no half of a file is ever found under the name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{ENDING}")
-    try:
-        partial.write_bytes(png)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+PICTURE = OutputKind(SOFTWARE, (".png",), is_preview)

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, plain timestamped lines elsewhere; and the same lines in a log file."""
+"""Progress on stderr, as a bar on a terminal and timestamped lines elsewhere; the same lines go to a log file."""
 
 import logging
 import sys
@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import click
+
+from unetcli import stopping
+from unetprep.storage.output import check_log
 
 SECONDS_BETWEEN_LINES = 5.0
 PACKAGE, ENGINE = "unetprep", "unetprep.run"  # whose log it is
@@ -22,6 +25,7 @@ def progress(title: str, quiet: bool) -> Iterator[OnProgress]:
     shows = [_lines(title, log.info)] if log.isEnabledFor(logging.INFO) else []
 
     def report(done: int, total: int, **shown: float) -> None:
+        stopping.check()
         for show in shows:
             show(done, total, **shown)
 
@@ -43,7 +47,7 @@ def telling(quiet: bool, log_file: str | None) -> Iterator[None]:
     news.addFilter(lambda record: record.name != ENGINE)
     handlers: list[logging.Handler] = [news]
     if log_file:
-        handlers.append(logging.FileHandler(log_file))
+        handlers.append(logging.FileHandler(check_log(log_file)))
         handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for handler in handlers:
         log.addHandler(handler)

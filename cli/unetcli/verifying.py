@@ -1,4 +1,4 @@
-"""What `unetprep verify` prints, for people and for machines."""
+"""Text and JSON output of `unetprep verify`."""
 
 from dataclasses import asdict
 from itertools import groupby

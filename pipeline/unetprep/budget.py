@@ -1,4 +1,4 @@
-"""Which blocks fit into the memory of a worker.
+"""Memory budget of a worker process, and the largest task blocks that fit into it.
 
 A worker is a process. Its memory is a fixed part (interpreter and libraries), what a job keeps in it (compiled kernels,
 decoded pictures), and one working set for each of its threads, since each works on a task of its own:

@@ -1,4 +1,4 @@
-"""Generated cells of any number on images of any size, a window at a time: the seed decides every pixel."""
+"""Synthetic cells, any number of them on images of any size, generated window by window from a seed."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where tasks run, and the connection to it: worker processes, Slurm jobs, or a Dask scheduler that runs already.
+"""Schedulers and connections to them: local threads, worker processes, Slurm jobs, or a running Dask scheduler.
 
 Nothing here is needed for threads of this process, so Dask's `distributed` (two seconds) is imported where it is used.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from unetprep import __version__
 from unetprep.budget import Worker, num_cores
 from unetprep.dask_peer import check_peer, host_and_port
-from unetprep.errors import Failure, InvalidInput
+from unetprep.errors import Failure, InvalidInput, UnetprepError
 from unetprep.params import ClusterParams, SlurmParams, parse_bytes, parse_time
 from unetprep.storage.regular_files import refuse_special
 
@@ -152,14 +152,14 @@ def connected(scheduler: Scheduler) -> "Iterator[Client]":
     """A client of the scheduler, which has at least one worker; everything that was started ends with the block.
 
     Not for `local`. A SIGTERM that nobody else takes care of ends the program in order, so that no jobs are left.
-    Raises Failure where nothing answers or no worker comes, InvalidInput where the settings do not fit.
+    Raises Failure where nothing answers or no worker comes, or where, inside the block, the cluster lets one down;
+    InvalidInput where the settings do not fit.
     """
-    if scheduler in _clients:
-        yield _clients[scheduler]
-    elif _keeping:
-        yield _keeping[-1].enter_context(_connect(scheduler))
-    else:
-        with _connect(scheduler) as client:
+    with ExitStack() as own:
+        if scheduler not in _clients:
+            (_keeping[-1] if _keeping else own).enter_context(_connect(scheduler))
+        client = _clients[scheduler]
+        with told(client, scheduler):
             yield client
 
 
@@ -175,8 +175,9 @@ def _connect(scheduler: Scheduler) -> "Iterator[Client]":
     }
     opener = {"processes": _processes, "slurm": _slurm}.get(scheduler.address, _running)
     with _ended_by_sigterm(), dask.config.set(settings), opener(scheduler) as (client, check):
-        _wait_for_a_worker(client, scheduler, check)
-        _check_versions(client)
+        with told(client, scheduler):
+            _wait_for_a_worker(client, scheduler, check)
+            _check_versions(client)
         _clients[scheduler] = client
         try:
             yield client
@@ -393,31 +394,34 @@ def _executing(name: str, dask_worker: Any) -> bool:
     return any(str(task.key).startswith(name) for task in dask_worker.state.executing)
 
 
-def worker_died(error: BaseException) -> bool:
-    """Whether a task failed for want of a worker, not by itself: those that took it died, or none is left."""
-    from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
+@contextmanager
+def told(client: "Client", scheduler: Scheduler) -> Iterator[None]:
+    """Raise Failure for what inside the block goes wrong with the cluster; other errors stay as they are."""
+    try:
+        yield
+    except UnetprepError:
+        raise
+    except Exception as error:
+        if failure := _failure(error, client, scheduler):
+            raise failure from error
+        raise
 
-    return isinstance(error, KilledWorker | NoValidWorkerError | NoWorkerError)
 
-
-def scheduler_lost(error: BaseException) -> bool:
-    """Whether a task failed because the connection to the scheduler broke."""
+def _failure(error: Exception, client: "Client", scheduler: Scheduler) -> Failure | None:
+    """What to tell a user of an error of the cluster; None for an error of any other kind."""
     from concurrent.futures import CancelledError
 
     from distributed.comm.core import CommClosedError
+    from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
 
-    return isinstance(error, CancelledError | CommClosedError)
-
-
-def as_failure(error: BaseException, scheduler: Scheduler) -> Failure | None:
-    """What to tell a user of an error of the cluster; None for an error of any other kind."""
     again = "repeat the command: it goes on where it stopped"
-    if scheduler_lost(error):
-        return Failure(f"the connection to the scheduler {scheduler.address} was lost: {error}", hint=again)
-    if not worker_died(error):
-        return None
-    where = f" (their output is in {scheduler.slurm.log_folder})" if scheduler.address == "slurm" else ""
-    return Failure(
-        f"the workers died or went away{where}: {error}",
-        hint=f"most often it is memory: give each more with memory in [cluster] or --memory; then {again}",
-    )
+    if isinstance(error, KilledWorker | NoValidWorkerError | NoWorkerError):
+        where = f" (their output is in {scheduler.slurm.log_folder})" if scheduler.address == "slurm" else ""
+        return Failure(
+            f"the workers died or went away{where}: {error}",
+            hint=f"most often it is memory: give each more with memory in [cluster] or --memory; then {again}",
+        )
+    # A client that is closing raises errors of any kind; one that has not noticed yet, one of these two.
+    if client.status != "running" or isinstance(error, CancelledError | CommClosedError):
+        return Failure(f"the connection to the scheduler {scheduler.address} was lost", hint=again)
+    return None

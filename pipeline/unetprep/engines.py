@@ -1,4 +1,4 @@
-"""What computes the weights of a block: our kernel, or libraries alone, which is the independent check at any size."""
+"""Backends that compute the weight map of a block: our kernel, and `edt` with scipy as an independent check."""
 
 import math
 from collections.abc import Callable
@@ -60,8 +60,8 @@ def _two_nearest(labels: NDArray[np.int32], reach: float, spacing: tuple[float, 
     """Distances to the two nearest cells of one image, (2, ...), infinite where they are out of reach."""
     nearest = np.full((2, *labels.shape), np.inf)
     margins = [int(np.ceil(reach / size)) for size in spacing]
-    _, names = np.unique(np.maximum(labels, 0), return_inverse=True)
-    names = names.reshape(labels.shape) + (labels.min(initial=0) > 0)
+    ids, names = np.unique(np.maximum(labels, 0), return_inverse=True)
+    names = names.reshape(labels.shape) + (ids[0] > 0)  # find_objects skips 0, which only background may be
     for cell, box in enumerate(ndimage.find_objects(names), start=1):
         around = tuple(slice(max(0, b.start - m), b.stop + m) for b, m in zip(box, margins, strict=True))
         squared = edt.edtsq(names[around] != cell, anisotropy=spacing, black_border=False, parallel=1)

@@ -1,4 +1,4 @@
-"""What can go wrong for a user, and how it is said: what it is, what was seen, what is allowed, what to do."""
+"""Exceptions of unetprep. Each states the problem, the value seen, the values allowed, and what to do."""
 
 
 class UnetprepError(Exception):

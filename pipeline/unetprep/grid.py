@@ -1,4 +1,4 @@
-"""Boxes and the shards that divide an array. Integers only.
+"""Boxes, and the shards that divide an array. Integer arithmetic only.
 
 A task owns one shard of its output. It reads a box that is larger by the halo, and writes the shard alone:
 

@@ -1,4 +1,4 @@
-"""What a store holds, as plain values."""
+"""Summary of a store's contents as plain values."""
 
 from typing import Any
 
@@ -33,16 +33,16 @@ def describe(url: str) -> dict[str, Any]:
 
 
 def _array(store: Store, path: str) -> dict[str, Any]:
+    if (state := store.state(path)) in ("missing", "damaged"):
+        return {"state": state}
     record = store.record(path)
-    if not record:
-        return {"state": "missing"}
     array = store.shards(path)
     return {
-        "state": store.state(path),
+        "state": state,
         "shape": list(array.shape),
         "dtype": array.dtype.name,
         "stored_bytes": store.stored_bytes(path),
-        "parameters": record["parameters"],
+        "parameters": record.get("parameters", {}),
     }
 
 
@@ -66,7 +66,7 @@ def _image(store: Store, name: str) -> dict[str, Any]:
     arrays = {key: _array(store, path) for key, path in paths.items()}
     return {
         "name": name,
-        **{key: record.get(key) for key in ("split", "dims", "intensity", "source")},
+        **{key: record.get(key) for key in ("split", "dims", "intensity", "spacing", "unit", "source")},
         "arrays": arrays,
     }
 
@@ -74,7 +74,7 @@ def _image(store: Store, name: str) -> dict[str, Any]:
 def _tiles(store: Store) -> dict[str, Any]:
     is_virtual = "index_only" in tiles_parameters(store)
     found = _array(store, CUT if is_virtual else f"{TILES}/image")
-    if found["state"] != "missing":
+    if found["state"] not in ("missing", "damaged"):
         found |= {"parameters": tiles_parameters(store)}
     geometry = store.record(TILES)
     return {**found, **{key: geometry[key] for key in ("tile", "output", "margin", "depth") if key in geometry}}

@@ -1,4 +1,4 @@
-"""The store's layout as LAYOUT.md describes it: names, axes, chunk sizes. Nothing here touches a file."""
+"""Names, axes and chunk sizes of the store as LAYOUT.md defines them. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,9 +7,9 @@ from hashlib import sha256
 from json import dumps
 from typing import Any
 
-FORMAT_VERSION = 1
-KEY = "unetprep"  # the attribute under which everything of ours stands
-SPLITS = ("train", "val", "test")
+from unetprep.format.metadata import FORMAT_VERSION as FORMAT_VERSION
+from unetprep.format.metadata import KEY as KEY
+from unetprep.format.schema import SPLITS as SPLITS
 
 AXES = ("z", "y", "x")
 CHANNEL_AXES = ("c", *AXES)

@@ -1,10 +1,11 @@
-"""Looking for faults in labels: files, folders, or all labels of a store, each image read once."""
+"""Label checks over files, folders or the labels of a store. Each image is read once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetprep.errors import InvalidInput
+from unetprep.format.metadata import DamagedDocument
 from unetprep.kernels.formula import IGNORED
 from unetprep.layout import labels_path
 from unetprep.params import LintParams, num_neighbours
@@ -61,6 +62,8 @@ def _images(path: str, params: LintParams) -> list[tuple[Source, LintParams]]:
 def _store(path: str) -> Store | None:
     try:
         return Store.open(path) if "://" in path or (Path(path) / "zarr.json").exists() else None
+    except DamagedDocument:
+        raise
     except InvalidInput:
         return None
 

@@ -1,4 +1,4 @@
-"""What can be set: the parameters of every stage, with defaults, units, limits and help. Standard library alone.
+"""Parameters of every stage, with defaults, units, limits and help. Standard library only.
 
 The command line makes its options from these, a recipe its sections, and a store records them. A unit stands at the end
 of a name (`sigma_px`) and is left off on the command line (`--sigma`).
@@ -6,16 +6,38 @@ of a name (`sigma_px`) and is left off on the command line (`--sigma`).
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from unetprep.errors import InvalidInput
-from unetprep.kernels.formula import DEFAULTS, Formula, make_formula, resolve
+from unetprep.kernels.formula import DEFAULTS, LARGEST_WEIGHT, Formula, are_class_weights, make_formula, resolve
+from unetprep.kernels.intensity import INTENSITY_RULES
 from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
 from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near, output_size
 
 LARGEST = 2**64 - 1
 CODECS = ("lz4", "zstd", "none")
+METRIC_PREFIXES = (
+    "yotta",
+    "zetta",
+    "exa",
+    "peta",
+    "tera",
+    "giga",
+    "mega",
+    "kilo",
+    "hecto",
+    "",
+    "deci",
+    "centi",
+    "milli",
+)
+SMALL_PREFIXES = ("micro", "nano", "pico", "femto", "atto", "zepto", "yocto")
+LENGTH_UNITS = (  # of OME-NGFF 0.5, section "axes"
+    *(f"{prefix}meter" for prefix in (*METRIC_PREFIXES, *SMALL_PREFIXES)),
+    *("angstrom", "inch", "foot", "yard", "mile", "parsec"),
+)
 CONNECTIVITIES = {"2": ("4", "8"), "3": ("6", "26")}  # dims: neighbours across sides alone, and across corners too
 DIMS_HELP = "2: the slices of a stack are independent images; 3: a stack is one volume."
 IGNORE_HELP = "Number of the pixels of which it is not known what they are; they are neither cell nor background."
@@ -47,6 +69,21 @@ class Params:
                 raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}, and finite")
             if f.type in (float, float | None):
                 object.__setattr__(self, f.name, float(value))  # 5 and 5.0 are one parameter, not two
+
+
+def parse_spacing(text: str) -> tuple[float, ...] | None:
+    """The pixel sizes that "z,y,x" or "y,x" means; None for an empty text."""
+    if not text:
+        return None
+    try:
+        sizes = tuple(map(float, text.split(",")))
+    except ValueError:
+        sizes = ()
+    if len(sizes) not in (2, 3) or not all(size > 0 and math.isfinite(size) for size in sizes):
+        raise InvalidInput(
+            f"spacing is {text!r}", allowed='two or three numbers over 0, "y,x" or "z,y,x", such as 4,1,1'
+        )
+    return sizes
 
 
 def check_labels(dims: str, connectivity: str, ignore_label: int | None) -> None:
@@ -91,8 +128,9 @@ class ImportParams(Params):
     intensity: str = parameter(
         "auto",
         "What becomes 0 and 1 for the network. dtype: the range of the integer type; minmax: the least and the greatest"
-        " value of each image; auto: dtype for 8 bits, minmax for all else.",
-        choices=("auto", "dtype", "minmax"),
+        " value of each image; percentile: percentiles 0.02 and 99.98 of each image, insensitive to hot pixels; auto:"
+        " dtype for uint8, percentile for all else.",
+        choices=INTENSITY_RULES,
     )
     val_fraction: float = parameter(
         0.0, "Share of the images kept for validation. Of a single image, a strip is cut off.", least=0
@@ -101,15 +139,40 @@ class ImportParams(Params):
         0.0, "Share of the images held out for the final scores, never trained on; likewise.", least=0
     )
     seed: int = parameter(0, "Decides which images are kept apart.", least=0)
+    spacing: str = parameter(
+        "",
+        "Measured pixel size along z,y,x, or y,x with --dims 2, such as 0.235,0.15,0.15. It is stored with the images,"
+        " and weights measures distances with it.  [default: unknown]",
+    )
+    unit: str = parameter(
+        "", "Unit of --spacing, by its name in OME-NGFF, such as micrometer or nanometer.  [default: unknown]"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_labels(self.dims, self.connectivity, self.ignore_label)
+        self.pixel_sizes()
+        if self.unit and self.unit not in LENGTH_UNITS:
+            raise InvalidInput(f"unit is {self.unit!r}", allowed=", ".join(LENGTH_UNITS))
+        if self.unit and not self.spacing:
+            raise InvalidInput(
+                f"unit is {self.unit}, but no spacing is given", hint="give the pixel size with --spacing"
+            )
         if self.val_fraction + self.test_fraction >= 1:
             raise InvalidInput(
                 f"val-fraction {self.val_fraction} and test-fraction {self.test_fraction} leave nothing to train on",
                 allowed="fractions whose sum is under 1",
             )
+
+    def pixel_sizes(self) -> tuple[float | None, float, float] | None:
+        """Pixel size along z, y and x; None where it is unknown, as along z where slices are independent."""
+        sizes = parse_spacing(self.spacing)
+        if sizes is None:
+            return None
+        if len(sizes) == 2 and self.dims == "3":
+            raise InvalidInput(f"spacing is {self.spacing!r} with dims 3", allowed="three numbers, z,y,x")
+        z = None if len(sizes) == 2 else sizes[0]
+        return z, sizes[-2], sizes[-1]
 
 
 LINT_RULES = ("empty", "binary", "float", "overflow", "interpolated", "split", "tiny", "touching")
@@ -162,7 +225,9 @@ class WeightsParams(Params):
     )
     w0: float | None = parameter(None, "Height of the border term.  [default: 10; falk2019: 50]", least=0)
     sigma: float | None = parameter(
-        None, "Width of the border term, in pixels or the unit of --spacing.  [default: 5; falk2019: 6]", least=1e-3
+        None,
+        "Width of the border term, in pixels (along x) or the unit of --spacing.  [default: 5; falk2019: 6]",
+        least=1e-3,
     )
     background_weight: float | None = parameter(
         None, "falk2019: weight of the background far from all cells.  [default: 0.1]", least=0
@@ -171,7 +236,9 @@ class WeightsParams(Params):
         None, "falk2019: width of the rim of heavier background around every cell.  [default: 10]", least=1e-3
     )
     spacing: str = parameter(
-        "", "Pixel size along each axis, such as 4,1,1 for z,y,x, where it is not the same on all.  [default: 1]"
+        "",
+        "Pixel size along each axis, such as 4,1,1 for z,y,x; lengths such as --sigma are then in its unit.  [default:"
+        " that of the import in pixels along x, so that only its ratios count; 1 where it is unknown]",
     )
     class_weights: str = parameter(
         "auto",
@@ -209,6 +276,8 @@ class WeightsParams(Params):
                 allowed="auto",
                 hint="its weight of background is --background-weight, that of cells 1",
             )
+        if self.w0 is not None and self.w0 > LARGEST_WEIGHT:
+            raise InvalidInput(f"w0 is {self.w0:g}", allowed=f"0 to {LARGEST_WEIGHT:g}")
         self.fixed_class_weights()
         self.spacings()
 
@@ -221,32 +290,21 @@ class WeightsParams(Params):
         return make_formula(self.formula, self._constants(), self.border_on == "all")
 
     def spacings(self) -> tuple[float, ...] | None:
-        """The pixel size along each axis, None where it is 1 on all."""
-        if not self.spacing:
-            return None
-        try:
-            sizes = tuple(map(float, self.spacing.split(",")))
-        except ValueError:
-            sizes = ()
-        if len(sizes) not in (2, 3) or not all(size > 0 and math.isfinite(size) for size in sizes):
-            raise InvalidInput(
-                f"spacing is {self.spacing!r}", allowed='two or three numbers over 0, "y,x" or "z,y,x", such as 4,1,1'
-            )
-        return sizes
+        """The pixel size along each axis, None where it is not given."""
+        return parse_spacing(self.spacing)
 
     def fixed_class_weights(self) -> tuple[float, float] | None:
         """The two class weights if they are given or the formula's, None if they come from the data."""
         if self.class_weights in ("auto", "balanced"):
             return self.made_formula().class_weights
-        try:
+        with suppress(ValueError):
             background, cell = map(float, ("1,1" if self.class_weights == "none" else self.class_weights).split(","))
-            if min(background, cell) >= 0 and math.isfinite(background + cell):
+            if are_class_weights((background, cell)) and max(background, cell) > 0:
                 return background, cell
-        except ValueError:
-            pass
         raise InvalidInput(
             f"class-weights is {self.class_weights!r}",
-            allowed='auto, balanced, none, or two numbers from 0 such as "1,2.5"',
+            allowed="auto, balanced, none, or two numbers such as 1,2.5, not both 0;"
+            f" each 0 or {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}",
         )
 
 

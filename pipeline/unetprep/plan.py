@@ -1,4 +1,4 @@
-"""What a stage has left to do on a store, decided before anything is written."""
+"""Pending shards of a stage: the difference between the store and what the stage should have written."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,8 +46,8 @@ def plan_job(store: Store, job: Job, overwrite: bool = False) -> JobPlan:
     """
     create = []
     for spec in job.outputs:
-        record = store.record(spec.path)
-        if overwrite or not record:
+        record = {} if overwrite else store.record(spec.path)
+        if not record:
             create.append(spec)
         elif record.get("fingerprint") != spec.provenance.fingerprint:
             raise Conflict(
@@ -67,9 +67,9 @@ def _difference(record: dict[str, Any], spec: ArraySpec) -> str:
     asked = spec.provenance
     if record.get("stage") != asked.stage:
         return f"by {record.get('stage', 'something else')}"
-    if record["kernel_version"] != asked.kernel_version:
-        return f"by version {record['kernel_version']} of the computation, this one is {asked.kernel_version}"
-    there = record["parameters"]
+    if record.get("kernel_version") != asked.kernel_version:
+        return f"by version {record.get('kernel_version')} of the computation, this one is {asked.kernel_version}"
+    there = record.get("parameters", {})
     for key, value in asked.parameters.items():
         if isinstance(value, dict) and isinstance(there.get(key), dict) and there[key] != value:
             name = next(n for n in (*value, *there[key]) if there[key].get(n) != value.get(n))
@@ -78,7 +78,9 @@ def _difference(record: dict[str, Any], spec: ArraySpec) -> str:
             )
         if there.get(key) != value:
             return f"{option_name(key)} is {_short(there.get(key))} there and {_short(value)} now"
-    changed = [path for path, value in asked.inputs.items() if record["inputs"].get(path) != value]
+    for key in sorted(set(there) - set(asked.parameters)):
+        return f"{option_name(key)} is {_short(there[key])} there and is not given now"
+    changed = [path for path, value in asked.inputs.items() if record.get("inputs", {}).get(path) != value]
     return f"from other {', '.join(changed[:3]) or 'inputs'}"
 
 

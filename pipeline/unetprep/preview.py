@@ -1,4 +1,4 @@
-"""What a preview shows: one window of one slice, with the distances its weights come from. Nothing is drawn here.
+"""Data of a weight-map preview: a window of one slice and the distances behind its weights. Draws nothing.
 
 Read are the window, the halo around it in which a cell can matter, and, to find the window where most is to be seen, a
 bounded number of shards. So an image may be of any size.

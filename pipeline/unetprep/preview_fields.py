@@ -1,4 +1,4 @@
-"""What a preview of deformation fields shows: a board of squares and a tile, as they are and as fields move them."""
+"""Data of a deformation preview: a checkerboard and a tile, before and after each field. Draws nothing."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -92,7 +92,7 @@ def select_fields(url: str, view: View, numbers: tuple[int, ...]) -> FieldsPrevi
 
 
 def _made(store: Store) -> dict[str, Any]:
-    found: dict[str, Any] = store.record(GRIDS)["parameters"]
+    found: dict[str, Any] = store.parameters(GRIDS)
     missing = [key for key in ("grid", "sigma_px", "seed", "interpolation", "tile_px") if key not in found]
     if missing:
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""Which shards an edit of the labels can change: those within reach of a changed pixel, and no others.
+"""Shards affected by an edit of the labels: those within the kernels' reach of a changed pixel.
 
 +-------------------+
 |   halo            |     A shard is computed from what lies in its box and the halo around it. So it is stale

@@ -1,4 +1,4 @@
-"""A recipe: one TOML file that says everything, from the images to the tiles."""
+"""Recipes: one TOML file with the parameters of every stage, from import to tiles."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace

@@ -1,4 +1,4 @@
-"""The jobs that made a store's arrays, taken from what the arrays record: to compute some of it again."""
+"""Jobs reconstructed from the provenance that the arrays of a store record."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

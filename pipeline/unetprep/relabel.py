@@ -1,4 +1,4 @@
-"""Edited labels come into a store that is finished, and only what they change is computed again.
+"""Incremental update of a finished store after its labels were edited; only affected shards are recomputed.
 
 The outcome is, byte for byte, the store that the edited labels would have given from the start. A journal in the record
 of the group `images` says what has changed, from before anything is touched until all is done. So a run that was killed
@@ -50,9 +50,16 @@ from unetprep.stage import Job
 from unetprep.stages.importing import LabelsJob, first_reading_bytes, plan_labels
 from unetprep.stages.splitting import Part
 from unetprep.stages.tiles import TilesJob, plan_tiles
-from unetprep.stages.weights import plan_targets, plan_weights
+from unetprep.stages.weights import (
+    balancing_images,
+    count_pixels,
+    plan_targets,
+    plan_weights,
+    refuse_without_cells,
+)
+from unetprep.storage.lock import locked
+from unetprep.storage.output import check_sources
 from unetprep.store import Store
-from unetprep.store.lock import locked
 from unetprep.store.shards import shard_key
 from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
 
@@ -99,6 +106,7 @@ def relabel(
     Raises InvalidInput for an unfinished store, labels of another size, or those that an import would refuse.
     """
     start = time.perf_counter()
+    check_sources(url, labels)
     Store.open(url)
     with locked(Store(url).storage, url):
         store = Store.open(url)
@@ -129,9 +137,7 @@ def parts_of(store: Store, path: str, image: str | None) -> list[Part]:
         )
     shapes = {name: store.shards(labels_path(name, "instances")).shape for name in names}
     boxes = _boxes(shapes, source)
-    return [
-        Part(name, None, source, (slice(0, 1), *boxes[name]), str(_imported(store, name)["split"])) for name in names
-    ]
+    return [Part(name, None, source, (slice(0, 1), *boxes[name]), _split(store, name)) for name in names]
 
 
 def _names_of(store: Store, name: str) -> list[str]:
@@ -163,16 +169,18 @@ def _boxes(shapes: Mapping[str, tuple[int, ...]], source: Source) -> dict[str, B
     )
 
 
-def _imported(store: Store, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = store.record(labels_path(name, "instances")).get("parameters", {})
-    return found
+def _split(store: Store, name: str) -> str:
+    return str(store.parameters(labels_path(name, "instances"), "split")["split"])
 
 
 def _import_params(store: Store, name: str) -> ImportParams:
-    made = _imported(store, name)
+    path = labels_path(name, "instances")
+    made = store.parameters(path, "instances", "dims", "connectivity", "ignore_label")
     pieces = made["instances"] == "components"
-    ids = "auto" if pieces or _has_several(store, labels_path(name, "instances")) else "ids"
+    ids = "auto" if pieces or _num_ids(store, labels_path(name, "instances")) != 1 else "ids"
     return ImportParams(
+        spacing=",".join(repr(size) for size in made.get("spacing", ()) if size is not None),
+        unit=made.get("unit", ""),
         dims=str(made["dims"]),
         instances="components" if pieces else ids,
         connectivity=str(made["connectivity"]) if pieces else "auto",
@@ -180,8 +188,8 @@ def _import_params(store: Store, name: str) -> ImportParams:
     )
 
 
-def _has_several(store: Store, path: str) -> bool:
-    """Whether labels hold several numbers: then a single one now is a mask, which an import would refuse."""
+def _num_ids(store: Store, path: str) -> int:
+    """How many numbers labels hold, counted up to 2. With 1 they may have been imported as --instances ids."""
     seen: set[int] = set()
     shards = store.shards(path)
     for index in product(*map(range, shards.counts)):
@@ -192,8 +200,8 @@ def _has_several(store: Store, path: str) -> bool:
         cells = block[block > 0]
         seen |= {int(cells.min()), int(cells.max())} if cells.size else set()
         if len(seen) >= SEVERAL:
-            return True
-    return False
+            break
+    return min(len(seen), SEVERAL)
 
 
 # -- the work ---------------------------------------------------------------------------------------------------------
@@ -261,6 +269,8 @@ class _Relabelling:
         if before is None and not any(self._is_other(job) for job in jobs.values()):
             return self._done
         journal = self._journal(before, fingerprints, changed)
+        if journal.balanced:
+            self._refuse_without_cells(jobs)
         self._done.changed = {n: sum(_num_pixels(b) for b in boxes) for n, boxes in journal.changed.items()}
         self._write(journal)
         if not journal.voided:
@@ -273,6 +283,13 @@ class _Relabelling:
 
     def _refuse_unfinished(self) -> None:
         store = self._store
+        for name in self._parts:
+            path = labels_path(name, "instances")
+            if store.state(path) == "finished" and not store.written(path).all():
+                raise InvalidInput(
+                    f"{path} of {store.url} lacks shards, so what is to be changed is not known",
+                    hint="repeat the import that wrote it; it writes the shards that are missing or cut short",
+                )
         some = any(store.record(weights_path(name)) for name in store.names)
         for name in store.names:
             labels, target, maps = labels_path(name, "instances"), labels_path(name, "target"), weights_path(name)
@@ -358,8 +375,17 @@ class _Relabelling:
         made = store.record(weights_path(name))
         if not made or weights_params(store, name).class_weights == "auto":
             return None, False
+        if not count_pixels(store, balancing_images(store))[1]:  # nothing that could be balanced
+            return made["parameters"]["class_weights"], False
         (job,) = plan_weights(store, replace(weights_params(store, name), class_weights="balanced"), [name])
         return made["parameters"]["class_weights"], not self._is_other(job)
+
+    def _refuse_without_cells(self, jobs: Mapping[str, LabelsJob]) -> None:
+        """Raise InvalidInput if the edited labels leave no cell in the images that balance the classes."""
+        names = balancing_images(self._store)
+        edited = [job.outputs[0].extra["largest_label"] for name, job in jobs.items() if name in names]
+        if not any(edited) and not count_pixels(self._store, [name for name in names if name not in jobs])[1]:
+            refuse_without_cells(self._store, "--keep-class-weights keeps those of the store")
 
     def _write(self, journal: Journal) -> None:
         self._store.update_record(IMAGES, **{JOURNAL: journal.as_record()})
@@ -452,7 +478,9 @@ def _keys(job: Job, spec: ArraySpec, stale: set[Index] | None) -> list[str]:
 
 def _changed_in(store: Store, job: LabelsJob, index: Index) -> Box | None:
     (box,) = job.boxes(index)
-    (after,) = job.of([index]).compute(store, [box])
+    task = job.of([index]).watching()
+    (after,) = task.compute(store, [box])
+    task.refuse_changes(box)
     try:
         return changed_box(store.read(job.outputs[0].path, box), after, box)
     except FileNotFoundError:  # deleted by a run that was killed

@@ -1,4 +1,4 @@
-"""The rules that labels are held against: what is wrong, or may be, and what to do about it.
+"""Rules of the label checks: what counts as a finding, and what to do about it.
 
 Each looks at the tables of one reading. Where a rule has to guess, its criterion stands beside it.
 """

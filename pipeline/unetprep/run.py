@@ -1,4 +1,4 @@
-"""The engine: it brings the arrays of jobs up to date, on threads of this machine or on the workers of a Dask cluster.
+"""Execution of jobs, on threads of this machine or on the workers of a Dask cluster.
 
 A task is a batch of shards of one job. Its size is found while the run goes on, so that it lasts about a second, and
 only a few tasks for each worker are handed out at a time: neither memory nor the scheduler's load grows with the number
@@ -12,7 +12,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -23,14 +23,14 @@ import numpy as np
 
 from unetprep.budget import Worker, give_back_memory
 from unetprep.clusters import Scheduler as Scheduler
-from unetprep.clusters import as_failure, connected, end_tasks, first_finished, num_threads, patiently
+from unetprep.clusters import connected, end_tasks, first_finished, num_threads, patiently, told
 from unetprep.errors import Failure, UnetprepError
 from unetprep.grid import Index
 from unetprep.params import Params
 from unetprep.plan import JobPlan, missing_shards, plan_jobs
 from unetprep.stage import Job, Stage
+from unetprep.storage.lock import locked
 from unetprep.store import Store
-from unetprep.store.lock import locked
 from unetprep.tasks import TASKS_A_WORKER, OnProgress
 
 TASK_S = 1.0
@@ -365,24 +365,13 @@ class Cluster(Pool):
         return self._client.submit(run_batch, store, batch, pure=False)
 
     def wait(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
-        """Wait for the first. Raises Failure where no worker, or not even the scheduler, is left."""
-        with self._failures():
-            return first_finished(self._client, running, self._scheduler)
+        """Wait for the first. Raises Failure where no worker is left."""
+        return first_finished(self._client, running, self._scheduler)
 
     def result(self, future: Any) -> Done:
-        """What it reports. Raises Failure where the cluster failed it."""
-        with self._failures():
-            done: Done = patiently(self._client, self._scheduler, future.result)
+        """What it reports. Raises Failure where no worker is left."""
+        done: Done = patiently(self._client, self._scheduler, future.result)
         return done
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            if failure := as_failure(error, self._scheduler):
-                raise failure from error
-            raise
 
     def retries(self) -> int:
         """Tasks that were with a worker which went away unexpectedly."""
@@ -395,7 +384,7 @@ class Cluster(Pool):
 
     def stop(self, running: set[Any]) -> None:
         """Those that run already are waited for, so that nobody writes any more once the store is let go."""
-        with suppress(OSError, CancelledError):  # the scheduler may be gone, which is told already
+        with suppress(Failure, OSError), told(self._client, self._scheduler):  # what led here is what is to be said
             end_tasks(self._client, running, run_batch.__name__)
 
 

@@ -1,4 +1,4 @@
-"""Workers as jobs of a Slurm cluster, kept at their number: what Slurm cancels, loses or refuses is asked for again."""
+"""Dask workers as Slurm jobs; jobs that Slurm cancels, loses or refuses are submitted again."""
 
 import asyncio
 import logging

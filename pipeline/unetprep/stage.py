@@ -1,4 +1,4 @@
-"""What a stage is. Adding one is a file in `stages/`, its parameters in `params.py`, and a line in `stages.STAGES`.
+"""Base classes of stages and jobs. A new stage is a module in `stages/`, its parameters, and a line in `STAGES`.
 
 A task computes one shard, whole or in blocks of whole chunks. Of the blocks that are done it holds the compressed
 chunks alone, so the block decides how much memory it needs:

@@ -1,4 +1,4 @@
-"""Functions on threads of this process, a bounded number at a time, their results in order."""
+"""Bounded, ordered execution of functions on threads of this process."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence

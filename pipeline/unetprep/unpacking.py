@@ -11,9 +11,9 @@ from typing import IO, BinaryIO
 from uuid import uuid4
 
 from unetprep.errors import Conflict, Failure
+from unetprep.storage.atomic import TEMPORARY
 from unetprep.storage.paths import below, refuse_links
 from unetprep.storage.regular_files import open_regular
-from unetprep.storage.storage import TEMPORARY
 
 BLOCK = 2**20  # bytes
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)  # what zipfile raises

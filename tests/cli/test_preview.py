@@ -36,13 +36,26 @@ def test_a_picture_is_drawn_once_and_the_same_each_time(run: Run, cells: Path) -
     picture = imageio.imread(cells / "p.png")
     assert min(picture.shape[:2]) > 600
     assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 500
-    assert "is there already" in run("unetprep preview ds.zarr --out p.png", 4).stderr
+    assert "p.png already exists" in run("unetprep preview ds.zarr --out p.png", 4).stderr
     before = (cells / "p.png").read_bytes()
     run("unetprep preview ds.zarr --out p.png --at 10,20 --size 64 --overwrite")
     assert (cells / "p.png").read_bytes() == before
     run("unetprep preview ds.zarr --out p.png --overwrite")
     assert (cells / "p.png").read_bytes() != before
-    assert not list(cells.glob(".p.*"))
+    assert not list(cells.glob(".*"))
+    for out, code, message in (
+        ("img.tif", 3, "a name that ends in .png"),
+        ("mine.png", 4, "mine.png is a file that unetprep preview did not write"),
+        ("folder.png", 4, "folder.png is a folder that unetprep preview did not write"),
+        ("ds.zarr/p.png", 3, "lies inside the Zarr hierarchy"),
+        ("s3://bucket/p.png", 3, "allowed: a path on this machine"),
+    ):
+        imageio.imwrite(cells / "mine.png", picture)
+        (cells / "folder.png").mkdir(exist_ok=True)
+        before = (cells / "mine.png").read_bytes()
+        assert message in run(f"unetprep preview ds.zarr --out {out} --overwrite", code).stderr
+        assert (cells / "mine.png").read_bytes() == before
+    assert not (cells / "s3:").exists()
 
 
 def test_labels_alone_and_ignored_pixels_are_drawn(run: Run, cells: Path) -> None:
@@ -84,7 +97,7 @@ def test_the_users_settings_change_nothing(run: Run, cells: Path, monkeypatch: p
     import_and_weigh(run)
     preview = select("ds.zarr", View())
     expected = draw(preview)
-    assert b"Software" not in expected
+    assert b"Matplotlib" not in expected
     monkeypatch.setitem(matplotlib.rcParams, "font.size", 30)
     monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 30)
     assert draw(preview) == expected

@@ -2,12 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,7 +20,7 @@ from dask.config import set as set_config
 from distributed import Security
 
 from tests.cluster.conftest import PATIENCE, free_ports, until
-from unetprep.clusters import Scheduler, Tls, as_failure, connected, kept_connections, num_threads, worker_died
+from unetprep.clusters import Scheduler, Tls, connected, kept_connections, num_threads
 from unetprep.errors import Failure, InvalidInput, Stopped
 from unetprep.params import DeformParams
 from unetprep.run import Batch, Summary, pool_of, run_stage
@@ -146,6 +147,44 @@ def test_a_cluster_that_is_lost_under_a_run_is_told(
         assert not (tmp_path / "ds.zarr/.lock").exists()
 
 
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_whatever_is_asked_of_a_lost_scheduler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The errors of Dask's client differ with the moment: while it tries to connect again, and once it is closed."""
+    monkeypatch.setattr("unetprep.clusters.CONNECT_SECONDS", 8)
+    port = str(free_ports(1)[0])
+    scheduler = Scheduler(f"tcp://127.0.0.1:{port}", wait_s=20)
+    store = Store.open_or_create(str(tmp_path / "ds.zarr"))
+    (job,) = STAGES["deform"].steps[0](store, DeformParams(fields=1))
+    server = dask("scheduler", "--host", "tcp://127.0.0.1", "--port", port, "--no-dashboard")
+    worker = dask("worker", scheduler.address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+    with ExitStack() as stack:
+        process = stack.enter_context(server)
+        until("the scheduler listens", lambda: is_listening(int(port)))
+        stack.enter_context(worker)
+        client, pool = stack.enter_context(connected(scheduler)), stack.enter_context(pool_of(scheduler))
+        asked = {
+            "num_workers": lambda: pool.num_workers,
+            "retries": pool.retries,
+            "submit": lambda: pool.submit(store, Batch(job, ())),
+            "another": pool_of(scheduler).__enter__,
+        }
+        process.kill()
+        with pytest.raises(Failure, match="was lost"), connected(scheduler):
+            pool.num_workers  # noqa: B018
+        until("the client has given up", lambda: client.status == "closed")
+        for name, ask in asked.items():
+            with pytest.raises(Failure, match="was lost") as caught, connected(scheduler):
+                ask()
+            assert caught.value.__cause__, name
+        pool.stop(set())
+        with pytest.raises(InvalidInput, match="of another kind"), connected(scheduler):
+            raise InvalidInput("of another kind", allowed="none")
+
+
 def test_a_worker_that_dies_between_its_work_and_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it reports is with it until the client asks."""
     monkeypatch.setattr("unetprep.clusters.SECONDS_BETWEEN_LOOKS", 0.5)
@@ -209,13 +248,12 @@ def test_worker_processes_their_threads_memory_and_death(monkeypatch: pytest.Mon
             assert client.submit(os.getenv, "NUMBA_NUM_THREADS").result() == "1"
         with connected(scheduler) as again:
             assert again is client
-            with pytest.raises(Exception, match="all those workers died") as caught:
-                again.submit(suicide, 0).result()
-        assert worker_died(caught.value)
-        failure = as_failure(caught.value, scheduler)
-        assert "most often it is memory" in str(failure)
-        assert not worker_died(OSError("disk"))
-        assert as_failure(OSError("disk"), scheduler) is None
+        with pytest.raises(Failure, match="all those workers died") as caught, connected(scheduler) as again:
+            again.submit(suicide, 0).result()
+        assert isinstance(caught.value.__cause__, distributed.KilledWorker)
+        assert "most often it is memory" in str(caught.value)
+        with pytest.raises(OSError, match=r"^disk$"), connected(scheduler):
+            raise OSError("disk")
     until(
         "the end of all workers", lambda: not any("spawn_main" in str(p.cmdline()) for p in psutil.Process().children())
     )

@@ -93,10 +93,9 @@ def test_the_documented_arrays_are_those_written(url: str) -> None:
 
 def test_both_sides_check_the_documented_version(url: str) -> None:
     version = int(re.search(r"format version (\d+)", LAYOUT)[1])  # type: ignore[index]
-    assert version == unetprep.layout.FORMAT_VERSION == unettrain.store.FORMAT_VERSION
+    assert version == unetprep.format.metadata.FORMAT_VERSION
     assert Store(url).record("")["format_version"] == version
     assert unetprep.layout.SPLITS == unettrain.tiles.SPLITS
-    assert unetprep.layout.KEY == unettrain.store.KEY
 
 
 def test_attributes_are_as_documented(url: str) -> None:
@@ -154,8 +153,8 @@ def test_the_trainer_reads_what_the_pipeline_wrote(url: str) -> None:
     np.testing.assert_array_equal(image.pixels[:], store.array("images/a/image")[:])
 
 
-@pytest.mark.parametrize("rule", ["auto", "dtype", "minmax"])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("rule", ["auto", "dtype", "minmax", "percentile"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32"])
 def test_a_new_image_is_scaled_as_an_imported_one(tmp_path: Path, rule: str, dtype: str) -> None:
     labels = cell_labels((40, 50), 5)
     image = cell_image(labels).astype(dtype)

@@ -24,10 +24,10 @@ from unetprep.plan import JobPlan, plan_job
 from unetprep.run import Queue, Scheduler, run_plans, run_stage
 from unetprep.stage import Blocks, Job
 from unetprep.stages import STAGES
-from unetprep.storage import storage
+from unetprep.storage import atomic, lock
+from unetprep.storage.lock import LOCK, locked
 from unetprep.storage.storage import Folder, Storage
-from unetprep.store import Store, lock
-from unetprep.store.lock import LOCK, locked
+from unetprep.store import Store
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)
 MADE = layout.Provenance("noop", 1, {}, {})
@@ -424,7 +424,7 @@ class Disk:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.synced: set[int] = set()
         self.renamed: dict[Path, tuple[int, bytes | None]] = {}
-        fsync, replace, sync_folder = os.fsync, os.replace, storage._sync_folder
+        fsync, replace, sync_folder = os.fsync, os.replace, atomic.sync_folder
 
         def syncing(descriptor: int) -> None:
             self.synced.add(os.fstat(descriptor).st_ino)
@@ -442,7 +442,7 @@ class Disk:
 
         patch.setattr(os, "fsync", syncing)
         patch.setattr(os, "replace", replacing)
-        patch.setattr(storage, "_sync_folder", syncing_folder)
+        patch.setattr(atomic, "sync_folder", syncing_folder)
 
     def cut(self, root: Path, chance: random.Random) -> None:
         """Take away what was never synced: contents become empty, and names may or may not be there."""
@@ -477,7 +477,7 @@ def test_a_power_cut_at_any_moment_is_made_good(
 
         patch.setattr(os, "fsync", dying(os.fsync))
         patch.setattr(os, "replace", dying(os.replace))
-        patch.setattr(storage, "_sync_folder", dying(storage._sync_folder))
+        patch.setattr(atomic, "sync_folder", dying(atomic.sync_folder))
         try:
             do_it_all(folder, url)
         except Killed:

@@ -17,8 +17,9 @@ from unetprep.info import describe
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.run import run_stage
 from unetprep.stages import STAGES
+from unetprep.storage import lock
 from unetprep.storage.storage import open_storage
-from unetprep.store import Store, lock
+from unetprep.store import Store
 
 STAGE_PARAMS = {
     "weights": WeightsParams(),

@@ -70,7 +70,9 @@ def test_a_shard_that_is_not_there_is_no_background(store: Store) -> None:
     for shard in (Path(store.url) / "images/a/labels/instances/instances/c").rglob("*"):
         if shard.is_file():
             shard.unlink()
-    with pytest.raises(FileNotFoundError, match=r"^images/a/labels/instances/instances/c/0/0/0 is missing$"):
+    with pytest.raises(
+        FileNotFoundError, match=r"^images/a/labels/instances/instances/c/0/0/0 is missing\n  to do:   unetprep verify"
+    ):
         store.read("images/a/labels/instances/instances", box)
 
 

@@ -124,10 +124,25 @@ def test_images_of_different_dtypes_keep_their_values(tmp_path: Path) -> None:
     tiles = tiled(store)
     assert tiles["image"].dtype == np.uint16
     np.testing.assert_array_equal(tiles["image"][0, 0, 28:48, 28:48], cell_image(labels)[:20, :20])
-    assert (
-        np.asarray(store.array("tiles/intensity_high")[:]).tolist()
-        == [255.0] * 4 + [float((cell_image(labels) * np.uint16(200)).max())] * 4
-    )
+    highs = {name: store.record(f"images/{name}")["intensity"][1] for name in ("a", "b")}
+    assert highs == {"a": 255.0, "b": 200 * store.record("images/a")["percentiles"][1]}
+    assert np.asarray(store.array("tiles/intensity_high")[:]).tolist() == [highs["a"]] * 4 + [highs["b"]] * 4
+
+
+def test_images_of_an_older_release_are_not_mixed_with_new_ones(tmp_path: Path) -> None:
+    """Both say auto; of images of 16 bits that was the least and the greatest value."""
+    labels = cell_labels((30, 30), 4)
+    url, mask = str(tmp_path / "ds.zarr"), save(tmp_path / "m.npy", labels)
+    for name in ("a", "b"):
+        image = save(tmp_path / f"{name}.npy", cell_image(labels).astype(np.uint16) * 16)
+        import_images(url, [image], [mask], ImportParams(), LOCAL)
+    store = Store.open(url)
+    document = json.loads((tmp_path / "ds.zarr/images/a/zarr.json").read_text())
+    for key in ("percentiles", "checksum"):
+        del document["attributes"]["unetprep"][key]
+    (tmp_path / "ds.zarr/images/a/zarr.json").write_text(json.dumps(document))
+    with pytest.raises(InvalidInput, match=r"imported with different --intensity: \{'a': 'auto of an older release"):
+        tiled(store)
 
 
 def test_images_of_different_channels_are_refused(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ import unetprep
 from tests import reference
 from tests.synthetic import cell_labels
 from unetprep.engines import ENGINES
+from unetprep.errors import InvalidInput
 from unetprep.kernels.formula import Gaussian, make_formula
 from unetprep.kernels.separate import separate_instances
 from unetprep.kernels.weights import balanced_class_weights, count_classes, weigh_block
+from unetprep.params import WeightsParams
 
 REAL_DATA = Path(__file__).parents[3] / "shared" / "data"  # real labels beside the checkout, where somebody has them
 
@@ -205,3 +207,21 @@ def real_labels(source: str) -> list[tuple[NDArray[np.int32], tuple[float, ...]]
 def test_unusable_input_is_refused(labels: NDArray[np.integer], options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         unetprep.weight_map(labels, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["1e300,1", "1,1e39", "0,0", "1e-300,1", "nan,1", "inf,1", "-1,1", "1", "a,b"])
+def test_class_weights_that_no_training_can_use_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"class-weights is .*\n.*not both 0"):
+        WeightsParams(class_weights=text)
+
+
+@pytest.mark.parametrize(("text", "numbers"), [("0,1", (0, 1)), ("1e15,1e-15", (1e15, 1e-15)), ("none", (1, 1))])
+def test_class_weights_that_float32_keeps_are_taken(text: str, numbers: tuple[float, float]) -> None:
+    assert WeightsParams(class_weights=text).fixed_class_weights() == numbers
+
+
+def test_a_border_term_that_float32_cannot_hold_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"w0 is 1e\+39"):
+        WeightsParams(w0=1e39)
+    with pytest.raises(ValueError, match="class_weights are"):
+        unetprep.weight_map(two_columns(1), class_weights=(1e39, 1))

@@ -20,6 +20,7 @@ from unetprep.kernels.warp import Transform
 from unettrain.augment import NO_AUGMENTATION, TURNS, Draw, apply, draw, margin_needed
 from unettrain.config import Augmentation, FitConfig
 from unettrain.errors import InvalidInput
+from unettrain.intensity import scale_intensity
 from unettrain.layout import NO_FIELDS, StoredFields
 from unettrain.tiles import StoredTile
 
@@ -27,7 +28,10 @@ TILE, OUTPUT, MARGIN = 60, 20, 8
 FIELDS = StoredFields(np.random.default_rng(3).normal(0, 2, (6, 2, 3, 3)).astype(np.float32), {})
 
 
-def stored_tile(intensity: tuple[float, float] = (0.0, 1.0)) -> StoredTile:
+SPAN = 256.0  # the range of the tile below: a power of two, so that scaling is exact
+
+
+def stored_tile(intensity: tuple[float, float] = (0.0, SPAN)) -> StoredTile:
     """A tile whose two channels are the coordinates y and x of its pixels, and whose target and weights follow them."""
     y, x = np.mgrid[: TILE + 2 * MARGIN, : TILE + 2 * MARGIN].astype(np.float32)
     cut = (TILE - OUTPUT) // 2
@@ -50,7 +54,7 @@ def turned(array: NDArray[Any], quarters: int, mirrored: bool) -> NDArray[Any]:
 def test_without_augmentation_it_is_the_centre_of_the_stored_tile() -> None:
     stored = stored_tile()
     image, target, weights = apply(Draw(), stored, NO_FIELDS, TILE)
-    np.testing.assert_array_equal(image, centre(stored.image, TILE))
+    np.testing.assert_array_equal(image * SPAN, centre(stored.image, TILE))
     np.testing.assert_array_equal(target, centre(stored.target, OUTPUT))
     np.testing.assert_array_equal(weights, centre(stored.weights, OUTPUT))
     assert [a.dtype.name for a in (image, target, weights)] == ["float32", "uint8", "float32"]
@@ -63,6 +67,17 @@ def test_intensities_are_scaled_before_the_gray_levels(dtype: type[np.number]) -
     assert apply(Draw(), stored, NO_FIELDS, TILE)[0].max() == 0.5
     dark = apply(Draw(black=-0.04, white=1.02), stored, NO_FIELDS, TILE)[0]
     np.testing.assert_allclose(dark, -0.04 + 0.5 * (1.02 + 0.04), rtol=1e-6)
+
+
+def test_outliers_are_clipped_before_the_gray_levels() -> None:
+    stored = stored_tile((0.0, 10.0))  # the coordinates reach 75
+    image = apply(Draw(), stored, NO_FIELDS, TILE)[0]
+    np.testing.assert_array_equal(image, np.minimum(centre(stored.image, TILE) / np.float32(10), 1.5))
+    np.testing.assert_array_equal(image, scale_intensity(centre(stored.image, TILE), 0.0, 10.0))
+    brighter = apply(Draw(white=2.0), stored, NO_FIELDS, TILE)[0]
+    assert brighter.max() == 3.0
+    below = apply(Draw(), stored_tile((60.0, 80.0)), NO_FIELDS, TILE)[0]
+    assert below.min() == -0.5
 
 
 @pytest.mark.parametrize("turn", range(8))
@@ -84,7 +99,7 @@ def test_the_turns_are_those_of_a_square_and_move_all_arrays_alike(turn: int) ->
 def test_image_target_and_weights_stay_aligned(turn: int, field: int) -> None:
     stored = stored_tile()
     image, target, weights = apply(Draw(field=field, turn=turn), stored, FIELDS, TILE)
-    y, x = centre(image, OUTPUT)  # where each output pixel came from, since the image holds its own coordinates
+    y, x = centre(image * SPAN, OUTPUT)  # where each output pixel came from, since the image holds its own coordinates
     cut = (TILE - OUTPUT) // 2
     inside = (np.minimum(y, x) >= cut) & (np.maximum(y, x) <= cut + OUTPUT + 2 * MARGIN - 1)
     np.testing.assert_allclose(weights[inside], (2 * y + x)[inside], atol=1e-3)
@@ -101,7 +116,7 @@ def test_a_field_displaces_by_what_its_nodes_say() -> None:
     grids[0, 0], grids[0, 1] = 2.0, -3.0
     image = apply(Draw(field=0), stored_tile(), StoredFields(grids, {}), TILE)[0]
     expected = centre(stored_tile().image, TILE) + np.array([2.0, -3.0])[:, None, None]
-    np.testing.assert_allclose(image, expected, atol=1e-3)
+    np.testing.assert_allclose(image * SPAN, expected, atol=1e-3)
 
 
 @given(seed=st.integers(0, 2**63), epoch=st.integers(0, 2**40), sample=st.integers(0, 2**40))
@@ -176,7 +191,7 @@ def test_rotation_scale_and_shift_are_one_with_the_field(cubic: bool) -> None:
     places += displacement_field(FIELDS.grids[2], (TILE, TILE)) + MARGIN
     inside = ((places > 2) & (places < TILE + 2 * MARGIN - 3)).all(axis=0)
     assert inside.mean() > 0.9
-    np.testing.assert_allclose(image[:, inside], places[:, inside], atol=1e-3)
+    np.testing.assert_allclose(image[:, inside] * SPAN, places[:, inside], atol=1e-3)
 
 
 def test_gray_values_go_through_black_and_white_on_a_curve_of_the_slope_drawn() -> None:

@@ -294,4 +294,5 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 
 def test_the_result_says_what_was_done(make_store: MakeStore, tmp_path: Path) -> None:
     result = fit(str(make_store()), str(tmp_path / "run"), quick(steps=2))
-    assert result == FitResult(tmp_path / "run", 2, 2, result.best_loss)
+    assert result == FitResult(tmp_path / "run", 2, 2, result.best_loss, result.val_iou, result.warnings)
+    assert result.val_iou == log_of(tmp_path / "run")[-1]["val_iou"]

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
-from unettrain.metrics import Matching, average_precision, label_components, match_instances
+from unettrain.metrics import Matching, average_precision, label_components, match_instances, number_per_slice
 
 labels_1d = arrays(np.int32, 12, elements=st.integers(0, 3))
 
@@ -118,3 +118,31 @@ def test_components() -> None:
     for connectivity, wrong in ((5, mask), (6, mask[0]), (4, mask[0, 0])):
         with pytest.raises(InvalidInput, match=f"connectivity is {connectivity}"):
             label_components(wrong, connectivity)
+
+
+def test_an_ignorable_proposal_yields_to_one_that_counts() -> None:
+    """Both proposals cover exactly half of the cell's counted pixels; matching the ignorable one would leave a miss."""
+    truth = strip((10, 1), (20, 0))
+    proposal = strip((5, 7), (5, 8), (9, 7), (11, 0))
+    for which in (proposal, np.where(proposal == 7, 9, proposal)):  # either order of the numbers
+        ignored = np.zeros_like(truth, bool)
+        ignored[0, 10:19] = True
+        assert match_instances(truth, which, 0.5, ignored) == Matching(1, 0, 0, 0.5, ignored=1)
+        assert match_instances(truth, which, 0.55, ignored) == Matching(0, 1, 1, 0.0, ignored=1)
+
+
+def test_proposals_in_ignored_pixels_alone_are_dropped() -> None:
+    truth, proposal = strip((4, 0), (4, 2)), strip((2, 1), (2, 0), (4, 3))
+    ignored = strip((4, 1), (4, 0)) > 0
+    assert match_instances(truth, proposal, 0.9, ignored) == Matching(1, 0, 0, 1.0, ignored=1)
+    assert average_precision(truth, proposal, (0.5, 0.9), ignored) == {0.5: 1, 0.9: 1}
+    assert match_instances(truth, proposal, 0.5, np.zeros_like(ignored)) == Matching(1, 1, 0, 1.0)
+    assert match_instances(truth, proposal, 0.5, np.ones_like(ignored)) == Matching(ignored=2)
+
+
+def test_labels_of_slices_become_different_numbers() -> None:
+    labels = np.array([[[0, 1, 1]], [[1, 0, 5]], [[0, 0, 0]]], np.uint8)
+    found = number_per_slice(labels)
+    np.testing.assert_array_equal(found > 0, labels > 0)
+    assert found[0, 0, 1] == found[0, 0, 2]
+    assert len(np.unique(found[found > 0])) == 3

@@ -42,6 +42,11 @@ def tiles(count: int, dtype: str = "uint8") -> list[StoredTile]:
     ]
 
 
+def scaled(tile: StoredTile) -> StoredTile:
+    """A tile that is scaled already."""
+    return replace(tile, image=tile.image.astype(np.float32) / 256, intensity=(0.0, 1.0))
+
+
 def batch(stored: list[StoredTile]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     arrays = zip(*((tile.image, tile.target, tile.weights) for tile in stored), strict=True)
     image, target, weights = (torch.from_numpy(np.stack(a)) for a in arrays)
@@ -160,14 +165,14 @@ def test_what_does_not_go_together_is_refused() -> None:
 
 @pytest.mark.parametrize("interpolation", ["bspline", "bspline-approx"])
 def test_a_batch_may_hold_tiles_with_and_without_a_field(interpolation: str) -> None:
-    stored = tiles(3)
+    stored = [scaled(tile) for tile in tiles(3)]
     fields = StoredFields(draw_grids(0, range(3), (4, 5), 3.0), interpolation=interpolation)
     draws = [Draw(), Draw(field=2, turn=3), Draw(angle=90)]
     got = augment_batch(draws, *batch(stored), fields, MARGIN)
     for k, tile in enumerate(stored):
-        expected = apply(draws[k], replace(tile, intensity=(0.0, 1.0)), fields, SIDE)
+        expected = apply(draws[k], tile, fields, SIDE)
         for a, b in zip(got, expected, strict=True):
-            np.testing.assert_allclose(a[k].numpy(), np.asarray(b), atol=1e-3)
+            np.testing.assert_allclose(a[k].numpy(), np.asarray(b), atol=1e-5)
     edge = torch.ones(1, 20, 20)
     for degrees in (90, 180, -90):
         assert augment_batch([Draw(angle=degrees)], torch.ones(1, 1, 60, 60), edge.byte(), edge)[2].all()
@@ -184,8 +189,21 @@ def test_what_the_document_shows_runs() -> None:
     assert set(names["labels"].flatten().tolist()) == {0, 1}
 
 
+def test_hot_pixels_are_clipped_as_on_the_cpu() -> None:
+    stored = tiles(2, "uint16")
+    for k, tile in enumerate(stored):
+        tile.image[:, 30 + k, 40] = 65535
+        tile.image[:, 35, 41 + k] = 0
+    stored[1] = replace(stored[1], intensity=(150.0, 200.0))
+    intensity, draws = torch.tensor([tile.intensity for tile in stored]), [Draw(turn=3), Draw(slope=1.1, white=1.04)]
+    image = augment_batch(draws, *batch(stored), FIELDS, MARGIN, intensity=intensity)[0]
+    for k, tile in enumerate(stored):
+        np.testing.assert_allclose(image[k], apply(draws[k], tile, FIELDS, SIDE)[0], atol=1e-5)
+    assert image[0].max() == 1.5
+
+
 def test_a_blur_wider_than_the_tile_is_mirrored_as_often_as_it_takes() -> None:
-    (tile,) = tiles(1)
+    tile = scaled(*tiles(1))
     wide = Draw(blur=30.0)
     image = augment_batch([wide], *batch([tile]), FIELDS, MARGIN)[0][0]
-    np.testing.assert_allclose(image, apply(wide, replace(tile, intensity=(0.0, 1.0)), FIELDS, SIDE)[0], rtol=1e-4)
+    np.testing.assert_allclose(image, apply(wide, tile, FIELDS, SIDE)[0], rtol=1e-4)

@@ -73,8 +73,17 @@ def test_channels_slices_and_batches() -> None:
 
 def test_the_default_tile_and_intensity() -> None:
     model, image = a_model(), (random_image(1, 1, 30, 30) * 65535).astype(np.uint16)
-    explicit = predict_image(model, image, (float(image.min()), float(image.max())), 60)
+    explicit = predict_image(model, image, intensity_range(image, "percentile"), 60)
     np.testing.assert_allclose(predict_image(model, image), explicit, rtol=0, atol=2e-5)
+
+
+def test_a_hot_pixel_is_clipped() -> None:
+    """It does what a pixel one half of the range above the range does, to all the pixels around it."""
+    model, image = a_model(), (random_image(1, 1, 30, 30) * 100).astype(np.uint16)
+    hot, bright = image.copy(), image.copy()
+    hot[..., 11, 12], bright[..., 11, 12] = 65535, 150
+    np.testing.assert_array_equal(predict_image(model, hot, (0, 100)), predict_image(model, bright, (0, 100)))
+    assert abs(predict_image(model, hot, (0, 1000)) - predict_image(model, image, (0, 1000))).max() > 1e-4
 
 
 class Windows:

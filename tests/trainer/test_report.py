@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unettrain.config import FitConfig
-from unettrain.errors import Failure, InvalidInput
+from unettrain.errors import Conflict, InvalidInput
 from unettrain.fitting import fit
 from unettrain.metrics.instances import label_components
 from unettrain.model import UNet
@@ -45,7 +45,16 @@ from unettrain.report.pictures import (
 from unettrain.report.places import busiest_tile, corner_tile
 from unettrain.report.provenance import option
 from unettrain.report.regions import ALIGN_PX, Region, densest_window, middle, plan_regions, window_around
-from unettrain.report.scores import cells_are_brighter, otsu_mask, predict_region
+from unettrain.report.result_sections import prediction_section
+from unettrain.report.scores import (
+    HeldOut,
+    Shown,
+    cells_are_brighter,
+    make_shown,
+    network_mask,
+    otsu_mask,
+    predict_region,
+)
 from unettrain.report.source import read_run
 from unettrain.scoring import foreground, score
 from unettrain.store import attributes
@@ -59,12 +68,12 @@ VOID = {"meta", "img"}
 class Page(HTMLParser):
     """What a page holds; fails where a tag is not closed in its turn."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, page: Path | str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str, str]] = []  # (tag, name, value)
-        self.source = path.read_text()
+        self.source = page if isinstance(page, str) else page.read_text()
         self.words = ""
         self.feed(self.source)
         self.close()
@@ -165,8 +174,32 @@ def test_the_page_may_be_written_elsewhere(run: Path, tmp_path: Path) -> None:
     assert report.path == tmp_path / "shown.html"
     assert not (run / "report.html").exists()
     assert (run / "scores.json").exists()
-    with pytest.raises(Failure, match="cannot be written"):
-        write_report(run, tmp_path / "no folder" / "shown.html")
+    again = write_report(run, tmp_path / "new folder" / "shown.html").path
+    assert again.read_bytes() == report.path.read_bytes()
+
+
+def test_only_a_report_is_replaced_and_that_is_known_before_anything_is_computed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.html").write_text("<p>mine</p>")
+    (tmp_path / "mine.tif").write_text("mine")
+    (tmp_path / "folder.html").mkdir()
+    report = write_report(run, tmp_path / "shown.html")
+    monkeypatch.setattr("unettrain.report.write.score_held_out", pytest.fail)
+    for name, error, message in (
+        ("mine.html", Conflict, "mine.html is a file that unettrain report did not write"),
+        ("folder.html", Conflict, "folder.html is a folder that unettrain report did not write"),
+        ("mine.tif", InvalidInput, "a name that ends in .html, .htm"),
+        ("s3://bucket/a.html", InvalidInput, "--out is s3://bucket/a.html\n  allowed: a path on this machine"),
+        ("mine.tif/a.html", InvalidInput, "mine.tif, which is not a folder"),
+    ):
+        with pytest.raises(error, match=message):
+            write_report(run, name if "://" in name else tmp_path / name)
+    (run / "scores.json").write_text('{"mine": 1}')
+    with pytest.raises(Conflict, match=r"scores\.json is a file that unettrain report did not write"):
+        write_report(run, report.path)
+    assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
+    assert (run / "scores.json").read_text() == '{"mine": 1}'
 
 
 def test_names_are_escaped(run: Path, tmp_path: Path, default_store: Path) -> None:
@@ -196,7 +229,7 @@ def test_test_images_are_preferred_and_need_no_warning(
     report = write_report(tmp_path / "run")
     assert report.scores["split"] == "test"
     assert report.scores["images"] == ["cells2", "cells3"]
-    assert 'class="warning"' not in report.path.read_text()
+    assert "has no images in the split" not in report.path.read_text()
 
 
 def test_scores_of_training_images_carry_a_warning(
@@ -240,7 +273,7 @@ def test_a_run_that_is_not_there_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"has no best.pt(.|\n)*unettrain fit STORE --run"):
         write_report(run)
     (run / "config.json").write_text("{")
-    with pytest.raises(InvalidInput, match="not JSON"):
+    with pytest.raises(InvalidInput, match="no JSON object"):
         write_report(run)
 
 
@@ -262,7 +295,8 @@ def number_cells(store: Path, name: str) -> zarr.Array[Any]:
     labels = label_components(np.asarray(target[:]))
     labels[labels == 1] = 0
     path = f"images/{name}/labels/instances/instances"
-    return root.create_array(path, data=labels, attributes={"unetprep": {"complete": True}})
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return root.create_array(path, data=labels, attributes={"unetprep": {"complete": True}})
 
 
 def test_the_scores_are_those_of_the_whole_images(run: Path, make_store: MakeStore) -> None:
@@ -304,6 +338,46 @@ def test_otsu_is_told_by_the_training_images_which_side_is_a_cell(
     store = make_store([dark, cells(40, 1, "val")])
     assert not cells_are_brighter(read_run(run, store))
     assert "darker side" in Page(write_report(run, store=store).path).words
+
+
+def test_ignored_pixels_are_shown_neither_as_cells_nor_as_errors() -> None:
+    labels = np.zeros((2, 8, 8), np.int32)
+    labels[0, :, :5] = -1
+    labels[1, 2:4, 2:4] = 1
+    labels[1, 6:] = -1
+    probabilities = np.stack([(labels == 0) * 0.9, (labels != 0) * 0.9]).astype(np.float32)  # (class, z, y, x)
+    shown = make_shown(Region("a", 3, 0, 2, 0, 8, 0, 8), np.zeros((1, 2, 8, 8), np.uint8), labels, probabilities)
+    np.testing.assert_array_equal(shown.labels, labels[1])  # not the slice with the most ignored pixels
+    section = Page(prediction_section(held_out(shown)))
+    *_, errors = (iio.imread(b64decode(src.partition(",")[2]), extension=".png") for src in section.values("src"))
+    assert errors[2:4, 2:4].mean() > 100  # found
+    assert errors[6:].max() == 0
+    outline = next(value for tag, name, value in section.attributes if (tag, name) == ("path", "d"))
+    assert outline == outline_path(labels[1] > 0)
+
+
+def held_out(shown: Shown) -> HeldOut:
+    return HeldOut("test", (), 1, 1, True, True, {}, shown)
+
+
+def test_a_network_that_gives_nan_predicts_background() -> None:
+    nan = np.full((2, 1, 4, 4), np.nan, np.float32)
+    assert not network_mask(nan).any()
+    labels = np.ones((1, 4, 4), np.int32)
+    shown = make_shown(Region("a", 2, 0, 1, 0, 4, 0, 4), np.zeros((1, 1, 4, 4), np.uint8), labels, nan)
+    assert shown.probability.max() == 0
+
+
+def test_ignored_pixels_do_not_decide_which_side_is_a_cell(make_store: MakeStore, run: Path) -> None:
+    store = make_store()
+    labels, image = number_cells(store, "cells0"), zarr.open_array(store / "images/cells0/image")
+    opened = read_run(run, store)
+    target = np.asarray(opened.array("images/cells0/labels/target/target", "weights")[:])
+    ignored = (np.arange(target.size).reshape(target.shape) % 8 > 0) & (target == 0)
+    image[:] = np.where(ignored, 255, np.asarray(image[:]))
+    assert not cells_are_brighter(opened)
+    labels[:] = np.where(ignored, -1, np.asarray(labels[:]))
+    assert cells_are_brighter(read_run(run, store))
 
 
 def test_otsu_splits_two_levels() -> None:

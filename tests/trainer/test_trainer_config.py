@@ -32,6 +32,18 @@ def test_every_field_has_help_that_ends_in_a_stop(cls: type) -> None:
         ({"dropout": 1.0}, "dropout is 1.0\n  allowed: at least 0 and under 1"),
         ({"learning_rate": -1.0}, "learning-rate is -1.0"),
         ({"learning_rate": float("nan")}, "learning-rate is nan"),
+        ({"learning_rate": 0.0}, "learning-rate is 0.0\n  allowed: above 0, and finite"),
+        ({"learning_rate": float("inf")}, "learning-rate is inf\n  allowed: above 0, and finite"),
+        ({"learning_rate": "0.1"}, "learning-rate is '0.1'\n  allowed: a number or none"),
+        ({"momentum": float("nan")}, "momentum is nan"),
+        ({"steps": 10, "warmup_steps": 11}, "warmup-steps is 11: .*\n  allowed: at most 10, the number of steps"),
+        ({"steps": 1.5}, "steps is 1.5\n  allowed: an integer"),
+        ({"steps": True}, "steps is True\n  allowed: an integer"),
+        ({"deform": 1}, "deform is 1\n  allowed: true or false"),
+        ({"optimizer": ["sgd"]}, "optimizer is .*allowed: sgd, adam"),
+        ({"blur": 1e6}, "blur is 1000000.0\n  allowed: at least 0, at most 100"),
+        ({"base_channels": 10**6}, "base-channels is 1000000\n  allowed: at least 1, at most 4096"),
+        ({"num_classes": 257}, "num-classes is 257"),
         ({"seed": -1}, "seed is -1"),
         ({"num_classes": 1}, "num-classes is 1"),
         ({"variant": "v2"}, "allowed: paper, release"),
@@ -39,7 +51,7 @@ def test_every_field_has_help_that_ends_in_a_stop(cls: type) -> None:
     ],
 )
 def test_a_bad_value_is_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
+    with pytest.raises(InvalidInput, match=rf"(?s){message}"):
         FitConfig(**values)
 
 

@@ -1,4 +1,4 @@
-"""Augmentation (Ronneberger et al. 2015, section 3.1): drawn once, as parameters, then applied to a tile's every array.
+"""Augmentation (Ronneberger et al. 2015, section 3.1): parameters are sampled once, then applied to a whole tile.
 
 Smooth deformation comes from the stored fields; turns, rotation, scale and shift are composed with it, so that a tile
 is resampled once. Gray values vary as in the authors' later plugin (Falk et al. 2019): black in U(-0.05, 0.05), white

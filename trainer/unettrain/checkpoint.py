@@ -1,24 +1,34 @@
-"""A trained network in one file: weights, configuration, and all that is needed to go on training it.
+"""Checkpoints: a network in one file, with its configuration and all that is needed to go on training it.
 
-The file is written whole beside its place and then moved there, so that a reader never meets half of one. It is read
-with torch's `weights_only`, which runs no code that a file might carry.
+A file is replaced atomically. It is read with torch's `weights_only`, which runs no code that a file might carry, and
+only after the checksums of its zip archive have been verified: torch itself does not verify them.
 """
 
-import os
+import struct
+import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from errno import EINVAL
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
-from zipfile import is_zipfile
+from typing import Any, BinaryIO, NoReturn
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
 
 import torch
 
+from unetprep.storage.atomic import naming, replacing
 from unettrain.config import UNetConfig
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
+from unettrain.schema import check_document
 
 FORMAT = "unettrain checkpoint"
 FORMAT_VERSION = 1
+DAMAGED_ARCHIVE = (BadZipFile, RuntimeError, ValueError, EOFError, LookupError, OverflowError, struct.error, zlib.error)
+FOREIGN_CONTENT = (
+    UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, EOFError, AssertionError,
+    ImportError, OverflowError, struct.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,12 @@ class Checkpoint:
     pending_loss: float | None = None  # of the last update, where its validation and its log line are still to come
     optimizer: dict[str, Any] = field(default_factory=dict)
     intensity_rule: str = "auto"  # by which the range of a new image is found
+    run: str = ""  # fingerprint of the run's configuration and data; "" in files of version 0.1.0
+    best_iou: float | None = None  # on the validation split, of the network of `best_loss`
+    val_iou: float | None = None  # of the last validation
+    constant: bool | None = None  # whether all pixels had the same output at the last validation; None: not known
+    image_dtype: str = ""  # of the stored training images; "" in checkpoints of releases before it was recorded
+    training_intensity: dict[str, Any] = field(default_factory=dict)  # as unettrain.intensity.TrainingImages writes it
 
     def build(self) -> UNet:
         """The network itself, on the CPU, in evaluation mode."""
@@ -42,35 +58,143 @@ class Checkpoint:
         return model.eval()
 
 
+class _Recorded:
+    """A file that keeps the OSError of a failed write, which torch replaces by a RuntimeError that does not name it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; what stood at `path` is replaced only once the new one is on disk."""
+    """Write a checkpoint. The file at `path` is replaced once the new one is on disk, and kept if that fails."""
     content = {f.name: getattr(checkpoint, f.name) for f in fields(checkpoint)}
     content |= {"format": FORMAT, "format_version": FORMAT_VERSION, "network": asdict(checkpoint.network)}
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as file:
+        recorded: Any = _Recorded(file)
+        try:
+            torch.save(content, recorded)
+        except RuntimeError:
+            if recorded.error is None:
+                raise
+            raise recorded.error from None
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU. Raises InvalidInput for a file that is none, or of another format version."""
-    if not Path(path).is_file():
+    """Read a checkpoint onto the CPU, and verify it.
+
+    Raises InvalidInput for a file that is no checkpoint, of another format version, damaged, or whose network has
+    weights that are not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
         raise InvalidInput(f"there is no checkpoint at {path}", allowed="a file such as RUN/best.pt or RUN/last.pt")
-    if not is_zipfile(path):
-        raise InvalidInput(f"{path} is no checkpoint: not a file that torch wrote, or cut short")
+    with naming(path):
+        _verify_archive(path)
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except UnpicklingError:  # torch's own message advises to load the file in a way that runs its code
+            raise InvalidInput(
+                f"{path} is no checkpoint of unettrain: it holds objects other than plain data, and was not loaded",
+                allowed="best.pt or last.pt of a run",
+            ) from None
+        except FOREIGN_CONTENT as error:
+            _refuse(path, f"is no checkpoint of unettrain, or damaged: it cannot be read ({type(error).__name__})")
+    checkpoint = _validated(path, content)
+    _check_weights(path, checkpoint)
+    return checkpoint
+
+
+def _verify_archive(path: Path) -> None:
+    """Raise InvalidInput for what is no archive of torch, and for one whose bytes are not those that were written."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError) as error:
-        raise InvalidInput(f"{path} is no checkpoint: {str(error).splitlines()[0]}") from None
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        if not is_zipfile(path):
+            _refuse(path, "is no checkpoint: not a file that torch wrote, or cut short")
+        with ZipFile(path) as archive:
+            entries = archive.infolist()
+            if not _is_plain(entries, path.stat().st_size):
+                _refuse(path, "is no checkpoint: an archive of another kind than torch writes, or damaged")
+            damaged = archive.testzip()
+    except DAMAGED_ARCHIVE as error:
+        _refuse(path, f"is no checkpoint, or damaged: {error}")
+    except OSError as error:
+        if error.errno != EINVAL:  # of a seek to before the file
+            raise
+        _refuse(path, "is no checkpoint, or damaged: its directory points outside of it")
+    if damaged:
+        _refuse(path, f"is damaged: the checksum of {damaged} does not match")
+
+
+def _is_plain(entries: Sequence[ZipInfo], size: int) -> bool:
+    """Whether the entries of an archive of `size` bytes are stored as torch stores them, one beside the other.
+
+    torch takes an entry with the attribute of a directory for one, and returns uninitialized memory in its place.
+    """
+    plain = (e.compress_type == ZIP_STORED and e.external_attr == e.internal_attr == 0 for e in entries)
+    return all(plain) and sum(entry.file_size for entry in entries) <= size
+
+
+def _refuse(path: Path, problem: str) -> NoReturn:
+    hints = {
+        "last.pt": "restore it from a backup, or start the run anew with fit --overwrite; best.pt beside it can still"
+        " be used by predict",
+        "best.pt": "restore it from a backup, or predict with last.pt of the same run",
+    }
+    raise InvalidInput(f"{path} {problem}", hint=hints.get(path.name, "restore the file from a backup"))
+
+
+def _validated(path: Path, content: object) -> Checkpoint:
+    """The checkpoint in a file's content, whose fields are all there and of the right types."""
+    is_ours = isinstance(content, dict) and isinstance(content.get("format"), str) and content["format"] == FORMAT
+    if not isinstance(content, dict) or not is_ours:
         raise InvalidInput(f"{path} is no checkpoint of unettrain", allowed="best.pt or last.pt of a run")
-    version = content.pop("format_version", None)
-    if version != FORMAT_VERSION:
+    version = content.get("format_version")
+    if not isinstance(version, int) or version != FORMAT_VERSION:
         raise InvalidInput(f"{path} is a checkpoint of format version {version}", allowed=str(FORMAT_VERSION))
-    return Checkpoint(**{**content, "network": UNetConfig(**content["network"])})
+    values = {name: value for name, value in content.items() if name not in ("format", "format_version")}
+    if "network" in values:
+        document = check_document(values["network"], UNetConfig, f"the network of {path}")
+        try:
+            values["network"] = UNetConfig(**document)
+        except InvalidInput as error:
+            raise InvalidInput(f"the network of {path} cannot be built: {error}") from None
+    return Checkpoint(**check_document(values, Checkpoint, str(path)))
+
+
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Whether all values are finite. Least and greatest value tell, and take no memory."""
+    return tensor.numel() == 0 or all(bool(extreme.isfinite()) for extreme in tensor.aminmax())
+
+
+def _check_weights(path: Path, checkpoint: Checkpoint) -> None:
+    """Raise InvalidInput for weights that are not those of the network, or that a diverged training left."""
+    network, weights = checkpoint.network, checkpoint.weights
+    num = 10 * network.depth + 6  # checked first, since a network is built to know its shapes
+    expected = UNet(network, seed=None).state_dict() if len(weights) == num else {}
+    if not expected or weights.keys() != expected.keys():
+        raise InvalidInput(f"{path} does not hold the weights of its network, of depth {network.depth}")
+    for name, tensor in weights.items():
+        if (
+            not isinstance(tensor, torch.Tensor)
+            or tensor.shape != expected[name].shape
+            or tensor.dtype != torch.float32
+        ):
+            raise InvalidInput(
+                f"{path} does not hold the weights of its network: {name}",
+                allowed=f"float32 of shape {tuple(expected[name].shape)}",
+            )
+        if not is_finite(tensor):
+            raise InvalidInput(
+                f"{path} holds weights that are not finite ({name}): its training diverged",
+                hint="train again with a lower learning-rate, a longer warmup-steps or a clip-norm",
+            )

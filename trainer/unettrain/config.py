@@ -1,39 +1,73 @@
-"""What can be set about the network and its training, with defaults, limits and help. No torch in here.
+"""Configuration of network, training and augmentation, with defaults, limits and help. Imports no torch.
 
 The command line makes its options from `FitConfig`, and a run directory and a checkpoint record both classes.
 """
 
+import operator
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from unettrain.errors import InvalidInput
+from unettrain.schema import conforms, describe_type
 
 
 def option(
-    default: Any, help: str, *, least: float | None = None, choices: tuple[str, ...] = (), changes_result: bool = True
+    default: Any,
+    help: str,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    under: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] = (),
+    changes_result: bool = True,
 ) -> Any:
-    """A field: its default, its help, what it may be, and whether a run that differs in it is another run."""
-    metadata = {"help": help, "least": least, "choices": choices, "changes_result": changes_result}
+    """A field: its default, its help, what it may be, and whether a run that differs in it is another run.
+
+    `least` and `most` are allowed themselves, `above` and `under` are not. A number must be finite in any case.
+    """
+    bounds = {"at least": least, "above": above, "under": under, "at most": most}
+    metadata = {"help": help, "bounds": bounds, "choices": choices, "changes_result": changes_result}
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Base of the classes below: checks every value against its field's limits."""
+    """Base of the classes below: checks the type of every value, and its field's limits."""
 
     def __post_init__(self) -> None:
+        kinds = get_type_hints(type(self))
         for f in fields(self):
-            value, name = getattr(self, f.name), f.name.replace("_", "-")
-            choices, least = f.metadata["choices"], f.metadata["least"]
+            value, name, kind = getattr(self, f.name), f.name.replace("_", "-"), kinds[f.name]
+            choices = f.metadata["choices"]
+            if not conforms(value, kind):
+                raise InvalidInput(f"{name} is {value!r}"[:200], allowed=", ".join(choices) or describe_type(kind))
             if choices and value not in choices:
                 raise InvalidInput(f"{name} is {value!r}", allowed=", ".join(choices))
-            most = LARGEST if isinstance(value, int) else sys.float_info.max
-            if least is not None and value is not None and not least <= value <= most:
-                raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}, and finite")
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                _check_bounds(name, value, f.metadata["bounds"])
 
 
+def _check_bounds(name: str, value: float, bounds: Mapping[str, float | None]) -> None:
+    """Raise InvalidInput for a number outside of its field's bounds, or one that is not finite."""
+    largest = LARGEST if isinstance(value, int) else sys.float_info.max
+    inside = -largest <= value <= largest and all(
+        bound is None or COMPARE[kind](value, bound) for kind, bound in bounds.items()
+    )
+    if not inside:
+        said = [f"{kind} {bound}" for kind, bound in bounds.items() if bound is not None]
+        is_open = not {"under", "at most"} & {kind for kind, bound in bounds.items() if bound is not None}
+        allowed = ", ".join([*said, "and finite"] if is_open else said).replace(", under", " and under")
+        raise InvalidInput(f"{name} is {value}", allowed=allowed)
+
+
+COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "at least": operator.ge, "above": operator.gt, "under": operator.lt, "at most": operator.le,
+}  # fmt: skip
 LARGEST = 2**64 - 1  # a seed
+MOST_CHANNELS, MOST_CLASSES = 4096, 256  # a target is uint8
 VARIANTS = ("paper", "release")
 SHUFFLES = ("tiles", "shards")
 SAMPLINGS = ("uniform", "foreground")
@@ -43,17 +77,14 @@ SAMPLINGS = ("uniform", "foreground")
 class UNetConfig(Checked):
     """The shape of the network. With the defaults it is the paper's: 23 convolutions, 31,030,658 parameters."""
 
-    in_channels: int = option(1, "Channels of the image.", least=1)
-    num_classes: int = option(2, "Channels of the output.", least=2)
-    base_channels: int = option(64, "Channels of the first level; every level below has twice as many.", least=1)
-    depth: int = option(4, "How many times the network pools.", least=1)
+    in_channels: int = option(1, "Channels of the image.", least=1, most=2**16)
+    num_classes: int = option(2, "Channels of the output.", least=2, most=MOST_CLASSES)
+    base_channels: int = option(
+        64, "Channels of the first level; every level below has twice as many.", least=1, most=MOST_CHANNELS
+    )
+    depth: int = option(4, "How many times the network pools.", least=1, most=16)
     variant: str = option("paper", "paper, or the authors' 2015 release.", choices=VARIANTS)
-    dropout: float = option(0.5, "Share of activations dropped at the two deepest levels.", least=0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.dropout < 1:
-            raise InvalidInput(f"dropout is {self.dropout}", allowed="at least 0 and under 1")
+    dropout: float = option(0.5, "Share of activations dropped at the two deepest levels.", least=0, under=1)
 
 
 @dataclass(frozen=True)
@@ -69,7 +100,7 @@ class Augmentation(Checked):
     scale: float = option(1.0, "Make each tile up to so many times larger or smaller, such as 1.2.", least=1)
     shift: float = option(0.0, "Shift each tile by up to so many pixels along each axis.", least=0)
     noise: float = option(0.0, "Add Gaussian noise of this standard deviation, of the image's range.", least=0)
-    blur: float = option(0.0, "Blur each tile by a Gaussian of up to so many pixels.", least=0)
+    blur: float = option(0.0, "Blur each tile by a Gaussian of up to so many pixels.", least=0, most=100)
     cubic: bool = option(False, "Interpolate the image cubically instead of linearly.")
     recompute_weights: bool = option(
         False,
@@ -90,9 +121,9 @@ class TrainingConfig(Checked):
     learning_rate: float | None = option(
         None,
         "Step size; the paper gives none. At 1e-2 sgd may die.  [default: 1e-3 for sgd, 1e-4 for adam]",
-        least=0,
+        above=0,
     )
-    momentum: float = option(0.99, "Momentum of sgd; at 0.99 it multiplies the step size by 100.", least=0)
+    momentum: float = option(0.99, "Momentum of sgd; at 0.99 it multiplies the step size by 100.", least=0, under=1)
     warmup_steps: int = option(0, "Raise the step size from 0 over this many steps at the start.", least=0)
     clip_norm: float = option(
         1.0, "Scale a gradient of a greater norm down to this one, which keeps sgd from dying. 0: never.", least=0
@@ -103,12 +134,14 @@ class TrainingConfig(Checked):
         " the paper prints it; it asks for a step size 10,000 times smaller).",
         choices=("weights", "pixels", "none"),
     )
-    base_channels: int = option(64, "Channels of the first level: 64 in the paper; 8 to 16 train on a laptop.", least=1)
-    num_classes: int = option(2, "Classes in the target, background included.", least=2)
+    base_channels: int = option(
+        64, "Channels of the first level: 64 in the paper; 8 to 16 train on a laptop.", least=1, most=MOST_CHANNELS
+    )
+    num_classes: int = option(2, "Classes in the target, background included.", least=2, most=MOST_CLASSES)
     variant: str = option(
         "paper", "paper, or release: the authors' 2015 network, with 31,100,354 parameters.", choices=VARIANTS
     )
-    dropout: float = option(0.5, "Share of activations dropped at the two deepest levels.", least=0)
+    dropout: float = option(0.5, "Share of activations dropped at the two deepest levels.", least=0, under=1)
     seed: int = option(0, "Decides the initial weights, the order of the tiles, augmentation and dropout.", least=0)
     shuffle: str = option(
         "tiles",
@@ -150,14 +183,17 @@ class TrainingConfig(Checked):
     log_every: int = option(10, "Steps between lines of log.jsonl.", least=1, changes_result=False)
     device: str = option("auto", "auto (a GPU if there is one), cpu, cuda, cuda:1, mps ...", changes_result=False)
     threads: int | None = option(
-        None, "Threads of the network on the CPU.  [default: all cores]", least=1, changes_result=False
+        None, "Threads of the network on the CPU.  [default: all cores]", least=1, most=1024, changes_result=False
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.network(in_channels=1, depth=1)
-        if not self.momentum < 1:
-            raise InvalidInput(f"momentum is {self.momentum}", allowed="at least 0 and under 1")
+        if self.warmup_steps > self.steps:
+            raise InvalidInput(
+                f"warmup-steps is {self.warmup_steps}: the training would end before its learning rate is reached",
+                allowed=f"at most {self.steps}, the number of steps",
+            )
 
     def network(self, in_channels: int, depth: int) -> UNetConfig:
         """The network for tiles of so many channels and this depth."""

@@ -1,4 +1,4 @@
-"""For those who want a DataLoader: the batches of a TileStream, made in its worker processes."""
+"""Iterable dataset for `torch.utils.data.DataLoader` that yields the batches of a TileStream."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -1,4 +1,4 @@
-"""Decoded pixels of images, in blocks of some chunks, as they were asked for; those used last, up to a bound.
+"""LRU cache of decoded chunks, bounded in bytes.
 
 A window is copied from one to four blocks. Copying it from single chunks took two threads half as long again: every
 copy is Python, and Python is one thread's at a time.

@@ -1,4 +1,4 @@
-"""Fit a network to the tiles of a store: the loop, its log, its checkpoints, and going on where a run stopped."""
+"""Training loop: updates, validation, log, checkpoints, and resuming."""
 
 import time
 from collections.abc import Callable
@@ -8,10 +8,15 @@ from pathlib import Path
 
 import torch
 
+from unetprep.storage.lock import Lock
+from unetprep.storage.signals import deferred_signals
 from unettrain.augment import NO_AUGMENTATION
-from unettrain.checkpoint import load_checkpoint, save_checkpoint
 from unettrain.config import FitConfig
-from unettrain.rundir import RunDir, open_run
+from unettrain.errors import InvalidInput
+from unettrain.making import Batch
+from unettrain.memory import check_memory
+from unettrain.outcome import training_warnings
+from unettrain.rundir import RunDir, load_last, locked_run, open_run
 from unettrain.stream import TileStream
 from unettrain.training import Training, pick_device
 
@@ -30,12 +35,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class FitResult:
-    """A run that reached its steps. `best_loss` is the lowest validation loss, None without a validation split."""
+    """A run that reached its steps. `best_loss` is the lowest validation loss, None without a validation split.
+
+    `val_iou` is the validation IoU of the network with that loss, which is best.pt. `warnings` say, in sentences, why
+    the network is of no use although every step succeeded; empty where nothing was found.
+    """
 
     run_dir: Path
     step: int
     updates: int  # made by this call: 0 where the run was complete
     best_loss: float | None
+    val_iou: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def fit(
@@ -44,54 +55,83 @@ def fit(
     config: FitConfig | None = None,
     *,
     overwrite: bool = False,
+    require_validation: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> FitResult:
     """Train a network on the tiles of a store, in a run directory, and go on there where the same run stopped.
 
     The directory gets config.json, log.jsonl, last.pt (the run) and best.pt (the network of the lowest validation
     loss), saved at every validation, at the end and on Ctrl-C. On the CPU the result depends on store and configuration
-    alone, whether the run was interrupted or not. A run that has reached `config.steps` is left as it is.
+    alone, whether the run was interrupted or not. A run that has reached `config.steps` is left as it is. The directory
+    is locked meanwhile; others may read it.
 
-    Raises InvalidInput for a store that cannot be trained on, Conflict where another run stands in `run_dir`, Failure
-    where the training diverges.
+    Raises InvalidInput for a store that cannot be trained on, or, with `require_validation`, that has no validation
+    tiles; Conflict where another run stands in `run_dir`, or another process trains there; Failure where the training
+    diverges.
     """
     config = config or FitConfig()
     stream = TileStream.of(store, config, pick_device(config.device))
     validation = _Validation(store, stream)
-    run, training = _open(store, run_dir, config, stream, overwrite)
-    first = training.step
-    with torch.random.fork_rng([training.device] if training.device.type == "cuda" else []):
-        _train(run, training, stream, validation, on_progress)
-    return FitResult(run.path, training.step, training.step - first, training.best_loss)
+    if require_validation and not validation.num_tiles:
+        raise InvalidInput(
+            f"{store} has no validation tiles, so that no validation IoU will be known",
+            hint="hold images out at import: unetprep import --val-fraction 0.2",
+        )
+    network = config.network(stream.tiles.num_channels, stream.tiles.depth)
+    check_memory(network, config, on_gpu=pick_device(config.device).type != "cpu")
+    with locked_run(run_dir) as lock:
+        run, training = _open(store, run_dir, config, stream, overwrite, lock)
+        first = training.step
+        with torch.random.fork_rng([training.device] if training.device.type == "cuda" else []):
+            _train(run, training, stream, validation, on_progress)
+    return _result(run, training, first)
+
+
+def _result(run: RunDir, training: Training, first: int) -> FitResult:
+    best, last = training.best_iou, training.val_iou
+    warnings = training_warnings(best, last, training.constant, training.step)
+    return FitResult(run.path, training.step, training.step - first, training.best_loss, best, warnings)
 
 
 class _Validation:
-    """The tiles of the validation split, once all tiles are there."""
+    """The tiles of the validation split, once all tiles are there; and a batch to look at where there are none."""
 
     def __init__(self, store: str | Path, training: TileStream) -> None:
         self._store, self._training = store, training
         self._stream: TileStream | None = None
+        self._sample: Batch | None = None
+        self.num_tiles = len(training.tiles.indices("val"))
 
     def stream(self) -> TileStream | None:
         """All of them, one by one and as they are. None where there are none, or not yet."""
-        num = len(self._training.tiles.indices("val"))
+        num = self.num_tiles
         if self._stream is None and num and not self._training.is_growing():
             self._stream = TileStream(self._store, "val", augmentation=NO_AUGMENTATION, num_steps=num)
         return self._stream
 
+    def sample(self) -> Batch | None:
+        """The first training batch, always the same one. None while tiles are being made."""
+        if self._sample is None and not self._training.is_growing():
+            self._sample = self._training.batch(0)
+        return self._sample
+
 
 def _open(
-    store: str | Path, run_dir: str | Path, config: FitConfig, stream: TileStream, overwrite: bool
+    store: str | Path, run_dir: str | Path, config: FitConfig, stream: TileStream, overwrite: bool, lock: Lock
 ) -> tuple[RunDir, Training]:
     """The directory of the run, and the training as it stood there, or at its beginning."""
     tiles = stream.tiles
     network = config.network(tiles.num_channels, tiles.depth)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    training = Training(network, config, tiles.tile_px, tiles.intensity_rule)
-    run = open_run(run_dir, store, stream.fingerprints, network, config, overwrite)
-    if run.last.exists():
-        training.restore(load_checkpoint(run.last))
+    training = Training(
+        network, config, tiles.tile_px, tiles.training_images()
+    )  # may fail, before anything is replaced
+    run = open_run(run_dir, store, stream.fingerprints, network, config, overwrite, lock)
+    training.run = run.fingerprint
+    last = load_last(run, config, network)
+    if last is not None:
+        training.restore(last)
     run.cut_log(training.step if training.pending_loss is None else training.step - 1)
     return run, training
 
@@ -113,8 +153,9 @@ def _train(
                 training.update(batch)
                 on_progress(_finish_step(run, training, validation, begun))
     except KeyboardInterrupt:
-        if training.whole:
-            save_checkpoint(run.last, training.checkpoint(with_optimizer=True))
+        with deferred_signals():
+            if training.whole and training.is_finite:
+                run.save(run.last, training.checkpoint(with_optimizer=True))
         raise
 
 
@@ -123,25 +164,30 @@ def _finish_step(run: RunDir, training: Training, validation: "_Validation", beg
     step, config, loss = training.step, training.config, training.pending_loss
     assert loss is not None
     due = step % config.validate_every == 0 or step == config.steps
-    scores = _validate(run, training, validation.stream()) if due else {}
+    scores = _validate(run, training, validation) if due else {}
     progress = Progress(step, config.steps, loss, time.perf_counter() - begun, **scores)
     if due or step % config.log_every == 0:
         values = asdict(progress) | {"seconds": round(progress.seconds, 3)}
         run.append_log({name: v for name, v in values.items() if v is not None and name != "steps"})
     training.pending_loss = None
     if due:
-        save_checkpoint(run.last, training.checkpoint(with_optimizer=True))
+        run.save(run.last, training.checkpoint(with_optimizer=True))
     return progress
 
 
-def _validate(run: RunDir, training: Training, validation: TileStream | None) -> dict[str, float]:
+def _validate(run: RunDir, training: Training, validation: _Validation) -> dict[str, float]:
     """Scores over the validation split, none without one; saves the network if it is the best so far."""
-    if validation is None:
-        save_checkpoint(run.best, training.checkpoint(with_optimizer=False))
+    training.check_finite()
+    stream = validation.stream()
+    if stream is None:
+        sample = validation.sample()
+        training.constant = None if sample is None else training.is_constant(sample)
+        run.save(run.best, training.checkpoint(with_optimizer=False))
         return {}
-    found = training.validate(validation)
+    found = training.validate(stream)
+    training.val_iou, training.constant = found.cells.iou, found.constant
     if training.best_loss is None or found.loss < training.best_loss:
-        best = replace(training.checkpoint(with_optimizer=False), best_loss=found.loss)
-        save_checkpoint(run.best, best)
-        training.best_loss = found.loss
+        best = replace(training.checkpoint(with_optimizer=False), best_loss=found.loss, best_iou=found.cells.iou)
+        run.save(run.best, best)
+        training.best_loss, training.best_iou = found.loss, found.cells.iou
     return {"val_loss": found.loss, "val_iou": found.cells.iou}

@@ -1,4 +1,4 @@
-"""The order of training while the tiles are still being made: in rounds, each over all tiles that are finished then.
+"""Sampler over tiles that are still being written: rounds over all tiles finished so far.
 
 It depends on when they are finished, so it is no function of the seed. Once all are there, the usual order takes over.
 """

@@ -1,4 +1,4 @@
-"""The trainer's own reader of the arrays that pipeline/LAYOUT.md describes. It knows nothing of the writer."""
+"""Opening of tiles, fields and images of a store as pipeline/LAYOUT.md defines them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.nodes import INTERPOLATIONS
 from unetprep.kernels.tiling import is_legal_tile, output_size
+from unettrain.checked import CheckedArray
 from unettrain.errors import InvalidInput
 from unettrain.shards import Chunks, OpenFiles
 from unettrain.store import (
     attributes,
     fingerprint,
+    image_record,
     open_array,
     open_store,
-    reading,
     recorded,
     refuse_stale,
     said_plainly,
@@ -48,7 +49,7 @@ class StoredImage:
     """One image: pixels (c, z, y, x), read where they are cut, and (low, high), what becomes 0 and 1."""
 
     name: str
-    pixels: zarr.Array[Any]
+    pixels: CheckedArray
     intensity: tuple[float, float]
     dims: int
     split: str
@@ -65,7 +66,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
     columns = [open_array(root, f"tiles/{name}", store, command) for name in PLACES]
     cut = open_array(root, "tiles/foreground", store, command, finished=not growing)
     made = {**attributes(columns[0]).get("parameters", {}), **attributes(cut).get("parameters", {})}
-    found = attributes(root.get("tiles"))
+    found = recorded(store, "tiles")
     missing = [key for key in ("tile", "output", "margin", "depth", "names", "intensity_rule") if key not in found]
     if missing:
         raise InvalidInput(f"the tiles of {store} lack {', '.join(missing)}", hint=f"{command} --overwrite")
@@ -98,6 +99,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
         _density(root, len(split), store),
         made,
         growing,
+        found.get("training_intensity") or {},
     )
 
 
@@ -125,7 +127,8 @@ def open_fields(store: str | Path) -> StoredFields:
 @said_plainly
 def image_names(store: str | Path) -> tuple[str, ...]:
     """The images of a store, in its order."""
-    return tuple(attributes(open_store(store).get("images")).get("names", ()))
+    open_store(store)
+    return tuple(recorded(store, "images").get("names", ()))
 
 
 @said_plainly
@@ -138,20 +141,20 @@ def open_image(store: str | Path, name: str) -> StoredImage:
     pixels = open_array(
         root, f"images/{name}/image", store, f"unetprep import --image IMAGES --labels LABELS --out {store}"
     )
-    found = attributes(root[f"images/{name}"])
-    missing = [key for key in ("intensity", "dims", "split") if key not in found]
-    if missing:
-        raise InvalidInput(f"image {name!r} of {store} lacks {', '.join(missing)}")
+    found = image_record(store, name, "intensity", "dims", "split")
     low, high = found["intensity"]
-    return StoredImage(name, pixels, (float(low), float(high)), int(found["dims"]), str(found["split"]))
+    checked = CheckedArray(Chunks(pixels, store, storage=storage_of(str(store))))
+    return StoredImage(name, checked, (float(low), float(high)), int(found["dims"]), str(found["split"]))
 
 
 def stored_intensity(path: str) -> tuple[float, float] | None:
-    """(low, high) that a store records for its image at STORE/images/NAME; None for any other path."""
+    """(low, high) that a store records for its image at STORE/images/NAME; None for any other path.
+
+    Raises InvalidInput where what the store says is damaged.
+    """
     if not (Path(path).is_dir() or "://" in path):
         return None
-    with reading(path) as place:
-        found = attributes(zarr.open(place, mode="r")).get("intensity")
+    found = recorded(path, "").get("intensity")
     return (float(found[0]), float(found[1])) if found else None
 
 
@@ -168,9 +171,9 @@ def _all_of(array: zarr.Array[Any], store: str | Path) -> NDArray[Any]:
 
 def _density(root: zarr.Group, num: int, store: str | Path) -> NDArray[np.float64] | None:
     """None where it is not there, or not yet."""
-    density = root.get("tiles/density")
-    if not isinstance(density, zarr.Array) or not attributes(density).get("complete"):
+    if not recorded(store, "tiles/density").get("complete"):
         return None
+    density = open_array(root, "tiles/density", store, f"unetprep tiles --out {store}")
     if density.shape != (num,):
         raise InvalidInput(f"tiles/density of {store} has shape {density.shape}", allowed=f"({num},)")
     return _all_of(density, store).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The energy of Ronneberger et al. 2015, Eq. 1: softmax cross-entropy, weighted pixel by pixel.
+"""Weighted softmax cross-entropy (Ronneberger et al. 2015, Eq. 1).
 
     E = sum over x of w(x) * -log p_target(x)(x)          (the printed formula lacks the minus)
 

@@ -1,4 +1,4 @@
-"""How stored tiles become a batch: augmented one by one by the threads that read them, or all at once on a device."""
+"""Batch assembly (collate): tiles augmented one by one on threads, or as a whole batch on a device."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

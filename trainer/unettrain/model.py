@@ -1,4 +1,4 @@
-"""The U-Net of Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597), section 2 and Fig. 1. Unpadded: 572 gives 388.
+"""The U-Net of Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597), section 2 and Fig. 1. Unpadded: 572 -> 388.
 
 Two places where the paper is silent follow the authors' 2015 release: the order of the concatenation, [upsampled,
 skip], and where dropout stands: after the last ReLU of the last level with a skip, before both pool and skip, and
@@ -22,10 +22,11 @@ class UNet(nn.Module):
 
     The initial weights depend on `seed` alone; torch's global random state is left as it was. Dropout is active in
     training mode only: call `eval()` before predicting. Raises InvalidInput for an image of the wrong number of
-    channels or of a size that the network would have to cut in silence.
+    channels or of a size that the network would have to cut in silence. With `seed` None the parameters have shapes
+    but no values (torch's meta device).
     """
 
-    def __init__(self, config: UNetConfig | None = None, seed: int = 0) -> None:
+    def __init__(self, config: UNetConfig | None = None, seed: int | None = 0) -> None:
         super().__init__()
         self.config = config = config or UNetConfig()
         widths = [config.base_channels << level for level in range(config.depth + 1)]  # 64, 128, 256, 512, 1024
@@ -40,8 +41,9 @@ class UNet(nn.Module):
             self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, u, 2, stride=2) for w, u in zip(skips, ups, strict=True))
             self.merge = nn.ModuleList(two_convolutions(u + w, w) for w, u in zip(skips, ups, strict=True))
             self.head = nn.Conv2d(widths[0], config.num_classes, 1)
-        self.to_empty(device="cpu")
-        self.initialize(seed)
+        if seed is not None:
+            self.to_empty(device="cpu")
+            self.initialize(seed)
 
     def forward(self, image: Tensor) -> Tensor:
         """Scores of the part of the image that has full context."""

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch by torch, on the device where its tensors lie: what `augment` does on the CPU.
+"""Augmentation of a whole batch by torch on the device of its tensors, equivalent to `augment` on the CPU.
 
 The parameters are the same `Draw`s, and so are coordinates and rules (`unetprep.kernels.warp`): coordinates in float64,
 so that labels come from the same pixels; interpolation in float32, which may round otherwise in the last bits.
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from unetprep.kernels.intensity import CLIP
 from unetprep.kernels.warp import SHIFT, Transform, check_tile, keys
 from unettrain.augment import Draw, noise, transform_of
 from unettrain.layout import NO_FIELDS, StoredFields
@@ -34,7 +35,8 @@ def augment_batch(
 
     image (b, c, side + 2 margin_px, same) of any number dtype; labels and weights (b, output + 2 margin_px, same),
     labels uint8 or of a signed integer dtype, weights float; all on one device that knows float64. `side` and `output`
-    are those of the result. `intensity` (b, 2) is what becomes 0 and 1 of each image; None: it is so already.
+    are those of the result. `intensity` (b, 2) is what becomes 0 and 1 of each image, which is then clipped to
+    `unetprep.kernels.intensity.CLIP`; None: it is so already.
 
     Returns image (b, c, side, side) float32; labels (b, output, output) of their own dtype, each the nearest pixel's (a
     tie goes to the larger coordinate); weights (b, output, output) float32, 0 where the nearest pixel has 0. Beyond the
@@ -53,7 +55,7 @@ def augment_batch(
     image, labels, weights = warp_batch(image, labels, weights, transforms, margin_px, 3 if cubic else 1)
     if intensity is not None:
         low, high = intensity.to(image).reshape(-1, 2, 1, 1, 1).unbind(1)
-        image = (image - low) / torch.where(high == low, 1, high - low)
+        image = ((image - low) / torch.where(high == low, 1, high - low)).clamp(*CLIP)
     if any((d.black, d.white, d.slope) != (0.0, 1.0, 1.0) for d in draws):
         image = _change_gray(image, draws)
     if any(d.blur for d in draws):

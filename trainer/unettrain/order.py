@@ -1,4 +1,4 @@
-"""The order of training: which tile stands at which place, a pure function of seed and place that keeps no table.
+"""Sampler: which tile comes at which place of an epoch, a pure function of seed and place without a table.
 
 An epoch is a permutation of the tiles of a split by a Feistel network over the next power of 4, walked until it falls
 among them (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"). So any place of any epoch is known at

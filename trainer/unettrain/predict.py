@@ -1,4 +1,4 @@
-"""Predict images of any size by overlapping tiles (Ronneberger et al. 2015, section 2 and Fig. 2).
+"""Seamless prediction of images of any size by overlap tiles (Ronneberger et al. 2015, section 2 and Fig. 2).
 
 Neighbouring tiles lie a multiple of 2^depth pixels apart, so that every tile pools the same pixels together as one tile
 of the whole image would. The output itself is no such multiple at depth 4 (388 = 24 * 16 + 4): tiles 388 apart would
@@ -8,7 +8,7 @@ pool on shifted grids, and their outputs would not be those of the whole image. 
     what is used of it     |<------------ 384 ----------->|<------------ 384 ----------->|
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -57,23 +57,46 @@ def predict_image(
 
     Raises InvalidInput for an image of the wrong axes or channels, and for an illegal tile.
     """
+    blocks = predict_windows(model, image, intensity, tile_px, batch_size=batch_size, on_progress=on_progress)
+    result = np.empty((model.config.num_classes, *image.shape[1:]), np.float32) if out is None else out
+    for w, block in blocks:
+        result[:, w.z, w.y0 : w.y1, w.x0 : w.x1] = block
+    return result
+
+
+def predict_windows(
+    model: UNet,
+    image: ArrayLike,
+    intensity: tuple[float, float] | None = None,
+    tile_px: int | None = None,
+    *,
+    batch_size: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, num: None,
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """What `predict_image` predicts, window by window: each with its probabilities (class, y, x).
+
+    Windows cover every pixel once and come in the order of z, then y, then x. Arguments and errors are those of
+    `predict_image`, and they are checked before this returns.
+    """
     _check_image(model, image)
-    tile = _legal_tile(tile_px, model.config.depth)
+    tile = legal_tile(tile_px, model.config.depth)
     low, high = intensity or intensity_range(image)
     windows = _windows(image.shape, step_px(tile, model.config.depth))
-    result = np.empty((model.config.num_classes, *image.shape[1:]), np.float32) if out is None else out
-    was_training = model.training
-    model.eval()
-    try:
-        for first in range(0, len(windows), batch_size):
-            some = windows[first : first + batch_size]
-            tiles = np.stack([_read(image, window, tile, model.config.depth) for window in some])
-            for w, block in zip(some, _probabilities(model, scale_intensity(tiles, low, high)), strict=True):
-                result[:, w.z, w.y0 : w.y1, w.x0 : w.x1] = block[:, : w.y1 - w.y0, : w.x1 - w.x0]
-            on_progress(first + len(some), len(windows))
-    finally:
-        model.train(was_training)
-    return result
+
+    def predicted() -> Iterator[tuple[Window, NDArray[np.float32]]]:
+        was_training = model.training
+        model.eval()
+        try:
+            for first in range(0, len(windows), batch_size):
+                some = windows[first : first + batch_size]
+                tiles = np.stack([_read(image, window, tile, model.config.depth) for window in some])
+                for w, block in zip(some, _probabilities(model, scale_intensity(tiles, low, high)), strict=True):
+                    yield w, block[:, : w.y1 - w.y0, : w.x1 - w.x0]
+                on_progress(first + len(some), len(windows))
+        finally:
+            model.train(was_training)
+
+    return predicted()
 
 
 def _check_image(model: UNet, image: ArrayLike) -> None:
@@ -84,7 +107,8 @@ def _check_image(model: UNet, image: ArrayLike) -> None:
         )
 
 
-def _legal_tile(tile_px: int | None, depth: int) -> int:
+def legal_tile(tile_px: int | None, depth: int) -> int:
+    """The side of the tiles that are predicted: a legal one, at least so large that tiles can be aligned."""
     if tile_px is None:
         tile_px = legal_tiles_near(DEFAULT_TILE_PX, depth)[0]
     check_side(tile_px, depth)

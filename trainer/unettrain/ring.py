@@ -1,4 +1,4 @@
-"""An ordered ring: threads fill the batches to come, part by part, into arrays that are used again and again.
+"""Prefetching ring buffer for batches: threads fill reused arrays ahead of the consumer, in order.
 
 What comes out is in the order asked for, whatever thread was first. Arrays are given out as tensors, and taken again
 only when nobody holds such a tensor (or a part of it) any more: who keeps a batch keeps it, and the ring makes another.

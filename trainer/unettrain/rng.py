@@ -1,4 +1,4 @@
-"""Random numbers as a function of what they are for, so that no order of work can change them."""
+"""Random generators keyed by purpose, seed and counter, independent of the order of work."""
 
 import numpy as np
 

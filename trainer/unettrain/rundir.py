@@ -1,24 +1,37 @@
-"""The directory of a run: config.json, log.jsonl, last.pt, best.pt; and whether a run may go on in it."""
+"""The directory of a run: its files, its lock, and whether a run may go on in it."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import unetprep.errors
+from unetprep.storage.atomic import naming, replacing, sync_folder
+from unetprep.storage.lock import Lock, locked
+from unetprep.storage.signals import deferred_signals
+from unetprep.storage.storage import Folder
 from unettrain import __version__
+from unettrain.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.errors import Conflict, InvalidInput
 
 FORMAT_VERSION = 1
-FILES = ("config.json", "log.jsonl", "last.pt", "best.pt", "scores.json", "report.html")
+SOFTWARE = "unettrain"
+FILES = ("last.pt", "best.pt", "scores.json", "report.html", "log.jsonl", "config.json")  # in order of removal
+OLD_TEMPORARY = (".last.pt.*", ".best.pt.*", ".config.json")  # as version 0.1.0 named them
+ANEW = "another directory, or --overwrite to start afresh"
 
 
 @dataclass(frozen=True)
 class RunDir:
-    """Where the files of a run lie."""
+    """Where the files of a run lie. `fingerprint` stands for its configuration and data, "" if not known."""
 
     path: Path
+    fingerprint: str = ""
+    lock: Lock | None = None
 
     @property
     def config(self) -> Path:
@@ -40,27 +53,65 @@ class RunDir:
         """The network of the lowest validation loss; the last one where nothing is validated."""
         return self.path / "best.pt"
 
+    def save(self, path: Path, checkpoint: Checkpoint) -> None:
+        """Save a checkpoint. Raises Conflict if another process has taken over the directory."""
+        if self.lock:
+            with _own_conflict():
+                self.lock.check()
+        save_checkpoint(path, checkpoint)
+
     def append_log(self, record: Mapping[str, Any]) -> None:
         """Add a line to the log."""
-        with self.log.open("a") as file:
+        with deferred_signals(), naming(self.log), self.log.open("a") as file:
             file.write(json.dumps(record) + "\n")
 
     def cut_log(self, step: int) -> None:
-        """Forget what was logged after a step: a run that goes on from there will log it again."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        self.log.write_text("".join(f"{line}\n" for line in lines if _step_of(line) <= step))
+        """Remove what was logged after a step, if anything was: a run that goes on from there will log it again."""
+        content = self.log.read_text(errors="replace") if self.log.exists() else ""
+        kept = "".join(f"{line}\n" for line in content.splitlines() if _step_of(line) <= step)
+        if kept != content:
+            with replacing(self.log) as file:
+                file.write(kept.encode())
+
+
+@contextmanager
+def locked_run(path: str | Path) -> Iterator[Lock]:
+    """Hold the lock of a run directory, which is made if it is not there.
+
+    Raises Conflict if another process trains in it, InvalidInput for a path that cannot be a directory of this machine.
+    """
+    if "://" in str(path):
+        raise InvalidInput(f"the directory of the run is {path}", allowed="a directory of this machine, no URL")
+    if Path(path).exists() and not Path(path).is_dir():
+        raise InvalidInput(f"{path} is a file", allowed="a directory for the run, made if it is not there")
+    with _own_conflict(), locked(Folder(str(path)), str(path), "wait for it, or choose another directory") as lock:
+        for pattern in OLD_TEMPORARY:
+            for leftover in Path(path).glob(pattern):
+                leftover.unlink()
+        yield lock
+
+
+@contextmanager
+def _own_conflict() -> Iterator[None]:
+    try:
+        yield
+    except unetprep.errors.Conflict as error:
+        raise Conflict(str(error)) from None
 
 
 def read_record(run_dir: str | Path) -> dict[str, Any]:
-    """What stands in the config.json of a run. Raises InvalidInput, naming the command that helps, if it cannot be."""
+    """The config.json of a run. Raises InvalidInput, naming the command that helps, if it is missing or damaged."""
     config, command = RunDir(Path(run_dir)).config, f"unettrain fit STORE --run {run_dir}"
     if not config.is_file():
         raise InvalidInput(f"there is no run at {run_dir}: it has no config.json", hint=command)
-    try:
-        record = json.loads(config.read_text())
-    except json.JSONDecodeError:
-        raise InvalidInput(f"{config} cannot be read: it is not JSON", hint=f"{command} --overwrite") from None
-    return dict(record)
+    record = _json_object(config)
+    if record is None:
+        raise InvalidInput(f"{config} cannot be read: it is no JSON object", hint=f"{command} --overwrite")
+    if not _is_record(record):
+        raise InvalidInput(
+            f"{config} is not the record of a run: {_missing(record)}", allowed="a file that unettrain fit wrote"
+        )
+    return record
 
 
 def open_run(
@@ -70,69 +121,160 @@ def open_run(
     network: UNetConfig,
     config: FitConfig,
     overwrite: bool,
+    lock: Lock | None = None,
 ) -> RunDir:
     """Make the directory of a run, or find that the one that is there is the same run, and record the configuration.
 
     `data` holds the fingerprints of the arrays trained on. Raises Conflict, naming what differs, where another run
-    stands; with `overwrite` its files are removed.
+    stands; with `overwrite` its files are removed: checkpoints first and config.json last, so that whatever ends the
+    process leaves no checkpoint beside the configuration of another run.
     """
-    run = RunDir(Path(path))
-    if run.path.exists() and not run.path.is_dir():
-        raise InvalidInput(f"{path} is a file", allowed="a directory for the run, made if it is not there")
     record = _record(store, data, network, config)
+    run = RunDir(Path(path), record["fingerprint"], lock)
     if overwrite:
-        for name in FILES:
-            (run.path / name).unlink(missing_ok=True)
+        _remove_files(run)
     elif run.config.exists():
         _refuse_another(run, record)
     elif run.last.exists():
-        raise Conflict(f"{path} holds a last.pt without its config.json", hint="another directory, or --overwrite")
+        raise Conflict(f"{path} holds a last.pt without its config.json", hint=ANEW)
     run.path.mkdir(parents=True, exist_ok=True)
-    beside = run.path / ".config.json"
-    beside.write_text(json.dumps(record, indent=2) + "\n")
-    beside.replace(run.config)
+    with replacing(run.config) as file:
+        file.write((json.dumps(record, indent=2) + "\n").encode())
     return run
 
 
+def load_last(run: RunDir, config: FitConfig, network: UNetConfig) -> Checkpoint | None:
+    """The checkpoint to go on from, None where the run is at its beginning.
+
+    Raises Conflict if last.pt belongs to another run than config.json, and if only best.pt is left of a run.
+    """
+    if run.last.exists():
+        found = load_checkpoint(run.last)
+        _refuse_other_checkpoint(run.last, found, run.fingerprint, config, network)
+        return found
+    if run.best.exists() and load_checkpoint(run.best).step > config.validate_every:
+        raise Conflict(
+            f"{run.path} holds a best.pt without last.pt: the training would begin anew and replace it",
+            hint=f"restore last.pt from a backup, or move best.pt away, or {ANEW}",
+        )
+    return None
+
+
+def load_best(run_dir: str | Path) -> Checkpoint:
+    """The best network of a run, the last one where none was validated yet.
+
+    Raises InvalidInput where there is none, and Conflict if it belongs to another run than config.json.
+    """
+    run = RunDir(Path(run_dir))
+    path = next((path for path in (run.best, run.last) if path.exists()), None)
+    if path is None:
+        raise InvalidInput(
+            f"{run_dir} holds no network", allowed="a run, or a .pt file", hint=f"unettrain fit STORE --run {run_dir}"
+        )
+    found = load_checkpoint(path)
+    record = (_json_object(run.config) if run.config.is_file() else None) or {}
+    if found.run and record.get("fingerprint") and found.run != record["fingerprint"]:
+        raise Conflict(
+            f"{path} is of another run than {run.config}",
+            hint=f"name {path} itself to predict with it all the same; or restore the files of one run",
+        )
+    return found
+
+
 def _record(store: str | Path, data: Mapping[str, str], network: UNetConfig, config: FitConfig) -> dict[str, Any]:
-    return {
+    free = _free_fields()
+    record = {
         "format_version": FORMAT_VERSION,
-        "software": f"unettrain {__version__}",
+        "software": f"{SOFTWARE} {__version__}",
         "store": str(store),
         "data": dict(data),
         "network": asdict(network),
         "fit": asdict(config),
     }
+    decisive = {name: value for name, value in asdict(config).items() if name not in free}
+    canonical = json.dumps([record["data"], record["network"], decisive], sort_keys=True)
+    return record | {"fingerprint": hashlib.sha256(canonical.encode()).hexdigest()}
+
+
+def _free_fields() -> set[str]:
+    return {f.name for f in fields(FitConfig) if not f.metadata["changes_result"]}
+
+
+def _remove_files(run: RunDir) -> None:
+    """Remove the files of a run. Raises Conflict if there is a config.json that unettrain did not write."""
+    if run.config.exists():
+        record = _json_object(run.config)
+        if not (run.last.exists() or run.log.exists() if record is None else _is_record(record)):
+            raise Conflict(f"{run.config} is not of unettrain, and is not removed", hint="another directory")
+    elif not (run.last.exists() or run.best.exists()):
+        return
+    for name in FILES:
+        (run.path / name).unlink(missing_ok=True)
+        if name == "best.pt":
+            sync_folder(run.path)
 
 
 def _refuse_another(run: RunDir, record: dict[str, Any]) -> None:
     """Raise Conflict if the run that stands there would give another result than `record`."""
-    try:
-        there = json.loads(run.config.read_text())
-    except json.JSONDecodeError:
-        raise Conflict(f"{run.config} cannot be read", hint="another directory, or --overwrite") from None
-    if not isinstance(there, dict) or there.get("format_version") != FORMAT_VERSION:
-        raise Conflict(f"{run.config} is not of this version of unettrain", hint="another directory, or --overwrite")
-    free = {f.name for f in fields(FitConfig) if not f.metadata["changes_result"]}
+    there = _json_object(run.config)
+    if there is None:
+        raise Conflict(f"{run.config} cannot be read: it is no JSON object", hint=ANEW)
+    if not _is_record(there):
+        raise Conflict(f"{run.config} is not the record of a run: {_missing(there)}", hint="another directory")
+    free = _free_fields()
     differing = [
-        f"  {name.replace('_', '-')}: {_get(there, group, name)} there, {value} now"
+        f"  {name.replace('_', '-')}: {there[group].get(name)} there, {value} now"
         for group in ("fit", "network", "data")
         for name, value in record[group].items()
-        if name not in free and _get(there, group, name) != value
+        if name not in free and there[group].get(name) != value
     ]
     if differing:
+        raise Conflict("\n".join([f"{run.path} holds another run:", *dict.fromkeys(differing)]), hint=ANEW)
+
+
+def _refuse_other_checkpoint(
+    path: Path, found: Checkpoint, fingerprint: str, config: FitConfig, network: UNetConfig
+) -> None:
+    """Raise Conflict, naming what differs, if a checkpoint is not of the run with this configuration."""
+    pairs = {"seed": (found.seed, config.seed)}
+    pairs |= {name: (getattr(found.network, name), value) for name, value in asdict(network).items()}
+    differing = [
+        f"  {name.replace('_', '-')}: {a} in it, {b} in config.json" for name, (a, b) in pairs.items() if a != b
+    ]
+    if not differing and found.run not in ("", fingerprint):
+        differing = ["  other options or other data: the fingerprint recorded in it is not that of config.json"]
+    if differing:
         raise Conflict(
-            "\n".join([f"{run.path} holds another run:", *dict.fromkeys(differing)]),
-            hint="another directory, or --overwrite to start afresh",
+            "\n".join([f"{path} is of another run than the config.json beside it:", *differing]),
+            hint=f"restore last.pt of this run from a backup, or {ANEW}",
         )
 
 
-def _get(record: dict[str, Any], group: str, name: str) -> Any:
-    return record.get(group, {}).get(name)
+def _json_object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None if the file holds something else."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    return not _missing(record)
+
+
+def _missing(record: Mapping[str, Any]) -> str:
+    """What a document lacks to be the record of a run of this format version; "" if nothing."""
+    if record.get("format_version") != FORMAT_VERSION:
+        return f"its format_version is not {FORMAT_VERSION}"
+    if not str(record.get("software")).startswith(SOFTWARE) or not isinstance(record.get("store"), str):
+        return "it does not say what trained, and on which store"
+    lacking = [group for group in ("data", "network", "fit") if not isinstance(record.get(group), dict)]
+    return f"it has no {', '.join(lacking)}" if lacking else ""
 
 
 def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return float("inf")  # the torn last line of a run that was killed
+    except (ValueError, LookupError, TypeError, RecursionError, OverflowError):
+        return float("inf")  # not written by fit, or cut short by a kill

@@ -1,4 +1,9 @@
-"""The scores of a prediction: how well its foreground covers the cells, and how many of the cells it found."""
+"""Scores of a segmentation: overlap of the foreground (IoU, Dice), and AP of the cells at several IoU thresholds.
+
+Ignored pixels (labels < 0) are left out of the overlap. Cells are matched by `unettrain.metrics.match_instances`, which
+defines what ignored pixels mean there. Components are labelled on the whole mask, before ignored pixels are taken out:
+otherwise the part of a proposal that surrounds an ignored region would fall apart into many small objects.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
-from unettrain.metrics.instances import THRESHOLDS, Matching, label_components, match_instances
+from unettrain.metrics.instances import (
+    PLANES,
+    THRESHOLDS,
+    Matching,
+    label_components,
+    match_at_thresholds,
+    number_per_slice,
+)
 from unettrain.metrics.overlap import Overlap, overlap
 
 THRESHOLD = 0.5  # fixed beforehand: one tuned on the images that are scored would flatter
@@ -49,37 +61,56 @@ class Scores:
             "cells": found.tp + found.fn,
             "proposed": found.tp + found.fp,
             "found": found.tp,
+            "ignored_proposals": found.ignored,
             "images": self.images,
         }
 
 
 def score(mask: NDArray[np.bool_], labels: NDArray[np.integer], connectivity: int = 4) -> Scores:
-    """Score one image: `mask` and `labels` are (z, y, x), the mask true on proposed cells, labels 0 = background.
+    """Score the connected components of a mask (z, y, x); see `score_instances`.
 
-    XX
-        InvalidInput if the shapes differ.
+    connectivity 4 or 8: slices are independent images; 6 or 26: one volume. Raises InvalidInput if the shapes differ.
     """
-    mask, labels = mask & (labels >= 0), np.maximum(labels, 0)
-    proposal = label_components(mask, connectivity)
-    return Scores(overlap(labels, mask), tuple(match_instances(labels, proposal, t) for t in THRESHOLDS), images=1)
+    return score_instances(label_components(mask, connectivity), labels, 2 if connectivity in PLANES else 3)
 
 
-def foreground(prediction: NDArray[Any]) -> NDArray[np.bool_]:
-    """The mask (z, y, x) that a prediction proposes.
+def score_instances(proposal: NDArray[np.integer], labels: NDArray[np.integer], dims: int = 2) -> Scores:
+    """Score instance labels (z, y, x), 0 = background, against true labels (z, y, x), < 0 = ignored.
 
-    Probabilities (class, z, y, x): where the most likely class is not 0. Probabilities of a cell (z, y, x), real
-    numbers: over 0.5. Integers (z, y, x): not 0.
+    dims 2: slices are independent images, so that each label of each slice is one object. dims 3: each label is one
+    object of the volume. Raises InvalidInput if the shapes differ.
     """
-    if prediction.ndim == 4 and prediction.shape[0] > 1:
-        return np.asarray(prediction.argmax(axis=0) > 0)
-    single: NDArray[Any] = prediction[0] if prediction.ndim == 4 else prediction
-    if np.issubdtype(single.dtype, np.floating):
-        if not (single.min() >= 0 and single.max() <= 1):
-            raise InvalidInput(
-                f"the prediction ranges from {single.min()} to {single.max()}", allowed="probabilities, 0 to 1"
-            )
-        return np.asarray(single > THRESHOLD)
-    return np.asarray(single != 0)
+    if proposal.shape != labels.shape:
+        raise InvalidInput(f"labels have shape {labels.shape}, proposal {proposal.shape}", allowed="one shape for both")
+    ignored = labels < 0
+    truth: NDArray[np.integer] = np.maximum(labels, 0)
+    if dims == 2:
+        truth, proposal = number_per_slice(truth), number_per_slice(proposal)
+    if not ignored.any():
+        return Scores(overlap(truth, proposal), match_at_thresholds(truth, proposal), images=1)
+    pixels = overlap(truth[~ignored], proposal[~ignored])
+    return Scores(pixels, match_at_thresholds(truth, proposal, ignored=ignored), images=1)
+
+
+def foreground(probabilities: NDArray[Any], threshold: float | None = None) -> NDArray[np.bool_]:
+    """The foreground (z, y, x) of floating-point probabilities in [0, 1].
+
+    Probabilities of a cell (z, y, x) or (1, z, y, x): greater than `threshold`, by default 0.5. Class probabilities
+    (class, z, y, x): the most likely class is not 0, or with a `threshold`, 1 - p(class 0) is greater than it. Raises
+    InvalidInput for other values, NaN included.
+    """
+    low, high = probabilities.min(), probabilities.max()
+    if not (np.issubdtype(probabilities.dtype, np.floating) and low >= 0 and high <= 1):
+        raise InvalidInput(
+            f"the prediction ranges from {low} to {high} ({probabilities.dtype})",
+            allowed="floating-point probabilities, 0 to 1",
+        )
+    if probabilities.ndim == 3 or probabilities.shape[0] == 1:
+        cell = probabilities if probabilities.ndim == 3 else probabilities[0]
+        return np.asarray(cell > (THRESHOLD if threshold is None else threshold))
+    if threshold is None:
+        return np.asarray(probabilities.argmax(axis=0) > 0)
+    return np.asarray(1 - probabilities[0] > threshold)
 
 
 def pooled(scores: Sequence[Scores]) -> Scores:

@@ -1,11 +1,10 @@
-"""Chunks of sharded Zarr v3 arrays, read into arrays that are there already.
+"""Reader of single chunks of sharded Zarr v3 arrays into preallocated arrays.
 
 zarr-python takes 50 to 100 times as long as the copy for one chunk of a shard. Here the index of a shard is read once,
 and a chunk is one read of its file, or one request to a server, whose checksum is verified; both are done without the
 GIL. Chunks that are not stored as pipeline/LAYOUT.md says are read by zarr-python.
 """
 
-import json
 import os
 import threading
 import zlib
@@ -28,7 +27,7 @@ from zarr.storage import LocalStore
 from unetprep.storage.remote import Remote
 from unetprep.storage.storage import Folder, Storage
 from unettrain.errors import Failure
-from unettrain.store import KEY, SERVER_HINT, fingerprint
+from unettrain.store import SERVER_HINT, fingerprint, parsed_record
 
 Index = tuple[int, ...]
 Stamp = tuple[int | str, ...]
@@ -121,6 +120,12 @@ class Chunks:
             part[...] = chunk[tuple(map(slice, part.shape))]
         return out
 
+    def read_box(self, box: tuple[slice, ...]) -> NDArray[Any]:
+        """A box of the array, read by zarr-python; its slices have a start and a stop inside of the array."""
+        out = np.empty([b.stop - b.start for b in box], self.dtype)
+        self._by_zarr(box, out)
+        return out
+
     def _read(self, number: int, chunk: int, out: NDArray[Any]) -> None:
         """A chunk of a shard, both counted in C order."""
         assert self._layout is not None
@@ -194,7 +199,7 @@ class Chunks:
         """Shards that were opened before go on as they were; new ones have to be of the same array."""
         now = self._stamp_now()
         if now != self._stamp:
-            record = json.loads(self._storage.get(self._document)).get("attributes", {}).get(KEY, {})
+            record = parsed_record(self._storage.get(self._document), self.path, self._store)
             if str(record.get("fingerprint", "")) != self.fingerprint:
                 raise Failure(
                     f"{self.path} of {self._store} was made anew while it was read",

@@ -1,10 +1,10 @@
-"""Opening a store of pipeline/LAYOUT.md by zarr, and refusing one that would be half understood.
+"""Opening of a store, with checks of its version, completeness and freshness.
 
-Refused are another format version, an array that is missing or not finished, and one that was computed from something
-that has since been replaced: every array records the fingerprints of those it was computed from.
+Refused are another format version, documents that are invalid or whose checksum does not fit, an array that is missing
+or not finished, and one that was computed from something that has since been replaced: every array records the
+fingerprints of those it was computed from.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, wraps
@@ -14,6 +14,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import zarr
 
 import unetprep.errors
+from unetprep.format.metadata import DOCUMENT, FORMAT_VERSION, KEY, parse_document, record_of
+from unetprep.storage.paths import safe_key
 from unetprep.storage.remote import Remote
 from unetprep.storage.storage import Storage, open_storage
 from unettrain.errors import Failure, InvalidInput
@@ -22,20 +24,19 @@ Where = TypeVar("Where", bound=str | Path)
 Rest = ParamSpec("Rest")
 Found = TypeVar("Found")
 
-FORMAT_VERSION = 1
-KEY = "unetprep"
 SERVER_HINT = "see that the server answers and the keys are right, and repeat the command: it goes on where it stopped"
 OURS = ("images/", "fields/", "tiles/")
 
 
 def open_store(store: str | Path) -> zarr.Group:
     """The root group of the store at a path or URL, for reading. Raises InvalidInput if it is none of ours."""
+    found = recorded(store, "")
     try:
         with reading(store) as place:
             root = zarr.open_group(place, mode="r", zarr_format=3, use_consolidated=False)
     except FileNotFoundError:
         raise InvalidInput(f"there is no store at {store}", hint="check the path; `unetprep` makes stores") from None
-    version = attributes(root).get("format_version")
+    version = found.get("format_version")
     if version is None:
         raise InvalidInput(f"{store} is Zarr, but no store of unetprep: it has no format_version")
     if version != FORMAT_VERSION:
@@ -91,9 +92,9 @@ def storage_of(store: str) -> Storage:
         raise InvalidInput(f"{store} cannot be read from here: {error}", hint="see docs/object-stores.md") from None
 
 
-def attributes(node: Any) -> dict[str, Any]:
-    """Our own attributes of a group or an array; none of them where it has none or is not there."""
-    found = node.attrs.get(KEY) if isinstance(node, zarr.Group | zarr.Array) else None
+def attributes(array: zarr.Array[Any]) -> dict[str, Any]:
+    """The attributes of ours of an array that `open_array` has opened, which checks its document; {} if it has none."""
+    found = array.attrs.get(KEY)
     return found if isinstance(found, dict) else {}
 
 
@@ -103,11 +104,15 @@ def fingerprint(array: zarr.Array[Any]) -> str:
 
 
 def open_array(root: zarr.Group, path: str, store: str | Path, command: str, finished: bool = True) -> zarr.Array[Any]:
-    """An array that is there and `finished`. Raises InvalidInput with the command that makes it."""
+    """An array that is there and `finished`.
+
+    Raises InvalidInput with the command that makes it, and where its document is damaged.
+    """
+    found = recorded(store, path)
     array = root.get(path)
     if not isinstance(array, zarr.Array):
         raise InvalidInput(f"{store} has no {path}", hint=command)
-    if finished and not attributes(array).get("complete", False):
+    if finished and not found.get("complete", False):
         hint = f"run it again, it goes on: {command}"
         if path.startswith("tiles/"):
             hint += "   (or, if it still runs, train on what is finished: unettrain fit --growing)"
@@ -116,13 +121,37 @@ def open_array(root: zarr.Group, path: str, store: str | Path, command: str, fin
 
 
 def recorded(store: str | Path, path: str) -> dict[str, Any]:
-    """Our own attributes of a node, read from its document alone: of thousands of images, also of those not there."""
+    """The attributes of ours of a group or array, read from its document alone; {} where it is not there.
+
+    Raises InvalidInput for an invalid document, for one whose checksum does not fit, and for a path that leaves the
+    store.
+    """
     try:
-        document = json.loads(storage_of(str(store)).get(f"{path}/zarr.json"))
+        key = safe_key(f"{path}/{DOCUMENT}" if path else DOCUMENT, f"a path in a document of {store}")
+        with reading(store):
+            return parsed_record(storage_of(str(store)).get(key), path, store)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    found = document.get("attributes", {}).get(KEY)
-    return found if isinstance(found, dict) else {}
+    except unetprep.errors.InvalidInput as error:
+        raise InvalidInput(str(error)) from None
+
+
+def parsed_record(document: bytes, path: str, store: str | Path) -> dict[str, Any]:
+    """The attributes of ours in the document of the node at `path`. Raises InvalidInput as `recorded` does."""
+    where = f"{path}/{DOCUMENT}".lstrip("/")
+    hint = f"unetprep verify {store} names all that is damaged, and what to do about it"
+    try:
+        return record_of(parse_document(document, f"{where} of {store}", hint))
+    except unetprep.errors.InvalidInput as error:
+        raise InvalidInput(str(error)) from None
+
+
+def image_record(store: str | Path, name: str, *required: str) -> dict[str, Any]:
+    """The attributes of ours of an image. Raises InvalidInput where one of `required` is missing."""
+    found = recorded(store, f"images/{name}")
+    if missing := [key for key in required if key not in found]:
+        raise InvalidInput(f"image {name!r} of {store} lacks {', '.join(missing)}")
+    return found
 
 
 def refuse_stale(paths: Sequence[str], store: str | Path) -> None:

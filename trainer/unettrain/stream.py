@@ -1,4 +1,4 @@
-"""Batches of tiles from a store, in an order that is a pure function of (seed, epoch, step).
+"""Prefetched batches of tiles, in an order that is a pure function of (seed, epoch, step).
 
 A few threads read and augment ahead of the consumer, a bounded number of batches (`ring.Ring`); reading and the warp
 let go of the GIL. What comes out does not depend on their number.

@@ -1,4 +1,4 @@
-"""The tiles of a store: where they lie, and one of them with its pixels when asked for."""
+"""Tiles of a store: positions, geometry, and access to their pixels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.formula import Formula, recorded_formula
 from unettrain.errors import InvalidInput
+from unettrain.intensity import TrainingImages
 from unettrain.shards import Chunks
 
 SPLITS = ("train", "val", "test")
@@ -139,6 +140,7 @@ class Tiles:
     density: NDArray[np.float64] | None = None  # of what is to be learned, for each tile, 0 to 1
     parameters: Mapping[str, Any] = field(default_factory=dict)  # those that the tiles were made with
     growing: bool = False  # whether they may still be being made
+    training_intensity: Mapping[str, Any] = field(default_factory=dict)  # as the store records it; may be empty
 
     @property
     def tile_px(self) -> int:
@@ -173,6 +175,10 @@ class Tiles:
     def finished(self) -> NDArray[np.bool_]:
         """Of each tile whether it can be read."""
         return self.pixels.finished() if self.growing else np.ones(len(self.split), bool)
+
+    def training_images(self) -> TrainingImages:
+        """The intensities of the training images."""
+        return TrainingImages.of(self.intensity_rule, self.geometry.dtype.name, self.training_intensity)
 
     def indices(self, split: str) -> NDArray[np.intp]:
         """Numbers of the tiles of one split, which may be none."""

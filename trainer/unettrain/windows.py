@@ -1,4 +1,4 @@
-"""Virtual tiles: windows of the images themselves, mirrored at their edges, equal bit for bit to tiles that are stored.
+"""On-the-fly tiles: windows of the images with mirrored edges, bit-identical to stored tiles.
 
 Of a chunk a tile needs a part, and its neighbours the rest, so what was decoded is kept for a while (`decoded`).
 """

@@ -1,4 +1,4 @@
-"""Linear interpolation of four pixels at once, for numba, which would take one after the other.
+"""Bilinear interpolation of four pixels at a time, written for SIMD compilation by numba.
 
 Of each pixel two neighbours are loaded as one value, above and below; everything else works on four lanes. Nothing here
 checks bounds.

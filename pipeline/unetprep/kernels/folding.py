@@ -1,4 +1,4 @@
-"""Where a deformation p -> p + u(p) folds: where its Jacobian is not over 0, a neighbourhood is turned inside out."""
+"""Folding of a deformation p -> p + u(p): pixels at which its Jacobian determinant is not positive."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""The two formulas of the weight map w(x), as numbers. Standard library alone, so that the command line may ask it too.
+"""Constants and reach of the two weight-map formulas. Standard library only, so that the command line can import it.
 
 `paper` (Ronneberger et al. 2015, Eq. 2), with d1, d2 the distances to the nearest and the second nearest cell:
 
@@ -15,11 +15,12 @@ background alone unless it is asked for on all pixels. Both are a weight for eac
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 IGNORED = -1  # the label of pixels that count for nothing: no cell, no background, weight 0
+LARGEST_WEIGHT = 1e15  # float32 sums of so large weights over any batch stay finite
 SMALLEST = 2.0**-24  # half the step of a float32 just under 1: no weight near 1 is moved by less
 
 
@@ -57,6 +58,11 @@ DEFAULTS: dict[str, dict[str, float]] = {
     "paper": {"w0": 10.0, "sigma": 5.0},
     "falk2019": {"w0": 50.0, "sigma": 6.0, "background_weight": 0.1, "rim_sigma": 10.0},
 }
+
+
+def are_class_weights(weights: Sequence[float]) -> bool:
+    """Whether each is 0, or a number that float32 and the sums of a training keep."""
+    return all(w == 0 or 1 / LARGEST_WEIGHT <= w <= LARGEST_WEIGHT for w in weights)
 
 
 def resolve(name: str, given: dict[str, float | None]) -> dict[str, float]:

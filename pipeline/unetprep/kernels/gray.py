@@ -1,8 +1,12 @@
-"""Gray values of an image, scaled and changed in one pass."""
+"""Scaling and augmentation of gray values in one pass over an image."""
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from unetprep.kernels.intensity import CLIP
+
+CLIP_LOW, CLIP_HIGH = map(np.float32, CLIP)
 
 
 def change_gray(
@@ -15,6 +19,7 @@ def change_gray(
 ) -> None:
     """Let `low` become `black` and `high` `white`, in place, on a parabola that leaves `low` with this slope.
 
+    Values are scaled to 0 at `low` and 1 at `high` and clipped to CLIP before they are changed.
     image float32, contiguous. `slope` is relative to a straight line, which 1 is. As gamma does it lifts or lowers what
     lies between, but has a finite slope at its end, and values beyond `low` and `high` have their places too.
     """
@@ -28,5 +33,5 @@ def change_gray(
 def _change(image, low, width, black, height, bend):  # type: ignore[no-untyped-def]
     one = np.float32(1)
     for i in range(len(image)):
-        v = (image[i] - low) / width
+        v = min(max((image[i] - low) / width, CLIP_LOW), CLIP_HIGH)
         image[i] = v * ((one + bend) - bend * v) * height + black

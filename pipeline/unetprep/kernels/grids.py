@@ -1,4 +1,4 @@
-"""Random grids of displacements: field k comes from (seed, k) alone, whatever was drawn before it.
+"""Random displacement grids. Grid k depends on (seed, k) alone.
 
 Philox (Salmon et al. 2011) is a keyed function of a counter, so every field has a stream of its own; Box and Muller's
 formula makes its integers Gaussian. Logarithm and cosine are written out here in additions, multiplications, divisions

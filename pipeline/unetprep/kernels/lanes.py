@@ -1,4 +1,4 @@
-"""Sixteen integers worked on at once, for numba: what a processor's vector unit does, written as scalar code is.
+"""SIMD operations on sixteen integers at a time for numba, written like scalar code.
 
 numba turns simple loops into vector instructions by itself, but not a search that keeps its best values in registers
 and stops early. `load(pointer(array), i)` takes the elements i to i + 15 as one value, on which `+ * & >> <<`, `least`,

@@ -1,4 +1,4 @@
-"""Mirroring without repeating the edge pixel, as far out as one likes (`numpy.pad(mode="reflect")`)."""
+"""Mirror padding without repeating the edge pixel, by any number of pixels (`numpy.pad(mode="reflect")`)."""
 
 from dataclasses import dataclass
 from functools import lru_cache

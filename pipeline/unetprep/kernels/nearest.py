@@ -1,4 +1,4 @@
-"""Exact distances from every pixel to the two nearest *different* instances, within a reach.
+"""Exact distances from every pixel to the two nearest *different* instances, up to a maximum distance.
 
 A squared distance and the label it leads to are packed into one integer, (squared distance << label bits) | label, so
 that the smaller of two candidates is the nearer cell with its name: 32 bits where both fit, else 64. Two sweeps along

@@ -1,4 +1,4 @@
-"""Grids of displacements: the names of what makes a field of them, and how many nodes that needs. No imports."""
+"""Interpolation methods of displacement grids and the number of nodes that each needs. No imports."""
 
 INTERPOLATIONS = ("bspline", "bspline-approx")
 SPACING_PX = 150  # of the nodes of bspline-approx

@@ -1,4 +1,4 @@
-"""Tiles at random places: tile k of an image is where it is whatever else is cut."""
+"""Random crops: the position of crop k of an image depends on (seed, image name, k) alone."""
 
 from hashlib import sha256
 

@@ -1,4 +1,4 @@
-"""From a coarse grid of displacements to a dense field, by cubic B-splines.
+"""Cubic B-spline interpolation of a coarse displacement grid to a dense field.
 
 Two ways, both separable: along one axis the field is a matrix times the nodes, so a field is two small products.
 
@@ -24,7 +24,7 @@ LOOKS, LOOKS_A_NODE, FIELDS_AT_ONCE = 33, 8, 64
 def displacement_field(
     grid: NDArray[np.floating], shape: tuple[int, ...], interpolation: str = "bspline", dtype: DTypeLike = np.float64
 ) -> NDArray[np.floating]:
-    """Expand a grid of displacements (axis, gy, gx) or (axis, gz, gy, gx), in pixels, to a field (axis, *shape).
+    """Expand a grid of displacements (axis, gy, gx) or (axis, gz, gy, gx), in pixels, to a field `(axis, *shape)`.
 
     `dtype` is float64, or float32, which is within 1e-5 pixels of it. `bspline`: at the nodes the field has exactly the
     grid's values; equal to `scipy.ndimage.zoom(order=3, mode="mirror")` of each component. The axis counts as the sides

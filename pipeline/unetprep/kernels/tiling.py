@@ -1,4 +1,4 @@
-"""The sizes of an unpadded U-Net (Ronneberger et al. 2015, section 2), and where its overlap tiles lie.
+"""Tile and output sizes of an unpadded U-Net (Ronneberger et al. 2015, section 2), and overlap-tile positions.
 
 Every level takes 4 pixels off a side (two 3x3 convolutions), `depth` times on the way down, once at the bottom and
 `depth` times on the way up; pooling halves the side and must not meet an odd one. With b the side that enters the

@@ -1,4 +1,4 @@
-"""One pass that moves a tile: image, labels and weights through one field, each resampled once.
+"""Deformation of a tile: image, labels and weights are resampled through one field in one pass.
 
 The output at pixel q takes the input at
 

@@ -1,4 +1,4 @@
-"""The weight map w(x) of a block, from its labels and target; the formulas stand in `formula`."""
+"""Weight map w(x) of a block from its labels and target; the formulas are in `formula`."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from unetprep.kernels.formula import IGNORED, Formula, make_formula
+from unetprep.kernels.formula import IGNORED, LARGEST_WEIGHT, Formula, are_class_weights, make_formula
 from unetprep.kernels.nearest import LARGEST_LABEL, Box, band_rows, prepare_search, scan, scan_bytes
 from unetprep.kernels.separate import separate_instances
 
@@ -168,6 +168,10 @@ def weight_map(
     chosen = make_formula(formula, constants, border_on == "all")
     if class_weights is not None and chosen.class_weights is not None:
         raise ValueError(f"class_weights are given, but the formula {formula!r} has its own")
+    if class_weights is not None and not are_class_weights(class_weights):
+        raise ValueError(
+            f"class_weights are {class_weights}, not each 0 or {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}"
+        )
     block = _as_block(labels, ignore_label)
     target = separate_instances(block, labels.ndim, separate)
     w_c = chosen.class_weights or class_weights or balanced_class_weights(count_classes(target, block))

@@ -1,4 +1,4 @@
-"""Where images and labels come from: TIFF, PNG and JPEG, .npy, Zarr; single files and folders."""
+"""Readers of images and labels: TIFF, PNG, JPEG, BMP, .npy and Zarr; single files and folders."""
 
 from unetprep.sources.pairing import expand as expand
 from unetprep.sources.pairing import find_pairs as find_pairs

@@ -1,4 +1,4 @@
-"""How much memory it takes to read from a source, besides the pixels that are asked for."""
+"""Memory that reading a box of a source takes beyond the pixels themselves."""
 
 from math import prod
 

@@ -1,4 +1,4 @@
-"""Generated cells as a source, of any size: a patch of cells is repeated in both directions, numbered on."""
+"""Synthetic cells as a source of any size: one patch of cells is tiled and renumbered."""
 
 import time
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Boxes of a .npy file, read row by row.
+"""Reading of boxes from a .npy file, row by row.
 
 Mapping the file into memory would be shorter; but then the system counts whole stretches of it, many times the box, as
 memory of the process.

@@ -1,4 +1,4 @@
-"""Which label image belongs to which image: the one of the same name."""
+"""Pairing of images and labels by file name."""
 
 import os
 import re

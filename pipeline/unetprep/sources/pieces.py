@@ -1,4 +1,4 @@
-"""The connected pieces of an image of any size, found shard by shard: no more than one shard is held at a time.
+"""Connected components of an image of any size, shard by shard, with one shard in memory at a time.
 
 Each shard is labelled alone. Where two shards meet, pieces of one value that touch are one piece:
 

@@ -1,7 +1,7 @@
-"""A first reading of a source, before anything is written: what its values are, and whether they can be used."""
+"""First pass over a source, before anything is written: value ranges, digests, and validity."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import product
 from typing import Any
@@ -12,21 +12,27 @@ from numpy.typing import NDArray
 from unetprep.errors import InvalidInput
 from unetprep.grid import Box, Index, box_shape, shard_box, shard_counts
 from unetprep.kernels.formula import IGNORED
+from unetprep.kernels.percentiles import RangeFinder, RobustRange
+from unetprep.sources.digest import ShardDigest, ShardDigests
 from unetprep.sources.pieces import Joiner
-from unetprep.sources.source import Source
+from unetprep.sources.source import Source, refuse_dtype
 
 LARGEST_LABEL = int(np.iinfo(np.int32).max)
 EXACT_IN_FLOAT32 = 2**24
+EXACT_BYTES = 2  # integers of so many bytes are exact in float32
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 IMAGE_DTYPES = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}  # every other one is kept as float32
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What was seen: range of the values and a digest of the pixels as they will be stored."""
+    """Result of a first pass: range of the values, digests of the pixels as stored (whole, by shard), robust range."""
 
     low: float
     high: float
     digest: str
+    shards: ShardDigests = field(default_factory=ShardDigests)
+    robust: RobustRange | None = None
 
 
 def stored_dtype(source: Source) -> str:
@@ -34,30 +40,93 @@ def stored_dtype(source: Source) -> str:
     return IMAGE_DTYPES.get(source.dtype, "float32")
 
 
-def scan_image(source: Source, box: Box, shard: tuple[int, ...]) -> Scan:
-    """Read an image once. Raises InvalidInput for complex numbers, NaN or infinity, naming the place."""
-    if np.dtype(source.dtype).kind not in "buif":
-        raise InvalidInput(f"{source.path} has dtype {source.dtype}", allowed="integers or real numbers")
-    low, high, digest = np.inf, -np.inf, sha256()
-    for _, where, block in _blocks(source, box, shard):
-        block = block.astype(stored_dtype(source))
-        if not np.isfinite(block).all():
-            place = np.argwhere(~np.isfinite(block))[0] + [s.start for s in where]
-            value = block[~np.isfinite(block)][0]
-            raise InvalidInput(
-                f"{source.path} holds {value} at (c, z, y, x) = {tuple(map(int, place))}",
-                allowed="finite numbers",
-                hint="replace such pixels, for example with the median of their neighbours",
-            )
+def scan_image(source: Source, box: Box, shard: tuple[int, ...], chunk: tuple[int, ...]) -> Scan:
+    """Read an image once, or twice for exact percentiles of values other than integers of up to 16 bits.
+
+    It is read shard by shard; `shard` and `chunk` are (z, y, x).
+
+    Raises InvalidInput for complex numbers, and for values that the stored dtype cannot hold.
+    """
+    refuse_dtype(source)
+    low, high, digest, shards = np.inf, -np.inf, sha256(), bytearray()
+    finder = RangeFinder(source.dtype)
+    spread = _Spread(source)
+    for _, where, raw in _blocks(source, box, shard):
+        spread.add(raw)
+        block = _as_stored(source, raw, where)
+        finder.add(raw)
         low, high = min(low, float(block.min())), max(high, float(block.max()))
-        if np.dtype(source.dtype).kind in "ui" and max(-low, high) > EXACT_IN_FLOAT32:
+        digest.update(np.ascontiguousarray(block).data)
+        shards += _digest_of(block, (block.shape[0], *chunk))
+    spread.refuse_if_lost(low, high)
+    finder.end_pass()
+    if finder.needs_pass():
+        for _, _, raw in _blocks(source, box, shard):
+            finder.add(raw)
+        finder.end_pass()
+    return Scan(low, high, digest.hexdigest(), ShardDigests.of_all(bytes(shards)), finder.result())
+
+
+def _as_stored(source: Source, raw: NDArray[Any], where: Box) -> NDArray[Any]:
+    """A block in the stored dtype. Raises InvalidInput, naming the place, for NaN, infinity and what does not fit."""
+    if raw.dtype.kind in "ui" and raw.dtype.itemsize > EXACT_BYTES:
+        value = max(int(raw.min()), int(raw.max()), key=abs)
+        if abs(value) > EXACT_IN_FLOAT32:
             raise InvalidInput(
-                f"{source.path} holds {max(low, high, key=abs):.0f}, which float32 cannot keep exactly",
+                f"{source.path} holds {value}, which float32 cannot keep exactly",
                 allowed=f"integers up to {EXACT_IN_FLOAT32}",
                 hint="subtract an offset, or save the image as uint16",
             )
-        digest.update(np.ascontiguousarray(block).data)
-    return Scan(low, high, digest.hexdigest())
+    with np.errstate(over="ignore"):  # refused below
+        block = raw.astype(stored_dtype(source))
+    unfit = ~np.isfinite(block) if block.dtype.kind == "f" else np.zeros(1, bool)
+    if unfit.any():
+        place = tuple(int(i + s.start) for i, s in zip(np.argwhere(unfit)[0], where, strict=True))
+        value, is_too_large = raw[unfit][0], bool(np.isfinite(raw[unfit][0]))
+        raise InvalidInput(
+            f"{source.path} holds {value} at (c, z, y, x) = {place}" + ", too large for float32" * is_too_large,
+            allowed=f"numbers from {-LARGEST_FLOAT32:.3g} to {LARGEST_FLOAT32:.3g}"
+            if is_too_large
+            else "finite numbers",
+            hint="divide the image by a constant"
+            if is_too_large
+            else "replace such pixels, for example with the median of their neighbours",
+        )
+    return block
+
+
+class _Spread:
+    """The range of the values as they are in the file, of which float32 must leave something."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._low, self._high = source, np.inf, -np.inf
+        self._is_wide = np.dtype(source.dtype).kind == "f" and np.dtype(source.dtype).itemsize > EXACT_BYTES * 2
+
+    def add(self, raw: NDArray[Any]) -> None:
+        """Take a block."""
+        if self._is_wide:
+            self._low, self._high = min(self._low, float(raw.min())), max(self._high, float(raw.max()))
+
+    def refuse_if_lost(self, low: float, high: float) -> None:
+        """InvalidInput if what is stored, from `low` to `high`, is one number or has a range beyond float32."""
+        if high - low > LARGEST_FLOAT32:
+            raise InvalidInput(
+                f"{self._source.path} holds {low} to {high}, whose difference is too large for float32",
+                allowed=f"a range up to {LARGEST_FLOAT32:.3g}",
+                hint="divide the image by a constant",
+            )
+        if self._is_wide and low == high and self._low < self._high:
+            raise InvalidInput(
+                f"{self._source.path} holds {self._low} to {self._high}, which are one number in float32",
+                allowed="differences that float32 can keep",
+                hint="subtract an offset, or multiply the image by a constant",
+            )
+
+
+def _digest_of(values: NDArray[Any], chunk: tuple[int, ...]) -> bytes:
+    digest = ShardDigest(chunk)
+    digest.add(values, (0,) * values.ndim)
+    return digest.value()
 
 
 def stored_labels(block: NDArray[Any], ignore_label: int | None) -> NDArray[np.int32]:
@@ -69,7 +138,12 @@ def stored_labels(block: NDArray[Any], ignore_label: int | None) -> NDArray[np.i
 
 
 def scan_labels(
-    source: Source, box: Box, shard: tuple[int, ...], ignore_label: int | None = None, joiner: Joiner | None = None
+    source: Source,
+    box: Box,
+    shard: tuple[int, ...],
+    chunk: tuple[int, ...],
+    ignore_label: int | None = None,
+    joiner: Joiner | None = None,
 ) -> tuple[Scan, NDArray[np.int64]]:
     """Read labels once; also up to two of the numbers in them, and the pieces of the cells for a joiner.
 
@@ -81,7 +155,7 @@ def scan_labels(
             allowed="integers: 0 for background and one number for each cell",
             hint="save them as integers; if they were resized, resize again without interpolation (nearest)",
         )
-    low, high, digest, ids = 0, 0, sha256(), np.empty(0, np.int64)
+    low, high, digest, shards, ids = 0, 0, sha256(), bytearray(), np.empty(0, np.int64)
     for index, _, block in _blocks(source, box, shard):
         known = block if ignore_label is None else block[block != ignore_label]
         low, high = min(low, int(known.min(initial=0))), max(high, int(known.max(initial=0)))
@@ -96,9 +170,10 @@ def scan_labels(
         ids = np.union1d(ids, _some_ids(known))[:2]
         labels = stored_labels(block[0], ignore_label)
         digest.update(np.ascontiguousarray(labels, "<i4").data)
+        shards += _digest_of(labels, chunk)
         if joiner:
             joiner.add(index, labels > 0)
-    return Scan(low, high, digest.hexdigest()), ids
+    return Scan(low, high, digest.hexdigest(), ShardDigests.of_all(bytes(shards))), ids
 
 
 def _some_ids(labels: NDArray[Any]) -> NDArray[np.int64]:

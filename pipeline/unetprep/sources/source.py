@@ -1,4 +1,4 @@
-"""One image, whatever file it lies in, seen as an array (c, z, y, x) of which boxes can be read."""
+"""Image readers: any supported file as an array (c, z, y, x) that is read box by box."""
 
 import struct
 import zlib
@@ -20,7 +20,8 @@ from unetprep.errors import InvalidInput
 from unetprep.grid import Box
 from unetprep.sources.npy import read_npy
 from unetprep.sources.tiff import open_tiff, read_tiff
-from unetprep.sources.urls import File, is_url, local_path, names_in, reachable, read_box, storage_at
+from unetprep.sources.urls import File, is_url, local_path, names_in, reachable, read_box
+from unetprep.sources.zarr_arrays import find_array, part_shape, read_array
 from unetprep.storage.aws import endpoint_of_environment
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -152,21 +153,11 @@ class ZarrSource(Source):
     array_path: str = ""
 
     def _read_file(self, box: Box) -> NDArray[Any]:
-        with _zarr_root(self.path, self.endpoint) as root:
-            return np.asarray(zarr.open_array(root, path=self.array_path, mode="r")[box])
+        return read_array(self.path, self.array_path, box, self.endpoint)
 
     def part_shape(self) -> tuple[int, ...]:
         """Sides of what is decoded together, along the axes of the file."""
-        with _zarr_root(self.path, self.endpoint) as root:
-            return zarr.open_array(root, path=self.array_path, mode="r").chunks
-
-
-@contextmanager
-def _zarr_root(path: str, endpoint: str = "") -> Iterator[Any]:
-    """What zarr opens; errors of a server become those of files."""
-    storage = storage_at(path, endpoint) if is_url(path) else None
-    with storage.errors("read") if storage else nullcontext():
-        yield storage.zarr_store() if storage else path
+        return part_shape(self.path, self.array_path, self.endpoint)
 
 
 def open_source(path: str, axes: str = "") -> Source:
@@ -182,7 +173,18 @@ def open_source(path: str, axes: str = "") -> Source:
         source = _open(path)
     if is_url(path):
         source = replace(source, endpoint=endpoint_of_environment())
+    refuse_dtype(source)
     return _with_axes(source, axes or source.axes)
+
+
+def refuse_dtype(source: Source) -> None:
+    """InvalidInput for an image of complex numbers, dates and the like, of which casting would lose a part."""
+    if np.dtype(source.dtype).kind not in "buif":
+        raise InvalidInput(
+            f"{source.path} has dtype {source.dtype}",
+            allowed="integers or real numbers",
+            hint="save the magnitude or another real quantity as the image" if "complex" in source.dtype else "",
+        )
 
 
 @contextmanager
@@ -234,28 +236,13 @@ def _open_tiff(path: str) -> Source:
 
 def _open_zarr(path: str) -> Source:
     try:
-        with _zarr_root(path) as root:
-            return _described(path, root)
+        array = find_array(path)
     except FileNotFoundError:
         if is_url(path) and not names_in(path):
             raise InvalidInput(f"{path} is not there", allowed=f"an image: {FORMATS}") from None
         raise InvalidInput(f"{path} is a folder without a Zarr array", allowed=f"an image: {FORMATS}") from None
-
-
-def _described(path: str, root: Any) -> Source:
-    node = zarr.open(root, mode="r")
-    array_path, axes = "", ""
-    if isinstance(node, zarr.Group):
-        attributes: dict[str, Any] = node.attrs.asdict()
-        images = attributes.get("ome", attributes).get("multiscales")
-        if not images:
-            raise InvalidInput(f"{path} is a Zarr group without an OME-Zarr image", allowed="an array or an image")
-        array_path = images[0]["datasets"][0]["path"]
-        axes = "".join(axis["name"] for axis in images[0].get("axes", []))
-    array = zarr.open_array(root, path=array_path, mode="r")
-    axes = axes or "".join(getattr(array.metadata, "dimension_names", None) or ()) or _guessed_axes(array.shape)
-    axes = "".join("z" if a in STACK_AXES else a for a in axes)
-    return ZarrSource(path, axes, array.shape, array.dtype.name, array_path=array_path)
+    axes = "".join("z" if a in STACK_AXES else a for a in array.axes or _guessed_axes(array.shape))
+    return ZarrSource(path, axes, array.shape, array.dtype, array_path=array.path)
 
 
 def _guessed_axes(shape: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""One reading of labels, block by block, into tables: their pieces, which cells touch, which values are no cells.
+"""One pass over labels, block by block, into tables of components, contacts and invalid values.
 
 The tables are the same however the image is divided into blocks. A place is the flat index of a pixel in the image.
 """

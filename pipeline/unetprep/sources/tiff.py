@@ -1,4 +1,4 @@
-"""Boxes of a TIFF behind a URL: the strips and tiles that they touch are fetched together.
+"""Reading of boxes from a TIFF file behind a URL; the strips and tiles needed are fetched together.
 
 zarr would read them one after the other on its event loop, and wait for the server each time.
 """

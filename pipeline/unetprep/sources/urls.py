@@ -1,4 +1,4 @@
-"""Files behind URLs, for the readers of image formats: whole, in parts, or as something that can be read and sought."""
+"""Files behind URLs, read whole, by ranges, or as a seekable file object."""
 
 import io
 import os

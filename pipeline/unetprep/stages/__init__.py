@@ -1,4 +1,4 @@
-"""The stages, by the name of their command. A new stage is a module here and one line below."""
+"""Table of stages by command name. A new stage is a module in this package and one line below."""
 
 from unetprep.stage import Stage
 from unetprep.stages.deform import DEFORM

@@ -1,4 +1,4 @@
-"""Deform: random elastic deformations, kept as the coarse grids that decide them (72 bytes each at 3 x 3)."""
+"""Stage `deform`: random elastic deformations, stored as coarse displacement grids (72 bytes each at 3 x 3)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

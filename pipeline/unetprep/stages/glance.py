@@ -1,7 +1,7 @@
-"""A first reading that looks at a part of the pixels only, for a forecast."""
+"""Sampled scan of a source for an estimate: a first pass over a part of the pixels."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -48,13 +48,13 @@ class Glance(FirstReading):
     seconds: float = 0.0
     guesses: list[str] = field(default_factory=list)
 
-    def image(self, source: Source, box: Box, shard: Shape) -> Scan:
+    def image(self, source: Source, box: Box, dims: int) -> Scan:
         """The values of an image, or of a window of it."""
-        window, is_whole = self._window(box, shard)
+        window, is_whole = self._window(box, pixel_chunks(box_shape(box[1:]), dims)[1])
         start = clock()
-        scan = super().image(source, window, shard)
+        scan = super().image(source, window, dims)
         self.seconds += clock() - start
-        return scan if is_whole else Scan(scan.low, scan.high, UNKNOWN)
+        return scan if is_whole else replace(scan, digest=UNKNOWN)
 
     def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
         """The labels, or those of a window. Of the others it is taken that they are several cells."""

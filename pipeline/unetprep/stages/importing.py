@@ -1,4 +1,4 @@
-"""Import: images and labels of any file format become the store's own arrays.
+"""Stage `import`: images and labels of any file format become arrays of the store.
 
 Every source is read twice: first whole, checking its values, taking a digest of its pixels and finding connected
 pieces, before anything is written; then shard by shard into the store. So bad input leaves nothing behind, and a rerun
@@ -6,39 +6,87 @@ knows what it continues.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.errors import Conflict, InvalidInput
+from unetprep.errors import Conflict, Failure, InvalidInput
 from unetprep.grid import Box, Index, box_shape
+from unetprep.kernels.percentiles import WORKING_BYTES, RobustRange, intensity_limits
 from unetprep.layout import SPLITS, Provenance, labels_path, pixel_array, pixel_chunks, pixels_path
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source, find_pairs
+from unetprep.sources.digest import ShardDigest, ShardDigests
 from unetprep.sources.footprint import kept_bytes, reading_bytes
 from unetprep.sources.pieces import Joiner, Names, label_shard
 from unetprep.sources.scan import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype, stored_labels
 from unetprep.stage import Blocks, Job, Shape
+from unetprep.stages.ranges import ImageRange
 from unetprep.stages.splitting import Part, split_parts
 from unetprep.store import Store
+
+if TYPE_CHECKING:
+    from unetprep.store.shards import Chunks
 
 KERNEL_VERSION = 1
 
 
 @dataclass(frozen=True)
 class ImportJob(Job):
-    """Copy the part of a source at `origin` (c, z, y, x) into one array."""
+    """Copy the part of a source at `origin` (c, z, y, x) into one array.
+
+    `digests` are those of the first reading; a shard that is read otherwise now is not written.
+    """
 
     source: Source
     origin: tuple[int, ...]
+    digests: ShardDigests = field(default_factory=ShardDigests, kw_only=True, compare=False)
+    seen: ShardDigest | None = field(default=None, kw_only=True, compare=False)  # of the shard that is being read
+
+    def of(self, indices: Iterable[Index]) -> "ImportJob":
+        """With the digests of some shards alone, for all of them may be large."""
+        return replace(self, digests=self.digests.select(map(self._number, indices)))
+
+    def encode(self, store: Store, boxes: Sequence[Box]) -> "list[Chunks]":
+        """The compressed chunks of a shard. Raises Failure if its pixels are not those of the first reading."""
+        task = self.watching()
+        chunks = Job.encode(task, store, boxes)
+        task.refuse_changes(boxes[0])
+        return chunks
+
+    def watching(self) -> Self:
+        """This job, taking the digest of one shard while it is computed."""
+        return replace(self, seen=ShardDigest(self.outputs[0].chunk))
+
+    def refuse_changes(self, box: Box) -> None:
+        """Failure if the shard at a box, computed since `watching`, is not what the first reading saw."""
+        shard = self.outputs[0].shard
+        expected = self.digests.get(self._number(tuple(b.start // n for b, n in zip(box, shard, strict=True))))
+        if self.seen and expected is not None and self.seen.value() != expected:
+            raise Failure(
+                f"{self.source.path} has changed since it was read for the first time;"
+                f" {self.outputs[0].path} stays unfinished",
+                allowed="files that stay as they are until the command has ended",
+                hint="see what writes the file, then repeat the command; it asks for --overwrite if other pixels of it"
+                " are in the store already",
+            )
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
         """A block, read from the source and cast to the stored dtype."""
-        return (self.read(boxes[0]).astype(self.outputs[0].dtype, copy=False),)
+        values = self.read(boxes[0]).astype(self.outputs[0].dtype, copy=False)
+        self._watch(boxes[0], values)
+        return (values,)
+
+    def _watch(self, box: Box, values: NDArray[Any]) -> None:
+        if self.seen:
+            self.seen.add(values, tuple(b.start % n for b, n in zip(box, self.outputs[0].shard, strict=True)))
+
+    def _number(self, index: Index) -> int:
+        return int(np.ravel_multi_index(index, self.num_shards))
 
     def read(self, box: Box) -> NDArray[Any]:
         """The pixels of a box as the source has them."""
@@ -72,8 +120,10 @@ class LabelsJob(ImportJob):
     names: Mapping[Index, Names]
 
     def of(self, indices: Iterable[Index]) -> "LabelsJob":
-        """With the names of some shards alone, for all of them may be large."""
-        return replace(self, names={index: self.names[index] for index in indices if index in self.names})
+        """With the names and digests of some shards alone, for all of them may be large."""
+        indices = tuple(indices)
+        digests = self.digests.select(map(self._number, indices))
+        return replace(self, digests=digests, names={i: self.names[i] for i in indices if i in self.names})
 
     def block_shapes(self) -> Iterator[Shape]:
         """Connected pieces are numbered in a shard as a whole: then there is no other block."""
@@ -83,6 +133,7 @@ class LabelsJob(ImportJob):
         """A block."""
         (box,) = boxes
         labels = stored_labels(self.read(box), self.ignore_label)
+        self._watch(box, labels)
         if self.connectivity:
             index = tuple(b.start // n for b, n in zip(box, self.outputs[0].shard, strict=True))
             pieces = self.names[index].rename(label_shard(labels > 0, self.connectivity))
@@ -99,10 +150,12 @@ class LabelsJob(ImportJob):
 
 @dataclass(frozen=True)
 class Import:
-    """A planned import: what each image's group says, and the jobs that fill its arrays."""
+    """A planned import: attributes of each image, jobs that fill the arrays, images without cells, intensity ranges."""
 
     images: dict[str, dict[str, object]]
     jobs: tuple[ImportJob, ...]
+    without_cells: tuple[str, ...] = ()
+    ranges: Mapping[str, ImageRange] = field(default_factory=dict)
 
     def refuse_leakage(self, store: Store) -> None:
         """Conflict if the store holds an image whole of which strips are imported, or strips of one imported whole."""
@@ -137,18 +190,20 @@ def plan_parts(parts: Sequence[Part], params: ImportParams, reading: "FirstReadi
     seen = _scan_parts(parts, params, reading)
     groups: dict[str, dict[str, object]] = {}
     jobs: list[ImportJob] = []
+    ranges: dict[str, ImageRange] = {}
     for part, labels_seen in zip(parts, seen, strict=True):
-        attributes, planned = _plan_part(part, labels_seen, params, reading)
+        attributes, planned = _plan_part(part, labels_seen, params, reading, ranges)
         groups[part.name] = attributes
         jobs += planned
-    return Import(groups, tuple(jobs))
+    without_cells = tuple(part.name for part, labels in zip(parts, seen, strict=True) if not len(labels.ids))
+    return Import(groups, tuple(jobs), without_cells, ranges)
 
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
     """Read and check the labels of parts, and plan their arrays alone. Raises InvalidInput as `plan_import` does."""
     seen = _scan_parts(parts, params, FirstReading())
     return [
-        _labels_job(part, labels_seen, params, {"dims": int(params.dims), "split": part.split})
+        _labels_job(part, labels_seen, params, _attributes(part, params))
         for part, labels_seen in zip(parts, seen, strict=True)
     ]
 
@@ -164,7 +219,7 @@ def first_reading_bytes(part: Part, params: ImportParams) -> int:
     """How much memory it takes to read a part for the first time, a shard at a time.
 
     Labels: as in the file, without ignored ones too, and then those of the cells, or as stored, with a mask; for pieces
-    also their numbers in 32 and in 64 bits. Image: as in the file, as stored, and which pixels are finite.
+    also their numbers in 32 and in 64 bits. Image: as in the file, as stored, which pixels are finite, and histograms.
     """
     shape = box_shape(part.box[1:])
     shard = tuple(map(min, pixel_chunks(shape, int(params.dims))[1], shape))
@@ -175,7 +230,8 @@ def first_reading_bytes(part: Part, params: ImportParams) -> int:
             pieces = 4 + 8 if params.instances == "components" else 0
             known = there * (1 if params.ignore_label is None else 2)
             each = there + here + 1 if source is part.image else known + max(there, 4 + pieces) + 1
-            needs.append(channels * prod(shard) * each + reading_bytes(source, (channels, *shard)))
+            counted = WORKING_BYTES if source is part.image else 0
+            needs.append(channels * prod(shard) * each + reading_bytes(source, (channels, *shard)) + counted)
     return max(needs)
 
 
@@ -192,16 +248,17 @@ class LabelScan:
 class FirstReading:
     """Reads sources whole."""
 
-    def image(self, source: Source, box: Box, shard: Shape) -> Scan:
+    def image(self, source: Source, box: Box, dims: int) -> Scan:
         """The values of an image."""
-        return scan_image(source, box, shard)
+        chunk, shard = pixel_chunks(box_shape(box[1:]), dims)
+        return scan_image(source, box, shard, chunk)
 
     def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
         """The labels, and their connected pieces if they are asked for."""
         shape = box_shape(box[1:])
-        shard = pixel_chunks(shape, int(params.dims))[1]
+        chunk, shard = pixel_chunks(shape, int(params.dims))
         joiner = Joiner(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
-        scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, params.ignore_label, joiner)
+        scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, chunk, params.ignore_label, joiner)
         num_pieces, names = joiner.names() if joiner else (0, {})
         if num_pieces > LARGEST_LABEL:
             raise InvalidInput(
@@ -213,11 +270,8 @@ class FirstReading:
 
 
 def _check_labels(source: Source, parts: Sequence[LabelScan], params: ImportParams, reading: FirstReading) -> None:
-    """Refuse labels without a cell, and what looks like a mask: both seen on the whole, for a strip may well be so."""
+    """Refuse what looks like a mask: seen on the whole image, since a strip may well hold a single number."""
     ids = np.unique(np.concatenate([part.ids for part in parts]))
-    if not len(ids):
-        unless = "" if params.ignore_label is None else f" or {params.ignore_label}, which is ignored"
-        raise InvalidInput(f"{source.path} is empty: every label is 0{unless}", allowed="at least one cell")
     if params.instances == "auto" and len(ids) == 1:
         _refuse_mask(source, params, int(ids[0]), reading)
 
@@ -234,22 +288,37 @@ def _refuse_mask(source: Source, params: ImportParams, label: int, reading: Firs
 
 
 def _plan_part(
-    part: Part, seen: LabelScan, params: ImportParams, reading: FirstReading
+    part: Part, seen: LabelScan, params: ImportParams, reading: FirstReading, ranges: dict[str, ImageRange]
 ) -> tuple[dict[str, object], list[ImportJob]]:
-    dims = int(params.dims)
-    attributes: dict[str, object] = {"dims": dims, "split": part.split}
+    dims, attributes = int(params.dims), _attributes(part, params)
     about = dict(attributes)
     jobs: list[ImportJob] = [_labels_job(part, seen, params, attributes)]
     files = [part.labels.path]
     if part.image is not None:
-        pixels = reading.image(part.image, part.box, pixel_chunks(box_shape(part.box[1:]), dims)[1])
-        low, high = _intensity(part.image, (pixels.low, pixels.high), params.intensity)
+        pixels = reading.image(part.image, part.box, dims)
+        assert pixels.robust is not None
+        low, high = _intensity(part.image, pixels.robust, params.intensity)
+        ranges[part.name] = ImageRange(part.image.dtype, params.intensity, low, high, pixels.robust)
         about = {**attributes, "intensity": [low, high], "intensity_rule": params.intensity}
         path, dtype, shape = pixels_path(part.name), stored_dtype(part.image), box_shape(part.box)
         output = pixel_array(path, shape, dtype, dims, _made(dtype, shape, about, pixels.digest))
-        jobs.append(ImportJob((output,), part.image.at_absolute_path(), _origin(part.box)))
+        origin, digests = _origin(part.box), pixels.shards
+        jobs.append(ImportJob((output,), part.image.at_absolute_path(), origin, digests=digests))
         files.insert(0, part.image.path)
-    return {**about, "source": [file.rstrip("/").rpartition("/")[2] for file in files]}, jobs
+    source = [file.rstrip("/").rpartition("/")[2] for file in files]
+    return {**about, **_percentiles(ranges.get(part.name)), "source": source}, jobs
+
+
+def _percentiles(seen: ImageRange | None) -> dict[str, object]:
+    return {"percentiles": [seen.robust.low, seen.robust.high]} if seen else {}
+
+
+def _attributes(part: Part, params: ImportParams) -> dict[str, object]:
+    """What the group of an image and its imported arrays record; the pixel size only where it is known."""
+    sizes = params.pixel_sizes()
+    spacing = {"spacing": list(sizes)} if sizes else {}
+    unit = {"unit": params.unit} if params.unit else {}
+    return {"dims": int(params.dims), "split": part.split, **spacing, **unit}
 
 
 def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> LabelsJob:
@@ -272,6 +341,7 @@ def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[s
         params.ignore_label,
         connectivity,
         seen.names,
+        digests=seen.scan.shards,
     )
 
 
@@ -284,13 +354,12 @@ def _origin(box: Box) -> tuple[int, ...]:
     return tuple(b.start for b in box)
 
 
-def _intensity(image: Source, seen: tuple[float, float], rule: str) -> tuple[float, float]:
-    kind = np.dtype(image.dtype)
-    if rule == "dtype" or (rule == "auto" and kind == np.uint8):
-        if kind.kind not in "ui":
-            raise InvalidInput(
-                f"{image.path} has dtype {image.dtype}, which has no natural range", hint="use --intensity minmax"
-            )
-        return float(np.iinfo(kind).min), float(np.iinfo(kind).max)
-    low, high = seen
-    return low, high if high > low else low + 1
+def _intensity(image: Source, seen: RobustRange, rule: str) -> tuple[float, float]:
+    """What becomes 0 and 1, by the rule. Raises InvalidInput for the range of a dtype that has none."""
+    if rule == "dtype" and np.dtype(image.dtype).kind not in "ui":
+        raise InvalidInput(
+            f"{image.path} has dtype {image.dtype}, which has no natural range",
+            allowed="integers with --intensity dtype",
+            hint="use --intensity percentile",
+        )
+    return intensity_limits(rule, image.dtype, seen)

@@ -1,4 +1,4 @@
-"""Where the tiles lie: known from the shapes of the images alone, before a pixel is read."""
+"""Tile positions, computed from the shapes of the images alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from unetprep.errors import InvalidInput
 from unetprep.grid import Box
 from unetprep.kernels.scatter import random_origins
 from unetprep.kernels.tiling import output_size, tile_origins
-from unetprep.layout import PLACES, SPLITS, TILES, ArraySpec, Provenance, image_path, pixels_path
+from unetprep.layout import PLACES, SPLITS, TILES, ArraySpec, Provenance, pixels_path
 from unetprep.params import TilesParams
 from unetprep.stage import Blocks, Job
 from unetprep.stages.weights import IMPORT
@@ -103,7 +103,7 @@ def plan_places(store: Store, params: TilesParams) -> Sequence[Job]:
     images = []
     for name in store.names:
         z, y, x = store.finished_array(pixels_path(name), IMPORT).shape[1:]
-        record = store.record(image_path(name))
+        record = store.image_record(name, "split", "intensity")
         images.append(Tiled(name, (z, y, x), record["split"], tuple(record["intensity"])))
     places = Places(tuple(images), params)
     made = Provenance(

@@ -1,4 +1,4 @@
-"""Which images are for training, validation and test. A single image is cut into strips instead.
+"""Assignment of images to the training, validation and test splits. A single image is cut into strips.
 
 The strips become images of their own, so that nothing of one (a label, a distance, a mirrored pixel) reaches another.
 """

@@ -1,4 +1,4 @@
-"""Tiles: the network's inputs with mirrored context, and what it has to learn on each, 64 to a shard."""
+"""Stage `tiles`: network inputs with mirrored context, their targets and weights, 64 tiles to a shard."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,6 @@ from unetprep.layout import (
     ArraySpec,
     Provenance,
     absent_from_tiles,
-    image_path,
     labels_path,
     pixels_path,
     weights_path,
@@ -189,8 +188,8 @@ def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
     """How weights follow from instances, the same in all images; `reach_px`: how far from a pixel a cell can matter."""
     rules = {}
     for name in store.names:
-        weights, target = store.record(weights_path(name)), store.record(labels_path(name, "target"))
-        made = {**weights["parameters"], **target["parameters"]}
+        weights = store.parameters(weights_path(name), "formula", "border_on", "spacing")
+        made = {**weights, **store.parameters(labels_path(name, "target"), "separate")}
         rules[name] = {key: value for key, value in made.items() if key not in ("engine", "dims")}
         if store.dims(name) != 2:
             raise InvalidInput(
@@ -274,13 +273,36 @@ def _check_channels(channels: dict[str, int]) -> None:
 
 def _common_rule(store: Store) -> str:
     """The rule by which the intensities of all images were found, which holds for images to come."""
-    rules = {name: store.record(image_path(name))["intensity_rule"] for name in store.names}
+    rules = {name: _rule_of(store, name) for name in store.names}
     if len(set(rules.values())) > 1:
         raise InvalidInput(
             f"the images of {store.url} were imported with different --intensity: {rules}",
             hint="import them anew with one rule; a network needs to know which one holds for new images",
         )
-    return str(next(iter(rules.values())))
+    return str(store.image_record(store.names[0], "intensity_rule")["intensity_rule"])
+
+
+def _rule_of(store: Store, name: str) -> str:
+    """The rule of an image; of stores of older releases, which recorded no percentiles, what `auto` meant there."""
+    record, pixels = store.image_record(name, "intensity_rule"), store.record(pixels_path(name))
+    rule = str(record["intensity_rule"])
+    is_older = "percentiles" not in record and pixels.get("parameters", {}).get("dtype") != "uint8"
+    return "auto of an older release, which is minmax" if rule == "auto" and is_older else rule
+
+
+def _training_intensity(store: Store) -> dict[str, list[float]] | None:
+    """Typical ranges of the training images, for the scaling of new images; None where an image records none."""
+    records = [store.image_record(name, "split") for name in store.names]
+    known = [record for record in records if record["split"] == "train"]
+    if not known or any("percentiles" not in record for record in known):
+        return None
+    percentiles = np.array([record["percentiles"] for record in known])
+    widths = percentiles[:, 1] - percentiles[:, 0]
+    return {
+        "range": np.median([record["intensity"] for record in known], axis=0).tolist(),
+        "percentiles": np.median(percentiles, axis=0).tolist(),
+        "width": [float(widths.min()), float(widths.max())],
+    }
 
 
 def describe_tiles(store: Store, params: TilesParams) -> None:
@@ -293,6 +315,7 @@ def describe_tiles(store: Store, params: TilesParams) -> None:
         margin=params.margin_px,
         depth=params.depth,
         intensity_rule=_common_rule(store),
+        training_intensity=_training_intensity(store),
     )
     store.set_coordinates(TILES, [*PLACES, *LEARNED])
     if made := store.record(CUT).get("parameters"):

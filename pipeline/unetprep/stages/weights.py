@@ -1,12 +1,14 @@
-"""Weights: the target to learn, the balance of its classes over the whole data set, and the weight map."""
+"""Stage `weights`: the target, the class balance over the whole data set, and the weight map."""
 
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
+from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unetprep.engines import COMPILED_BYTES, ENGINE_BYTES, ENGINES
 from unetprep.errors import InvalidInput
@@ -15,14 +17,15 @@ from unetprep.kernels.formula import DEFAULTS, Formula
 from unetprep.kernels.nearest import LARGEST_LABEL
 from unetprep.kernels.separate import HALO_PX, separate_instances
 from unetprep.kernels.weights import NUM_CLASSES, balanced_class_weights, count_classes
-from unetprep.layout import AXES, ArraySpec, Provenance, counts_path, labels_path, pixel_array, weights_path
+from unetprep.layout import AXES, ArraySpec, Provenance, counts_path, image_path, labels_path, pixel_array, weights_path
 from unetprep.params import WeightsParams
 from unetprep.stage import Blocks, Job, Shape, Stage
 from unetprep.store import Store
 
 TARGET_VERSION = 2
-WEIGHTS_VERSION = 2
+WEIGHTS_VERSIONS = {"numba": 2, "edt": 3}  # by engine: a mistake in one leaves the maps of the other valid
 READING_THREADS = 16
+RATIO_DIGITS = 12
 IMPORT = "unetprep import --image IMAGES --labels LABELS --out STORE"
 
 
@@ -128,10 +131,10 @@ def plan_weights(store: Store, params: WeightsParams, names: Sequence[str] | Non
     for name in store.names if names is None else names:
         instances, target = labels_path(name, "instances"), labels_path(name, "target")
         dims = store.dims(name)
-        spacing = _spacing(params, name, dims)
+        spacing = _spacing(params, store, name, dims)
         made = Provenance(
             "weights",
-            WEIGHTS_VERSION,
+            WEIGHTS_VERSIONS[params.engine],
             {
                 "formula": params.formula,
                 **constants,
@@ -145,14 +148,15 @@ def plan_weights(store: Store, params: WeightsParams, names: Sequence[str] | Non
         )
         output = pixel_array(weights_path(name), store.shards(instances).shape, "float32", dims, made)
         record = store.record(instances)
-        largest, ignored = record.get("largest_label", LARGEST_LABEL), record["parameters"].get("ignore_label")
+        largest, ignored = record.get("largest_label", LARGEST_LABEL), record.get("parameters", {}).get("ignore_label")
         rest = (params.separate, spacing, class_weights, formula, params.engine, largest, ignored is not None)
         jobs.append(WeightsJob((output,), instances, *rest))
     return jobs
 
 
-def _spacing(params: WeightsParams, name: str, dims: int) -> tuple[float, ...]:
-    spacing = params.spacings() or (1.0,) * dims
+def _spacing(params: WeightsParams, store: Store, name: str, dims: int) -> tuple[float, ...]:
+    """The pixel size along each axis: as given, else that of the import in pixels along x, else 1."""
+    spacing = params.spacings() or relative_sizes(store.record(image_path(name)).get("spacing"), dims)
     if len(spacing) != dims:
         what = "a volume" if dims == 3 else "made of independent slices (dims 2)"
         raise InvalidInput(
@@ -163,13 +167,46 @@ def _spacing(params: WeightsParams, name: str, dims: int) -> tuple[float, ...]:
     return spacing
 
 
+def relative_sizes(measured: Sequence[float | None] | None, dims: int) -> tuple[float, ...]:
+    """Measured pixel sizes (z, y, x) of the last `dims` axes in units of that along x; 1 where they are unknown.
+
+    So lengths such as sigma stay in pixels. Ratios are rounded to 12 digits: 0.3 / 0.1 is 3.
+    """
+    sizes = [float(size) for size in (measured or ())[-dims:] if size is not None]
+    if len(sizes) < dims:
+        return (1.0,) * dims
+    return tuple(float(f"{size / sizes[-1]:.{RATIO_DIGITS}g}") for size in sizes)
+
+
 def _balanced(store: Store) -> tuple[float, ...]:
-    """Class weights from the training images; from all of them if none is for training."""
-    train = [name for name in store.names if store.record(f"images/{name}").get("split") == "train"]
-    paths = [counts_path(name) for name in train or store.names]
+    """Class weights from the images that balance them. Raises InvalidInput where none of these has a cell."""
+    total = count_pixels(store, balancing_images(store))
+    if not total[1]:
+        refuse_without_cells(store)
+    return balanced_class_weights(total)
+
+
+def count_pixels(store: Store, names: Sequence[str]) -> NDArray[np.int64]:
+    """Pixels of each class in some images."""
     with ThreadPoolExecutor(READING_THREADS) as executor:
-        counts = executor.map(lambda path: store.read_all(path).reshape(-1, NUM_CLASSES).sum(axis=0), paths)
-        return balanced_class_weights(np.sum(list(counts), axis=0))
+        paths = map(counts_path, names)
+        counts = list(executor.map(lambda path: store.read_all(path).reshape(-1, NUM_CLASSES).sum(axis=0), paths))
+    total: NDArray[np.int64] = np.sum([np.zeros(NUM_CLASSES, np.int64), *counts], axis=0)
+    return total
+
+
+def balancing_images(store: Store) -> list[str]:
+    """The images whose pixels balance the classes: those for training, or all if none is."""
+    return [name for name in store.names if store.record(image_path(name)).get("split") == "train"] or store.names
+
+
+def refuse_without_cells(store: Store, way_out: str = "--class-weights 1,1 computes weights all the same") -> NoReturn:
+    """Raise the InvalidInput for a store whose classes cannot be balanced."""
+    raise InvalidInput(
+        f"no training image of {store.url} has a cell, so that its classes cannot be balanced",
+        allowed="images without cells, as long as one for training has some",
+        hint=f"see that these are the labels that you mean; {way_out}",
+    )
 
 
 WEIGHTS = Stage("weights", WeightsParams, (plan_targets, plan_weights))

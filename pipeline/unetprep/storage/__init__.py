@@ -1,1 +1,1 @@
-"""Where objects lie, whatever they are: a folder, a bucket, anything that fsspec opens."""
+"""Object storage: a local folder, a bucket, or anything that fsspec opens."""

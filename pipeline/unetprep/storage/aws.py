@@ -1,4 +1,4 @@
-"""Where the endpoint and the keys of S3 are found, as far as obstore does not look there itself.
+"""S3 endpoint and credentials from sources that obstore does not read itself.
 
 obstore reads the environment, web identities, containers and Amazon's own machines; profiles it does not
 (https://github.com/developmentseed/obstore/issues/571). Of a profile we take the keys that stand in it.

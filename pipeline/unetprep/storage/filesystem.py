@@ -1,4 +1,4 @@
-"""Files of whatever fsspec opens (`memory://`, `sftp://`, ...)."""
+"""Storage on any file system that fsspec opens (`memory://`, `sftp://`, ...)."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,10 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.storage import FsspecStore
 
 from unetprep.errors import InvalidInput
+from unetprep.storage.atomic import TEMPORARY
+from unetprep.storage.paths import safe_key
 from unetprep.storage.remote import Remote
-from unetprep.storage.storage import TEMPORARY, Range
+from unetprep.storage.storage import Range
 
 _looking = Lock()
 
@@ -105,12 +107,24 @@ class Filesystem(Remote):
         with self.errors("list"):
             return [path.rstrip("/").rpartition("/")[2] for path in self._files.ls(self._root, detail=False)]
 
+    def leftovers(self, below: bool = True) -> Iterator[str]:
+        """Temporary files that were not moved to their places."""
+        with self.errors("list"):
+            try:
+                self._files.invalidate_cache()
+                found = self._files.find(self._root, maxdepth=None if below else 1)
+            except FileNotFoundError:
+                return
+        for path in found:
+            if path.rpartition("/")[2].startswith(TEMPORARY):
+                yield path.removeprefix(f"{self._root}/")
+
     def zarr_store(self) -> ZarrStore:
         """The root for zarr, for reading."""
         return FsspecStore.from_url(self.url, read_only=True)
 
     def _path(self, key: str) -> str:
-        return f"{self._root}/{key}" if key else self._root
+        return f"{self._root}/{safe_key(key, self.url)}" if key else self._root
 
     @contextmanager
     def errors(self, verb: str, key: str = "") -> Iterator[None]:

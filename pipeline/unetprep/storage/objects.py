@@ -1,4 +1,4 @@
-"""Objects of S3, Google Cloud Storage, Azure or a web server, by obstore.
+"""Storage on S3, Google Cloud Storage, Azure or a web server, by obstore.
 
 A failed write never goes on behind the back of its retry. `put` is one request at a time, made by the calling thread,
 which waits for its end even if it is interrupted: there is no upload in parts, no queue and no event loop in which

@@ -1,4 +1,4 @@
-"""Arrays that were used last, up to so many bytes."""
+"""LRU cache of arrays, bounded in bytes."""
 
 import threading
 from collections import OrderedDict

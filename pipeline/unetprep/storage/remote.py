@@ -1,4 +1,4 @@
-"""What storages behind URLs have in common: besides what a store needs, what reading sources needs."""
+"""Base class of remote storages: the storage interface, and what reading sources needs besides."""
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager

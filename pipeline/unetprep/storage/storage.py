@@ -1,4 +1,4 @@
-"""Objects under one root, by key (`images/a/zarr.json`): files of a folder, or whatever a URL names.
+"""Storage interface: objects under one root by key (`images/a/zarr.json`), in a local folder or at a URL.
 
 This is all that a store asks of the place where it lies. An object is there entirely, or not at all.
 """
@@ -7,13 +7,19 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from errno import ENOSYS, ENOTDIR, ENOTSUP, EOPNOTSUPP, EPERM
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
+from unetprep.storage import atomic
+from unetprep.storage.atomic import TEMPORARY, naming, replacing
+from unetprep.storage.paths import below, refuse_links
+from unetprep.storage.signals import deferred_signals
+
 Range = tuple[int, int]  # offset and length in bytes; an offset under 0 counts from the end
-TEMPORARY = ".partial-"  # how the name of what is still being written begins
+LINK_TRIES = 3
 OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "http", "https")  # obstore opens these
 
 
@@ -46,8 +52,8 @@ class Storage(ABC):
     def delete(self, prefix: str) -> None:
         """Delete the object of this key, and all those below it."""
 
-    def leftovers(self) -> Iterator[str]:
-        """What a killed run left behind of objects that it was writing; nothing reads it."""
+    def leftovers(self, below: bool = True) -> Iterator[str]:
+        """Keys of temporary files that killed processes left behind; `below` False: of those directly at the root."""
         return iter(())
 
 
@@ -71,7 +77,12 @@ def open_storage(url: str, endpoint: str = "") -> Storage:
 
 
 class Folder(Storage):
-    """A folder of this machine."""
+    """A folder of this machine.
+
+    Keys that lead out of the folder are refused with InvalidInput. Symbolic links in it are followed for reading only:
+    PermissionError where a folder on the way to what is written or deleted is one. A link that stands in the place of
+    the file itself is replaced or deleted, not followed.
+    """
 
     keeps = True
 
@@ -80,12 +91,13 @@ class Folder(Storage):
 
     def get(self, key: str) -> bytes:
         """A whole file."""
-        return (self.root / key).read_bytes()
+        return below(self.root, key).read_bytes()
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
         """Parts of a file."""
         parts = []
-        with (self.root / key).open("rb") as file:
+        path = below(self.root, key)
+        with naming(path), path.open("rb") as file:
             for offset, length in ranges:
                 file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
                 parts.append(file.read(length))
@@ -93,20 +105,32 @@ class Folder(Storage):
 
     def put(self, key: str, data: bytes) -> None:
         """Write a file beside its place, wait until the disk has it, and move it there."""
-        path = self.root / key
-        partial = self._partial(path, data)
-        try:
-            os.replace(partial, path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        path = self._to_change(key)
+        _make_folder(path.parent)
+        with replacing(path) as file:
+            file.write(data)
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write a file where none stands."""
-        path = self.root / key
-        partial = self._partial(path, data)
+        path = self._to_change(key)
+        with deferred_signals(), naming(path):
+            for _ in range(LINK_TRIES):
+                with suppress(FileNotFoundError):  # whoever holds the lock of this folder removed the temporary file
+                    return self._link_new(path, data)
+            return self._link_new(path, data)
+
+    def _to_change(self, key: str) -> Path:
+        """The path of an object that is about to be written or deleted."""
+        path = below(self.root, key)
+        if path != self.root:
+            refuse_links(self.root, path.parent)
+        return path
+
+    def _link_new(self, path: Path, data: bytes) -> bool:
+        _make_folder(path.parent)
+        partial = path.with_name(f"{TEMPORARY}{uuid4().hex}")
         try:
+            _write_new(partial, data)
             os.link(partial, path)
         except FileExistsError:
             return False
@@ -115,26 +139,14 @@ class Folder(Storage):
                 raise
             return _write_new(path, data)  # the file system has no hard links
         finally:
-            partial.unlink()
-        _sync_folder(path.parent)
-        return True
-
-    def _partial(self, path: Path, data: bytes) -> Path:
-        _make_folder(path.parent)
-        partial = path.with_name(f"{TEMPORARY}{uuid4().hex}")
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
             partial.unlink(missing_ok=True)
-            raise
-        return partial
+        atomic.sync_folder(path.parent)
+        return True
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """All files below a folder, those still being written left out."""
         folders = [prefix.rstrip("/")]
+        below(self.root, folders[0])
         while folders:
             folder = folders.pop()
             try:
@@ -146,12 +158,13 @@ class Folder(Storage):
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(key)
                 elif not entry.name.startswith(TEMPORARY):
-                    yield key, entry.stat().st_size
+                    with suppress(FileNotFoundError):  # deleted meanwhile, or a link to nothing
+                        yield key, entry.stat().st_size
 
     def delete(self, prefix: str) -> None:
         """Delete a file, or a folder with all that is in it, and the folders that are empty then."""
-        path = self.root / prefix
-        if path.is_dir():
+        path = self._to_change(prefix.rstrip("/"))
+        if path.is_dir() and not (path.is_symlink() and path != self.root):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -160,11 +173,11 @@ class Folder(Storage):
             if path.is_dir():
                 path.rmdir()
         if path.parent.is_dir():
-            _sync_folder(path.parent)
+            atomic.sync_folder(path.parent)
 
-    def leftovers(self) -> Iterator[str]:
-        """Files that were not moved to their places."""
-        for path in self.root.rglob(f"{TEMPORARY}*"):
+    def leftovers(self, below: bool = True) -> Iterator[str]:
+        """Temporary files that were not moved to their places."""
+        for path in (self.root.rglob if below else self.root.glob)(f"{TEMPORARY}*"):
             yield path.relative_to(self.root).as_posix()
 
 
@@ -178,21 +191,21 @@ def _make_folder(path: Path) -> None:
             raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path))
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
+        atomic.sync_folder(folder.parent)
 
 
 def _write_new(path: Path, data: bytes) -> bool:
+    """Write a file that must not exist; False, and nothing is changed, where it does. A failed write leaves nothing."""
     try:
-        with path.open("xb") as file:
-            file.write(data)
+        file = path.open("xb")
     except FileExistsError:
         return False
-    return True
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return True

@@ -1,4 +1,4 @@
-"""How arrays are compressed, and the checksum behind every chunk."""
+"""Codecs of chunks: compression, followed by a crc32c checksum."""
 
 from typing import Any
 

@@ -1,24 +1,18 @@
-"""The `zarr.json` of groups and arrays as plain dictionaries, and the seal by which damage to one is noticed.
-
-The seal is the SHA-256 of the document without it, as canonical JSON. It stands among our own attributes, so other
-software passes it over.
-"""
+"""New `zarr.json` documents of groups and arrays, as plain dictionaries; `unetprep.format.metadata` reads them."""
 
 import json
 from functools import cache
-from hashlib import sha256
-from typing import Any
 
 import zarr
 from zarr.core.array_spec import ArrayConfigParams
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from unetprep.layout import KEY, ArraySpec
+from unetprep.format.metadata import Json
+from unetprep.layout import ArraySpec
 from unetprep.store.codecs import compressors
 
-Document = dict[str, Any]
-SEAL = "checksum"
+Document = Json
 WHOLE_SHARDS: ArrayConfigParams = {"write_empty_chunks": True}
 
 
@@ -56,40 +50,3 @@ def _array_text(
         config=WHOLE_SHARDS,
     )
     return array.metadata.to_buffer_dict(default_buffer_prototype())["zarr.json"].to_bytes()
-
-
-def record_of(document: Document) -> Document:
-    """What stands under our key, the seal left out."""
-    record = document.get("attributes", {}).get(KEY, {})
-    return {key: value for key, value in record.items() if key != SEAL}
-
-
-def encode(document: Document, seal: bool = True) -> bytes:
-    """The document as bytes, with a seal that fits; or with the one that it had, which did not fit, to be found."""
-    if not seal:
-        return _text(document)
-    attributes = document.get("attributes", {})
-    sealed = {**attributes, KEY: {**record_of(document), SEAL: _digest(document)}}
-    return _text({**document, "attributes": sealed})
-
-
-def is_intact(data: bytes) -> bool:
-    """Whether these bytes are just what `encode` made; also true of a document that never had a seal."""
-    document: Document = json.loads(data)
-    seal = document.get("attributes", {}).get(KEY, {}).get(SEAL)
-    return seal is None or (seal == _digest(document) and data == _text(document))
-
-
-def has_seal(data: bytes) -> bool:
-    """Whether a document has a seal, right or wrong."""
-    document: Document = json.loads(data)
-    return SEAL in document.get("attributes", {}).get(KEY, {})
-
-
-def _digest(document: Document) -> str:
-    plain = {**document, "attributes": {**document.get("attributes", {}), KEY: record_of(document)}}
-    return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def _text(document: Document) -> bytes:
-    return json.dumps(document, indent=2).encode()

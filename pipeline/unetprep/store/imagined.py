@@ -1,4 +1,4 @@
-"""A store as it would be after work that has not been done: nothing is written, and what is asked for is computed."""
+"""Dry-run store: metadata is written to memory, and chunks of pending arrays are computed when they are read."""
 
 import time
 from collections.abc import Callable

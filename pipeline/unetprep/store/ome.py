@@ -1,28 +1,50 @@
 """OME-Zarr 0.5 metadata of an image group and of its labels (https://ngff.openmicroscopy.org/0.5/)."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 VERSION = "0.5"
 
 
-def _axis(name: str) -> dict[str, str]:
-    return {"name": name, "type": "channel" if name == "c" else "space"}
+@dataclass(frozen=True)
+class PixelSize:
+    """Measured pixel sizes by axis, and their unit; an axis that is not among them is counted in pixels."""
+
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    unit: str = ""
+
+    @staticmethod
+    def of_record(record: Mapping[str, Any]) -> "PixelSize":
+        """What the attributes `spacing` and `unit` of an image group say."""
+        sizes = zip("zyx", record.get("spacing") or (), strict=False)
+        return PixelSize({axis: float(size) for axis, size in sizes if size is not None}, record.get("unit") or "")
 
 
-def image_attributes(array_name: str, axes: tuple[str, ...]) -> dict[str, Any]:
-    """Attribute `ome` of a group that holds one image, at full resolution, in pixels."""
-    scale = {"type": "scale", "scale": [1.0] * len(axes)}
+def _axis(name: str, pixel: PixelSize) -> dict[str, str]:
+    if name == "c":
+        return {"name": name, "type": "channel"}
+    unit = {"unit": pixel.unit} if pixel.unit and name in pixel.sizes else {}
+    return {"name": name, "type": "space", **unit}
+
+
+def image_attributes(array_name: str, axes: tuple[str, ...], pixel: PixelSize) -> dict[str, Any]:
+    """Attribute `ome` of a group that holds one image, at full resolution.
+
+    OME-NGFF wants a scale: of an axis whose pixel size is unknown it is 1, without a unit, which means pixels.
+    """
+    scale = {"type": "scale", "scale": [pixel.sizes.get(axis, 1.0) for axis in axes]}
     multiscale = {
         "name": array_name,
-        "axes": [_axis(a) for a in axes],
+        "axes": [_axis(a, pixel) for a in axes],
         "datasets": [{"path": array_name, "coordinateTransformations": [scale]}],
     }
     return {"version": VERSION, "multiscales": [multiscale]}
 
 
-def label_attributes(array_name: str, axes: tuple[str, ...]) -> dict[str, Any]:
+def label_attributes(array_name: str, axes: tuple[str, ...], pixel: PixelSize) -> dict[str, Any]:
     """Attribute `ome` of one label image."""
-    return {**image_attributes(array_name, axes), "image-label": {"source": {"image": "../../"}}}
+    return {**image_attributes(array_name, axes, pixel), "image-label": {"source": {"image": "../../"}}}
 
 
 def labels_attributes(names: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A storage as it would be: what is written stays in memory, everything else is read from the one below."""
+"""Overlay storage: writes go to memory, reads fall through to another storage."""
 
 from collections.abc import Iterator, Sequence
 

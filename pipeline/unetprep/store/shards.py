@@ -1,4 +1,4 @@
-"""A shard as bytes: its chunks one after the other, compressed and with a checksum each, and an index behind them.
+"""Encoding and decoding of shards: compressed chunks with a checksum each, followed by an index.
 
 This is what the sharding codec of Zarr v3 says (https://zarr-specs.readthedocs.io, codecs/sharding-indexed).
 zarr-python works chunk by chunk on a single event loop, whose work two threads cannot share; here a thread encodes or
@@ -33,6 +33,10 @@ class Damaged(Failure):
     """An object of the store that is not what was written."""
 
 
+class MissingShard(Damaged, FileNotFoundError):
+    """A shard that should be there and is not."""
+
+
 class Shards:
     """The shards of the array that a document describes.
 
@@ -51,8 +55,12 @@ class Shards:
             order, *compressor, checksum = of_chunk
             if (sharding["name"], order, checksum) != ("sharding_indexed", "bytes", "crc32c"):
                 raise KeyError
+            _refuse_other_layout(document, sharding["configuration"], of_chunk["bytes"])
+            _refuse_uneven(self.shape, self.shard, self.chunk)
+            if self.dtype.kind not in "biuf":
+                raise ValueError
             self._codec = _compressor({name: of_chunk[name] for name in compressor}, self.dtype.itemsize)
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, AttributeError):
             raise ValueError("its chunks are not stored as unetprep stores them") from None
         self.counts = tuple(-(-n // s) for n, s in zip(self.shape, self.shard, strict=True))
         self._chunks = tuple(s // c for s, c in zip(self.shard, self.chunk, strict=True))
@@ -96,15 +104,18 @@ class Shards:
     def read(self, storage: Storage, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
         """A box of the array. With `recent` decoded chunks are kept there, and taken from there.
 
-        Raises FileNotFoundError where a shard is missing, and Damaged where a checksum is wrong.
+        Raises MissingShard where one is missing, and Damaged where a checksum is wrong.
         """
         out = np.zeros(box_shape(box), self.dtype)
         for index in _touched(box, self.shard):
-            key = f"{path}/{shard_key(index)}"
+            key = f"{path}/{shard_key(index)}".lstrip("/")
             try:
                 self._read_shard(storage, key, index, box, out, recent)
             except FileNotFoundError:
-                raise FileNotFoundError(f"{key} is missing") from None
+                raise MissingShard(
+                    f"{key} is missing",
+                    hint="unetprep verify STORE names all that is missing, and the command that makes it again",
+                ) from None
             except Damaged as error:
                 raise Damaged(
                     f"{key}: {error}",
@@ -200,6 +211,28 @@ class Shards:
             yield place, self._values(data[offset:end])
         if end + self._index_bytes != len(data):
             raise Damaged(f"it has {len(data)} bytes, its index says {end + self._index_bytes}")
+
+
+def _refuse_other_layout(document: Document, sharding: Document, order: Document) -> None:
+    """Raise ValueError for settings of Zarr v3 that would be read wrongly here."""
+    index = [codec["name"] for codec in sharding.get("index_codecs", [])]
+    keys = document.get("chunk_key_encoding", {"name": "default"})
+    if (
+        index != ["bytes", "crc32c"]
+        or sharding.get("index_location", "end") != "end"
+        or order.get("endian", "little") != "little"
+        or (keys["name"], keys.get("configuration", {}).get("separator", "/")) != ("default", "/")
+        or document.get("fill_value", 0) != 0
+    ):
+        raise ValueError
+
+
+def _refuse_uneven(shape: Index, shard: Index, chunk: Index) -> None:
+    """Raise ValueError unless a shard is made of whole chunks along each axis of the array."""
+    if not len(shape) == len(shard) == len(chunk) or any(
+        c <= 0 or s <= 0 or s % c for s, c in zip(shard, chunk, strict=True)
+    ):
+        raise ValueError
 
 
 def shard_key(index: Index) -> str:

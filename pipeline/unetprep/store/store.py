@@ -1,6 +1,5 @@
-"""One store: what stands in it, and the only place of the pipeline that reads and writes it."""
+"""Access to one store; the only module of the pipeline that reads and writes it."""
 
-import json
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,18 +16,20 @@ from numpy.typing import NDArray
 
 from unetprep import __version__
 from unetprep.errors import Conflict, Failure, InvalidInput
+from unetprep.format.metadata import DOCUMENT, DamagedDocument, encode, parse_document, record_of
+from unetprep.format.schema import image_name
 from unetprep.grid import Box, Index, shard_box, shard_counts
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
 from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
+from unetprep.storage.lock import LOCK
+from unetprep.storage.paths import safe_key
 from unetprep.storage.recent import NOTHING_KEPT, Recent
 from unetprep.storage.storage import Storage, open_storage
-from unetprep.store.documents import Document, array_document, encode, group_document, is_intact, record_of
-from unetprep.store.lock import LOCK
-from unetprep.store.ome import image_attributes, label_attributes, labels_attributes
+from unetprep.store.documents import Document, array_document, group_document
+from unetprep.store.ome import PixelSize, image_attributes, label_attributes, labels_attributes
 from unetprep.store.shards import Chunks, Damaged, Shards
 
 COORDINATE_CHUNK = 65536
-DOCUMENT = "zarr.json"
 LOOKS_AT_ONCE = 16
 MOST_SEEN = 1024
 REPLACED = "being replaced"  # the fingerprint of an array that is no longer valid
@@ -41,7 +42,6 @@ class Store:
         self.url = url.rstrip("/")
         self.storage = storage or open_storage(self.url)
         self._documents: dict[str, Document] = {}
-        self._broken: set[str] = set()  # nodes whose seal does not fit
 
     def __reduce__(self) -> tuple[type["Store"], tuple[Any, ...]]:
         return Store, (self.url, self.storage) if "://" in self.url else (str(Path(self.url).absolute()),)
@@ -84,6 +84,8 @@ class Store:
         if not store.is_absent():
             try:
                 return cls.open(url)
+            except DamagedDocument:
+                raise
             except InvalidInput as error:
                 if "format version" in str(error):
                     raise
@@ -113,15 +115,13 @@ class Store:
         return self._documents[path]
 
     def _fresh_document(self, path: str) -> Document | None:
-        data = self._read_object(f"{path}/{DOCUMENT}".lstrip("/"))
+        """Raises DamagedDocument for one that is not valid, or whose checksum does not fit."""
+        key = safe_key(f"{path}/{DOCUMENT}" if path else DOCUMENT, f"a path in a document of {self.url}")
+        data = self._read_object(key)
         if data is None:
             return None
-        try:
-            document: Document = json.loads(data)
-            (self._broken.discard if is_intact(data) else self._broken.add)(path)
-        except ValueError as error:
-            raise InvalidInput(f"the metadata of {path or 'the root'} in {self.url} are damaged: {error}") from None
-        return document
+        hint = f"unetprep verify {self.url} names all that is damaged, and what to do about it"
+        return parse_document(data, f"{key} of {self.url}", hint)
 
     def _read_object(self, key: str) -> bytes | None:
         try:
@@ -132,10 +132,10 @@ class Store:
     def _put(self, path: str, document: Document) -> None:
         """Write the document of a node."""
         self._documents.pop(path, None)
-        self.storage.put(f"{path}/{DOCUMENT}".lstrip("/"), encode(document, seal=path not in self._broken))
+        self.storage.put(f"{path}/{DOCUMENT}".lstrip("/"), encode(document))
 
     def record(self, path: str) -> dict[str, Any]:
-        """What stands under our key in the attributes of a group or array; {} if it is not there."""
+        """The attributes of ours of a group or array; {} if it is not there. Raises DamagedDocument."""
         document = self._document(path)
         return record_of(document) if document else {}
 
@@ -153,7 +153,7 @@ class Store:
         if path and self._document(group) is None:
             self._update(group, {})
         document = self._document(path) or group_document()
-        there = document["attributes"]
+        there = document.get("attributes", {})
         merged = {**there, **attributes}
         plain = {**there, KEY: record_of(document)} if KEY in there else there  # without the seal, as is what comes in
         if {**plain, **attributes} != plain or self._document(path) is None:
@@ -174,20 +174,36 @@ class Store:
         return list(self.record(IMAGES).get("names", []))
 
     def add_images(self, images: dict[str, dict[str, Any]]) -> None:
-        """Make the groups of images, or renew their attributes."""
+        """Make the groups of images, or renew their attributes. Raises InvalidInput for what cannot be a name."""
+        for name in images:
+            image_name(name, "an image to be imported")
         for name, attributes in images.items():
             self.update_record(image_path(name), **attributes)
         self.update_record(IMAGES, names=list(dict.fromkeys([*self.names, *images])))
 
-    def dims(self, name: str) -> int:
-        """2 if the slices of an image are independent, 3 if it is a volume."""
-        record = self.record(image_path(name))
-        if "dims" not in record:
+    def parameters(self, path: str, *required: str) -> dict[str, Any]:
+        """The parameters that an array was computed with. Raises InvalidInput where one of `required` is missing."""
+        found: dict[str, Any] = self.record(path).get("parameters", {})
+        if missing := [key for key in required if key not in found]:
             raise InvalidInput(
-                f"{image_path(name)} of {self.url} does not say what the image is",
+                f"{path} of {self.url} does not say how it was made: {', '.join(missing)} is not recorded",
+                hint="make it anew: repeat the command that makes it, with --overwrite",
+            )
+        return found
+
+    def image_record(self, name: str, *required: str) -> dict[str, Any]:
+        """The attributes of ours of an image. Raises InvalidInput where one of `required` is missing."""
+        record = self.record(image_path(name))
+        if missing := [key for key in required if key not in record]:
+            raise InvalidInput(
+                f"{image_path(name)} of {self.url} lacks {', '.join(missing)}",
                 hint="import it again: what is there is kept",
             )
-        return int(record["dims"])
+        return record
+
+    def dims(self, name: str) -> int:
+        """2 if the slices of an image are independent, 3 if it is a volume."""
+        return int(self.image_record(name, "dims")["dims"])
 
     # -- arrays -------------------------------------------------------------------------------------------------------
 
@@ -207,24 +223,50 @@ class Store:
 
     def finished_array(self, path: str, made_by: str) -> Shards:
         """An array that a stage is going to read; InvalidInput, naming the command, if it cannot be read as it is."""
+        self.record(path)  # which says so if its document is damaged
         state = self.state(path)
         if state == "stale":
+            self._refuse_inputs(path)
             problem = f"{path} of {self.url} was computed from something that has been replaced since"
             raise InvalidInput(problem, hint=f"run: {made_by} --overwrite")
         if state != "finished":
             raise InvalidInput(f"{path} is {state} in {self.url}", hint=f"run: {made_by}")
+        if "fingerprint" not in self.record(path):
+            raise InvalidInput(
+                f"{path} of {self.url} has no fingerprint, so what is computed from it could not be told from other",
+                hint=f"run: {made_by} --overwrite",
+            )
         return self.shards(path)
 
-    def state(self, path: str) -> str:
-        """missing, unfinished, stale (it, or what it was computed from, was made of something else) or finished."""
-        record = self.record(path)
+    def _refuse_inputs(self, path: str) -> None:
+        """Raise InvalidInput where what an array was computed from is itself damaged, unfinished or missing."""
+        for source in self.record(path).get("inputs", {}):
+            state = self.state(source) if "/" in source else ""
+            if state == "damaged":
+                self.record(source)
+            if state in ("unfinished", "missing"):
+                raise InvalidInput(
+                    f"{source}, from which {path} of {self.url} was computed, is {state}",
+                    hint=f"unetprep verify {self.url} names the command that makes it",
+                )
+
+    def state(self, path: str, _ahead: tuple[str, ...] = ()) -> str:
+        """One of missing, damaged (its document), unfinished, stale and finished.
+
+        An array is stale if it, or one that it was computed from, was computed from something since replaced.
+        """
+        try:
+            record = self.record(path)
+        except DamagedDocument:
+            return "damaged"
         if not record:
             return "missing"
         if not record.get("complete"):
             return "unfinished"
-        ours = {p: then for p, then in record["inputs"].items() if "/" in p}
-        fresh = all(
-            self.record(p).get("fingerprint") == then and self.state(p) == "finished" for p, then in ours.items()
+        ours = {p: then for p, then in record.get("inputs", {}).items() if "/" in p}
+        fresh = path not in _ahead and all(  # what is computed from itself is not to be believed
+            self.state(p, (*_ahead, path)) == "finished" and self.record(p).get("fingerprint") == then
+            for p, then in ours.items()
         )
         return "finished" if fresh else "stale"
 
@@ -240,9 +282,11 @@ class Store:
 
     def remove(self, path: str) -> None:
         """Take away an array, if it is there; a kill midway leaves it marked as no longer valid."""
-        self.void(path)
+        try:
+            self.void(path)
+        except DamagedDocument:
+            self.storage.delete(f"{path}/{DOCUMENT}")
         self._documents.pop(path, None)
-        self._broken.discard(path)  # what comes in its place is whole
         self.storage.delete(path)
 
     def describe(self, spec: ArraySpec) -> None:
@@ -292,15 +336,18 @@ class Store:
     def _describe_image(self, group: str, name: str, dims: tuple[str, ...]) -> None:
         """The OME-Zarr metadata of an image or a label image."""
         image, is_label, kind = group.rpartition("/labels/")
+        pixel = PixelSize.of_record(self.record(image if is_label else group))
         if not is_label:
             # One multiscale, since the labels beside it must have as many: the image, or without one the weights.
             if name == "image" or self._document(f"{group}/image") is None:
-                self._update(group, {"ome": image_attributes(name, dims)})
+                self._update(group, {"ome": image_attributes(name, dims, pixel)})
         elif name == kind:
-            self._update(group, {"ome": label_attributes(name, dims)})
+            self._update(group, {"ome": label_attributes(name, dims, pixel)})
             labels = self._document(f"{image}/labels") or group_document()
-            kinds = labels["attributes"].get("ome", {}).get("labels", [])
-            self._update(f"{image}/labels", {"ome": labels_attributes(sorted({*kinds, kind}))})
+            ome = labels.get("attributes", {}).get("ome")
+            kinds = ome.get("labels") if isinstance(ome, dict) else None
+            known = [k for k in kinds if isinstance(k, str)] if isinstance(kinds, list) else []
+            self._update(f"{image}/labels", {"ome": labels_attributes(sorted({*known, kind}))})
 
     def written(self, path: str) -> NDArray[np.bool_]:
         """Which shards of an array are there and whole, by their index: each is written at once, so it is finished.
@@ -338,7 +385,7 @@ class Store:
         ValueError for a part of a shard, which would take the rest away.
         """
         document = self._read_object(f"{spec.path}/{DOCUMENT}")
-        fingerprint, shards = _known(document) if document else ("", None)
+        fingerprint, shards = _known(document, f"{spec.path} of {self.url}") if document else ("", None)
         if shards is None or fingerprint != spec.provenance.fingerprint:
             raise Failure(
                 f"{spec.path} of {self.url} was {'replaced' if document else 'deleted'} while it was being computed",
@@ -352,7 +399,7 @@ class Store:
     def read(self, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
         """Read a box of an array, in the native byte order; decoded chunks are kept in `recent`.
 
-        Raises FileNotFoundError where a shard is missing, and Damaged where a checksum is wrong.
+        Raises MissingShard where one is missing, and Damaged where a checksum is wrong.
         """
         shards = self.shards(path)
         box = tuple(slice(*b.indices(n)) for b, n in zip(box, shards.shape, strict=True))
@@ -394,12 +441,12 @@ class Store:
 _seen: dict[bytes, tuple[str, Shards]] = {}
 
 
-def _known(document: bytes) -> tuple[str, Shards]:
+def _known(document: bytes, where: str) -> tuple[str, Shards]:
     """The fingerprint and the shards that a document says; parsed once, since that of many images is long."""
     digest = sha256(document).digest()
     known = _seen.get(digest)
     if known is None:
-        parsed: Document = json.loads(document)
+        parsed = parse_document(document, where)
         known = str(record_of(parsed).get("fingerprint")), Shards(parsed)
         if len(_seen) >= MOST_SEEN:
             _seen.clear()

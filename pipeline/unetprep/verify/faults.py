@@ -1,4 +1,4 @@
-"""What can be wrong with a store, and what to do about it."""
+"""Kinds of faults of a store, and the remedy for each."""
 
 from dataclasses import dataclass
 

@@ -1,12 +1,13 @@
-"""What a store should hold by LAYOUT.md, what its documents say, and which objects belong to nothing."""
+"""Inventory of a store: expected arrays, their documents, and objects that belong to nothing."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from unetprep.errors import InvalidInput
+from unetprep.format.metadata import DOCUMENT, has_checksum, is_intact, parse_document, record_of
 from unetprep.grid import Index
 from unetprep.layout import (
     AXES,
@@ -22,11 +23,11 @@ from unetprep.layout import (
     labels_path,
     pixels_path,
 )
+from unetprep.storage.lock import LOCK
 from unetprep.storage.storage import Storage
-from unetprep.store.documents import Document, has_seal, is_intact, record_of
-from unetprep.store.lock import LOCK
+from unetprep.store.documents import Document
 from unetprep.store.shards import Shards, shard_key
-from unetprep.store.store import DOCUMENT, REPLACED
+from unetprep.store.store import REPLACED
 
 PROVENANCE = ("stage", "kernel_version", "parameters", "inputs")
 SHARD = re.compile(r"(.*)/c/([0-9]+(?:/[0-9]+)*)")
@@ -186,20 +187,20 @@ def _check_names(found: Inventory) -> None:
 
 def _is_sealed(text: bytes) -> bool:
     try:
-        return has_seal(text)
-    except ValueError:
+        return has_checksum(text)
+    except (ValueError, RecursionError):
         return False
 
 
 def read_node(path: str, text: bytes, sealed: bool) -> Node:
     """A node, and what is wrong with it. Where some documents are sealed, all are: a lost seal is damage too."""
     try:
-        document = json.loads(text)
-        if not is_intact(text):
-            return Node(path, {}, "it is damaged, or other software has changed it")
-    except (ValueError, AttributeError, TypeError):
-        return Node(path, {}, "it is damaged: it cannot be read")
-    if sealed and not has_seal(text):
+        document = parse_document(text, "it is damaged", verify=False)
+    except InvalidInput as error:
+        return Node(path, {}, " ".join(str(error).split()))
+    if not is_intact(text):
+        return Node(path, {}, "it is damaged, or other software has changed it")
+    if sealed and not has_checksum(text):
         return Node(path, {}, "it has no checksum: it is damaged, or other software has written it")
     return Node(path, document, _inconsistency(path, document))
 

@@ -1,4 +1,4 @@
-"""Computing a shard once more: weights by the engine that did not make them, everything else as it was made."""
+"""Recomputation of shards: weights by the other backend, everything else by its own stage."""
 
 from dataclasses import replace
 from itertools import product

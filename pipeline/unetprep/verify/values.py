@@ -1,4 +1,4 @@
-"""What the values of an array may be, as far as one look at them tells."""
+"""Value checks of arrays, such as ranges and finiteness, from one pass over each shard."""
 
 from typing import Any
 

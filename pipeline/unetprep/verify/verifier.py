@@ -1,4 +1,4 @@
-"""Whether a store is what was written: every object is there and intact, and shards computed once more are the same."""
+"""Verifier: checks that every object is present and intact, and that recomputed shards are equal."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,9 +32,9 @@ from unetprep.layout import (
 from unetprep.params import VerifyParams
 from unetprep.recorded import contradiction, dense_job, fields_job, places_job, target_job, tiles_job, weights_job
 from unetprep.stage import Job
+from unetprep.storage.lock import holder, locked
 from unetprep.storage.storage import Storage
 from unetprep.store import Store
-from unetprep.store.lock import holder, locked
 from unetprep.store.shards import Damaged, Shards, shard_key
 from unetprep.tasks import TASKS_A_WORKER, OnProgress, Tasks
 from unetprep.verify.faults import Fault, to_do
@@ -192,9 +192,10 @@ class Verifier:
             imported = pixels_path(name) if self._record(pixels_path(name)) else labels_path(name, "instances")
             known = self._record(imported).get("parameters", {})
             about = self._record(group)
-            for key in sorted({"dims", "split", "intensity"} & set(known) & set(about)):
-                if about[key] != known[key]:
-                    says = f"it says that {key} is {about[key]}, and {imported} that it is {known[key]}"
+            common = {"dims", "split", "intensity"} & set(known) & set(about)
+            for key in sorted(common | ({"spacing", "unit"} & {*known, *about} if known and about else set())):
+                if about.get(key) != known.get(key):
+                    says = f"it says that {key} is {about.get(key)}, and {imported} that it is {known.get(key)}"
                     self._fault("metadata", group, self._objects.key_of(group), says)
             instances = self._shards(labels_path(name, "instances"))
             for path in (pixels_path(name), labels_path(name, "target"), weights_path(name)):
@@ -309,9 +310,9 @@ def node_of(key: str) -> str:
 
 def digest_of(record: dict[str, Any]) -> str | None:
     """What was taken of an array's pixels at import; None if it was not taken of them as they are stored."""
-    if record.get("stage") != "import" or record["parameters"].get("instances") == "components":
+    if record.get("stage") != "import" or record.get("parameters", {}).get("instances") == "components":
         return None
-    found: str | None = record["inputs"].get("pixels")
+    found: str | None = record.get("inputs", {}).get("pixels")
     return found
 
 

@@ -1,6 +1,22 @@
-"""Metrics of a segmentation, by definition: arrays in, numbers out."""
+"""Segmentation metrics, written from their definitions: arrays in, numbers out."""
 
-from unettrain.metrics.instances import Matching, average_precision, label_components, match_instances
+from unettrain.metrics.instances import (
+    Matching,
+    average_precision,
+    label_components,
+    match_at_thresholds,
+    match_instances,
+    number_per_slice,
+)
 from unettrain.metrics.overlap import Overlap, overlap
 
-__all__ = ["Matching", "Overlap", "average_precision", "label_components", "match_instances", "overlap"]
+__all__ = [
+    "Matching",
+    "Overlap",
+    "average_precision",
+    "label_components",
+    "match_at_thresholds",
+    "match_instances",
+    "number_per_slice",
+    "overlap",
+]

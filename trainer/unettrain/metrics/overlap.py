@@ -1,4 +1,4 @@
-"""How well two masks cover each other, from the counts of their pixels."""
+"""Overlap of two masks: IoU, Dice, precision and recall from pixel counts."""
 
 from dataclasses import dataclass
 

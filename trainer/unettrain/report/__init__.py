@@ -1,4 +1,4 @@
-"""The report of a run: one HTML page that shows the data, the training, and what the network is good for."""
+"""HTML report of a run: data, training, predictions and scores on one self-contained page."""
 
 from unettrain.report.write import Report, write_report
 

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: axes with ticks, a linear or a logarithmic scale, nothing that has to be loaded."""
+"""Line charts as inline SVG, with linear or logarithmic axes."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Section 2, the data: an image, its cells, what each pixel counts, and what is to be learnt."""
+"""Report section 2, data: an image, its cells, its weights and its target."""
 
 import numpy as np
 
@@ -7,7 +7,6 @@ from unettrain.report.page import Html, colour_bar, element, figure, grid, join,
 from unettrain.report.pictures import INFERNO, cells_in_colour, grey, mapped, target_picture
 from unettrain.report.places import busiest_region
 from unettrain.report.source import Run, read_labels, read_pixels, read_target, read_weights
-from unettrain.store import attributes
 
 PAPER = "paper"  # the formula that is shown
 MINUS, SIGMA = "\N{MINUS SIGN}", "\N{GREEK SMALL LETTER SIGMA}"
@@ -35,14 +34,14 @@ def _figures(run: Run) -> list[Html]:
     image, labels, weights = read_pixels(run, region)[:, 0], read_labels(run, region)[0], read_weights(run, region)[0]
     low, high = 0.0, float(weights.max()) or 1.0
     about = f"{region.name}, rows {region.y0} to {region.y1}, columns {region.x0} to {region.x1}"
-    num = len(np.unique(labels[labels != 0]))
+    num = len(np.unique(labels[labels > 0]))
     heat = picture(mapped(weights, INFERNO, low, high), f"Weight map, values from {weights.min():.2g} to {high:.3g}")
     ramp = colour_bar(INFERNO, linear_ticks(low, high), low, high)
     parted = "The class to learn. Cells that touch are parted by a line of background."
     return [
         figure(picture(grey(image), f"Image {about}"), "Image.", f"{about}."),
         figure(
-            picture(cells_in_colour(labels), f"{num} cells, each in a colour unlike its neighbours'"),
+            picture(cells_in_colour(np.maximum(labels, 0)), f"{num} cells, each in a colour unlike its neighbours'"),
             "Cells.",
             f"{num} of them, each with its own number; neighbours differ in colour.",
         ),
@@ -69,7 +68,7 @@ def formula() -> Html:
 
 def values_of(run: Run, name: str) -> Html:
     """The parameters of the weight map of one image, as far as the store records them."""
-    found = attributes(run.root.get(f"images/{name}/weights")).get("parameters", {})
+    found = run.recorded(f"images/{name}/weights").get("parameters", {})
     values = []
     if found.get("formula", PAPER) != PAPER:
         values.append(f"the store's weights follow the formula {found['formula']} instead")

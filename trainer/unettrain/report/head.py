@@ -1,8 +1,9 @@
-"""Section 1, the result: what was trained, and its scores beside those of two baselines."""
+"""Report section 1, results: what was trained, and its scores beside two baselines."""
 
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
+from unettrain.outcome import training_warnings
 from unettrain.report.page import Html, bar, element, join, paragraph, section, table, text, warning
 from unettrain.report.regions import MAX_SIDE_PX
 from unettrain.report.scores import IMAGES, HeldOut
@@ -46,6 +47,7 @@ def head(run: Run, held_out: HeldOut) -> Html:
                 " out here may have been trained on."
             )
         )
+    notes += [warning(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in training_notes(run)]
     result = section(
         "result",
         "Result",
@@ -56,6 +58,13 @@ def head(run: Run, held_out: HeldOut) -> Html:
         paragraph(how_scored(held_out), "small"),
     )
     return join([top, result])
+
+
+def training_notes(run: Run) -> tuple[str, ...]:
+    """What is wrong with a network although its training ended without an error."""
+    best, validated = run.checkpoint, [record["val_iou"] for record in run.log if "val_iou" in record]
+    step = int(run.log[-1]["step"]) if run.log else best.step
+    return training_warnings(best.best_iou, validated[-1] if validated else None, best.constant, step)
 
 
 def facts(run: Run) -> Html:

@@ -1,4 +1,4 @@
-"""Pieces of an HTML page. Every text is escaped on its way in: only what these functions made is of the type `Html`."""
+"""HTML building blocks. All text is escaped; only these functions produce values of type `Html`."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -7,11 +7,13 @@ from typing import NewType
 
 import numpy as np
 
+from unettrain import __version__
 from unettrain.report.pictures import Picture, png_uri
 
 Html = NewType("Html", str)
 
 VOID = ("img", "meta")
+GENERATOR = "unettrain report"  # in the head of a page, by which it is recognised
 SMOOTH_FROM_PX = 300  # narrower pictures are enlarged on the page, and their pixels stay sharp
 NOTHING = Html("")
 
@@ -115,6 +117,7 @@ def document(title: str, body: Html) -> str:
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="generator", content=f"{GENERATOR} {__version__}"),
         element("title", text(title)),
         element("style", Html(style)),
     )

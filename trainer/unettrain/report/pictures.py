@@ -1,4 +1,4 @@
-"""Arrays in, pictures out: grey images, colour maps, cells in colours that differ, outlines; and PNG as a data URI.
+"""Pictures from arrays: gray images, colour maps, coloured cells, outlines, and PNG data URIs.
 
 The colour maps are perceptually uniform: viridis and inferno (van der Walt and Smith 2015), read off at nine points.
 Where two or three things are told apart, the colours are those of Okabe and Ito (2008), for all kinds of colour vision.

@@ -1,4 +1,4 @@
-"""Which tile and which part of an image is shown of the training data. The tiles' columns know, no pixel is read."""
+"""Choice of the example tile and image region shown of the training data, from tile columns alone."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Section 7, how it was made: what was set, by which software, and the commands that make it again."""
+"""Report section 7, provenance: parameters, software, and the commands that reproduce the run."""
 
 import platform
 import shlex
@@ -11,7 +11,6 @@ from unettrain import __version__
 from unettrain.config import FitConfig
 from unettrain.report.page import Html, code, element, join, paragraph, section, table, text
 from unettrain.report.source import Run, images_of
-from unettrain.store import attributes
 
 PACKAGES = ("torch", "numpy", "zarr", "numba", "scikit-image")
 FLAGS = ("axes", "images", "dtype", "shape", "indices", "dims")  # recorded, but no option of the stage itself
@@ -40,12 +39,12 @@ def making_section(run: Run) -> Html:
 def stage_parameters(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
     """What the store records of each of its stages, of one image where it is per image."""
     image = (*images_of(run, "train"), *run.names, "")[0]
-    about = attributes(run.root.get(f"images/{image}"))
+    about = run.recorded(f"images/{image}")
     yield "import", {k: about[k] for k in ("dims", "intensity_rule", "source") if k in about}
     sources = {"weights": (f"images/{image}/weights", f"images/{image}/labels/target/target"),
                "deform": ("fields/grids",), "tiles": ("tiles/image_index", "tiles/foreground")}  # fmt: skip
     for stage, paths in sources.items():
-        found = [attributes(run.root.get(path)).get("parameters", {}) for path in paths]
+        found = [run.recorded(path).get("parameters", {}) for path in paths]
         kept = {k: v for parameters in found for k, v in parameters.items() if k not in FLAGS}
         if kept:
             yield stage, kept
@@ -55,7 +54,7 @@ def commands(run: Run, stages: dict[str, dict[str, Any]]) -> Iterator[str]:
     """The commands that make the store and the run, as far as they are recorded."""
     store, files = run.store, shlex.quote(str(run.files.path))
     yield "# as recorded; the paths of the images and the fractions held out are not recorded"
-    sources = {tuple(attributes(run.root.get(f"images/{name}")).get("source", ())) for name in run.names}
+    sources = {tuple(run.recorded(f"images/{name}").get("source", ())) for name in run.names}
     only = next(iter(sources)) if len(sources) == 1 else ()
     image, labels = only if len(only) == 2 else ("IMAGES", "LABELS")
     how = {"dims": stages["import"].get("dims", 2), "intensity": stages["import"].get("intensity_rule", "auto")}
@@ -108,7 +107,7 @@ def _stage_rows(stages: dict[str, dict[str, Any]]) -> Iterator[list[Html]]:
 
 
 def _software_rows(run: Run) -> Iterator[list[Html]]:
-    yield [text("store written by"), text(attributes(run.root).get("software", "unknown"))]
+    yield [text("store written by"), text(run.recorded("").get("software", "unknown"))]
     yield [text("trained by"), text(run.record.get("software", "unknown"))]
     yield [text("reported by"), text(f"unettrain {__version__}")]
     yield [text("Python"), text(platform.python_version())]

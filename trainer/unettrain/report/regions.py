@@ -1,4 +1,4 @@
-"""Which parts of the images are looked at: all of small data, evenly chosen parts of large data. Integers only, no I/O.
+"""Regions of the images that a report evaluates: all of small data, evenly spaced parts of large data. No I/O.
 
 Large images are cut to their middle, and of many images some are taken at equal distances, so that a report takes
 minutes, not hours, whatever the store holds.

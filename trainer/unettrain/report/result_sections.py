@@ -1,7 +1,9 @@
-"""Sections 5 and 6: how the training went, and what the network sees in an image it was not trained on."""
+"""Report sections 5 and 6: training curves, and the prediction of a held-out image."""
 
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from unettrain.report.curves import Series, line_chart, smoothed, thinned
 from unettrain.report.page import Html, colour_bar, element, figure, grid, legend, paragraph, picture, section
@@ -96,7 +98,8 @@ def prediction_section(held_out: HeldOut) -> Html:
 def _prediction_figures(shown: Shown) -> list[Html]:
     image, (height, width) = grey(shown.image), shown.mask.shape
     true, found = (
-        element("path", d=outline_path(a), class_=kind) for a, kind in ((shown.labels, "true"), (shown.mask, "found"))
+        element("path", d=outline_path(a), class_=kind)
+        for a, kind in ((np.maximum(shown.labels, 0), "true"), (shown.mask, "found"))
     )
     heat = picture(mapped(shown.probability, VIRIDIS, 0, 1), "Predicted probability of a cell, 0 to 1")
     size = f"{height} \N{MULTIPLICATION SIGN} {width} pixels"
@@ -128,6 +131,6 @@ def _errors_figure(image: Picture, shown: Shown) -> Html:
         (WRONG, "predicted, but no cell (false positive)"),
         (MISSED, "cell, but missed (false negative)"),
     ]
-    pixels = errors_in_colour(image, shown.labels != 0, shown.mask)
+    pixels = errors_in_colour(image, shown.labels > 0, shown.mask & (shown.labels >= 0))  # ignored pixels: neither
     words = "Orange between two cells joins them into one: IoU hardly changes, AP falls."
     return figure(picture(pixels, "The image with right and wrong pixels in colour"), "Errors.", words, legend(colours))

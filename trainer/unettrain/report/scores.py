@@ -1,4 +1,4 @@
-"""The scores on held-out images: of the trained network, of the same network untrained, and of Otsu's threshold.
+"""Scores on held-out images: the trained network, the same network untrained, and Otsu's threshold.
 
 Each gets the same pixels, and its foreground is split into cells in the same way. Otsu (1979) needs to be told whether
 cells are brighter or darker than the ground: the training images say so, never those that are scored.
@@ -32,7 +32,10 @@ POLARITY_PIXELS = 1_000_000
 
 @dataclass(frozen=True)
 class Shown:
-    """One slice of a scored region, for pictures: image (c, y, x), cells (y, x), probability of a cell (y, x)."""
+    """One slice of a scored region, for pictures: image (c, y, x), cells (y, x), probability of a cell (y, x).
+
+    Labels are 0 in the background and -1 where pixels are ignored.
+    """
 
     name: str
     image: NDArray[Any]
@@ -80,10 +83,10 @@ def score_held_out(run: Run) -> HeldOut:
     for region in regions:
         image, labels = read_pixels(run, region), read_labels(run, region)
         predictions = {m: predict_region(run, net, region, shapes[region.name][0]) for m, net in networks.items()}
-        masks = {m: foreground(p) for m, p in predictions.items()} | {"otsu": otsu_mask(image, brighter)}
+        masks = {m: network_mask(p) for m, p in predictions.items()} | {"otsu": otsu_mask(image, brighter)}
         found.append({method: score(mask, labels, region.connectivity) for method, mask in masks.items()})
-        if shown is None or not shown.labels.any():
-            shown = _show(region, image, labels, predictions["trained"])
+        if shown is None or not (shown.labels > 0).any():
+            shown = make_shown(region, image, labels, predictions["trained"])
     assert shown is not None
     scores = {method: pooled([of_region[method] for of_region in found]) for method in METHODS}
     num_pixels = sum(math.prod(shape) for shape, _ in shapes.values())
@@ -111,13 +114,19 @@ def predict_region(run: Run, network: UNet, region: Region, shape: tuple[int, ..
     return cut
 
 
-def _show(
+def make_shown(
     region: Region, image: NDArray[Any], labels: NDArray[np.integer], probabilities: NDArray[np.float32]
 ) -> Shown:
-    z = int((labels != 0).sum(axis=(1, 2)).argmax())
-    y, x = densest_window(labels[z] != 0, SHOWN_PX)
-    cell = 1 - probabilities[0, z, y, x]
-    return Shown(region.name, image[:, z, y, x], labels[z, y, x], cell, foreground(probabilities)[z, y, x])
+    """The slice of a region with the most cell pixels, cut to the window with the most of them."""
+    z = int((labels > 0).sum(axis=(1, 2)).argmax())
+    y, x = densest_window(labels[z] > 0, SHOWN_PX)
+    cell = np.nan_to_num(1 - probabilities[0, z, y, x])
+    return Shown(region.name, image[:, z, y, x], labels[z, y, x], cell, network_mask(probabilities)[z, y, x])
+
+
+def network_mask(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The foreground of a network's output; NaN, from a network whose training diverged, is background."""
+    return foreground(np.nan_to_num(probabilities))
 
 
 def cells_are_brighter(run: Run) -> bool:
@@ -127,6 +136,9 @@ def cells_are_brighter(run: Run) -> bool:
         low, high = open_image(run.store, region.name).intensity
         values = scale_intensity(read_pixels(run, region), low, high).mean(axis=0, dtype=np.float64)
         cell = (read_target(run, region) != 0).astype(np.intp)
+        if has_instances(run, region.name):
+            known = read_labels(run, region) >= 0
+            values, cell = values[known], cell[known]
         sums += np.bincount(cell.ravel(), values.ravel(), minlength=2)
         counts += np.bincount(cell.ravel(), minlength=2)
     ground, cells = sums / np.maximum(counts, 1)

@@ -1,4 +1,4 @@
-"""What a report is made from: the files of a run, and the store it was trained on, read in parts that fit in memory."""
+"""Inputs of a report: the files of a run, and its store, read in parts that fit in memory."""
 
 import json
 from collections.abc import Sequence
@@ -10,12 +10,15 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from unettrain.checkpoint import Checkpoint, load_checkpoint
+from unettrain.checked import CheckedArray
+from unettrain.checkpoint import Checkpoint
 from unettrain.errors import InvalidInput
 from unettrain.metrics.instances import label_components
 from unettrain.report.regions import Region
-from unettrain.rundir import RunDir, read_record
-from unettrain.store import attributes, fingerprint, open_array, open_store
+from unettrain.rundir import RunDir, load_best, read_record
+from unettrain.schema import conforms
+from unettrain.shards import Chunks
+from unettrain.store import image_record, open_array, open_store, recorded, storage_of
 from unettrain.tiles import SPLITS
 
 COLUMNS = ("image_index", "z", "y0", "x0", "split", "foreground")
@@ -35,17 +38,21 @@ class Run:
     @property
     def names(self) -> tuple[str, ...]:
         """The images of the store."""
-        return tuple(attributes(self.root.get("images")).get("names", ()))
+        return tuple(self.recorded("images").get("names", ()))
 
-    def array(self, path: str, stage: str) -> zarr.Array[Any]:
+    def recorded(self, path: str) -> dict[str, Any]:
+        """The attributes of ours of a group or array of the store; {} where it is not there."""
+        return recorded(self.store, path)
+
+    def array(self, path: str, stage: str) -> CheckedArray:
         """A finished array of the store, which `unetprep STAGE` makes."""
-        return open_array(self.root, path, self.store, f"unetprep {stage} --out {self.store}")
+        array = open_array(self.root, path, self.store, f"unetprep {stage} --out {self.store}")
+        return CheckedArray(Chunks(array, self.store, storage=storage_of(self.store)))
 
     def changed(self) -> list[str]:
         """Which of the arrays that the run was trained on are not in this store as they were then."""
-        nodes = {path: self.root.get(path) for path in self.record.get("data", {})}
-        now = {path: fingerprint(node) if isinstance(node, zarr.Array) else "" for path, node in nodes.items()}
-        return [path for path, then in self.record.get("data", {}).items() if now[path] != then]
+        then = self.record.get("data", {})
+        return [path for path in then if self.recorded(path).get("fingerprint", "") != then[path]]
 
 
 def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:
@@ -65,23 +72,31 @@ def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:
             f"the store of the run {run_dir} cannot be read: {problem}",
             hint=f"if it has moved: unettrain report {run_dir} --store STORE",
         ) from None
-    return Run(files, record, _read_log(files.log), load_checkpoint(files.best), where, root)
+    return Run(files, record, _read_log(files.log), load_best(run_dir), where, root)
 
 
 def _read_log(path: Path) -> list[dict[str, float]]:
-    lines = path.read_text().splitlines() if path.is_file() else []
+    """The lines of the log, up to the first that is not one of `fit`, as the last line of a process that was killed."""
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     records = []
     for line in lines:
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:  # the torn last line of a run that was killed
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if (
+            not isinstance(record, dict)
+            or not {"step", "loss"} <= record.keys()
+            or not conforms(record, dict[str, float])
+        ):
+            break
+        records.append(record)
     return records
 
 
 def images_of(run: Run, split: str) -> list[str]:
     """The names of the images of a split, in the store's order."""
-    return [name for name in run.names if attributes(run.root.get(f"images/{name}")).get("split") == split]
+    return [name for name in run.names if run.recorded(f"images/{name}").get("split") == split]
 
 
 def image_shapes(run: Run, names: Sequence[str]) -> dict[str, tuple[tuple[int, ...], int]]:
@@ -89,7 +104,7 @@ def image_shapes(run: Run, names: Sequence[str]) -> dict[str, tuple[tuple[int, .
     return {
         name: (
             run.array(f"images/{name}/image", "import").shape[1:],
-            int(attributes(run.root[f"images/{name}"])["dims"]),
+            int(image_record(run.store, name, "dims")["dims"]),
         )
         for name in names
     }
@@ -107,7 +122,8 @@ def read_target(run: Run, region: Region) -> NDArray[np.uint8]:
 
 def has_instances(run: Run, name: str) -> bool:
     """Whether the cells of an image are numbered."""
-    return isinstance(run.root.get(f"images/{name}/labels/instances/instances"), zarr.Array)
+    path = f"images/{name}/labels/instances/instances"
+    return bool(run.recorded(path)) or isinstance(run.root.get(path), zarr.Array)
 
 
 def read_labels(run: Run, region: Region) -> NDArray[np.integer]:

@@ -1,10 +1,9 @@
-"""Sections 3 and 4, what the network is given: tiles that are deformed anew at each step, and mirrored at the edge."""
+"""Report sections 3 and 4: deformed tiles, and tiles mirrored at the image edge."""
 
 import math
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from unetprep.kernels.spline import displacement_field
@@ -30,7 +29,7 @@ def deformation_section(run: Run) -> Html:
         " together: cells of new shapes, of which the labels are known."
         + ("" if run.record["fit"]["deform"] else " This run was trained without it.")
     )
-    if isinstance(run.root.get("fields/grids"), zarr.Array):
+    if run.recorded("fields/grids"):
         shown = grid(*_deformation_figures(run), kind="four")
     else:
         shown = paragraph("This store has no deformation fields (unetprep deform makes them), so none is shown.")

@@ -1,19 +1,22 @@
-"""Put the report of a run together, and write it: one HTML file that loads nothing, and the scores as JSON."""
+"""Assembly of the report: one self-contained HTML file, and the scores as JSON."""
 
 import json
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unettrain.errors import Failure
+import unetprep.errors
+from unetprep.storage.output import Output, OutputKind, check_output
+from unettrain.errors import Conflict, Failure, InvalidInput
 from unettrain.report.data_section import data_section
 from unettrain.report.head import head, short_name
-from unettrain.report.page import document, join
+from unettrain.report.page import GENERATOR, document, join
 from unettrain.report.provenance import footer, making_section
 from unettrain.report.result_sections import prediction_section, training_section
-from unettrain.report.scores import score_held_out
-from unettrain.report.source import read_run
+from unettrain.report.scores import METHODS, score_held_out
+from unettrain.report.source import Run, read_run
 from unettrain.report.tile_sections import deformation_section, tile_section
 
 
@@ -31,9 +34,12 @@ def write_report(run_dir: str | Path, out: str | Path | None = None, store: str 
     `store` takes the place of the store that the run records, which may have moved. Predicts at most about four million
     pixels of held-out images, twice. The same run, store and software give the same page.
 
-    Raises InvalidInput where there is no run, no network or no store, naming the command that makes it.
+    An earlier report is replaced. Raises InvalidInput where there is no run, no network or no store, naming the command
+    that makes it, and where `out` cannot be written; Conflict where anything but a report stands at `out`.
     """
     run = read_run(run_dir, store)
+    with _our_errors():
+        page, scores_file = _outputs(run, out)
     held_out = score_held_out(run)
     parts = [
         head(run, held_out),
@@ -45,19 +51,47 @@ def write_report(run_dir: str | Path, out: str | Path | None = None, store: str 
         making_section(run),
         footer(),
     ]
-    path, scores = Path(out) if out else run.files.path / "report.html", held_out.as_dict()
-    _write(path, document(f"U-Net report: {short_name(run)}", join(parts)))
-    _write(run.files.path / "scores.json", json.dumps(scores, indent=2) + "\n")
-    return Report(path, scores)
+    scores, html = held_out.as_dict(), document(f"U-Net report: {short_name(run)}", join(parts))
+    with _our_errors():
+        page.write_bytes(html.encode())
+        scores_file.write_bytes(json.dumps(scores, indent=2).encode() + b"\n")
+    return Report(page.path, scores)
 
 
-def _write(path: Path, content: str) -> None:
-    """Write a file whole beside its place, then move it there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that `write_report` wrote, as its head says."""
+    with path.open("rb") as file:
+        return f'<meta name="generator" content="{GENERATOR}'.encode() in file.read(4096)
+
+
+def is_scores(path: Path) -> bool:
+    """Whether a file holds the scores of a report."""
     try:
-        beside.write_text(content, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror}", hint="another place: --out FILE") from None
-    finally:
-        beside.unlink(missing_ok=True)
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(found, dict) and set(METHODS) <= set(found)
+
+
+def _outputs(run: Run, out: str | Path | None) -> tuple[Output, Output]:
+    """Check both places before anything is computed."""
+    kinds = OutputKind(GENERATOR, (".html", ".htm"), is_page), OutputKind(GENERATOR, (".json",), is_scores)
+    places = out or run.files.path / "report.html", run.files.path / "scores.json"
+    page, scores = (
+        check_output(place, kind, overwrite=True, inputs=(run.store, run.files.path))
+        for place, kind in zip(places, kinds, strict=True)
+    )
+    return page, scores
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Errors of the pipeline's writer as errors of the trainer."""
+    try:
+        yield
+    except unetprep.errors.InvalidInput as error:
+        raise InvalidInput(str(error)) from None
+    except unetprep.errors.Conflict as error:
+        raise Conflict(str(error)) from None
+    except (unetprep.errors.Failure, OSError) as error:
+        raise Failure(str(error)) from None

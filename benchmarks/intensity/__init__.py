@@ -1,0 +1,1 @@
+"""Intensity ranges: rules compared on images, and what a hot pixel does to a prediction."""

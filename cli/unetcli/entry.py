@@ -1,0 +1,40 @@
+"""Entry points of the two commands. Signals are handled before anything that takes time is imported."""
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+from unetcli import stopping
+
+
+def unetprep() -> NoReturn:
+    """Run the command `unetprep`."""
+    run("unetcli.prep")
+
+
+def unettrain() -> NoReturn:
+    """Run the command `unettrain`."""
+    run("unetcli.train")
+
+
+def run(module: str) -> NoReturn:
+    """Run the `main` of a module as the command of this process, and end the process."""
+    stopping.begin()
+    main = import_module(module).main
+    try:
+        stopping.work()
+        main()
+        code = 0
+    except SystemExit as leaving:
+        code = _code_of(leaving)
+    except KeyboardInterrupt:
+        code = stopping.INTERRUPTED
+    stopping.end(code)
+
+
+def _code_of(leaving: SystemExit) -> int:
+    if isinstance(leaving.code, int):
+        return leaving.code
+    if leaving.code is not None:
+        print(leaving.code, file=sys.stderr)
+    return 0 if leaving.code is None else 1

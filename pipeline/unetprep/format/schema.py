@@ -1,0 +1,143 @@
+"""The types of the attributes that a store's documents carry, as in the table "Attributes" of pipeline/LAYOUT.md."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from unetprep.errors import InvalidInput
+from unetprep.storage.paths import ALLOWED_NAME, safe_name
+
+SPLITS = ("train", "val", "test")
+LARGEST_SIZE = 2**62
+
+
+class Check(NamedTuple):
+    """Which values an attribute may have, as a predicate and in words."""
+
+    accepts: Callable[[Any], bool]
+    allowed: str
+
+
+def is_size(value: Any) -> bool:
+    """Whether a JSON value is an integer that can count something."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_SIZE
+
+
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_list_of(value: Any, accepts: Callable[[Any], bool]) -> bool:
+    """Whether a JSON value is a list of such elements."""
+    return isinstance(value, list) and all(map(accepts, value))
+
+
+def is_mapping_to(value: Any, accepts: Callable[[Any], bool]) -> bool:
+    """Whether a JSON value is an object with such values."""
+    return isinstance(value, dict) and all(map(accepts, value.values()))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def image_name(value: object, where: str) -> str:
+    """Return `value` if an image of a store can have that name; else raise InvalidInput, which begins with `where`."""
+    name = safe_name(value, where)
+    if name == "zarr.json" or name.startswith(".partial-"):
+        raise InvalidInput(f"{where}: {name!r} cannot be the name of an image: a store calls files so")
+    return name
+
+
+def _is_name(value: Any) -> bool:
+    try:
+        return bool(image_name(value, ""))
+    except InvalidInput:
+        return False
+
+
+def _are_names(value: Any) -> bool:
+    return is_list_of(value, _is_name) and len(set(value)) == len(value)
+
+
+def _are_two_numbers(value: Any) -> bool:
+    return is_list_of(value, is_number) and len(value) == 2
+
+
+def _is_spacing(value: Any) -> bool:
+    return is_list_of(value, lambda size: is_number(size) and size > 0) and len(value) == 3
+
+
+def _is_box(value: Any) -> bool:
+    """Whether a JSON value is a box of pixels as text: "0:1 20:40 0:300"."""
+    parts = [part.split(":") for part in value.split()] if isinstance(value, str) else []
+    return len(parts) == 3 and all(len(ends) == 2 and all(end.isdecimal() for end in ends) for ends in parts)
+
+
+def _is_journal(value: Any) -> bool:
+    """Whether a JSON value is the journal of an unfinished relabelling, as `unetprep.relabel.Journal` writes it."""
+    if not isinstance(value, dict):
+        return False
+    fields = {
+        "fingerprints": lambda v: is_mapping_to(v, _is_text),
+        "changed": lambda v: is_mapping_to(v, lambda boxes: is_list_of(boxes, _is_box)),
+        "class_weights": lambda v: v is None or is_list_of(v, is_number),
+        **dict.fromkeys(("balanced", "everything", "voided"), _is_flag),
+    }
+    return set(value) == set(fields) and all(accepts(value[key]) for key, accepts in fields.items())
+
+
+def _is_optional_integer(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _are_parameters(value: Any) -> bool:
+    """Whether a JSON value is an object, and those of its values that are read again have the types written."""
+    return isinstance(value, dict) and all(PARAMETERS[key](v) for key, v in value.items() if key in PARAMETERS)
+
+
+PARAMETERS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("tile_px", "margin_px", "depth", "seed", "fields"), is_size),
+    **dict.fromkeys(("connectivity", "ignore_label", "stride_px", "random"), _is_optional_integer),
+    **dict.fromkeys(("formula", "border_on", "separate", "engine", "interpolation", "codec"), _is_text),
+    **dict.fromkeys(("sigma", "w0", "sigma_px", "rim_sigma", "background_weight", "max_folding"), is_number),
+    **dict.fromkeys(("spacing", "class_weights"), lambda v: is_list_of(v, is_number)),
+    "grid": lambda v: is_list_of(v, is_size),
+    "instances": lambda v: isinstance(v, str | dict),
+    "index_only": lambda v: isinstance(v, dict),
+}
+
+_SIZE = Check(is_size, "an integer from 0")
+_TEXT = Check(_is_text, "text")
+_TWO_NUMBERS = Check(_are_two_numbers, "two finite numbers: [low, high]")
+
+CHECKS: dict[str, Check] = {
+    "format_version": _SIZE,
+    "software": _TEXT,
+    "checksum": _TEXT,
+    "names": Check(_are_names, f"a list of names, each once; of each: {ALLOWED_NAME}"),
+    "relabelling": Check(_is_journal, "the journal of unetprep relabel"),
+    "dims": Check(lambda v: is_size(v) and v in (2, 3), "2 or 3"),
+    "split": Check(lambda v: v in SPLITS, ", ".join(SPLITS)),
+    "intensity": _TWO_NUMBERS,
+    "intensity_rule": _TEXT,
+    "percentiles": _TWO_NUMBERS,
+    "training_intensity": Check(lambda v: v is None or is_mapping_to(v, _are_two_numbers), "an object of number pairs"),
+    "spacing": Check(_is_spacing, "three positive, finite numbers: [z, y, x]"),
+    "unit": _TEXT,
+    "source": Check(lambda v: is_list_of(v, _is_text), "a list of file names"),
+    "complete": Check(_is_flag, "true or false"),
+    "fingerprint": _TEXT,
+    "stage": _TEXT,
+    "kernel_version": _SIZE,
+    "parameters": Check(_are_parameters, "a JSON object with the parameters of the stage, in their types"),
+    "inputs": Check(lambda v: is_mapping_to(v, _is_text), "an object that gives a fingerprint for each array"),
+    "largest_label": _SIZE,
+    "interpolation": _TEXT,
+    **dict.fromkeys(("tile", "output", "margin", "depth"), _SIZE),
+}

@@ -1,0 +1,197 @@
+"""Robust range of an image's values: percentiles of 2 x 2 medians, exact, in bounded memory, from blocks of any size.
+
+The image is divided into squares of 2 x 2 pixels. The upper end of the range is a high percentile of the lower medians
+(second smallest value) of the squares, the lower end a low percentile of their upper medians (second largest value).
+Isolated hot or dead pixels, and a hot row or column, therefore do not change the range, while objects of a few pixels
+do: plain percentiles either follow hot pixels or fall into the background of sparse images. pipeline/DESIGN.md has the
+figures that chose the percentiles.
+
+    a b     sorted v1 <= v2 <= v3 <= v4:    lower median v2, upper median v3
+    c d
+
+Values are counted in histograms: integers of up to 16 bits one bin a value, in one pass; all others as float32, by the
+upper 16 bits of their order-preserving integer keys, and in a second pass by the lower 16 bits of the keys that share
+the upper bits of a result. Both are exact order statistics, so the blocks do not matter.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.kernels.intensity import intensity_rule_for
+
+TRIMMED = (2, 10_000)  # share of the squares beyond either end: percentiles 0.02 and 99.98
+BITS = 16
+LOWER_BITS = (1 << BITS) - 1
+PIECE_PX = 512  # side of the pieces in which a block is counted: bounds the temporary arrays
+WORKING_BYTES = 16 << 20  # the histograms and temporary arrays of a RangeFinder take less
+
+
+@dataclass(frozen=True)
+class RobustRange:
+    """Range of an image's values, and what lies outside of it.
+
+    `low` and `high` are the percentiles; those of a constant image are equal. `least` and `greatest` are the extremes,
+    `num_below` and `num_above` count the pixels below `low` and above `high`.
+    """
+
+    low: float
+    high: float
+    least: float
+    greatest: float
+    num_below: int
+    num_above: int
+    num_pixels: int
+
+
+def intensity_limits(rule: str, dtype: np.dtype[Any] | str, seen: RobustRange) -> tuple[float, float]:
+    """(low, high), the values that become 0 and 1 for the network, by a rule of INTENSITY_RULES.
+
+    dtype: the range of the integer type; minmax: the least and the greatest value; percentile: the robust range; auto:
+    see `intensity_rule_for`. A constant image gets high = low + 1. Raises ValueError for rule dtype and real numbers.
+    """
+    rule = intensity_rule_for(rule, np.dtype(dtype).name)
+    if rule == "dtype":
+        limits = np.iinfo(np.dtype(dtype))
+        return float(limits.min), float(limits.max)
+    low, high = (seen.least, seen.greatest) if rule == "minmax" else (seen.low, seen.high)
+    return low, high if high > low else low + 1.0
+
+
+def robust_range(blocks: Callable[[], Iterable[NDArray[Any]]], dtype: np.dtype[Any]) -> RobustRange:
+    """The range of an image that `blocks()` yields in blocks, once or twice.
+
+    Blocks are (..., y, x) of `dtype`, disjoint, in any order; each begins at an even row and column of the image.
+    """
+    finder = RangeFinder(dtype)
+    while finder.needs_pass():
+        for block in blocks():
+            finder.add(block)
+        finder.end_pass()
+    return finder.result()
+
+
+class RangeFinder:
+    """Accumulates blocks for `robust_range`, for callers that do more than this with each block.
+
+    Add every block once while `needs_pass()` is True, and call `end_pass()` after the last. `result()` is then known.
+    """
+
+    def __init__(self, dtype: np.dtype[Any] | str) -> None:
+        self._dtype = np.dtype(dtype)
+        self._exact = self._dtype.kind in "bui" and self._dtype.itemsize <= 2
+        self._coarse = _Histograms()
+        self._bins: tuple[int, int] | None = None  # of the first pass, in which low and high lie
+        self._fine = (_Histograms(), _Histograms())  # within the bin of low, and of high
+        self._extremes = (np.inf, -np.inf)
+        self._done = False
+
+    def needs_pass(self) -> bool:
+        """Whether all blocks have to be added, for the first or for a second time."""
+        return not self._done
+
+    def add(self, block: NDArray[Any]) -> None:
+        """Count the values of a block (..., y, x)."""
+        for piece in _pieces(block):
+            values = piece if self._exact else piece.astype(np.float32, copy=False)
+            keys = _keys(values, self._exact)
+            of_all = (keys, *_medians(keys))
+            if self._bins is None:
+                least, greatest = self._extremes
+                self._extremes = min(least, float(values.min())), max(greatest, float(values.max()))
+                self._coarse.add(*(k if self._exact else k >> BITS for k in of_all))
+            else:
+                for bin, fine in zip(self._bins, self._fine, strict=True):
+                    fine.add(*(k[k >> BITS == bin] & LOWER_BITS for k in of_all))
+
+    def end_pass(self) -> None:
+        """All blocks have been added."""
+        self._done = self._exact or self._bins is not None
+        if self._bins is None:
+            low, high = self._ranks()
+            self._bins = _bin_of(self._coarse.upper, low), _bin_of(self._coarse.lower, high)
+
+    def result(self) -> RobustRange:
+        """The range. Where values are not finite the extremes are not, and the range has no meaning."""
+        assert self._done
+        assert self._bins is not None
+        low_key, high_key = self._bins if self._exact else self._fine_keys()
+        low, high, num = self._value(low_key), self._value(high_key), int(self._coarse.pixels.sum())
+        least, greatest = self._extremes
+        if high <= low and least < greatest:  # constant but for isolated pixels, or a pattern of single pixels
+            return RobustRange(least, greatest, least, greatest, 0, 0, num)
+        below = self._coarse.pixels[: self._bins[0]].sum()
+        above = self._coarse.pixels[self._bins[1] + 1 :].sum()
+        if not self._exact:
+            below += self._fine[0].pixels[: low_key & LOWER_BITS].sum()
+            above += self._fine[1].pixels[(high_key & LOWER_BITS) + 1 :].sum()
+        return RobustRange(low, high, least, greatest, int(below), int(above), num)
+
+    def _ranks(self) -> tuple[int, int]:
+        """The ranks of low and high among the squares; the least has rank 0."""
+        num = int(self._coarse.lower.sum())
+        trimmed = (num - 1) * TRIMMED[0] // TRIMMED[1]
+        return trimmed, num - 1 - trimmed
+
+    def _fine_keys(self) -> tuple[int, int]:
+        """The keys of low and high, from the bins of both passes."""
+        assert self._bins is not None
+        (low, high), (low_bin, high_bin) = self._ranks(), self._bins
+        low -= int(self._coarse.upper[:low_bin].sum())
+        high -= int(self._coarse.lower[:high_bin].sum())
+        return low_bin << BITS | _bin_of(self._fine[0].upper, low), high_bin << BITS | _bin_of(
+            self._fine[1].lower, high
+        )
+
+    def _value(self, key: int) -> float:
+        if self._exact:
+            return float(key + (np.iinfo(self._dtype).min if self._dtype.kind == "i" else 0))
+        bits = key ^ (1 << 31) if key >> 31 else ~key & 0xFFFFFFFF
+        return float(np.array(bits, np.uint32).view(np.float32))
+
+
+class _Histograms:
+    """How often each key of 16 bits occurs among all pixels, the lower medians and the upper medians."""
+
+    def __init__(self) -> None:
+        self.pixels, self.lower, self.upper = (np.zeros(1 << BITS, np.int64) for _ in range(3))
+
+    def add(self, pixels: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any]) -> None:
+        for histogram, keys in ((self.pixels, pixels), (self.lower, lower), (self.upper, upper)):
+            counts = np.bincount(keys.ravel())
+            histogram[: len(counts)] += counts
+
+
+def _pieces(block: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Pieces (y, x) of a block (..., y, x), each beginning at an even row and column of it."""
+    for index in np.ndindex(block.shape[:-2]):
+        for top in range(0, block.shape[-2], PIECE_PX):
+            for left in range(0, block.shape[-1], PIECE_PX):
+                yield block[(*index, slice(top, top + PIECE_PX), slice(left, left + PIECE_PX))]
+
+
+def _keys(values: NDArray[Any], exact: bool) -> NDArray[Any]:
+    """Unsigned integers in the order of the values: of 16 bits, or of 32 bits for values as float32."""
+    if exact:
+        low = np.iinfo(values.dtype).min if values.dtype.kind == "i" else 0
+        return values.astype(np.uint16) if low == 0 else (values.astype(np.int32) - low).astype(np.uint16)
+    bits = (values + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0
+    return bits ^ np.where(bits >> np.uint32(31), np.uint32(0xFFFFFFFF), np.uint32(1 << 31))
+
+
+def _medians(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Lower and upper median of each square of 2 x 2; the last row and column are doubled where their number is odd."""
+    odd = [(0, n % 2) for n in values.shape]
+    padded = np.pad(values, odd, mode="edge") if any(n % 2 for n in values.shape) else values
+    a, b, c, d = (padded[y::2, x::2] for y in (0, 1) for x in (0, 1))
+    one = np.maximum(np.minimum(a, b), np.minimum(c, d))
+    other = np.minimum(np.maximum(a, b), np.maximum(c, d))
+    return np.minimum(one, other), np.maximum(one, other)
+
+
+def _bin_of(histogram: NDArray[np.int64], rank: int) -> int:
+    """The bin that holds the value of a rank."""
+    return int(np.searchsorted(np.cumsum(histogram), rank, side="right"))

@@ -1,0 +1,233 @@
+"""Zarr arrays as sources: of any writer, and those of a store by the store's own, checked reader.
+
+An array of ours says whether it is complete, and every shard of a complete one is there, also those that hold only
+zeros. So here an unfinished or stale array, a missing or damaged shard and damaged metadata are errors. In arrays of
+other software a missing chunk is legal and holds the fill value; there is a warning where all are missing.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from unetprep.errors import InvalidInput
+from unetprep.format.metadata import DOCUMENT, Json, parse_document, parse_object, record_of
+from unetprep.grid import Box
+from unetprep.sources.urls import is_url, storage_at
+from unetprep.storage.paths import safe_key
+from unetprep.storage.storage import Folder, Storage
+from unetprep.store import Store
+from unetprep.store.shards import Damaged, MissingShard, Shards
+
+NODES = ("/images/", "/tiles/", "/fields/")  # how the path of an array inside of a store begins
+METADATA = (DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+OBJECTS_V2 = (".zgroup", ".zarray", ".zattrs")
+OF_ZARR = (TypeError, AttributeError, LookupError, ValueError)  # what zarr-python raises at invalid metadata
+
+log = logging.getLogger(__name__)
+
+
+class ZarrArray(NamedTuple):
+    """An array in a Zarr hierarchy: its path below the root, its axes ("" where they are not named), shape, dtype."""
+
+    path: str
+    axes: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def find_array(root: str, endpoint: str = "") -> ZarrArray:
+    """The array at a path or URL, or the full resolution of the OME-Zarr image there.
+
+    Raises FileNotFoundError where there is no Zarr, and InvalidInput for invalid metadata and for an array of ours that
+    is unfinished or stale.
+    """
+    storage = _storage(root, endpoint)
+    path, axes = "", ""
+    _check_documents(storage, root, "")
+    with _opened(root, endpoint) as place, _invalid(root):
+        node = zarr.open(place, mode="r")
+        attributes = node.attrs.asdict()
+    if isinstance(node, zarr.Group):
+        path, axes = _full_resolution(attributes, root)
+        _check_documents(storage, root, path)
+    with _opened(root, endpoint) as place, _invalid(root):
+        array = zarr.open_array(place, path=path, mode="r")
+        names = getattr(array.metadata, "dimension_names", None) or ()
+    _warn_empty(storage, root, path, array)
+    axes = axes or ("".join(names) if all(names) else "")
+    return ZarrArray(path, axes, tuple(array.shape), array.dtype.name)
+
+
+def read_array(root: str, path: str, box: Box, endpoint: str = "") -> NDArray[Any]:
+    """A box of an array that `find_array` has found.
+
+    Raises MissingShard and Damaged for an array of ours, and InvalidInput where it is no longer complete.
+    """
+    storage = _storage(root, endpoint)
+    document = _document(storage, root, path)
+    if document is not None and _is_ours(document):
+        _refuse_unreadable(document, root, path)
+        shards = _shards(document)
+        if shards is not None:
+            with _named(root):
+                return shards.read(storage, path, _bounded(box, shards.shape))
+    with _opened(root, endpoint) as place:
+        array = zarr.open_array(place, path=path, mode="r")
+        if document is not None and _is_ours(document):
+            with _named(root):
+                _refuse_missing(storage, array, path, _bounded(box, array.shape))
+        return np.asarray(array[box])
+
+
+def part_shape(root: str, path: str, endpoint: str = "") -> tuple[int, ...]:
+    """Sides of what is decoded together, along the axes of the array."""
+    with _opened(root, endpoint) as place:
+        return zarr.open_array(place, path=path, mode="r").chunks
+
+
+def _storage(root: str, endpoint: str) -> Storage:
+    return storage_at(root, endpoint) if is_url(root) else Folder(root)
+
+
+@contextmanager
+def _opened(root: str, endpoint: str) -> Iterator[Any]:
+    """What zarr-python opens; errors of a server become those of files."""
+    storage = storage_at(root, endpoint) if is_url(root) else None
+    with storage.errors("read") if storage else nullcontext():
+        yield storage.zarr_store() if storage else root
+
+
+@contextmanager
+def _invalid(root: str) -> Iterator[None]:
+    """Turn what zarr-python raises at metadata that it cannot use into an InvalidInput."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OF_ZARR as error:
+        raise InvalidInput(
+            f"the Zarr metadata of {root} cannot be used: {type(error).__name__}: {error}",
+            hint="open it with the software that wrote it, or save the image as a TIFF file",
+        ) from error
+
+
+@contextmanager
+def _named(root: str) -> Iterator[None]:
+    """Put the root before the name of a shard."""
+    try:
+        yield
+    except Damaged as error:
+        raise type(error)(f"{root}/{error}") from None
+
+
+def _check_documents(storage: Storage, root: str, path: str) -> None:
+    """Refuse invalid documents of a node, of Zarr v2 too, and an array of ours that is not to be read."""
+    document = _document(storage, root, path)
+    if document is None:
+        for name in OBJECTS_V2:
+            data = _object(storage, f"{path}/{name}".lstrip("/"))
+            if data is not None:
+                parse_object(data, f"{name} of {root}")
+    elif _is_ours(document):
+        _refuse_unreadable(document, root, path)
+        _refuse_stale(document, root, path)
+
+
+def _document(storage: Storage, root: str, path: str) -> Json | None:
+    data = _object(storage, f"{path}/{DOCUMENT}".lstrip("/"))
+    return None if data is None else _parsed(data, f"{f'{root}/{path}'.rstrip('/')}/{DOCUMENT}")
+
+
+@lru_cache(64)
+def _parsed(data: bytes, where: str) -> Json:
+    hint = "if it lies in a store, unetprep verify STORE names all that is damaged, and what to do about it"
+    return parse_document(data, where, hint)
+
+
+def _object(storage: Storage, key: str) -> bytes | None:
+    try:
+        return storage.get(key)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_ours(document: Json) -> bool:
+    return document["node_type"] == "array" and "complete" in record_of(document)
+
+
+def _shards(document: Json) -> Shards | None:
+    try:
+        return Shards(document)
+    except ValueError:
+        return None
+
+
+def _refuse_unreadable(document: Json, root: str, path: str) -> None:
+    if not record_of(document)["complete"]:
+        stage = record_of(document).get("stage", "the command that makes it")
+        raise InvalidInput(
+            f"{f'{root}/{path}'.rstrip('/')} is not finished: what computes it was stopped, or is still running",
+            hint=f"repeat unetprep {stage} on the store: it goes on where it stopped",
+        )
+
+
+def _refuse_stale(document: Json, root: str, path: str) -> None:
+    """Raise InvalidInput for an array that was computed from another one of its store that has been replaced since."""
+    if not any("/" in source for source in record_of(document).get("inputs", {})):
+        return
+    whole = f"{root}/{path}".rstrip("/")
+    at = max(whole.rfind(node) for node in NODES)
+    store = Store(whole[:at]) if at > 0 else None
+    if store is not None and "format_version" in store.record("") and store.state(whole[at + 1 :]) == "stale":
+        raise InvalidInput(
+            f"{whole} was computed from something that has been replaced since",
+            hint=f"run: unetprep {record_of(document).get('stage', 'STAGE')} --out {whole[:at]} --overwrite",
+        )
+
+
+def _refuse_missing(storage: Storage, array: "zarr.Array[Any]", path: str, box: Box) -> None:
+    """Raise MissingShard where a shard that a box touches is missing, of an array in another layout than ours."""
+    sides = array.shards or array.chunks
+    for index in product(*(range(b.start // n, -(-b.stop // n)) for b, n in zip(box, sides, strict=True))):
+        key = f"{path}/{array.metadata.encode_chunk_key(index)}".lstrip("/")
+        if _object(storage, key) is None:
+            raise MissingShard(f"{key} is missing", hint="unetprep verify STORE names all that is missing")
+
+
+def _bounded(box: Box, shape: tuple[int, ...]) -> Box:
+    return tuple(slice(*b.indices(n)) for b, n in zip(box, shape, strict=True))
+
+
+def _warn_empty(storage: Storage, root: str, path: str, array: "zarr.Array[Any]") -> None:
+    """Warn of an array without a single chunk: it reads as its fill value, which may be a copy that was cut short."""
+    prefix = f"{path}/".lstrip("/")
+    try:
+        is_empty = not any(key.rpartition("/")[2] not in METADATA for key, _ in storage.listing(prefix))
+    except OSError:  # a web server lists nothing, and a bucket may forbid it
+        return
+    if is_empty:
+        log.warning("%s holds no chunk: every value of it reads as the fill value, %s", root, array.fill_value)
+
+
+def _full_resolution(attributes: Json, root: str) -> tuple[str, str]:
+    """The path of the largest array of an OME-Zarr image, and its axes. Raises InvalidInput for other attributes."""
+    ome = attributes.get("ome", attributes)
+    images = ome.get("multiscales") if isinstance(ome, dict) else None
+    if not images:
+        raise InvalidInput(f"{root} is a Zarr group without an OME-Zarr image", allowed="an array or an image")
+    try:
+        path = images[0]["datasets"][0]["path"]
+        axes = "".join(axis if isinstance(axis, str) else axis["name"] for axis in images[0].get("axes", []))
+    except (TypeError, LookupError, AttributeError):
+        raise InvalidInput(
+            f"the attribute multiscales of {root} is not as OME-Zarr has it",
+            allowed='a list of images: [{"axes": [{"name": "y"}, ...], "datasets": [{"path": "0", ...}, ...]}]',
+        ) from None
+    return safe_key(path, f"the path of the first dataset of {root}"), axes

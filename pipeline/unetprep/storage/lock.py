@@ -1,0 +1,238 @@
+"""Lock of a store or of a run directory: an object that one process writes first, touches regularly and deletes last.
+
+A process that was killed leaves the lock behind. On the same machine it is taken over at once, since the process is
+known to be gone; elsewhere as soon as it has not been touched for a while.
+"""
+
+import json
+import logging
+import os
+import platform
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from unetprep.errors import Conflict
+from unetprep.storage.signals import deferred_signals
+from unetprep.storage.storage import Storage
+
+LOCK = ".lock"
+TOUCH_S = 5.0
+DEAD_AFTER_S = 60.0  # longer than a storage waits for its server
+ELSEWHERE = "wait for it, or write to another store"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Content of a lock: the process that holds it, and how often it has touched it."""
+
+    token: str = ""
+    host: str = "an unknown machine"
+    place: str = ""  # where `pid` means this process: machine, boot, namespace
+    pid: int = -1
+    started: str = ""
+    command: str = "an unknown command"
+    beat: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.command} (process {self.pid} on {self.host})"
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process is known to be gone, which can be seen from its own place only."""
+        return self.place == _place() and _started(self.pid) != self.started
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether another process of this machine is known to be this one. It may be suspended, and touch nothing."""
+        return self.place == _place() and self.pid != os.getpid() and "" != self.started == _started(self.pid)
+
+
+class Lock:
+    """A lock that this process holds."""
+
+    def __init__(self, storage: Storage, url: str, hint: str) -> None:
+        self.url, self.hint = url, hint
+        self._storage = storage
+        self._mine = Holder(
+            uuid4().hex,
+            platform.node(),
+            _place(),
+            os.getpid(),
+            _started(os.getpid()),
+            " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200],
+        )
+
+    def check(self) -> None:
+        """Raise Conflict if another process has taken the lock over, as where this one was suspended for long."""
+        seen = _read(self._storage)
+        if seen is None or seen.token != self._mine.token:
+            other = f"was taken over by {seen}" if seen else "is gone"
+            raise Conflict(f"the lock of {self.url} {other} while this process held it", hint=self.hint)
+
+    def acquire(self) -> None:
+        """Take the lock, or that of a dead process, and remove the temporary files that killed processes left."""
+        fresh = self._storage.put_new(LOCK, _encoded(self._mine))
+        if not fresh:
+            self._take_over()
+        for key in list(self._storage.leftovers(below=not fresh)):
+            self._storage.delete(key)
+
+    def release(self) -> None:
+        """Delete the lock if it is ours."""
+        seen = _read(self._storage)
+        if seen and seen.token == self._mine.token:
+            self._storage.delete(LOCK)
+
+    def _take_over(self) -> None:
+        """Replace the lock of a dead process. Two that try at once: the later one wins, and the other one sees it."""
+        seen = self._wait()
+        if seen:
+            self._storage.put(LOCK, _encoded(self._mine))
+            time.sleep(TOUCH_S / 10)
+        else:
+            self._storage.put_new(LOCK, _encoded(self._mine))
+        now = _read(self._storage)
+        if now is None or now.token != self._mine.token:
+            raise Conflict(f"another run has just begun on {self.url}", hint=self.hint)
+
+    def _wait(self) -> Holder | None:
+        """The holder, once it can be taken for dead; None if it lets go. Raises Conflict as soon as it shows life."""
+        seen, since = _read(self._storage), time.monotonic()
+        if seen and not seen.is_dead:
+            log.info("%s is locked: waiting up to %d s to see whether that run is alive", self.url, DEAD_AFTER_S)
+        while seen and not seen.is_dead and time.monotonic() - since < DEAD_AFTER_S:
+            time.sleep(TOUCH_S / 10)
+            now = _read(self._storage)
+            if now and now != seen:
+                raise self._taken(now)
+            seen = now
+        if seen and seen.is_alive:
+            raise self._taken(seen)
+        return seen
+
+    def _taken(self, by: Holder) -> Conflict:
+        return Conflict(f"another run works on {self.url}: {by}", hint=self.hint)
+
+    def touch(self, stop: threading.Event) -> None:
+        """Touch the lock until `stop`, or until another process has taken it over."""
+        beat = 0
+        while not stop.wait(TOUCH_S):
+            beat += 1
+            try:
+                self.check()
+                self._storage.put(LOCK, _encoded(replace(self._mine, beat=beat)))
+            except Conflict:
+                return  # each write sees whether what it writes to is still ours
+            except OSError:
+                continue  # what the run itself does will fail, or go on
+
+
+_held: dict[tuple[str, int], Lock] = {}  # by place and thread
+
+
+@contextmanager
+def locked(storage: Storage, url: str, hint: str = ELSEWHERE) -> Iterator[Lock]:
+    """Hold the lock of the storage at `url`; within a thread that holds it already, hold it again.
+
+    Temporary files that killed processes left directly at the root are removed, and all of them below it where the lock
+    of a dead process is taken over. Raises Conflict, with `hint` as what to do, if another run holds the lock.
+    """
+    mine = (url if "://" in url else os.path.realpath(url), threading.get_ident())
+    if mine in _held:
+        yield _held[mine]
+        return
+    lock = Lock(storage, url, hint)
+    _held[mine] = lock
+    try:
+        with _holding(lock):
+            yield lock
+    finally:
+        _held.pop(mine, None)
+
+
+@contextmanager
+def _holding(lock: Lock) -> Iterator[None]:
+    stop = threading.Event()
+    toucher = threading.Thread(target=lock.touch, args=(stop,), daemon=True)
+    try:
+        lock.acquire()
+        toucher.start()
+        yield
+    finally:
+        with deferred_signals(), suppress(OSError):  # what ended the run is what is to be told
+            stop.set()
+            if toucher.ident:
+                toucher.join()
+            lock.release()
+
+
+def holder(storage: Storage) -> tuple[str, bool] | None:
+    """Which process holds the lock of a storage, and whether it is known to be dead; None if none does."""
+    found = _read(storage)
+    return (str(found), found.is_dead) if found else None
+
+
+def _read(storage: Storage) -> Holder | None:
+    """The lock, None where there is none. What is no lock document counts as one of an unknown process."""
+    try:
+        content = storage.get(LOCK)
+    except FileNotFoundError:
+        return None
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    return _validated(document, content)
+
+
+def _validated(document: Any, content: bytes) -> Holder:
+    """The holder that a document names; an unknown one where a field is missing, of another type or out of range."""
+    unknown = Holder(token=f"{zlib.crc32(content)}")  # tells one such document from the next
+    if not isinstance(document, dict):
+        return unknown
+    found = {name: document.get(name, value) for name, value in asdict(unknown).items()}
+    if any(type(value) is not type(getattr(unknown, name)) for name, value in found.items()):
+        return unknown
+    if not 0 < found["pid"] < 2**31:
+        return unknown
+    shown = {name: "".join(c for c in found[name] if c.isprintable())[:300] for name in ("host", "command")}
+    return Holder(**found | shown)
+
+
+def _encoded(lock: Holder) -> bytes:
+    return json.dumps(asdict(lock)).encode()
+
+
+def _place() -> str:
+    """Where a process number means the same process: this boot of this machine, and this namespace of a container."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+    return " ".join(parts)
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine began, which tells it from a later one of the same number; "" if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        pass
+    if Path("/proc/self").exists():
+        return ""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "alive"

@@ -1,0 +1,106 @@
+"""Temporary folders that a later process removes if their own process was killed.
+
+A process holds a lock (flock) on each of its temporary folders. The operating system releases the lock when the process
+ends, however it ends, so that whoever gets the lock of a folder knows that it is abandoned. The names of the folders
+carry the host: on a network file system the locks of another host may not be visible.
+"""
+
+import fcntl
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+PREFIX = f".unfinished-output-{sha256(platform.node().encode()).hexdigest()[:8]}-"  # of this host
+# Not `storage.TEMPORARY`: whoever locks a store or a run removes what is named so in it.
+LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class TemporaryFolder:
+    """A temporary folder, with one folder for what is being written and one for what is moved aside for it."""
+
+    path: Path
+
+    @property
+    def new(self) -> Path:
+        """Files that are being written."""
+        return self.path / "new"
+
+    @property
+    def old(self) -> Path:
+        """Files that are being replaced; `remove_leftovers` puts them back."""
+        return self.path / "old"
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[TemporaryFolder]:
+    """A temporary folder in `parent`, locked and then removed by this process."""
+    lock = None
+    while lock is None:  # in the moment before it is locked, another process may remove it as abandoned
+        folder = TemporaryFolder(Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)))
+        lock = _lock_new(folder.path)
+    try:
+        folder.new.mkdir()
+        folder.old.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_leftovers(parent: Path) -> None:
+    """Remove the temporary folders in `parent` of processes of this host that were killed.
+
+    What such a process had moved aside and not yet replaced goes back to its place. Folders that cannot be removed are
+    passed over.
+    """
+    with suppress(OSError):
+        for entry in list(os.scandir(parent)):
+            if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):
+                    _remove_abandoned(TemporaryFolder(Path(entry.path)))
+
+
+def _remove_abandoned(folder: TemporaryFolder) -> None:
+    try:
+        lock = os.open(folder.path / LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        folder.path.rmdir()  # only if it is empty; a process that was about to lock it makes another one
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises OSError if its process is alive, or without locks
+        for old in folder.old.iterdir() if folder.old.is_dir() else ():
+            place = folder.path.parent / old.name
+            if not os.path.lexists(place):
+                os.rename(old, place)
+        shutil.rmtree(folder.path)
+    finally:
+        os.close(lock)
+
+
+def _lock_new(folder: Path) -> int | None:
+    """An open file that holds the lock of a new folder; None if another process has removed the folder, or is about to.
+
+    On a file system without locks the folder is used all the same, and never removed by another process.
+    """
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = os.fstat(lock).st_nlink > 0
+    except BlockingIOError:
+        is_ours = False
+    except OSError:
+        is_ours = True
+    if not is_ours:
+        os.close(lock)
+        return None
+    return lock

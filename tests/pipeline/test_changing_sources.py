@@ -1,0 +1,160 @@
+"""A source that changes while it is imported is refused, whatever reads it; what is written stays consistent."""
+
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.pipeline.conftest import LOCAL, save, tree
+from tests.synthetic import cell_image, cell_labels
+from unetprep import importing, layout, relabel
+from unetprep.errors import Conflict, Failure
+from unetprep.importing import import_images
+from unetprep.params import ImportParams, WeightsParams
+from unetprep.plan import plan_job, plan_jobs
+from unetprep.run import Batch, Scheduler, run_batch, run_stage
+from unetprep.sources.digest import ShardDigest, ShardDigests
+from unetprep.stage import Job
+from unetprep.stages import STAGES
+from unetprep.stages import importing as importing_stage
+from unetprep.stages.importing import plan_import
+from unetprep.store import Store
+
+LABELS = cell_labels((70, 60), 10)
+IMAGE = cell_image(LABELS)
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several chunks a shard and several shards an image."""
+    monkeypatch.setitem(layout.PIXEL_CHUNK, 2, (1, 16, 16))
+    monkeypatch.setitem(layout.PIXEL_SHARD, 2, (1, 32, 32))
+
+
+def change_after_first_reading(monkeypatch: pytest.MonkeyPatch, module: Any, change: Callable[[], None]) -> None:
+    """Change a file once all is planned, before anything is read for the second time."""
+
+    def then_change(store: Store, jobs: Sequence[Job], overwrite: bool = False) -> Any:
+        plans = plan_jobs(store, jobs, overwrite)
+        change()
+        return plans
+
+    monkeypatch.setattr(module, "plan_jobs", then_change)
+
+
+@pytest.mark.parametrize("which", ["x.npy", "x.tif", "y.npy", "y.tif", "components"])
+def test_a_changed_pixel_is_refused_and_the_array_stays_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    ending = "tif" if which.endswith("tif") else "npy"
+    image, labels = save(tmp_path / f"x.{ending}", IMAGE), save(tmp_path / f"y.{ending}", LABELS.astype(np.int32))
+    is_image, url = which[0] == "x", str(tmp_path / "ds.zarr")
+    params = ImportParams(instances="components" if which == "components" else "ids")
+    array = "images/x/image" if is_image else "images/x/labels/instances/instances"
+
+    def change() -> None:
+        changed = (IMAGE if is_image else LABELS.astype(np.int32)).copy()
+        changed[-1, -1] += 1  # in the last shard
+        save(Path(image if is_image else labels), changed)
+
+    with monkeypatch.context() as patch:
+        change_after_first_reading(patch, importing, change)
+        with pytest.raises(
+            Failure, match=rf"{'x' if is_image else 'y'}\.{ending} has changed since.*\n.*{array}|{array}"
+        ):
+            import_images(url, [image], [labels], params, LOCAL)
+    store = Store.open(url)
+    assert not store.record(array)["complete"]
+    assert not store.written(array).all()
+    with pytest.raises(Conflict, match="from other pixels"):
+        import_images(url, [image], [labels], params, LOCAL)
+    import_images(url, [image], [labels], params, LOCAL, overwrite=True)
+    import_images(str(tmp_path / "anew.zarr"), [image], [labels], params, LOCAL)
+    assert tree(url) == tree(tmp_path / "anew.zarr")
+
+
+def test_a_file_that_is_put_back_is_finished_by_repeating_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, labels = save(tmp_path / "x.npy", IMAGE), save(tmp_path / "y.npy", LABELS)
+    url = str(tmp_path / "ds.zarr")
+    with monkeypatch.context() as patch:
+        change_after_first_reading(patch, importing, lambda: np.save(image, IMAGE[::-1]))
+        with pytest.raises(Failure, match="has changed since"):
+            import_images(url, [image], [labels], ImportParams(), LOCAL)
+    save(Path(image), IMAGE)
+    import_images(url, [image], [labels], ImportParams(), LOCAL)
+    np.testing.assert_array_equal(Store.open(url).array("images/x/image")[0, 0], IMAGE)
+
+
+@pytest.mark.parametrize("instances", ["ids", "components"])
+def test_a_task_that_travels_to_a_worker_checks_its_own_shards(tmp_path: Path, instances: str) -> None:
+    labels = save(tmp_path / "y.npy", LABELS)
+    store = Store.open_or_create(str(tmp_path / "ds.zarr"))
+    (job,) = plan_import([], [labels], ImportParams(instances=instances)).jobs
+    store.create(plan_job(store, job).create[0])
+    batch = pickle.loads(pickle.dumps(Batch(job.of([(0, 1, 1)]), ((0, 1, 1),))))
+    assert len(batch.job.digests.numbers) == 1
+    assert run_batch(store, batch).num_shards == 1
+    save(tmp_path / "y.npy", np.roll(LABELS, 1, 0))
+    with pytest.raises(Failure, match=r"y\.npy has changed since"):
+        run_batch(store, batch)
+
+
+@pytest.mark.parametrize("block", [None, (1, 1, 16, 16), (1, 1, 32, 16)])
+def test_any_blocks_give_the_digest_of_the_first_reading(tmp_path: Path, block: tuple[int, ...] | None) -> None:
+    image, labels = save(tmp_path / "x.npy", IMAGE), save(tmp_path / "y.npy", LABELS)
+    store = Store.open_or_create(str(tmp_path / "ds.zarr"))
+    job = next(j for j in plan_import([image], [labels], ImportParams()).jobs if j.outputs[0].path.endswith("image"))
+    store.create(job.outputs[0])
+    for index in np.ndindex(*job.num_shards):
+        type(job)(job.outputs, job.source, job.origin, digests=job.digests, block=block).run(store, index)
+    np.testing.assert_array_equal(store.array("images/x/image")[0, 0], IMAGE)
+
+
+def test_labels_that_change_while_they_are_compared_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels, url = save(tmp_path / "y.npy", LABELS), str(tmp_path / "ds.zarr")
+    import_images(url, [], [labels], ImportParams(), LOCAL)
+    run_stage(Store.open(url), STAGES["weights"], WeightsParams(class_weights="1,1"), LOCAL)
+    edited = LABELS.copy()
+    edited[:5, :5] = 3
+    save(tmp_path / "y.npy", edited)
+
+    def then_undo(*args: Any) -> Any:
+        planned = importing_stage.plan_labels(*args)
+        save(tmp_path / "y.npy", LABELS)
+        return planned
+
+    before = tree(url)
+    monkeypatch.setattr(relabel, "plan_labels", then_undo)
+    with pytest.raises(Failure, match=r"y\.npy has changed since"):
+        relabel.relabel(url, [labels], Scheduler(workers=1))
+    assert tree(url) == before
+
+
+@given(st.integers(0, 2**32), st.permutations(range(4)))
+def test_a_digest_knows_places_and_not_the_order_of_blocks(seed: int, order: list[int]) -> None:
+    values = np.random.default_rng(seed).integers(0, 3, (8, 12), np.uint8)
+    whole, parts, swapped = ShardDigest((4, 4)), ShardDigest((4, 4)), ShardDigest((4, 4))
+    whole.add(values, (0, 0))
+    pieces = [((0, 0), values[:4, :4]), ((0, 4), values[:4, 4:]), ((4, 0), values[4:, :8]), ((4, 8), values[4:, 8:])]
+    for k in order:
+        parts.add(pieces[k][1], pieces[k][0])
+    assert parts.value() == whole.value()
+    swapped.add(np.roll(values, 4, 1), (0, 0))
+    assert (swapped.value() == whole.value()) == bool((np.roll(values, 4, 1) == values).all())
+
+
+def test_digests_of_some_shards_are_those_of_all() -> None:
+    every = ShardDigests.of_all(bytes(range(160)))
+    some = every.select([7, 2, 70])
+    assert some.numbers.tolist() == [2, 7]
+    assert [some.get(k) for k in (2, 7, 3)] == [every.get(2), every.get(7), None]
+    assert every.get(10) is None

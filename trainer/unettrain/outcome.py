@@ -1,0 +1,36 @@
+"""Assessment of a training that ended without an error: whether its network predicts anything."""
+
+from collections.abc import Sequence
+
+ADVICE = "a lower learning-rate, a longer warmup-steps, or a clip-norm"
+CHECKLIST = f"train anew with {ADVICE}; look at the images' intensity range and their labels (unetprep lint, preview)"
+ZERO_IOU = 0.0005  # shown as 0.000
+
+
+def training_warnings(
+    best_iou: float | None, last_iou: float | None, constant: bool | None, step: int
+) -> tuple[str, ...]:
+    """What is wrong with a network after `step` updates, in sentences; empty if nothing is.
+
+    `best_iou` and `last_iou` are the validation IoU of best.pt and of the last validation, None where nothing was
+    validated; `constant` says whether all pixels had the same output at the last validation.
+    """
+    found = []
+    if constant:
+        found.append(
+            f"the network gives the same output for every pixel after step {step}: it learned nothing, or its"
+            " activations have died"
+        )
+    if best_iou is not None and best_iou < ZERO_IOU:
+        found.append("the validation IoU of best.pt is 0.000: none of its predicted pixels lies in a cell")
+    elif last_iou is not None and last_iou < ZERO_IOU:
+        found.append(
+            f"the validation IoU after step {step} is 0.000: the network no longer finds a cell; best.pt is from"
+            " before" + (f" (IoU {best_iou:.3f})" if best_iou is not None else "")
+        )
+    return tuple(found)
+
+
+def as_text(warnings: Sequence[str]) -> str:
+    """The warnings as lines for people, with what to do."""
+    return "\n".join([*(f"warning: {warning}" for warning in warnings), f"  to do:   {CHECKLIST}"])
