@@ -5,6 +5,7 @@ Nothing here is needed for threads of this process, so Dask's `distributed` (two
 
 import logging
 import os
+import re
 import signal
 import struct
 import sys
@@ -19,7 +20,7 @@ from unetprep import __version__
 from unetprep.budget import Worker, num_cores
 from unetprep.dask_peer import check_peer, host_and_port
 from unetprep.errors import Failure, InvalidInput, UnetprepError
-from unetprep.params import ClusterParams, SlurmParams, parse_bytes, parse_time
+from unetprep.params import SHELL_WORD, ClusterParams, SlurmParams, parse_bytes, parse_time
 from unetprep.storage.regular_files import refuse_special
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ ALLOWED_FAILURES = 3  # workers that may die with a task in hand before it is gi
 STARTS = 3  # of worker processes, before it is given up
 RESUMABLE = 75  # exit code of a run that was asked to stop and can be repeated
 CONNECT_SECONDS = 15
+MAX_LOCAL_WORKERS = 1024
 SECONDS_BETWEEN_NEWS = 60.0
 SECONDS_BETWEEN_LOOKS = 10.0
 STOP_SECONDS = 20.0  # for tasks to come to an end: shorter than Slurm waits before it kills
@@ -89,6 +91,16 @@ class Scheduler:
         if self.tls.ca and not (self.address == "slurm" or self.address.startswith("tls://")):
             raise InvalidInput(
                 f"tls-ca is given, but scheduler is {self.address!r}", allowed="slurm, or an address tls://HOST:PORT"
+            )
+        if self.address in ("local", "processes") and self.num_workers > MAX_LOCAL_WORKERS:
+            raise InvalidInput(
+                f"workers is {self.num_workers}",
+                allowed=f"1 to {MAX_LOCAL_WORKERS} threads or processes of one machine",
+            )
+        if self.address == "slurm" and not all(re.fullmatch(SHELL_WORD[0], path) for path in vars(self.tls).values()):
+            raise InvalidInput(
+                f"tls-ca, tls-cert and tls-key are {', '.join(vars(self.tls).values())}",
+                allowed=f"for Slurm, whose job scripts name them: {SHELL_WORD[1]}",
             )
         if self.address == "slurm" and not self.memory_bytes:
             raise InvalidInput(

@@ -32,6 +32,7 @@ from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store, from_url
 from zarr.abc.store import Store as ZarrStore
 from zarr.storage import ObjectStore
 
+from unetprep.credentials import mask_credentials
 from unetprep.errors import InvalidInput
 from unetprep.storage.aws import endpoint_of_environment, keys_of_profile, refuse_other_endpoint
 from unetprep.storage.remote import Remote
@@ -304,7 +305,7 @@ class Objects(Remote):
             if "kind: Connect" in text or "kind: Timeout" in text:
                 waited = re.search(r" in ([0-9.]+)([a-z]+)", text)
                 during = f" in {float(waited[1]):.0f} {waited[2]}" if waited else ""
-                server = self.endpoint or self.url
+                server = mask_credentials(self.endpoint or self.url)
                 slow = "" if "kind: Connect" in text else ", or one that comes too slowly"
                 raise ConnectionError(f"cannot {verb} {place}: no answer from {server}{during}{slow}") from error
             raise ConnectionError(f"cannot {verb} {place}: {_reason(error)}") from error
@@ -356,8 +357,8 @@ def _reason(error: Exception) -> str:
     text = str(error).partition("\n\nDebug source")[0]
     code, message = (re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message"))
     if code and message:
-        return f"{code[1]}, {message[1].rstrip('.')}"
-    return " ".join(text.split())[:400]
+        return mask_credentials(f"{code[1]}, {message[1].rstrip('.')}")
+    return mask_credentials(" ".join(text.split()))[:400]
 
 
 def _is_refusal(error: Exception) -> bool:
