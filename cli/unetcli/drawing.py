@@ -6,7 +6,7 @@ from typing import Any
 
 from unettrain.config import FitConfig
 from unettrain.errors import InvalidInput
-from unettrain.rundir import read_record
+from unettrain.rundir import read_record, recorded_store
 from unettrain.stream import TileStream
 
 
@@ -22,7 +22,7 @@ def draws_of(run: str, steps: range, store: str | None) -> Iterator[dict[str, An
             f"{run} began while its tiles were still being made: which came when was decided by that, not by the seed",
             allowed="a run that began on a finished store",
         )
-    where = store or record["store"]
+    where = store or recorded_store(record, run)
     stream = TileStream.of(where, FitConfig(**known))
     other = [path for path, now in stream.fingerprints.items() if record["data"].get(path) != now]
     if other:

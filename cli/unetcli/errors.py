@@ -12,6 +12,7 @@ import unettrain.errors
 from unetcli import stopping
 from unetcli.stopping import INTERRUPTED, STOPPED
 from unetcli.system_errors import describe_memory_error, describe_os_error, is_memory_error
+from unetprep.credentials import mask_credentials
 
 FAILURE, INVALID, CONFLICT = 1, 3, 4  # 0 is done; 2, wrong usage, is click's own; 75 and 130 are signals
 
@@ -45,7 +46,7 @@ def exit_codes(verbose: bool = False, when_repeated: str = FROM_THE_BEGINNING) -
     except Exception as error:
         code = _code_of(error)
         if verbose and (code or stopping.received()):
-            click.echo(traceback.format_exc(), err=True)
+            click.echo(mask_credentials(traceback.format_exc()), err=True)
         if code is None:
             if stopping.received() is None:
                 raise
@@ -77,5 +78,5 @@ def _say(error: Exception) -> str:
 
 def _leave(message: str, code: int) -> NoReturn:
     stopping.decide(code)
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {mask_credentials(message)}", err=True)
     raise SystemExit(code)

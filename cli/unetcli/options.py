@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 import click
 
 from unetcli.errors import FROM_THE_BEGINNING, exit_codes
+from unetprep.credentials import mask_credentials
 
 SCHEMA_VERSION = 1
 RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
@@ -108,7 +109,6 @@ def common(command: Command) -> Command:
 
 
 def result(command: str, values: dict[str, Any], text: str, as_json: bool) -> None:
-    """Print a result on stdout: a line for people, or one JSON object."""
-    click.echo(
-        json.dumps({"schema_version": SCHEMA_VERSION, "command": command, **values}, indent=1) if as_json else text
-    )
+    """Print a result on stdout: a line for people, or one JSON object; passwords in URLs are masked."""
+    document = {"schema_version": SCHEMA_VERSION, "command": command, **values}
+    click.echo(mask_credentials(json.dumps(document, indent=1) if as_json else text))

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unetcli.memory import available_memory
 from unetcli.prediction_files import PREDICTION, Band, Layout, write_prediction
+from unetprep.memory import available_memory
 from unetprep.sources import Source, open_source
 from unetprep.sources.calibration import read_calibration
 from unetprep.sources.footprint import PICTURES_KEPT, kept_bytes, reading_bytes

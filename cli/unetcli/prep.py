@@ -423,9 +423,9 @@ def run(recipe: str, out: str | None, **values: Any) -> None:
     "--shape", metavar="Z,Y,X", help="Sides of the images, in pixels, where there are no files yet; or c,z,y,x."
 )
 @click.option(
-    "--cells", type=click.IntRange(1), help="How many cells each of them holds.  [default: one in 1300 pixels]"
+    "--cells", type=click.IntRange(1, 10**9), help="How many cells each of them holds.  [default: one in 1300 pixels]"
 )
-@click.option("--images", type=click.IntRange(1), default=1, help="How many images.")
+@click.option("--images", type=click.IntRange(1, 10**6), default=1, help="How many images.")
 @click.option("--dtype", default="uint8", type=click.Choice(("uint8", "uint16", "float32")), help="Of the images.")
 @click.option("--dims", default="2", type=click.Choice(("2", "3")), help=DIMS_HELP)
 @running
@@ -499,7 +499,7 @@ def info(store: str, as_json: bool, quiet: bool, verbose: bool) -> None:
 @click.argument("store")
 @from_fields(VerifyParams, option_name)
 @click.option("--repair", is_flag=True, help="Delete damaged shards; repeating the stages writes them again.")
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Threads.  [default: all cores]")
 @common
 @reaching
 def verify(store: str, repair: bool, workers: int | None, **values: Any) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import click
 
 from unetcli import stopping
+from unetprep.credentials import mask_credentials
 from unetprep.storage.output import check_log
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -65,7 +66,7 @@ def telling(quiet: bool, log_file: str | None) -> Iterator[None]:
     handlers: list[logging.Handler] = [news]
     if log_file:
         handlers.append(logging.FileHandler(check_log(log_file)))
-        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handlers[-1].setFormatter(_Masked("%(asctime)s %(levelname)s %(message)s"))
     for handler in handlers:
         log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -79,6 +80,13 @@ def telling(quiet: bool, log_file: str | None) -> Iterator[None]:
         for handler in handlers:
             log.removeHandler(handler)
             handler.close()
+
+
+class _Masked(logging.Formatter):
+    """A formatter that masks passwords and signatures in URLs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask_credentials(super().format(record))
 
 
 class _News(logging.Handler):
@@ -114,7 +122,7 @@ def _lines(title: str, say: Callable[[str], None]) -> OnProgress:
 
 
 def _print(line: str) -> None:
-    click.echo(f"{datetime.now().isoformat(' ', 'seconds')} {line}", err=True)
+    click.echo(f"{datetime.now().isoformat(' ', 'seconds')} {mask_credentials(line)}", err=True)
 
 
 def _text(shown: dict[str, float]) -> str:

@@ -5,7 +5,9 @@ Nothing here is needed for threads of this process, so Dask's `distributed` (two
 
 import logging
 import os
+import re
 import signal
+import struct
 import sys
 import threading
 import time
@@ -16,8 +18,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from unetprep import __version__
 from unetprep.budget import Worker, num_cores
+from unetprep.dask_peer import check_peer, host_and_port
 from unetprep.errors import Failure, InvalidInput, UnetprepError
-from unetprep.params import ClusterParams, SlurmParams, parse_bytes, parse_time
+from unetprep.params import SHELL_WORD, ClusterParams, SlurmParams, parse_bytes, parse_time
+from unetprep.storage.regular_files import refuse_special
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster, Security
@@ -29,6 +33,7 @@ ALLOWED_FAILURES = 3  # workers that may die with a task in hand before it is gi
 STARTS = 3  # of worker processes, before it is given up
 RESUMABLE = 75  # exit code of a run that was asked to stop and can be repeated
 CONNECT_SECONDS = 15
+MAX_LOCAL_WORKERS = 1024
 SECONDS_BETWEEN_NEWS = 60.0
 SECONDS_BETWEEN_LOOKS = 10.0
 STOP_SECONDS = 20.0  # for tasks to come to an end: shorter than Slurm waits before it kills
@@ -38,6 +43,7 @@ ONE_THREAD = {
 }
 KINDS = ("local", "processes", "slurm")
 ADDRESSES = ("tcp://", "tls://", "inproc://")
+NOT_A_SCHEDULER = (OSError, TypeError, ValueError, LookupError, struct.error, MemoryError)  # as Dask says it
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class Tls:
         for name, path in vars(self).items():
             if not path and any(vars(self).values()):
                 raise InvalidInput(f"tls-{name} is not given", allowed="all of tls-ca, tls-cert and tls-key, or none")
+            if path:
+                refuse_special(path)
             if path and not os.access(path, os.R_OK):
                 raise InvalidInput(f"tls-{name} is {path}, which cannot be read", allowed="a file in PEM format")
 
@@ -78,9 +86,21 @@ class Scheduler:
                 allowed="local, processes, slurm, or the address of a Dask scheduler, tcp://HOST:PORT or"
                 " tls://HOST:PORT",
             )
+        if self.address.startswith(("tcp://", "tls://")):
+            host_and_port(self.address)
         if self.tls.ca and not (self.address == "slurm" or self.address.startswith("tls://")):
             raise InvalidInput(
                 f"tls-ca is given, but scheduler is {self.address!r}", allowed="slurm, or an address tls://HOST:PORT"
+            )
+        if self.address in ("local", "processes") and self.num_workers > MAX_LOCAL_WORKERS:
+            raise InvalidInput(
+                f"workers is {self.num_workers}",
+                allowed=f"1 to {MAX_LOCAL_WORKERS} threads or processes of one machine",
+            )
+        if self.address == "slurm" and not all(re.fullmatch(SHELL_WORD[0], path) for path in vars(self.tls).values()):
+            raise InvalidInput(
+                f"tls-ca, tls-cert and tls-key are {', '.join(vars(self.tls).values())}",
+                allowed=f"for Slurm, whose job scripts name them: {SHELL_WORD[1]}",
             )
         if self.address == "slurm" and not self.memory_bytes:
             raise InvalidInput(
@@ -235,10 +255,13 @@ def _slurm(scheduler: Scheduler) -> Iterator[Opened]:
 def _running(scheduler: Scheduler) -> Iterator[Opened]:
     from distributed import Client
 
-    address = scheduler.address
+    address, security = scheduler.address, _security(scheduler)
     try:
-        client = Client(address, security=_security(scheduler), timeout=CONNECT_SECONDS)
-    except (OSError, TimeoutError) as error:
+        if not address.startswith("inproc://"):
+            context = security.get_connection_args("client").get("ssl_context") if security else None
+            check_peer(address, context, CONNECT_SECONDS)
+        client = Client(address, security=security, timeout=CONNECT_SECONDS)
+    except NOT_A_SCHEDULER as error:
         secure = address.startswith("tls://")
         raise Failure(
             f"no Dask scheduler answers at {address}: {error}",

@@ -1,10 +1,13 @@
 """Exceptions of unetprep. Each states the problem, the value seen, the values allowed, and what to do."""
 
+from unetprep.credentials import mask_credentials
+
 
 class UnetprepError(Exception):
     """Root of every error that this package raises on purpose.
 
     `problem` says what is wrong and what was seen; `allowed` what would have been right; `hint` what to do now.
+    Passwords and signatures in URLs are masked.
     """
 
     def __init__(self, problem: str, *, allowed: str = "", hint: str = "") -> None:
@@ -13,7 +16,7 @@ class UnetprepError(Exception):
             lines.append(f"  allowed: {allowed}")
         if hint:
             lines.append(f"  to do:   {hint}")
-        super().__init__("\n".join(lines))
+        super().__init__(mask_credentials("\n".join(lines)))
 
 
 class InvalidInput(UnetprepError):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.budget import Worker
+from unetprep.errors import InvalidInput
 from unetprep.grid import Box, box_shape, inside, shard_counts
 from unetprep.layout import IMAGES, TILES, ArraySpec, image_path, pixel_chunks, pixels_path
 from unetprep.params import ImportParams, Params
@@ -493,6 +494,7 @@ def _put_seconds(num_bytes: float) -> float:
 
 GENERATED = "the images are generated cells, which compress as cells of a noisy microscope do; reading takes no time"
 PX_A_CELL = 1300  # where nobody says how many cells there are
+LARGEST_IMAGE_SHARDS = 2**18
 IMAGES_PLANNED, SHARDS_PLANNED = 50, 2**17  # of many images of one shape: all others are as they are
 
 
@@ -507,6 +509,12 @@ def forecast_generated(
     """Forecast everything for images (c, z, y, x) of generated cells, with the default parameters."""
     image, labels = generated_pair(shape, num_cells or max(1, prod(shape[1:]) // PX_A_CELL), int(dims), dtype)
     shards = prod(shard_counts(shape[1:], pixel_chunks(shape[1:], int(dims))[1]))
+    if shards > LARGEST_IMAGE_SHARDS:
+        raise InvalidInput(
+            f"an image of shape {','.join(map(str, shape))} has {shards} shards",
+            allowed=f"images of up to {LARGEST_IMAGE_SHARDS} shards",
+            hint="plan for a part of it, and multiply",
+        )
     num_planned = min(num_images, IMAGES_PLANNED, max(1, SHARDS_PLANNED // shards))
     whole = tuple(slice(0, n) for n in shape)
     parts = [Part(f"image-{n:07}", image, labels, whole, "train") for n in range(num_planned)]

@@ -4,7 +4,6 @@ The command line makes its options from these, a recipe its sections, and a stor
 of a name (`sigma_px`) and is left off on the command line (`--sigma`).
 """
 
-import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -17,6 +16,15 @@ from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
 from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near, output_size
 
 LARGEST = 2**64 - 1
+LARGEST_REACH_PX = 2048  # of a weight map's Gaussians: the side of a shard
+LARGEST_TILE_PX = 2**15
+LARGEST_MARGIN_PX = 2**12
+LARGEST_GRID = 1024
+SMALLEST_PIXEL, LARGEST_PIXEL = 1e-12, 1e12  # in any unit
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+PLAIN = r"[\w.+@][\w.,+@:-]*", "letters, digits and . , _ + @ : -, not beginning with -"
+# What becomes a word of a shell script: what a shell would take for more than text is refused, but for $NAME.
+SHELL_WORD = r"(?:[\w./~+@:%=,-]|\$\w+|\$\{\w+\})*", "letters, digits, / . _ ~ + @ : % = , - and $NAME"
 CODECS = ("lz4", "zstd", "none")
 METRIC_PREFIXES = (
     "yotta",
@@ -43,9 +51,22 @@ DIMS_HELP = "2: the slices of a stack are independent images; 3: a stack is one 
 IGNORE_HELP = "Number of the pixels of which it is not known what they are; they are neither cell nor background."
 
 
-def parameter(default: Any, help: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
-    """A field of a parameter class: its default, its help and what it may be."""
-    return field(default=default, metadata={"help": help, "least": least, "choices": choices})
+def parameter(
+    default: Any,
+    help: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] = (),
+    form: tuple[str, str] | None = None,
+) -> Any:
+    """A field of a parameter class: its default, its help and what it may be.
+
+    A number is finite and lies between `least` and `most`, both included. A text matches `form`, a pattern and what it
+    means; no text holds control characters.
+    """
+    metadata = {"help": help, "least": least, "most": most, "choices": choices, "form": form}
+    return field(default=default, metadata=metadata)
 
 
 def option_name(field_name: str) -> str:
@@ -60,13 +81,16 @@ class Params:
     def __post_init__(self) -> None:
         for f in fields(self):
             value, name = getattr(self, f.name), option_name(f.name)
-            choices, least = f.metadata["choices"], f.metadata["least"]
+            choices = f.metadata["choices"]
             if value is None:  # not given, where that may be
                 continue
             if choices and value not in choices:
                 raise InvalidInput(f"{name} is {value!r}", allowed=", ".join(choices))
-            if least is not None and not (value >= least and math.isfinite(value) and value <= LARGEST):
-                raise InvalidInput(f"{name} is {value}", allowed=f"at least {least}, and finite")
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                _check_number(name, value, f.metadata["least"], f.metadata["most"])
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str):
+                    _check_text(name, text, f.metadata["form"])
             if f.type in (float, float | None):
                 object.__setattr__(self, f.name, float(value))  # 5 and 5.0 are one parameter, not two
 
@@ -79,11 +103,38 @@ def parse_spacing(text: str) -> tuple[float, ...] | None:
         sizes = tuple(map(float, text.split(",")))
     except ValueError:
         sizes = ()
-    if len(sizes) not in (2, 3) or not all(size > 0 and math.isfinite(size) for size in sizes):
+    if len(sizes) not in (2, 3) or not all(SMALLEST_PIXEL <= size <= LARGEST_PIXEL for size in sizes):
         raise InvalidInput(
-            f"spacing is {text!r}", allowed='two or three numbers over 0, "y,x" or "z,y,x", such as 4,1,1'
+            f"spacing is {text!r}",
+            allowed='two or three numbers over 0, "y,x" or "z,y,x", such as 4,1,1;'
+            f" each {SMALLEST_PIXEL:g} to {LARGEST_PIXEL:g}",
         )
     return sizes
+
+
+def _check_number(name: str, value: float, least: float | None, most: float | None) -> None:
+    """Raise InvalidInput for a number outside of its field's bounds, or one that is not finite."""
+    low, high = -LARGEST if least is None else least, LARGEST if most is None else most
+    if low <= value <= high:  # False for NaN
+        return
+    if most is not None:
+        allowed = f"{least} to {most}" if least is not None else f"up to {most}"
+    else:
+        allowed = "finite numbers" if least is None else f"at least {least}, and finite"
+    raise InvalidInput(f"{name} is {str(value)[:80]}", allowed=allowed)
+
+
+def _check_text(name: str, text: str, form: tuple[str, str] | None) -> None:
+    """Raise InvalidInput for control characters, and for a text that is not of its field's form.
+
+    Texts become lines of job scripts, logs and messages, in which a line break would begin another line.
+    """
+    if CONTROL.search(text):
+        raise InvalidInput(
+            f"{name} is {text[:80]!r}", allowed="a text without line breaks and other control characters"
+        )
+    if form is not None and text and re.fullmatch(form[0], text) is None:
+        raise InvalidInput(f"{name} is {text[:80]!r}", allowed=form[1])
 
 
 def check_labels(dims: str, connectivity: str, ignore_label: int | None) -> None:
@@ -191,7 +242,7 @@ class LintParams(Params):
     )
     ignore_label: int | None = parameter(None, IGNORE_HELP)
     tiny_px: int | None = parameter(
-        None, "Pieces of fewer pixels are found to be tiny.  [default: 10, or 30 with --dims 3]", least=0
+        None, "Pieces of fewer pixels are found to be tiny.  [default: 10, or 30 with --dims 3]", least=0, most=10**12
     )
 
     def __post_init__(self) -> None:
@@ -208,7 +259,10 @@ class VerifyParams(Params):
     """How much of a store is computed once more."""
 
     samples: int = parameter(
-        4, "Shards of each kind (target, weights, fields, tiles) that are computed once more and compared.", least=0
+        4,
+        "Shards of each kind (target, weights, fields, tiles) that are computed once more and compared.",
+        least=0,
+        most=10**9,
     )
     all: bool = parameter(False, "Compute every shard once more, which takes longer than making the store.")
     seed: int = parameter(0, "Decides which shards are.", least=0)
@@ -279,7 +333,19 @@ class WeightsParams(Params):
         if self.w0 is not None and self.w0 > LARGEST_WEIGHT:
             raise InvalidInput(f"w0 is {self.w0:g}", allowed=f"0 to {LARGEST_WEIGHT:g}")
         self.fixed_class_weights()
-        self.spacings()
+        self._check_reach()
+
+    def _check_reach(self) -> None:
+        """Raise InvalidInput for Gaussians so wide that no block around a pixel would hold all that matters to it."""
+        finest = min(self.spacings() or (1.0,))
+        formula = self.made_formula()
+        for name, gaussian in (("sigma", formula.border), ("rim-sigma", formula.rim)):
+            if gaussian.reach > LARGEST_REACH_PX * finest:
+                largest = gaussian.sigma * LARGEST_REACH_PX * finest / gaussian.reach
+                raise InvalidInput(
+                    f"{name} is {gaussian.sigma:g}: its term would reach {gaussian.reach / finest:.4g} pixels far",
+                    allowed=f"up to about {largest:.3g}, for a reach of {LARGEST_REACH_PX} pixels",
+                )
 
     def _constants(self) -> dict[str, float | None]:
         names = ("w0", "sigma", "background_weight", "rim_sigma")
@@ -315,7 +381,7 @@ LARGEST_SIGMAS = 3  # displacements beyond so many standard deviations are rare
 class DeformParams(Params):
     """Random elastic deformations, as grids of displacements (section 3.1 of the paper)."""
 
-    fields: int = parameter(1000, "How many fields.", least=1)
+    fields: int = parameter(1000, "How many fields.", least=1, most=10_000_000)
     grid: str = parameter(
         "",
         "Nodes along each side of the grid, or along y and x, such as 3,5.  [default: 3; bspline-approx: as many as the"
@@ -329,11 +395,14 @@ class DeformParams(Params):
         choices=INTERPOLATIONS,
     )
     seed: int = parameter(0, "Field k depends on the seed and on k alone.", least=0)
-    tile_px: int = parameter(572, "Side of the tiles: for what follows, and for bspline-approx.", least=2)
+    tile_px: int = parameter(
+        572, "Side of the tiles: for what follows, and for bspline-approx.", least=2, most=LARGEST_TILE_PX
+    )
     max_folding: float = parameter(
         1.0,
         "Draw a field again where more than this share of the tile's pixels is folded (its Jacobian is not over 0).",
         least=0,
+        most=1,
     )
     dense: str = parameter(
         "none",
@@ -361,8 +430,10 @@ class DeformParams(Params):
         if max(nodes) > self.tile_px:
             raise InvalidInput(
                 f"grid is {self.grid}: more nodes along a side than a tile of {self.tile_px} has pixels",
-                allowed=f"2 to {self.tile_px}",
+                allowed=f"2 to {min(self.tile_px, LARGEST_GRID)}",
             )
+        if max(nodes) > LARGEST_GRID:
+            raise InvalidInput(f"grid is {self.grid}", allowed=f"2 to {LARGEST_GRID} nodes along each side")
 
     def nodes(self) -> tuple[int, int]:
         """Nodes along y and x."""
@@ -382,13 +453,16 @@ class DeformParams(Params):
 class TilesParams(Params):
     """Mirrored overlap tiles (section 2 of the paper)."""
 
-    tile_px: int = parameter(572, "Side of the network's input, in pixels: 16 k + 60, from 188, at depth 4.", least=1)
-    depth: int = parameter(4, "How many times the network pools; it decides which tiles are legal.", least=1)
+    tile_px: int = parameter(
+        572, "Side of the network's input, in pixels: 16 k + 60, from 188, at depth 4.", least=1, most=LARGEST_TILE_PX
+    )
+    depth: int = parameter(4, "How many times the network pools; it decides which tiles are legal.", least=1, most=10)
     margin_px: int = parameter(
         48,
         "Further pixels kept around a tile, so that augmentation moves real pixels in. 48 are enough for 1000 fields of"
         " sigma 10, and quarter turns need none; a rotation of 10 degrees needs 46 more with a tile of 572.",
         least=0,
+        most=LARGEST_MARGIN_PX,
     )
     stride_px: int | None = parameter(
         None,
@@ -400,6 +474,7 @@ class TilesParams(Params):
         None,
         "Cut so many tiles at random places of each training image, instead of those that cover it.  [default: none]",
         least=1,
+        most=1_000_000,
     )
     seed: int = parameter(0, "Random tile k of an image depends on the seed, the image's name and k alone.", least=0)
     index_only: bool = parameter(
@@ -419,11 +494,11 @@ class TilesParams(Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.depth > 16 or not is_legal_tile(self.tile_px, self.depth):
+        if not is_legal_tile(self.tile_px, self.depth):
             near = sorted(set(legal_tiles_near(self.tile_px, min(self.depth, 16))))
             raise InvalidInput(
                 f"tile is {self.tile_px} pixels, which a network of depth {self.depth} cannot take",
-                allowed=" or ".join(map(str, near)) + f", and so on in steps of {1 << min(self.depth, 16)}",
+                allowed=" or ".join(map(str, near)) + f", and so on in steps of {1 << self.depth}",
             )
         if self.stride_px is not None and self.random is not None:
             raise InvalidInput(f"stride is {self.stride_px} and random is {self.random}", allowed="one of the two")
@@ -435,6 +510,8 @@ class TilesParams(Params):
             )
 
 
+LARGEST_MEMORY = 2**50
+LONGEST_TIME = 10 * 366 * 86400  # seconds
 BYTES = {"B": 1} | {
     f"{letter}{kind}B": base ** (power + 1)
     for power, letter in enumerate("KMGT")
@@ -444,21 +521,28 @@ BYTES = {"B": 1} | {
 
 def parse_bytes(text: str, name: str = "memory") -> int:
     """The number of bytes that "4GB" or "3.5GiB" means."""
-    found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([KMGT]?i?B)\s*", text)
-    if found is None or found[2] not in BYTES or (size := int(float(found[1]) * BYTES[found[2]])) < 1:
-        raise InvalidInput(f"{name} is {text!r}", allowed="a number and B, KB, MB, GB, TB, KiB, ...; such as 4GB")
+    found = re.fullmatch(r"\s*(\d{1,18}\.?\d{0,18})\s*([KMGT]?i?B)\s*", text, re.ASCII)
+    size = int(float(found[1]) * BYTES[found[2]]) if found and found[2] in BYTES else 0
+    if not 1 <= size <= LARGEST_MEMORY:
+        raise InvalidInput(
+            f"{name} is {text[:80]!r}",
+            allowed="a number and B, KB, MB, GB, TB, KiB, ...; such as 4GB, and up to 1024TiB",
+        )
     return size
 
 
 def parse_time(text: str, name: str = "walltime") -> int:
     """The number of seconds that a time limit of Slurm means: minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS."""
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip())
+    found = re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9})(?::(\d{1,9}))?(?::(\d{1,9}))?", text.strip(), re.ASCII)
     if found is None:
-        raise InvalidInput(f"{name} is {text!r}", allowed="HH:MM:SS or D-HH:MM:SS")
+        raise InvalidInput(f"{name} is {text[:80]!r}", allowed="HH:MM:SS or D-HH:MM:SS")
     days, *rest = found.groups()
     parts = [int(part) for part in rest if part is not None]
     units = (3600, 60, 1) if days or len(parts) == 3 else (60, 1)
-    return int(days or 0) * 86400 + sum(part * unit for part, unit in zip(parts, units, strict=False))
+    seconds = int(days or 0) * 86400 + sum(part * unit for part, unit in zip(parts, units, strict=False))
+    if seconds > LONGEST_TIME:
+        raise InvalidInput(f"{name} is {text!r}", allowed="up to ten years")
+    return seconds
 
 
 SHORTEST_WALLTIME = 120  # seconds; Slurm counts whole minutes, and a worker needs some of it to start and to retire
@@ -468,18 +552,22 @@ SHORTEST_WALLTIME = 120  # seconds; Slurm counts whole minutes, and a worker nee
 class SlurmParams(Params):
     """The jobs that Slurm is asked for. Each runs one worker."""
 
-    queue: str = parameter("", "Slurm: the partition.  [default: that of the cluster]")
-    account: str = parameter("", "Slurm: the account that pays.  [default: your own]")
-    cores: int = parameter(1, "Slurm: cores of a job; its worker has as many threads.", least=1)
+    queue: str = parameter("", "Slurm: the partition.  [default: that of the cluster]", form=PLAIN)
+    account: str = parameter("", "Slurm: the account that pays.  [default: your own]", form=PLAIN)
+    cores: int = parameter(1, "Slurm: cores of a job; its worker has as many threads.", least=1, most=4096)
     walltime: str = parameter("01:00:00", "Slurm: time limit of a job, HH:MM:SS or D-HH:MM:SS.")
     min_workers: int | None = parameter(
         None, "Slurm: jobs kept even when there is little to do.  [default: as many as workers]", least=0
     )
-    interface: str = parameter("", "Slurm: the network interface that nodes and this machine share, such as ib0.")
+    interface: str = parameter(
+        "", "Slurm: the network interface that nodes and this machine share, such as ib0.", form=PLAIN
+    )
     job_extra: tuple[str, ...] = parameter((), "Slurm: further options of sbatch, such as --qos=low.")
     log_folder: str = parameter("slurm-logs", "Slurm: folder for the output of the jobs, on a disk that nodes share.")
-    local_folder: str = parameter("", "Slurm: folder on a node for what a worker puts aside.  [default: the current]")
-    python: str = parameter("", "Slurm: the Python on the nodes.  [default: the one that runs this]")
+    local_folder: str = parameter(
+        "", "Slurm: folder on a node for what a worker puts aside.  [default: the current]", form=SHELL_WORD
+    )
+    python: str = parameter("", "Slurm: the Python on the nodes.  [default: the one that runs this]", form=SHELL_WORD)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -506,7 +594,10 @@ class ClusterParams(SlurmParams):
         " or the address of a Dask scheduler, tcp://HOST:PORT or tls://HOST:PORT.",
     )
     workers: int | None = parameter(
-        None, "Threads (local), processes, or jobs (slurm) at most.  [default: one for each core; slurm: 1]", least=1
+        None,
+        "Threads (local), processes, or jobs (slurm) at most.  [default: one for each core; slurm: 1]",
+        least=1,
+        most=10_000,
     )
     memory: str = parameter("", "Memory of a worker process or of a Slurm job, such as 4GB.")
     wait: str = parameter("", "How long to wait for the first worker, HH:MM:SS.  [default: 00:01:00; slurm: 12:00:00]")

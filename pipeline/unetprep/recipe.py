@@ -1,6 +1,5 @@
 """Recipes: one TOML file with the parameters of every stage, from import to tiles."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -17,6 +16,7 @@ from unetprep.params import (
     WeightsParams,
     option_name,
 )
+from unetprep.toml_files import read_toml
 
 P = TypeVar("P", bound=Params)
 CLUSTER_PATHS = ("log_folder", "tls_ca", "tls_cert", "tls_key")
@@ -64,14 +64,7 @@ def read_cluster(path: str) -> ClusterParams:
 
 
 def _read_toml(path: str) -> dict[str, Any]:
-    try:
-        data = tomllib.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise InvalidInput(f"the recipe {path} is not there") from None
-    except IsADirectoryError:
-        raise InvalidInput(f"the recipe {path} is a folder", allowed="a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"{path} is not TOML: {error}") from None
+    data = read_toml(path, "the recipe")
     sections = ("import", *STAGE_PARAMS, "cluster")
     _check_keys(data, ["out", *sections], path)
     for name in sections:

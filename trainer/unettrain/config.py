@@ -96,10 +96,14 @@ class Augmentation(Checked):
     gray_values: bool = option(
         True, "Shift the black and the white level of each tile by up to 5 percent, and bend the curve between them."
     )
-    rotation: float = option(0.0, "Rotate each tile by up to so many degrees to either side, besides.", least=0)
-    scale: float = option(1.0, "Make each tile up to so many times larger or smaller, such as 1.2.", least=1)
-    shift: float = option(0.0, "Shift each tile by up to so many pixels along each axis.", least=0)
-    noise: float = option(0.0, "Add Gaussian noise of this standard deviation, of the image's range.", least=0)
+    rotation: float = option(
+        0.0, "Rotate each tile by up to so many degrees to either side, besides.", least=0, most=360
+    )
+    scale: float = option(1.0, "Make each tile up to so many times larger or smaller, such as 1.2.", least=1, most=16)
+    shift: float = option(0.0, "Shift each tile by up to so many pixels along each axis.", least=0, most=4096)
+    noise: float = option(
+        0.0, "Add Gaussian noise of this standard deviation, of the image's range.", least=0, most=100
+    )
     blur: float = option(0.0, "Blur each tile by a Gaussian of up to so many pixels.", least=0, most=100)
     cubic: bool = option(False, "Interpolate the image cubically instead of linearly.")
     recompute_weights: bool = option(
@@ -114,9 +118,11 @@ class TrainingConfig(Checked):
     """How to train. The paper fixes momentum, batch size, dropout and loss, and says nothing of rate and steps."""
 
     steps: int = option(
-        10_000, "Updates in all. An existing run goes on up to this number.", least=1, changes_result=False
+        10_000, "Updates in all. An existing run goes on up to this number.", least=1, most=10**12, changes_result=False
     )
-    batch_size: int = option(1, "Tiles a step. The paper prefers one large tile to a batch of small ones.", least=1)
+    batch_size: int = option(
+        1, "Tiles a step. The paper prefers one large tile to a batch of small ones.", least=1, most=2**16
+    )
     optimizer: str = option("sgd", "sgd with momentum, as in the paper; or adam.", choices=("sgd", "adam"))
     learning_rate: float | None = option(
         None,

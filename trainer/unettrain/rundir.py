@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import unetprep.errors
+from unetprep.credentials import MASK, mask_credentials
 from unetprep.storage.atomic import naming, replacing, sync_folder
 from unetprep.storage.lock import Lock, locked
+from unetprep.storage.regular_files import read_regular
 from unetprep.storage.signals import deferred_signals
 from unetprep.storage.storage import Folder
 from unettrain import __version__
@@ -67,7 +69,7 @@ class RunDir:
 
     def cut_log(self, step: int) -> None:
         """Remove what was logged after a step, if anything was: a run that goes on from there will log it again."""
-        content = self.log.read_text(errors="replace") if self.log.exists() else ""
+        content = read_regular(self.log).decode(errors="replace") if self.log.exists() else ""
         kept = "".join(f"{line}\n" for line in content.splitlines() if _step_of(line) <= step)
         if kept != content:
             with replacing(self.log) as file:
@@ -186,7 +188,7 @@ def _record(store: str | Path, data: Mapping[str, str], network: UNetConfig, con
     record = {
         "format_version": FORMAT_VERSION,
         "software": f"{SOFTWARE} {__version__}",
-        "store": str(store),
+        "store": mask_credentials(str(store)),
         "data": dict(data),
         "network": asdict(network),
         "fit": asdict(config),
@@ -194,6 +196,17 @@ def _record(store: str | Path, data: Mapping[str, str], network: UNetConfig, con
     decisive = {name: value for name, value in asdict(config).items() if name not in free}
     canonical = json.dumps([record["data"], record["network"], decisive], sort_keys=True)
     return record | {"fingerprint": hashlib.sha256(canonical.encode()).hexdigest()}
+
+
+def recorded_store(record: Mapping[str, Any], run_dir: str | Path) -> str:
+    """The store that a run was trained on. Raises InvalidInput if its URL held a password, which is not recorded."""
+    store = str(record["store"])
+    if MASK in store:
+        raise InvalidInput(
+            f"the store of {run_dir} was opened with a password in its URL, which is not recorded: {store}",
+            hint="name the store again: --store URL",
+        )
+    return store
 
 
 def _free_fields() -> set[str]:
@@ -253,7 +266,7 @@ def _refuse_other_checkpoint(
 def _json_object(path: Path) -> dict[str, Any] | None:
     """The JSON object in a file; None if the file holds something else."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_regular(path))
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -322,7 +322,7 @@ class _File:
     """A file of this machine, closed when nobody holds it. It is the same when another one takes its name."""
 
     def __init__(self, file: Path) -> None:
-        self._fd = os.open(file, os.O_RDONLY)
+        self._fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a named pipe fails, and does not block
         found = os.fstat(self._fd)
         self.size, self._written, self._looked = found.st_size, found.st_mtime_ns, monotonic()
 

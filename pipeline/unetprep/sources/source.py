@@ -1,12 +1,15 @@
 """Image readers: any supported file as an array (c, z, y, x) that is read box by box."""
 
 import struct
+import warnings
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,15 +18,18 @@ import numpy as np
 import tifffile
 import zarr
 from numpy.typing import NDArray
+from PIL import Image
 
 from unetprep.errors import InvalidInput
-from unetprep.grid import Box
+from unetprep.grid import Box, box_shape
 from unetprep.sources.decoded import is_kept, read_by_parts
+from unetprep.sources.limits import UNCHECKED_BYTES, check_memory, check_shape
 from unetprep.sources.npy import read_npy
 from unetprep.sources.tiff import open_tiff, read_tiff
 from unetprep.sources.urls import File, is_url, local_path, names_in, reachable, read_box
 from unetprep.sources.zarr_arrays import find_array, part_shape, read_array
 from unetprep.storage.aws import endpoint_of_environment
+from unetprep.storage.regular_files import refuse_special
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 TIFFS = (".tif", ".tiff")
@@ -32,7 +38,10 @@ STACK_AXES = "zqit"  # what TIFF writers call an axis of slices: depth, unknown,
 CHANNEL_AXES = "cs"
 UNUSED = "_"  # an axis of length 1 beside another of its kind
 MAX_CHANNELS_LAST = 4
-DAMAGED = (OSError, ValueError, LookupError, RuntimeError, struct.error, zlib.error, tifffile.TiffFileError)
+DAMAGED = (  # what readers raise; of a damaged PNG a SyntaxError
+    OSError, ValueError, LookupError, RuntimeError, ArithmeticError, TypeError, AttributeError, AssertionError,
+    EOFError, SyntaxError, struct.error, zlib.error, tifffile.TiffFileError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class Source(ABC):
     def read(self, box: Box) -> NDArray[Any]:
         """The pixels of a box of (c, z, y, x). Raises InvalidInput where the file is damaged."""
         whole = dict(zip("czyx", box, strict=True))
+        check_memory(self.path, box_shape(box), self.dtype)
         with readable(self.path):
             block = self._read_file(tuple(whole.get(a, slice(0, 1)) for a in self.axes))
         block = block.squeeze(tuple(i for i, a in enumerate(self.axes) if a == UNUSED))
@@ -147,10 +157,32 @@ def _decoded(path: str, endpoint: str = "") -> NDArray[Any]:
 @lru_cache(maxsize=4)
 def _decode(file: str | File, changed: int) -> NDArray[Any]:
     """The pixels of a file as it was at a time; an alpha channel that hides nothing is left off."""
-    pixels = np.asarray(imageio.imread(file if isinstance(file, str) else file.read(), plugin="pillow"))
+    content: Any = file if isinstance(file, str) else BytesIO(file.read())
+    _check_picture(content, file if isinstance(file, str) else file.url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked before
+        pixels = np.asarray(imageio.imread(content, plugin="pillow"))
     if pixels.ndim == 3 and pixels.shape[-1] in (2, 4) and (pixels[..., -1] == np.iinfo(pixels.dtype).max).all():
         pixels = pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
     return pixels
+
+
+def _check_picture(content: Any, path: str) -> None:
+    """Raise InvalidInput for a picture that declares more pixels than Pillow decodes, or than memory holds."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(content) as opened:
+                width, height, num_bands = *opened.size, len(opened.getbands())
+    except Image.DecompressionBombError as error:
+        raise InvalidInput(
+            f"{path} is refused by its reader: {error}",
+            allowed=f"PNG, JPEG and BMP of up to {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels",
+            hint="see whether its header is damaged; else save it as a TIFF, which is read in parts",
+        ) from None
+    check_memory(path, (height, width, num_bands), "uint8", "it is decoded whole, and")
+    if not isinstance(content, str):
+        content.seek(0)
 
 
 @dataclass(frozen=True)
@@ -198,6 +230,7 @@ def open_source(path: str, axes: str = "") -> Source:
     server does not give it.
     """
     path = local_path(path)
+    refuse_special(path)
     if not is_url(path) and not Path(path).exists():
         raise InvalidInput(f"{path} is not there", allowed=f"an image file: {FORMATS}")
     with readable(path):
@@ -205,17 +238,35 @@ def open_source(path: str, axes: str = "") -> Source:
     if is_url(path):
         source = replace(source, endpoint=endpoint_of_environment())
     refuse_dtype(source)
-    return _with_axes(source, axes or source.axes)
+    source = _with_axes(source, axes or source.axes)
+    check_shape(path, source.shape)
+    with readable(path):
+        _check_parts(source)
+    return source
+
+
+def _check_parts(source: Source) -> None:
+    """Raise InvalidInput where what is decoded together, such as a strip or a chunk, does not fit into memory."""
+    if prod(source.file_shape) * np.dtype(source.dtype).itemsize > UNCHECKED_BYTES:
+        part = source.part_shape() if isinstance(source, TiffSource | ZarrSource) else ()
+        check_memory(source.path, part, source.dtype, "a strip, tile or chunk")
 
 
 def refuse_dtype(source: Source) -> None:
     """InvalidInput for an image of complex numbers, dates and the like, of which casting would lose a part."""
-    if np.dtype(source.dtype).kind not in "buif":
+    if _kind(source.dtype) not in "buif":
         raise InvalidInput(
             f"{source.path} has dtype {source.dtype}",
             allowed="integers or real numbers",
             hint="save the magnitude or another real quantity as the image" if "complex" in source.dtype else "",
         )
+
+
+def _kind(dtype: str) -> str:
+    try:
+        return np.dtype(dtype).kind
+    except TypeError:  # of structures and texts, numpy gives a name that it does not take
+        return "V"
 
 
 @contextmanager

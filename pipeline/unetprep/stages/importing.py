@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from unetprep.credentials import mask_credentials
 from unetprep.errors import Conflict, Failure, InvalidInput
 from unetprep.grid import Box, Index, box_shape
 from unetprep.kernels.percentiles import WORKING_BYTES, RobustRange, intensity_limits
@@ -313,7 +314,7 @@ def _plan_part(
         origin, digests = _origin(part.box), pixels.shards
         jobs.append(ImportJob((output,), part.image.at_absolute_path(), origin, digests=digests))
         files.insert(0, part.image.path)
-    source = [file.rstrip("/").rpartition("/")[2] for file in files]
+    source = [mask_credentials(file.rstrip("/").rpartition("/")[2]) for file in files]
     return {**about, **_percentiles(ranges.get(part.name)), "source": source}, jobs
 
 

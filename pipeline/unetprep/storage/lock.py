@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from unetprep.credentials import mask_credentials
 from unetprep.errors import Conflict
 from unetprep.storage.signals import deferred_signals
 from unetprep.storage.storage import Storage
@@ -69,7 +70,7 @@ class Lock:
             _place(),
             os.getpid(),
             _started(os.getpid()),
-            " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200],
+            mask_credentials(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:200],
         )
 
     def check(self) -> None:

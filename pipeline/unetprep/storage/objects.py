@@ -32,6 +32,7 @@ from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store, from_url
 from zarr.abc.store import Store as ZarrStore
 from zarr.storage import ObjectStore
 
+from unetprep.credentials import mask_credentials
 from unetprep.errors import InvalidInput
 from unetprep.storage.aws import endpoint_of_environment, keys_of_profile, refuse_other_endpoint
 from unetprep.storage.remote import Remote
@@ -40,6 +41,8 @@ from unetprep.storage.storage import Range
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 20  # without a byte of the answer; a write is given more by its size
 SLOWEST_UPLOAD = 500_000  # bytes a second
+SLOWEST_DOWNLOAD = 10_000  # bytes a second of one request, of which many may share a connection
+LARGEST_LIMIT_S = 86_400  # for the whole answer to a request whose size is not known here
 RETRY_SECONDS = 20  # from the first attempt; no other one begins later
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 2.0
 DELETED_AT_ONCE = 1000
@@ -69,7 +72,7 @@ class Objects(Remote):
         if not rest.strip("/"):
             raise InvalidInput(f"{url} names no bucket", allowed=f"{scheme}://BUCKET/PATH")
         self.endpoint = endpoint or endpoint_of_environment()
-        self._clients: dict[tuple[int, bool], Client] = {}
+        self._clients: dict[tuple[float, int, bool], Client] = {}
         self._is_exclusive = False
 
     def __reduce__(self) -> tuple[type["Objects"], tuple[str, str]]:
@@ -78,7 +81,41 @@ class Objects(Remote):
     def get(self, key: str) -> bytes:
         """A whole object."""
         with self.errors("read", key):
-            return bytes(obstore.get(self._client(), key).bytes())
+            start, parts = time.monotonic(), list[bytes]()
+            try:
+                size = self._download(key, parts, _limit_s(0))
+            except BaseError:
+                waited = time.monotonic() - start
+                if waited < _limit_s(0) or sum(map(len, parts)) < waited * SLOWEST_DOWNLOAD:
+                    raise
+                parts.clear()  # it came fast enough, and is too large for the time of a usual answer
+                size = self._download(key, parts, LARGEST_LIMIT_S)
+            if sum(map(len, parts)) != size:
+                raise ConnectionError(f"cannot read {self.place(key)}: the answer was cut short")
+            return b"".join(parts)
+
+    def _download(self, key: str, parts: list[bytes], limit_s: float) -> int:
+        """Add an object to `parts` as it comes; returns its size. Raises ConnectionError where it comes too slowly.
+
+        A limit on silence alone would let a server that gives a byte now and then keep us for ever, and one in relation
+        to the size that it announces too.
+        """
+        start, num_bytes = time.monotonic(), 0
+        found = obstore.get(self._client(limit_s=limit_s), key)
+        for part in found.stream(min_chunk_size=1):
+            parts.append(bytes(part))
+            num_bytes += len(part)
+            waited = time.monotonic() - start
+            if waited > _limit_s(0) and num_bytes < waited * SLOWEST_DOWNLOAD:
+                raise ConnectionError(self._too_slow(key, num_bytes, waited))
+        return found.meta["size"]
+
+    def _too_slow(self, key: str, num_bytes: int, waited: float) -> str:
+        return (
+            f"cannot read {self.place(key)}: the server gave {num_bytes} bytes in {waited:.0f} s\n"
+            f"  allowed: at least {SLOWEST_DOWNLOAD} bytes a second\n"
+            "  to do:   try again later, or copy the data to a faster server or a local disk"
+        )
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
         """Parts of an object: those near each other in one request, others at the same time."""
@@ -96,10 +133,11 @@ class Objects(Remote):
             )
 
     def _ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
-        client, parts = self._client(), [b""] * len(ranges)
+        parts = [b""] * len(ranges)
         spans = _spans([(offset, offset + length) for offset, length in ranges if offset >= 0 and length > 0])
         if spans:
             starts, ends = zip(*spans, strict=True)
+            client = self._client(limit_s=_limit_s(sum(ends) - sum(starts)))
             # They are put together here: obstore panics at one that begins behind the end of the object.
             found = obstore.get_ranges(client, key, starts=starts, ends=ends, coalesce=0)
             for i, (offset, length) in enumerate(ranges):
@@ -109,6 +147,7 @@ class Objects(Remote):
                     parts[i] = bytes(part[:length])
         for i, (offset, length) in enumerate(ranges):
             if offset < 0:
+                client = self._client(limit_s=_limit_s(-offset))
                 whole = obstore.get(client, key, options={"range": {"suffix": -offset}}).bytes()
                 parts[i] = bytes(memoryview(whole)[:length])
         return parts
@@ -116,7 +155,7 @@ class Objects(Remote):
     def put(self, key: str, data: bytes) -> None:
         """Write an object in one request. The server shows it when it has all of it."""
         with self.errors("write", key):
-            obstore.put(self._client(len(data)), key, data, use_multipart=False)
+            obstore.put(self._client(upload=len(data)), key, data, use_multipart=False)
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write an object where none stands.
@@ -126,7 +165,7 @@ class Objects(Remote):
         """
         started, pause, is_doubtful = time.monotonic(), FIRST_PAUSE_SECONDS, False
         with self.errors("write", key):
-            client = self._client(len(data), once=True)
+            client = self._client(upload=len(data), once=True)
             while True:
                 try:
                     obstore.put(client, key, data, mode="create", use_multipart=False)
@@ -182,7 +221,8 @@ class Objects(Remote):
     def read_part(self, key: str, offset: int, length: int) -> tuple[bytes, str]:
         """A part of an object, and its ETag or date, in one request."""
         with self.errors("read", key):
-            found = obstore.get(self._client(), key, options={"range": (offset, offset + length)})
+            client = self._client(limit_s=_limit_s(length))
+            found = obstore.get(client, key, options={"range": (offset, offset + length)})
             data = bytes(found.bytes())
         return data, _tag(found.meta)
 
@@ -195,17 +235,22 @@ class Objects(Remote):
     def zarr_store(self) -> ZarrStore:
         """The root for zarr, for reading."""
         with self.errors("read"):
-            return ObjectStore(self._client(), read_only=True)
+            return ObjectStore(self._client(limit_s=LARGEST_LIMIT_S), read_only=True)
 
-    def _client(self, num_bytes: int = 0, *, once: bool = False) -> Client:
-        """A client that waits long enough for a write of so many bytes; `once` leaves repeating to the caller."""
+    def _client(self, *, upload: int = 0, limit_s: float = 0, once: bool = False) -> Client:
+        """A client that waits long enough for a write of so many bytes, or `limit_s` for a whole answer.
+
+        `once` leaves repeating to the caller.
+        """
         _refuse_fork(self.url)
-        patience = ANSWER_SECONDS * max(1, -(-num_bytes // (ANSWER_SECONDS * SLOWEST_UPLOAD)))
-        if (patience, once) not in self._clients:
-            self._clients[patience, once] = self._connect(patience, 0 if once else 1000)
-        return self._clients[patience, once]
+        patience = ANSWER_SECONDS * max(1, -(-upload // (ANSWER_SECONDS * SLOWEST_UPLOAD)))
+        limit_s = max(limit_s, patience * 1.5)
+        settings = patience, int(limit_s * 1000), once
+        if settings not in self._clients:
+            self._clients[settings] = self._connect(patience, limit_s, 0 if once else 1000)
+        return self._clients[settings]
 
-    def _connect(self, patience: int, retries: int) -> Client:
+    def _connect(self, patience: float, limit_s: float, retries: int) -> Client:
         scheme, _, rest = self.url.partition("://")
         is_web = scheme.startswith("http")
         options: dict[str, Any] = {}
@@ -218,7 +263,7 @@ class Objects(Remote):
                 "allow_http": (self.url if is_web else self.endpoint).startswith("http://"),
                 "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
                 "read_timeout": timedelta(seconds=patience),
-                "timeout": timedelta(days=1),  # of a whole request: a large object may take its time
+                "timeout": timedelta(seconds=limit_s),  # of a whole request, whatever comes meanwhile
             },
             retry_config={
                 "max_retries": retries,
@@ -260,8 +305,9 @@ class Objects(Remote):
             if "kind: Connect" in text or "kind: Timeout" in text:
                 waited = re.search(r" in ([0-9.]+)([a-z]+)", text)
                 during = f" in {float(waited[1]):.0f} {waited[2]}" if waited else ""
-                server = self.endpoint or self.url
-                raise ConnectionError(f"cannot {verb} {place}: no answer from {server}{during}") from error
+                server = mask_credentials(self.endpoint or self.url)
+                slow = "" if "kind: Connect" in text else ", or one that comes too slowly"
+                raise ConnectionError(f"cannot {verb} {place}: no answer from {server}{during}{slow}") from error
             raise ConnectionError(f"cannot {verb} {place}: {_reason(error)}") from error
 
     def _absent(self, key: str, error: Exception) -> str:
@@ -272,6 +318,14 @@ class Objects(Remote):
     def _where_keys_are(self) -> str:
         hints = (hint for kind, hint in WHERE_KEYS_ARE.items() if isinstance(self._client(), kind))
         return f"\n  to do:   {next(hints)}"
+
+
+def _limit_s(num_bytes: int) -> float:
+    """How long an answer of so many bytes may take: rounded up to a power of two, so that clients are few."""
+    seconds = 1.5 * ANSWER_SECONDS
+    while seconds < num_bytes / SLOWEST_DOWNLOAD:
+        seconds *= 2
+    return seconds
 
 
 def _spans(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -303,8 +357,8 @@ def _reason(error: Exception) -> str:
     text = str(error).partition("\n\nDebug source")[0]
     code, message = (re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message"))
     if code and message:
-        return f"{code[1]}, {message[1].rstrip('.')}"
-    return " ".join(text.split())[:400]
+        return mask_credentials(f"{code[1]}, {message[1].rstrip('.')}")
+    return mask_credentials(" ".join(text.split()))[:400]
 
 
 def _is_refusal(error: Exception) -> bool:

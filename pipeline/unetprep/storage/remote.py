@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 
 from zarr.abc.store import Store as ZarrStore
 
+from unetprep.credentials import mask_credentials
 from unetprep.storage.storage import Storage
 
 
@@ -35,5 +36,5 @@ class Remote(Storage):
         """The root for zarr, for reading."""
 
     def place(self, key: str = "") -> str:
-        """The URL of an object."""
-        return f"{self.url}/{key}" if key else self.url
+        """The URL of an object, to be shown: without passwords and signatures."""
+        return mask_credentials(f"{self.url}/{key}" if key else self.url)

@@ -16,6 +16,7 @@ from uuid import uuid4
 from unetprep.storage import atomic
 from unetprep.storage.atomic import TEMPORARY, naming, replacing
 from unetprep.storage.paths import below, refuse_links
+from unetprep.storage.regular_files import open_regular, read_regular
 from unetprep.storage.signals import deferred_signals
 
 Range = tuple[int, int]  # offset and length in bytes; an offset under 0 counts from the end
@@ -91,13 +92,13 @@ class Folder(Storage):
 
     def get(self, key: str) -> bytes:
         """A whole file."""
-        return below(self.root, key).read_bytes()
+        return read_regular(below(self.root, key))
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
         """Parts of a file."""
         parts = []
         path = below(self.root, key)
-        with naming(path), path.open("rb") as file:
+        with naming(path), open_regular(path) as file:
             for offset, length in ranges:
                 file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
                 parts.append(file.read(length))

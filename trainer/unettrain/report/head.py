@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
+from unetprep.credentials import mask_credentials
 from unettrain.outcome import training_warnings
 from unettrain.report.page import Html, bar, element, join, paragraph, section, table, text, warning
 from unettrain.report.regions import MAX_SIDE_PX
@@ -78,7 +79,7 @@ def facts(run: Run) -> Html:
         "Training": f"{last.get('step', run.checkpoint.step)} steps in {duration(training_seconds(run.log))}",
         "Network shown": f"best.pt, after step {run.checkpoint.step}",
         "Loss": f"validation {best:.4g}" if best is not None else f"training {last.get('loss', float('nan')):.4g}",
-        "Store": run.store,
+        "Store": mask_credentials(run.store),
         "Run": str(run.files.path),
     }
     items = (element("div", element("dt", text(k)), element("dd", text(v))) for k, v in said.items())

@@ -15,7 +15,7 @@ from unettrain.checkpoint import Checkpoint
 from unettrain.errors import InvalidInput
 from unettrain.metrics.instances import label_components
 from unettrain.report.regions import Region
-from unettrain.rundir import RunDir, load_best, read_record
+from unettrain.rundir import RunDir, load_best, read_record, recorded_store
 from unettrain.schema import conforms
 from unettrain.shards import Chunks
 from unettrain.store import image_record, open_array, open_store, recorded, storage_of
@@ -63,7 +63,7 @@ def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:
             f"{run_dir} has no best.pt: it has not come to its first validation",
             hint=f"unettrain fit STORE --run {run_dir}",
         )
-    where = str(store or record["store"])
+    where = str(store or recorded_store(record, run_dir))
     try:
         root = open_store(where)
     except InvalidInput as error:

@@ -1,0 +1,236 @@
+"""Manifests of data sets are not trusted: what may reach pip, where files may be written, how much is unpacked."""
+
+import hashlib
+import subprocess
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unetprep import fetching
+from unetprep.errors import Conflict, Failure, InvalidInput
+from unetprep.fetching import fetch_files, manifest_names, read_manifest
+from unetprep.toml_files import MAX_BYTES
+from unetprep.unpacking import Member, is_present, unpack
+
+CONTENT = b"pixels" * 1000
+SOURCE = {"kind": "wheel", "package": "cellpack", "version": "1.0", "platform": "any", "python": "3.11"}
+FILE = {"member": "cellpack/img.tif", "path": "img.tif", "sha256": hashlib.sha256(CONTENT).hexdigest()}
+
+
+def write_manifest(
+    folder: Path,
+    source: Mapping[str, str] = SOURCE,
+    *files: Mapping[str, Any],
+    head: str = 'title = "a"\nterms = "b"\n',
+) -> str:
+    def lines(table: Mapping[str, Any]) -> str:
+        return "".join(
+            f"{key} = {str(value) if isinstance(value, int) else repr(value)}\n" for key, value in table.items()
+        )
+
+    text = head + "[source]\n" + lines(source) + "".join("[[files]]\n" + lines(file) for file in files or (FILE,))
+    (folder / "cells.toml").write_text(text)
+    return str(folder / "cells.toml")
+
+
+def archive_of(path: Path, content: bytes = CONTENT) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(FILE["member"], content)
+    return path
+
+
+def give(monkeypatch: pytest.MonkeyPatch, name: str = "cellpack-1.0-py3-none-any.whl") -> list[list[str]]:
+    """Let pip be asked in vain and a wheel of this name come; returns what pip is asked."""
+    asked: list[list[str]] = []
+
+    def answer(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        (folder,) = (word.removeprefix("--dest=") for word in command if word.startswith("--dest="))
+        archive_of(Path(folder, name))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    return asked
+
+
+WHEEL = "[source]\nkind='wheel'\npackage='a'\nversion='1'\nplatform='any'\npython='3'"
+BAD_FIELDS = [
+    ("package", "-r"),
+    ("package", "--index-url"),
+    ("package", "./cellpack"),
+    ("package", "cellpack @ file:///tmp/cellpack"),
+    ("package", "https://example.org/cellpack"),
+    ("package", "cellpack[all]"),
+    ("package", "cellpack\n"),
+    ("package", ""),
+    ("version", "1.0 --no-binary"),
+    ("version", "1.*"),
+    ("version", "1.0,<2"),
+    ("version", "/tmp"),
+    ("version", "1.0\n"),
+    ("platform", "any --target=x"),
+    ("platform", "-any"),
+    ("platform", "a/b"),
+    ("python", "3.11 "),
+    ("python", "-3"),
+    ("python", "three"),
+    ("kind", "sdist"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD_FIELDS)
+def test_source_fields_that_are_not_plain_names_are_refused(tmp_path: Path, field: str, value: str) -> None:
+    with pytest.raises(InvalidInput, match=r"source\] of .*cells\.toml is"):
+        read_manifest(write_manifest(tmp_path, {**SOURCE, field: value}))
+
+
+@pytest.mark.parametrize("key", ["path", "member"])
+@pytest.mark.parametrize("value", ["../img.tif", "/tmp/img.tif", "a/../../img.tif", "", ".", "a\\b", "a//b", "a\nb"])
+def test_paths_that_leave_the_folder_are_refused(tmp_path: Path, key: str, value: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"{key} in \[\[files\]\]"):
+        read_manifest(write_manifest(tmp_path, SOURCE, {**FILE, key: value}))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([{**FILE, "bytes": -1}], "bytes in"),
+        ([{**FILE, "bytes": 2**60}], "bytes in"),
+        ([{**FILE, "sha256": "A" * 64}], "sha256 in"),
+        ([{**FILE, "sha256": "0" * 63}], "sha256 in"),
+        ([FILE, {**FILE, "path": "IMG.tif"}], "twice"),
+        ([FILE, {**FILE, "path": "img.tif/a"}], "as a file and as a folder"),
+    ],
+)
+def test_files_that_cannot_be_are_refused(tmp_path: Path, files: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        read_manifest(write_manifest(tmp_path, SOURCE, *files))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "source = 1",
+        "[[source]]\nkind = 'wheel'",
+        "files = 3",
+        "title = 'a'\nterms = 'b'\nfiles = [1]\n" + WHEEL,
+        "title = 'a'\nterms = 'b'\n" + WHEEL,
+        "title = 'a'\nterms = 'b'\n" + WHEEL.replace("'a'", "['a']"),
+        "title = \"a\\u001b[2J\"\nterms = 'b'\n" + WHEEL,
+        "a = " + "[" * 100_000,
+        "a = " + "9" * 5000,
+        "#" * (MAX_BYTES + 1),
+        "\0",
+    ],
+)
+def test_toml_of_other_types_is_one_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(InvalidInput, match=r"x\.toml"):
+        read_manifest(str(tmp_path / "x.toml"))
+
+
+def test_names_of_data_sets_are_no_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in manifest_names():
+        assert all(file.num_bytes for file in read_manifest(name).files)
+    monkeypatch.setattr(fetching, "MANIFESTS", (tmp_path / "sets",))
+    write_manifest(tmp_path)
+    with pytest.raises(InvalidInput, match="no data set is called"):
+        read_manifest("../cells")
+
+
+def test_pip_builds_nothing_and_takes_no_field_as_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = give(monkeypatch)
+    fetched = fetch_files(write_manifest(tmp_path), str(tmp_path / "out"))
+    assert asked[0][-2:] == ["--", "cellpack==1.0"]
+    assert {"--only-binary=:all:", "--no-deps", "--no-input"} <= set(asked[0])
+    assert fetched.files == {str(tmp_path / "out/img.tif"): "fetched"}
+    assert (tmp_path / "out/img.tif").read_bytes() == CONTENT
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["img.tif"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["other-1.0-py3-none-any.whl", "cellpack-2.0-py3-none-any.whl", "cellpack-1.0.tar.gz", "cellpack-1.0.whl"],
+)
+def test_another_wheel_than_asked_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    give(monkeypatch, name)
+    with pytest.raises(Failure, match="the package index gave"):
+        fetch_files(write_manifest(tmp_path), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_spellings_of_one_package_and_version_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, "Cell_Pack-1.0.0-1-py3-none-any.whl")
+    source = {**SOURCE, "package": "cell.pack", "version": "1.0"}
+    assert fetch_files(write_manifest(tmp_path, source), str(tmp_path / "out")).files
+
+
+def member(num_bytes: int | None = None, max_bytes: int = 10**6, path: str = "img.tif") -> Member:
+    return Member(FILE["member"], path, FILE["sha256"], num_bytes, max_bytes)
+
+
+@pytest.mark.parametrize("num_bytes", [None, 10])
+def test_no_more_is_unpacked_than_stated(tmp_path: Path, num_bytes: int | None) -> None:
+    archive = archive_of(tmp_path / "a.whl", bytes(10**7))
+    with pytest.raises(Failure, match="has 10000000 bytes"):
+        unpack(archive, [member(num_bytes, num_bytes or 10**6)], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_that_lies_about_a_size_is_read_no_further(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "a.whl", bytes(10**7))
+    data = archive.read_bytes()
+    archive.write_bytes(data.replace((10**7).to_bytes(4, "little"), (100).to_bytes(4, "little")))
+    with pytest.raises(Failure, match=r"cannot be unpacked|has SHA-256|more than"):
+        unpack(archive, [member(None, 1000)], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_disk_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unetprep.unpacking.shutil.disk_usage", lambda path: type("Usage", (), {"free": 10}))
+    with pytest.raises(Failure, match="needs 6000 bytes, and 10 are free"):
+        unpack(archive_of(tmp_path / "a.whl"), [member()], tmp_path / "out")
+
+
+def test_links_and_folders_in_the_place_of_a_file_are_refused(tmp_path: Path) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    out.mkdir()
+    outside.mkdir()
+    (outside / "img.tif").write_bytes(CONTENT)
+    (out / "link").symlink_to(outside)
+    for name in ("link/img.tif", "link"):
+        with pytest.raises(PermissionError, match="symbolic link"):
+            is_present(out, member(path=name))
+    (out / "img.tif").mkdir()
+    with pytest.raises(Conflict, match="is no file"):
+        is_present(out, member())
+    archive = archive_of(tmp_path / "a.whl")
+    with pytest.raises(PermissionError, match="symbolic link"):
+        unpack(archive, [member(path="link/new.tif")], out)
+    assert [path.name for path in outside.iterdir()] == ["img.tif"]
+
+
+def test_a_file_of_another_size_or_content_is_a_conflict(tmp_path: Path) -> None:
+    (tmp_path / "img.tif").write_bytes(CONTENT)
+    assert is_present(tmp_path, member())
+    assert is_present(tmp_path, member(len(CONTENT)))
+    with pytest.raises(Conflict, match="another content"):
+        is_present(tmp_path, member(len(CONTENT) + 1))
+    (tmp_path / "img.tif").write_bytes(CONTENT[::-1])
+    with pytest.raises(Conflict, match="another content"):
+        is_present(tmp_path, member(len(CONTENT)))
+
+
+def test_a_damaged_archive_is_one_error(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "a.whl", bytes(range(256)) * 100)
+    data = bytearray(archive.read_bytes())
+    data[80:90] = bytes(10)
+    archive.write_bytes(data)
+    with pytest.raises(Failure, match="cannot be unpacked"):
+        unpack(archive, [member()], tmp_path / "out")
+    archive.write_bytes(b"no archive")
+    with pytest.raises(Failure, match="cannot be read"):
+        unpack(archive, [member()], tmp_path / "out")
