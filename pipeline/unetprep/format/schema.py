@@ -71,7 +71,11 @@ def _are_two_numbers(value: Any) -> bool:
 
 def _is_spacing(value: Any) -> bool:
     """Whether a JSON value is a pixel size [z, y, x], null along axes of which it is unknown."""
-    return is_list_of(value, lambda size: size is None or (is_number(size) and size > 0)) and len(value) == 3
+    return is_list_of(value, _is_pixel_size) and len(value) == 3
+
+
+def _is_pixel_size(value: Any) -> bool:
+    return value is None or (is_number(value) and value > 0)
 
 
 def _is_box(value: Any) -> bool:
@@ -107,7 +111,8 @@ PARAMETERS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("connectivity", "ignore_label", "stride_px", "random"), _is_optional_integer),
     **dict.fromkeys(("formula", "border_on", "separate", "engine", "interpolation", "codec"), _is_text),
     **dict.fromkeys(("sigma", "w0", "sigma_px", "rim_sigma", "background_weight", "max_folding"), is_number),
-    **dict.fromkeys(("spacing", "class_weights"), lambda v: is_list_of(v, is_number)),
+    "class_weights": lambda v: is_list_of(v, is_number),
+    "spacing": lambda v: is_list_of(v, _is_pixel_size),
     "grid": lambda v: is_list_of(v, is_size),
     "instances": lambda v: isinstance(v, str | dict),
     "index_only": lambda v: isinstance(v, dict),
