@@ -80,7 +80,7 @@ def test_the_halo_holds_every_cell_that_matters(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setitem(layout.PIXEL_SHARD, 2, (1, side, side))
         url = str(tmp_path / f"{side}.zarr")
         import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(), LOCAL)
-        weights(Store.open(url), class_weights="0,0")
+        weights(Store.open(url), class_weights="0,1")
         found.append(np.asarray(Store(url).array("images/labels/weights")[0]))
     at_edges = found[1][[30, 100, 15, 48], [15, 48, 120, 190]]
     np.testing.assert_allclose(at_edges, 10 * np.exp(-(30**2) / 50), rtol=1e-5)
@@ -157,10 +157,15 @@ def test_an_interrupted_run_is_continued_to_the_same_bytes(chopped: Store, tmp_p
     assert tree(chopped.url) == whole
 
 
-def test_a_shard_of_zeros_is_written_too(chopped: Store) -> None:
-    weights(chopped, class_weights="0,0", w0=0.0)
-    assert not np.asarray(chopped.array("images/a/weights")[:]).any()
-    assert chopped.written("images/a/weights").all()
+def test_a_shard_of_zeros_is_written_too(tmp_path: Path, small_shards: None) -> None:
+    labels = np.zeros((64, 96), np.uint8)
+    labels[:4, :4] = 1
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    import_images(url := str(tmp_path / "ds.zarr"), [], [str(tmp_path / "labels.tif")], ImportParams(), LOCAL)
+    weights(store := Store.open(url), class_weights="0,1", w0=0.0)
+    assert not np.asarray(store.array("images/labels/weights")[0, 32:]).any()
+    assert store.written("images/labels/weights").all()
+    assert store.written("images/labels/weights").size == 4
 
 
 def test_another_parameter_is_a_conflict_that_names_it(chopped: Store) -> None:

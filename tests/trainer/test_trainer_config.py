@@ -82,5 +82,5 @@ def test_the_trainer_imports_neither_dask_nor_xarray_and_of_the_pipeline_kernels
     modules |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     assert len(sources) > 15
     assert not {m for m in modules if m.split(".")[0] in ("dask", "distributed", "xarray", "unetcli", "click")}
-    shared = ("unetprep.kernels.", "unetprep.storage.", "unetprep.format.", "unetprep.errors")
+    shared = ("unetprep.kernels.", "unetprep.storage.", "unetprep.format.", "unetprep.errors", "unetprep.credentials")
     assert all(m.startswith(shared) for m in modules if m.startswith("unetprep"))
