@@ -8,6 +8,12 @@ nothing is left to do, and raises Conflict where the store holds arrays that wer
     unetprep.import_images("ds.zarr", ["images/"], ["masks/"], unetprep.ImportParams(test_fraction=0.2))
     unetprep.weights("ds.zarr", params=unetprep.WeightsParams(sigma=5))
     unetprep.tiles("ds.zarr", unetprep.TilesParams(tile_px=316), unetprep.ClusterParams(scheduler="processes"))
+
+Besides the stages, `prepare` does any work and `plan` estimates it:
+
+    from unetprep.prepare import Work, plan
+
+    plan(Work("ds.zarr", ["images/"], ["masks/"], stages={"weights": unetprep.WeightsParams()})).bytes
 """
 
 from collections.abc import Callable, Mapping, Sequence
