@@ -27,7 +27,7 @@ def test_the_trainer_knows_no_dask_and_no_xarray() -> None:
     code = (
         with_all_modules("unettrain")
         + "\nours = [m for m in sys.modules if m.startswith('unetprep')]"
-        + "\nshared = ('unetprep.kernels', 'unetprep.format', 'unetprep.storage', 'unetprep.errors', 'unetprep.credentials')"
+        + "\nshared = tuple(f'unetprep.{name}' for name in ('credentials', 'errors', 'format', 'kernels', 'storage'))"
         + "\nassert all(m == 'unetprep' or m.startswith(shared) for m in ours), ours"
     )
     assert not {"dask", "distributed", "xarray"} & loaded(code)
