@@ -11,6 +11,7 @@ from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.metadata import encode
+from unetprep.format.schema import CHECKS
 from unetprep.importing import import_images
 from unetprep.info import describe
 from unetprep.params import LENGTH_UNITS, ImportParams, VerifyParams, WeightsParams
@@ -168,3 +169,17 @@ def test_unusable_sizes_are_refused(options: dict[str, Any], message: str) -> No
 def test_the_units_are_those_of_ome_ngff() -> None:
     assert len(set(LENGTH_UNITS)) == len(LENGTH_UNITS) == 26
     assert {"micrometer", "nanometer", "angstrom", "meter", "millimeter", "yottameter", "parsec"} <= set(LENGTH_UNITS)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "accepted"),
+    [
+        ({"spacing": [None, 0.3, 0.1]}, True),
+        ({"spacing": [None, 0.0, 0.1]}, False),
+        ({"formula": "paper", "spacing": [3.0, 1.0]}, True),
+        ({"formula": "paper", "spacing": [None, 3.0, 1.0]}, False),
+        ({"formula": "paper", "spacing": [0, 1.0]}, False),
+    ],
+)
+def test_only_the_import_records_an_unknown_size(parameters: dict[str, Any], accepted: bool) -> None:
+    assert CHECKS["parameters"].accepts(parameters) == accepted

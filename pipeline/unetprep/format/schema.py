@@ -69,13 +69,18 @@ def _are_two_numbers(value: Any) -> bool:
     return is_list_of(value, is_number) and len(value) == 2
 
 
+def _is_size_of_pixel(value: Any) -> bool:
+    """Whether a JSON value is the size of a pixel along one axis, null if it is unknown."""
+    return value is None or (is_number(value) and value > 0)
+
+
+def _are_known_sizes(value: Any) -> bool:
+    return is_list_of(value, lambda size: is_number(size) and size > 0)
+
+
 def _is_spacing(value: Any) -> bool:
     """Whether a JSON value is a pixel size [z, y, x], null along axes of which it is unknown."""
-    return is_list_of(value, _is_pixel_size) and len(value) == 3
-
-
-def _is_pixel_size(value: Any) -> bool:
-    return value is None or (is_number(value) and value > 0)
+    return is_list_of(value, _is_size_of_pixel) and len(value) == 3
 
 
 def _is_box(value: Any) -> bool:
@@ -102,8 +107,13 @@ def _is_optional_integer(value: Any) -> bool:
 
 
 def _are_parameters(value: Any) -> bool:
-    """Whether a JSON value is an object, and those of its values that are read again have the types written."""
-    return isinstance(value, dict) and all(PARAMETERS[key](v) for key, v in value.items() if key in PARAMETERS)
+    """Whether a JSON value is an object, and those of its values that are read again have the types written.
+
+    The import records [null, y, x] as the pixel size of independent slices; weights are made with known sizes alone.
+    """
+    if not isinstance(value, dict) or ("formula" in value and not _are_known_sizes(value.get("spacing", []))):
+        return False
+    return all(PARAMETERS[key](v) for key, v in value.items() if key in PARAMETERS)
 
 
 PARAMETERS: dict[str, Callable[[Any], bool]] = {
@@ -112,7 +122,7 @@ PARAMETERS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("formula", "border_on", "separate", "engine", "interpolation", "codec"), _is_text),
     **dict.fromkeys(("sigma", "w0", "sigma_px", "rim_sigma", "background_weight", "max_folding"), is_number),
     "class_weights": lambda v: is_list_of(v, is_number),
-    "spacing": lambda v: is_list_of(v, _is_pixel_size),
+    "spacing": lambda v: is_list_of(v, _is_size_of_pixel),
     "grid": lambda v: is_list_of(v, is_size),
     "instances": lambda v: isinstance(v, str | dict),
     "index_only": lambda v: isinstance(v, dict),
