@@ -10,7 +10,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from unetprep.errors import InvalidInput
-from unetprep.kernels.formula import DEFAULTS, LARGEST_WEIGHT, Formula, are_class_weights, make_formula, resolve
+from unetprep.kernels.formula import (
+    DEFAULTS,
+    LARGEST_ANISOTROPY,
+    LARGEST_WEIGHT,
+    Formula,
+    are_class_weights,
+    make_formula,
+    resolve,
+)
 from unetprep.kernels.intensity import INTENSITY_RULES
 from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
 from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near, output_size
@@ -108,6 +116,12 @@ def parse_spacing(text: str) -> tuple[float, ...] | None:
             f"spacing is {text!r}",
             allowed='two or three numbers over 0, "y,x" or "z,y,x", such as 4,1,1;'
             f" each {SMALLEST_PIXEL:g} to {LARGEST_PIXEL:g}",
+        )
+    if max(sizes) > LARGEST_ANISOTROPY * min(sizes):
+        raise InvalidInput(
+            f"spacing is {text!r}: pixels {max(sizes) / min(sizes):g} times as long along one axis as along another",
+            allowed=f"at most {LARGEST_ANISOTROPY} times",
+            hint="give all sizes in one unit",
         )
     return sizes
 

@@ -201,6 +201,10 @@ def real_labels(source: str) -> list[tuple[NDArray[np.int32], tuple[float, ...]]
         (np.zeros((4, 4), int), {"separate": "yes"}, "separate is 'yes', not one of raster, symmetric, none"),
         (np.zeros((4, 4), int), {"border_on": "cells"}, "border_on is 'cells'"),
         (np.zeros((4, 4), int), {"spacing": (4, 1, 1)}, "need 2 numbers"),
+        (np.zeros((4, 4), int), {"spacing": (1001, 1)}, "at most 1000 times another"),
+        (np.zeros((4, 4), int), {"spacing": (1, 0)}, "numbers over 0"),
+        (np.zeros((4, 4), int), {"spacing": (1, -1)}, "numbers over 0"),
+        (np.zeros((4, 4), int), {"spacing": (1, float("nan"))}, "numbers over 0"),
         (np.zeros((4, 4), int), {"formula": "falk2019", "class_weights": (1, 2)}, "the formula 'falk2019' has its own"),
     ],
 )
@@ -225,3 +229,14 @@ def test_a_border_term_that_float32_cannot_hold_is_refused() -> None:
         WeightsParams(w0=1e39)
     with pytest.raises(ValueError, match="class_weights are"):
         unetprep.weight_map(two_columns(1), class_weights=(1e39, 1))
+
+
+def test_pixels_of_the_largest_anisotropy() -> None:
+    labels = np.zeros((5, 9), np.int32)
+    labels[2, [1, 6]] = 1, 2
+    found = unetprep.weight_map(labels, sigma=5, spacing=(1000, 1), class_weights=(1, 1))
+    expected = reference.weight_map(labels, (labels > 0).astype(np.uint8), (1, 1), spacing=(1000, 1))
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    assert WeightsParams(spacing="1000,1").spacings() == (1000, 1)
+    with pytest.raises(InvalidInput, match="1001 times as long along one axis"):
+        WeightsParams(spacing="1001,1")

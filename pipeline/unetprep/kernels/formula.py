@@ -22,6 +22,7 @@ from typing import Any
 IGNORED = -1  # the label of pixels that count for nothing: no cell, no background, weight 0
 LARGEST_WEIGHT = 1e15  # float32 sums of so large weights over any batch stay finite
 SMALLEST = 2.0**-24  # half the step of a float32 just under 1: no weight near 1 is moved by less
+LARGEST_ANISOTROPY = 1000  # longest over shortest side of a pixel: squared distances are integers of 32 bits
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from unetprep.kernels.formula import IGNORED, LARGEST_WEIGHT, Formula, are_class_weights, make_formula
+from unetprep.kernels.formula import (
+    IGNORED,
+    LARGEST_ANISOTROPY,
+    LARGEST_WEIGHT,
+    Formula,
+    are_class_weights,
+    make_formula,
+)
 from unetprep.kernels.nearest import LARGEST_LABEL, Box, band_rows, prepare_search, scan, scan_bytes
 from unetprep.kernels.separate import separate_instances
 
@@ -162,6 +169,8 @@ def weight_map(
         raise ValueError(f"labels must be integers of 2 or 3 axes, not {labels.dtype} of shape {labels.shape}")
     if len(spacing or labels.shape) != labels.ndim:
         raise ValueError(f"spacing is {spacing}, but labels of shape {labels.shape} need {labels.ndim} numbers")
+    if spacing and not all(0 < size <= LARGEST_ANISOTROPY * min(spacing) for size in spacing):
+        raise ValueError(f"spacing is {spacing}, not numbers over 0 of which one is at most 1000 times another")
     if border_on not in BORDER_ON:
         raise ValueError(f"border_on is {border_on!r}, not one of {', '.join(BORDER_ON)}")
     constants = {"w0": w0, "sigma": sigma, "background_weight": background_weight, "rim_sigma": rim_sigma}
