@@ -25,7 +25,7 @@ from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near, output_size
 
 LARGEST = 2**64 - 1
 LARGEST_REACH_PX = 2048  # of a weight map's Gaussians: the side of a shard
-LARGEST_TILE_PX = 2**15
+LARGEST_TILE_PX = 2**13
 LARGEST_MARGIN_PX = 2**12
 LARGEST_GRID = 1024
 SMALLEST_PIXEL, LARGEST_PIXEL = 1e-12, 1e12  # in any unit
