@@ -114,7 +114,7 @@ def fit(
 )
 @click.argument("run")
 @click.option("--first", type=click.IntRange(0, 2**40), default=0, show_default=True, help="From which step on.")
-@click.option("--steps", type=click.IntRange(1, 2**20), default=1, show_default=True, help="How many steps.")
+@click.option("--steps", type=click.IntRange(1, 100_000), default=1, show_default=True, help="How many steps.")
 @click.option("--store", metavar="STORE", help="The store, if it has moved since the training.")
 @common
 def draws(run: str, first: int, steps: int, store: str | None, as_json: bool, quiet: bool, verbose: bool) -> None:
@@ -141,7 +141,9 @@ def draws(run: str, first: int, steps: int, store: str | None, as_json: bool, qu
 @click.option("--axes", default="", help="Axes of the image file, as for unetprep import.  [default: as the file says]")
 @click.option("--tile", type=int, help="Side of a tile in pixels; the result does not depend on it.  [default: 572]")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda ...")
-@click.option("--threads", type=click.IntRange(1), help="Threads of the network on the CPU.  [default: all cores]")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), help="Threads of the network on the CPU.  [default: all cores]"
+)
 @click.option(
     "--intensity",
     metavar="LOW,HIGH|RULE",

@@ -25,6 +25,7 @@ from unetprep.plan import JobPlan, plan_job
 from unetprep.run import Scheduler, within_memory
 from unetprep.sources import find_pairs
 from unetprep.sources.generated import clock, generated_pair
+from unetprep.sources.limits import check_shape
 from unetprep.stage import Job, Stage, preference
 from unetprep.stages import STAGES
 from unetprep.stages.glance import UNKNOWN, Glance
@@ -507,6 +508,7 @@ def forecast_generated(
     scheduler: Scheduler,
 ) -> Forecast:
     """Forecast everything for images (c, z, y, x) of generated cells, with the default parameters."""
+    check_shape("the image of --shape", shape)
     image, labels = generated_pair(shape, num_cells or max(1, prod(shape[1:]) // PX_A_CELL), int(dims), dtype)
     shards = prod(shard_counts(shape[1:], pixel_chunks(shape[1:], int(dims))[1]))
     if shards > LARGEST_IMAGE_SHARDS:

@@ -17,10 +17,11 @@ from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near, output_size
 
 LARGEST = 2**64 - 1
 LARGEST_REACH_PX = 2048  # of a weight map's Gaussians: the side of a shard
-LARGEST_TILE_PX = 2**15
+LARGEST_TILE_PX = 2**13
 LARGEST_MARGIN_PX = 2**12
 LARGEST_GRID = 1024
 SMALLEST_PIXEL, LARGEST_PIXEL = 1e-12, 1e12  # in any unit
+LARGEST_ANISOTROPY = 1000.0
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 PLAIN = r"[\w.+@][\w.,+@:-]*", "letters, digits and . , _ + @ : -, not beginning with -"
 # What becomes a word of a shell script: what a shell would take for more than text is refused, but for $NAME.
@@ -108,6 +109,10 @@ def parse_spacing(text: str) -> tuple[float, ...] | None:
             f"spacing is {text!r}",
             allowed='two or three numbers over 0, "y,x" or "z,y,x", such as 4,1,1;'
             f" each {SMALLEST_PIXEL:g} to {LARGEST_PIXEL:g}",
+        )
+    if max(sizes) > LARGEST_ANISOTROPY * min(sizes):
+        raise InvalidInput(
+            f"spacing is {text!r}", allowed=f"sizes that differ by a factor of up to {LARGEST_ANISOTROPY:g}"
         )
     return sizes
 

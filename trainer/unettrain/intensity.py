@@ -200,7 +200,8 @@ def _rule_of(trained: TrainingImages, image: ArrayLike) -> str:
 
 def _matched(seen: RobustRange, content: Range) -> Range:
     """The range that brings the percentiles of an image to `content`."""
-    width = ((seen.high - seen.low) or 1.0) / (content[1] - content[0])
+    flat = max(1.0, abs(seen.low) * 1e-6)  # of an image of one value, a width that float64 can add to it
+    width = ((seen.high - seen.low) or flat) / (content[1] - content[0])
     low = seen.low - content[0] * width
     return low, low + width
 

@@ -8,7 +8,7 @@ from unetprep.errors import InvalidInput
 from unetprep.storage.paths import ALLOWED_NAME, safe_name
 
 SPLITS = ("train", "val", "test")
-LARGEST_SIZE = 2**62
+LARGEST_SIZE, LARGEST_SEED = 2**62, 2**64 - 1
 
 
 class Check(NamedTuple):
@@ -101,13 +101,18 @@ def _is_optional_integer(value: Any) -> bool:
     return value is None or (isinstance(value, int) and not isinstance(value, bool))
 
 
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_SEED
+
+
 def _are_parameters(value: Any) -> bool:
     """Whether a JSON value is an object, and those of its values that are read again have the types written."""
     return isinstance(value, dict) and all(PARAMETERS[key](v) for key, v in value.items() if key in PARAMETERS)
 
 
 PARAMETERS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("tile_px", "margin_px", "depth", "seed", "fields"), is_size),
+    **dict.fromkeys(("tile_px", "margin_px", "depth", "fields"), is_size),
+    "seed": _is_seed,
     **dict.fromkeys(("connectivity", "ignore_label", "stride_px", "random"), _is_optional_integer),
     **dict.fromkeys(("formula", "border_on", "separate", "engine", "interpolation", "codec"), _is_text),
     **dict.fromkeys(("sigma", "w0", "sigma_px", "rim_sigma", "background_weight", "max_folding"), is_number),

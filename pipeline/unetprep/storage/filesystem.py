@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Lock
 from uuid import uuid4
+from zipfile import BadZipFile
 
 import fsspec
 from zarr.abc.store import Store as ZarrStore
@@ -29,7 +30,7 @@ class Filesystem(Remote):
         super().__init__(url)
         try:
             self._files, root = fsspec.core.url_to_fs(url)
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, TypeError, OSError, BadZipFile) as error:
             raise InvalidInput(f"{url} cannot be opened: {error}") from error
         self._root = str(root).rstrip("/")
 

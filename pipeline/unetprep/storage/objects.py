@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import obstore
 from obstore.exceptions import (
@@ -71,6 +71,11 @@ class Objects(Remote):
         scheme, _, rest = url.partition("://")
         if not rest.strip("/"):
             raise InvalidInput(f"{url} names no bucket", allowed=f"{scheme}://BUCKET/PATH")
+        try:
+            if "://" in rest or not urlsplit(url).netloc or urlsplit(url).port == 0:
+                raise ValueError("no server and path")
+        except ValueError as error:  # an address or a port that cannot be
+            raise InvalidInput(f"{url} is no URL: {error}", allowed=f"{scheme}://HOST/PATH") from None
         self.endpoint = endpoint or endpoint_of_environment()
         self._clients: dict[tuple[float, int, bool], Client] = {}
         self._is_exclusive = False
