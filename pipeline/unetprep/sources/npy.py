@@ -6,12 +6,41 @@ memory of the process.
 
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.grid import Box, box_shape
+
+
+class Header(NamedTuple):
+    """Where the values of a .npy file begin, shape, dtype, and whether the first axis is the fastest."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_fortran: bool
+
+
+def read_header(file: IO[bytes], num_bytes: int) -> Header:
+    """The header of a file of so many bytes. Raises ValueError where it declares more values than the file holds.
+
+    Numpy's own check multiplies the sides in 64 bits, in which they can overflow.
+    """
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, is_fortran, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"its header declares the shape {shape}")
+    header = Header(file.tell(), shape, dtype, is_fortran)
+    if header.offset + prod(shape) * dtype.itemsize > num_bytes:
+        raise ValueError(
+            f"its header declares {prod(shape) * dtype.itemsize} bytes of values, the file has {num_bytes}"
+        )
+    return header
 
 
 def read_npy(path: str, box: Box) -> NDArray[Any]:

@@ -24,12 +24,12 @@ from unetprep.errors import InvalidInput
 from unetprep.grid import Box, box_shape
 from unetprep.sources.decoded import is_kept, read_by_parts
 from unetprep.sources.limits import UNCHECKED_BYTES, check_memory, check_shape
-from unetprep.sources.npy import read_npy
+from unetprep.sources.npy import Header, read_header, read_npy
 from unetprep.sources.tiff import open_tiff, read_tiff
 from unetprep.sources.urls import File, is_url, local_path, names_in, reachable, read_box
 from unetprep.sources.zarr_arrays import find_array, part_shape, read_array
 from unetprep.storage.aws import endpoint_of_environment
-from unetprep.storage.regular_files import refuse_special
+from unetprep.storage.regular_files import open_regular, refuse_special
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 TIFFS = (".tif", ".tiff")
@@ -198,15 +198,9 @@ class NpySource(Source):
 
 
 @lru_cache(maxsize=64)
-def _npy_header(file: File) -> tuple[int, tuple[int, ...], np.dtype[Any], bool]:
-    """Where the values begin, shape, dtype, and whether the first axis is the fastest."""
+def _npy_header(file: File) -> Header:
     with file.open() as opened:
-        version = np.lib.format.read_magic(opened)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, is_fortran, dtype = read(opened)
-        if dtype.hasobject:
-            raise ValueError("it holds Python objects")
-        return opened.tell(), shape, dtype, is_fortran
+        return read_header(opened, file.num_bytes)
 
 
 @dataclass(frozen=True)
@@ -297,10 +291,11 @@ def _open(path: str) -> Source:
 
 def _npy_kind(path: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if is_url(path):
-        _, shape, dtype, _ = _npy_header(File.at(path))
-        return shape, dtype
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped.shape, mapped.dtype
+        header = _npy_header(File.at(path))
+    else:
+        with open_regular(path) as file:
+            header = read_header(file, Path(path).stat().st_size)
+    return header.shape, header.dtype
 
 
 def _open_tiff(path: str) -> Source:
