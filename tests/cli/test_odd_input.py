@@ -38,7 +38,8 @@ COMMANDS = (
 )
 FILES = (
     "pipe", "pipe.tif", "pipe.npy", "pipe.png", "pipe.toml", "pipe.pt", "socket.tif", "zero.toml", "zero.tif",
-    "loop.tif", "empty", "empty.tif", "empty.npy", "empty.png", "empty.toml", "empty.pt", "struct.npy", "text.npy", "flat.npy",
+    "loop.tif", "empty", "empty.tif", "empty.npy", "empty.png", "empty.toml", "empty.pt", "struct.npy", "text.npy",
+    "flat.npy",
     "piped.zarr", "sparse.zarr", "group.zarr", "piped.run", "deep.toml", "folder", "missing.tif", "''", "'a\nb.tif'",
     "http://[", "http://h:x/a.tif", "s3://", "nosuch://a", "zip://x::empty", "memory://a/b",
 )  # fmt: skip
