@@ -158,6 +158,18 @@ def test_fractions_that_leave_nothing_are_refused() -> None:
         ImportParams(val_fraction=0.5, test_fraction=0.5)
 
 
+@pytest.mark.parametrize("place", ["sub.zarr", "images/img/sub.zarr", "deep/er/sub.zarr"])
+def test_a_new_store_inside_of_a_store_is_refused(tmp_path: Path, place: str) -> None:
+    store = run(tmp_path, IMAGE, LABELS)
+    before = tree(store.url)
+    for url in (f"{store.url}/{place}", f"file://{store.url}/{place}"):
+        with pytest.raises(InvalidInput, match="lies inside the Zarr hierarchy"):
+            Store.refuse_other(url)
+        with pytest.raises(InvalidInput, match="lies inside the Zarr hierarchy"):
+            Store.open_or_create(url)
+    assert tree(store.url) == before
+
+
 def test_what_is_no_store_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "ds.zarr").mkdir()
     (tmp_path / "ds.zarr" / "mine.txt").write_text("precious")

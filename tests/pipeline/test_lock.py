@@ -14,7 +14,7 @@ import pytest
 from unetprep.errors import Conflict
 from unetprep.storage import lock
 from unetprep.storage.atomic import replacing
-from unetprep.storage.lock import LOCK, holder, locked
+from unetprep.storage.lock import LOCK, Holder, holder, locked
 from unetprep.storage.signals import deferred_signals
 from unetprep.storage.storage import Folder
 
@@ -177,3 +177,14 @@ def test_a_failed_write_names_the_file(tmp_path: Path, monkeypatch: pytest.Monke
         with pytest.raises(OSError, match=r"No space left on device: '.*/[xy]'"):
             write("x" if write.__name__ == "put" else "y", b"new")
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("x", b"old")]
+
+
+def test_temporary_files_in_folders_below_a_flat_folder_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "ds.zarr").mkdir()
+    (tmp_path / "ds.zarr" / ".partial-12").write_bytes(b"being written by another process")
+    (tmp_path / ".partial-12").write_bytes(b"half")
+    started = Holder("t", "here", lock._place(), os.getpid(), "a former life of this number")
+    Folder(str(tmp_path)).put(LOCK, lock._encoded(started))
+    with locked(Folder(str(tmp_path)), str(tmp_path), is_flat=True):
+        assert names(tmp_path) == [".lock", "ds.zarr"]
+    assert names(tmp_path / "ds.zarr") == [".partial-12"]

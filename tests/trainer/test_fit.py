@@ -203,7 +203,7 @@ def test_other_data_are_another_run(make_store: MakeStore, tmp_path: Path) -> No
 
 def test_a_directory_that_is_no_run_is_not_touched(make_store: MakeStore, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
-    with pytest.raises(InvalidInput, match="notes is a file"):
+    with pytest.raises(InvalidInput, match="notes is not a folder"):
         fit(make_store(), tmp_path / "notes", quick())
     run = tmp_path / "run"
     run.mkdir()

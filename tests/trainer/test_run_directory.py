@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def test_the_lock_and_the_temporary_files_of_a_killed_training_are_removed(
 ) -> None:
     store, run = trained
     hold(run, os.getpid(), "a former life of this number")
-    for name in (".partial-12", ".last.pt.4711", ".best.pt.4711", ".config.json"):
+    for name in (".partial-12", ".last.pt.4711", ".best.pt.4711"):
         (run / name).write_bytes(b"half")
     (run / ".report.html.12").write_bytes(b"of a report that is being written, without the lock")
     monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.0)
@@ -227,7 +228,7 @@ def test_a_record_of_other_types_is_one_clear_error(trained: tuple[Path, Path], 
 
 def test_a_url_is_no_run_directory(make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InvalidInput, match="the directory of the run is s3://bucket/run"):
+    with pytest.raises(InvalidInput, match="--run is s3://bucket/run"):
         fit(make_store(), "s3://bucket/run", quick())
     assert [p.name for p in tmp_path.iterdir()] == ["ds.zarr"]
 
@@ -321,3 +322,38 @@ def test_a_network_larger_than_the_memory_is_refused_before_it_is_made(
     assert not (tmp_path / "run").exists()
     monkeypatch.setattr(memory, "memory_bytes", lambda: None)
     fit(tmp_path / "ds.zarr", tmp_path / "run", quick(steps=1))
+
+
+@pytest.mark.parametrize("name", ["last.pt", "best.pt", "log.jsonl"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_files_of_other_software_are_neither_changed_nor_removed(
+    make_store: MakeStore, tmp_path: Path, name: str, overwrite: bool
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    contents = {name: b"mine", ".config.json": b"{}", ".last.pt.old": b"mine", "report.html": b"mine"}
+    for other, content in contents.items():
+        (run / other).write_bytes(content)
+    with pytest.raises(Conflict, match=re.escape(name)):
+        fit(make_store(), run, quick(), overwrite=overwrite)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == contents
+
+
+def test_files_that_resemble_old_temporary_files_stay(trained: tuple[Path, Path]) -> None:
+    store, run = trained
+    for name in (".config.json", ".last.pt.backup"):
+        (run / name).write_bytes(b"mine")
+    fit(store, run, quick())
+    assert (run / ".config.json").exists()
+    assert (run / ".last.pt.backup").exists()
+
+
+@pytest.mark.parametrize("place", [".", "run", "images", "images/../tiles/run"])
+def test_a_run_in_a_store_is_refused(make_store: MakeStore, tmp_path: Path, place: str) -> None:
+    store = make_store()
+    (tmp_path / "link").symlink_to(store)
+    before = sorted(store.rglob("*"))
+    for root in (store, tmp_path / "link"):
+        with pytest.raises(InvalidInput, match="the Zarr hierarchy"):
+            fit(store, root / place, quick())
+    assert sorted(store.rglob("*")) == before

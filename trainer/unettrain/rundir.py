@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +13,7 @@ from typing import Any
 import unetprep.errors
 from unetprep.storage.atomic import naming, replacing, sync_folder
 from unetprep.storage.lock import Lock, locked
+from unetprep.storage.output import check_folder
 from unetprep.storage.signals import deferred_signals
 from unetprep.storage.storage import Folder
 from unettrain import __version__
@@ -21,7 +24,7 @@ from unettrain.errors import Conflict, InvalidInput
 FORMAT_VERSION = 1
 SOFTWARE = "unettrain"
 FILES = ("last.pt", "best.pt", "scores.json", "report.html", "log.jsonl", "config.json")  # in order of removal
-OLD_TEMPORARY = (".last.pt.*", ".best.pt.*", ".config.json")  # as version 0.1.0 named them
+OLD_TEMPORARY = re.compile(r"\.(last|best)\.pt\.\d+")  # as version 0.1.0 named them
 ANEW = "another directory, or --overwrite to start afresh"
 
 
@@ -80,13 +83,14 @@ def locked_run(path: str | Path) -> Iterator[Lock]:
 
     Raises Conflict if another process trains in it, InvalidInput for a path that cannot be a directory of this machine.
     """
-    if "://" in str(path):
-        raise InvalidInput(f"the directory of the run is {path}", allowed="a directory of this machine, no URL")
-    if Path(path).exists() and not Path(path).is_dir():
-        raise InvalidInput(f"{path} is a file", allowed="a directory for the run, made if it is not there")
-    with _own_conflict(), locked(Folder(str(path)), str(path), "wait for it, or choose another directory") as lock:
-        for pattern in OLD_TEMPORARY:
-            for leftover in Path(path).glob(pattern):
+    try:
+        folder = check_folder(path, "--run")
+    except unetprep.errors.InvalidInput as error:
+        raise InvalidInput(str(error)) from None
+    hint = "wait for it, or choose another directory"
+    with _own_conflict(), locked(Folder(str(folder)), str(folder), hint, is_flat=True) as lock:
+        for leftover in folder.iterdir():
+            if OLD_TEMPORARY.fullmatch(leftover.name):
                 leftover.unlink()
         yield lock
 
@@ -131,12 +135,12 @@ def open_run(
     """
     record = _record(store, data, network, config)
     run = RunDir(Path(path), record["fingerprint"], lock)
+    if not run.config.exists():
+        _refuse_files_of_others(run, overwrite)
+    elif not overwrite:
+        _refuse_another(run, record)
     if overwrite:
         _remove_files(run)
-    elif run.config.exists():
-        _refuse_another(run, record)
-    elif run.last.exists():
-        raise Conflict(f"{path} holds a last.pt without its config.json", hint=ANEW)
     run.path.mkdir(parents=True, exist_ok=True)
     with replacing(run.config) as file:
         file.write((json.dumps(record, indent=2) + "\n").encode())
@@ -200,14 +204,35 @@ def _free_fields() -> set[str]:
     return {f.name for f in fields(FitConfig) if not f.metadata["changes_result"]}
 
 
+def _refuse_files_of_others(run: RunDir, overwrite: bool) -> None:
+    """Raise Conflict where a directory without config.json holds files that the run would replace or change."""
+    found = next((path for path in (run.last, run.best, run.log) if os.path.lexists(path)), None)
+    if found and not overwrite:
+        raise Conflict(f"{run.path} holds a {found.name} without its config.json", hint=ANEW)
+    if found and not _holds_files_of_a_run(run):
+        raise Conflict(f"{found} is not of unettrain, and is not removed", hint="another directory")
+
+
+def _holds_files_of_a_run(run: RunDir) -> bool:
+    """Whether the log, or else a checkpoint, tells that unettrain wrote the files of a directory."""
+    if run.log.is_file():
+        with run.log.open(errors="replace") as file:
+            return _step_of(file.readline()) < float("inf")
+    for path in (run.last, run.best):
+        try:
+            load_checkpoint(path)
+        except InvalidInput:
+            continue
+        return True
+    return False
+
+
 def _remove_files(run: RunDir) -> None:
     """Remove the files of a run. Raises Conflict if there is a config.json that unettrain did not write."""
     if run.config.exists():
         record = _json_object(run.config)
-        if not (run.last.exists() or run.log.exists() if record is None else _is_record(record)):
+        if not (_holds_files_of_a_run(run) if record is None else _is_record(record)):
             raise Conflict(f"{run.config} is not of unettrain, and is not removed", hint="another directory")
-    elif not (run.last.exists() or run.best.exists()):
-        return
     for name in FILES:
         (run.path / name).unlink(missing_ok=True)
         if name == "best.pt":

@@ -60,8 +60,8 @@ class Holder:
 class Lock:
     """A lock that this process holds."""
 
-    def __init__(self, storage: Storage, url: str, hint: str) -> None:
-        self.url, self.hint = url, hint
+    def __init__(self, storage: Storage, url: str, hint: str, is_flat: bool = False) -> None:
+        self.url, self.hint, self.is_flat = url, hint, is_flat
         self._storage = storage
         self._mine = Holder(
             uuid4().hex,
@@ -84,7 +84,7 @@ class Lock:
         fresh = self._storage.put_new(LOCK, _encoded(self._mine))
         if not fresh:
             self._take_over()
-        for key in list(self._storage.leftovers(below=not fresh)):
+        for key in list(self._storage.leftovers(below=not fresh and not self.is_flat)):
             self._storage.delete(key)
 
     def release(self) -> None:
@@ -141,17 +141,18 @@ _held: dict[tuple[str, int], Lock] = {}  # by place and thread
 
 
 @contextmanager
-def locked(storage: Storage, url: str, hint: str = ELSEWHERE) -> Iterator[Lock]:
+def locked(storage: Storage, url: str, hint: str = ELSEWHERE, is_flat: bool = False) -> Iterator[Lock]:
     """Hold the lock of the storage at `url`; within a thread that holds it already, hold it again.
 
-    Temporary files that killed processes left directly at the root are removed, and all of them below it where the lock
-    of a dead process is taken over. Raises Conflict, with `hint` as what to do, if another run holds the lock.
+    Temporary files that killed processes left directly at the root are removed; where the lock of a dead process is
+    taken over, those in folders below it too, unless the storage `is_flat`: then these folders belong to others.
+    Raises Conflict, with `hint` as what to do, if another run holds the lock.
     """
     mine = (url if "://" in url else os.path.realpath(url), threading.get_ident())
     if mine in _held:
         yield _held[mine]
         return
-    lock = Lock(storage, url, hint)
+    lock = Lock(storage, url, hint, is_flat)
     _held[mine] = lock
     try:
         with _holding(lock):

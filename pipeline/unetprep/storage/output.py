@@ -127,6 +127,32 @@ def local_output(out: str | Path, option: str = "--out") -> Path:
     return Path(out)
 
 
+def check_folder(folder: str | Path, option: str) -> Path:
+    """Check the place of a folder that a command fills with files of its own. Nothing is written.
+
+    The folder may exist, and may be a symbolic link to one. Raises InvalidInput for a URL, a Zarr hierarchy or a place
+    inside of one, a file, a path below a file, and a folder that cannot be written to.
+    """
+    path = local_output(folder, option)
+    try:
+        _refuse_place(path / "file", option, path)
+    except OSError as error:
+        raise InvalidInput(
+            f"{option} {folder} cannot be written: {error.strerror}", hint=f"name another {option}"
+        ) from None
+    return path
+
+
+def refuse_hierarchy(store: str) -> None:
+    """Raise InvalidInput if a store that is to be made on this machine would lie inside a Zarr hierarchy."""
+    if URL.match(store) and not store.startswith("file://"):
+        return
+    path = local_output(store)
+    found = _hierarchy_of(Path(os.path.realpath(path)).parent)
+    if found:
+        raise InvalidInput(f"{store} lies inside the Zarr hierarchy {found}", hint="name another --out")
+
+
 def check_log(log: str | Path, option: str = "--log") -> Path:
     """Check the place of a log file, to which lines are added.
 
@@ -194,20 +220,29 @@ def _refuse_inputs(output: Output, inputs: Sequence[str | Path]) -> None:
             raise InvalidInput(f"{option} {path} holds the input {given}", hint=hint)
 
 
-def _refuse_place(path: Path, option: str) -> None:
-    """Refuse a path inside a Zarr hierarchy, below a file, or in a folder that cannot be written to."""
-    folder = Path(os.path.realpath(path.parent))
-    for parent in (folder, *folder.parents):
-        if any((parent / name).exists() for name in ZARR_DOCUMENTS):
-            raise InvalidInput(
-                f"{option} {path} lies inside the Zarr hierarchy {parent}", hint=f"name another {option}"
-            )
+def _refuse_place(path: Path, option: str, given: Path | None = None) -> None:
+    """Refuse a path in a Zarr hierarchy, below a file, or in a folder that cannot be written to.
+
+    `given` is the path that messages name, if it is not `path`.
+    """
+    folder, given, hint = Path(os.path.realpath(path.parent)), given or path, f"name another {option}"
+    found = _hierarchy_of(folder)
+    if found:
+        where = "is" if found == Path(os.path.realpath(given)) else "lies inside"
+        raise InvalidInput(f"{option} {given} {where} the Zarr hierarchy {found}", hint=hint)
     while not os.path.lexists(folder):
         folder = folder.parent
     if not folder.is_dir():
-        raise InvalidInput(f"{option} {path} lies below {folder}, which is not a folder", hint=f"name another {option}")
+        where = "is" if folder == Path(os.path.realpath(given)) else f"lies below {folder}, which is"
+        raise InvalidInput(f"{option} {given} {where} not a folder", hint=hint)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InvalidInput(f"{option} is {path}, and {folder} cannot be written to", hint=f"name another {option}")
+        raise InvalidInput(f"{option} is {given}, and {folder} cannot be written to", hint=hint)
+
+
+def _hierarchy_of(folder: Path) -> Path | None:
+    """The innermost group or array of Zarr that a folder is or lies in, None if there is none."""
+    parents = (folder, *folder.parents)
+    return next((p for p in parents if any((p / name).exists() for name in ZARR_DOCUMENTS)), None)
 
 
 def _refuse_existing(output: Output) -> None:

@@ -22,6 +22,7 @@ from unetprep.grid import Box, Index, shard_box, shard_counts
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
 from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
 from unetprep.storage.lock import LOCK
+from unetprep.storage.output import refuse_hierarchy
 from unetprep.storage.paths import safe_key
 from unetprep.storage.recent import NOTHING_KEPT, Recent
 from unetprep.storage.storage import Storage, open_storage
@@ -73,13 +74,21 @@ class Store:
 
     @classmethod
     def refuse_other(cls, url: str) -> None:
-        """Conflict if something stands at `url` that is no store, InvalidInput if it is one of another version."""
-        if not cls(url).is_absent():
+        """Conflict if something stands at `url` that is no store.
+
+        InvalidInput if it is a store of another version, or if nothing stands there yet and it lies in a store.
+        """
+        if cls(url).is_absent():
+            refuse_hierarchy(url)
+        else:
             cls.open_or_create(url)
 
     @classmethod
     def open_or_create(cls, url: str) -> "Store":
-        """Open a store, or make an empty one where nothing stands yet; Conflict if something else does."""
+        """Open a store, or make an empty one where nothing stands yet; Conflict if something else does.
+
+        InvalidInput for a new store inside of another one.
+        """
         store = cls(url)
         if not store.is_absent():
             try:
@@ -93,6 +102,7 @@ class Store:
                     f"{url} is there already, and is no store of unetprep",
                     hint="name another --out; nothing was changed",
                 ) from None
+        refuse_hierarchy(url)
         store.update_record(IMAGES, names=[])
         store.update_record("", format_version=FORMAT_VERSION, software=f"unetprep {__version__}")
         return store
