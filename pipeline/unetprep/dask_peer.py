@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from unetprep.errors import InvalidInput
 
 MAX_HANDSHAKE_BYTES = 4096
+RETRY_S = 0.1
 KEY = b"pickle-protocol"  # of every handshake
 ALLOWED = "tcp://HOST:PORT or tls://HOST:PORT, such as tcp://10.0.0.1:8786"
 
@@ -42,11 +43,14 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def check_peer(address: str, context: ssl.SSLContext | None, timeout_s: float) -> None:
-    """Raise NoSchedulerError, or another OSError, unless the peer at an address sends Dask's handshake in time."""
+    """Raise NoSchedulerError, or another OSError, unless the peer at an address sends Dask's handshake in time.
+
+    A refused connection is tried again until then: the scheduler may just be starting.
+    """
     deadline = time.monotonic() + timeout_s
     host, port = host_and_port(address)
     try:
-        with socket.create_connection((host, port), timeout_s) as plain:
+        with _connect(host, port, deadline) as plain:
             if context is None:
                 _check_handshake(plain, deadline)
                 return
@@ -58,6 +62,16 @@ def check_peer(address: str, context: ssl.SSLContext | None, timeout_s: float) -
         ) from None
     except UnicodeError as error:  # a label of the host name that is too long, or empty
         raise NoSchedulerError(f"no such host: {error}") from None
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    while True:
+        try:
+            return socket.create_connection((host, port), max(0.001, deadline - time.monotonic()))
+        except ConnectionRefusedError:
+            if time.monotonic() + RETRY_S > deadline:
+                raise
+            time.sleep(RETRY_S)
 
 
 def _check_handshake(peer: socket.socket, deadline: float) -> None:

@@ -88,6 +88,24 @@ def test_a_handshake_of_dask_is_recognized() -> None:
         check_peer(address, None, 5)
 
 
+def test_a_scheduler_that_is_just_starting_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = [ConnectionRefusedError(111, "Connection refused")] * 3
+    ours, theirs = socket.socketpair()
+    message = b"..pickle-protocol.."
+    theirs.sendall(len(message).to_bytes(8, "little") + message)
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        if refusals:
+            raise refusals.pop()
+        return ours
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr("unetprep.dask_peer.RETRY_S", 0.0)
+    check_peer("tcp://host:8786", None, 60)
+    theirs.close()
+    assert not refusals
+
+
 def test_no_listener_is_an_error_of_the_system() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
