@@ -113,7 +113,7 @@ def test_a_scheduler_that_nobody_started_or_that_has_no_worker(monkeypatch: pyte
 def running(scheduler: Scheduler, folder: Path) -> Iterator[tuple[Future[Summary], Store]]:
     """A long job on a scheduler, in a thread of its own, once it has begun; it ends with the block."""
     store, over = Store.open_or_create(str(folder / "ds.zarr")), Event()
-    params = DeformParams(fields=40_000_000)
+    params = DeformParams(fields=10_000_000)
 
     def look(done: int, total: int, **shown: float) -> None:
         if over.is_set():
