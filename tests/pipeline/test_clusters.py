@@ -95,7 +95,7 @@ def test_a_recipe_says_all_of_it_with_paths_as_seen_from_its_folder(tmp_path: Pa
         ('[clutser]\nscheduler = "slurm"', "did you mean 'cluster'?"),
         ('[cluster]\njob-extra = "--qos=low"', r"job-extra in \[cluster\] of .* is '--qos=low'\n  allowed: a list"),
         ("[cluster]\njob-extra = [1]", "allowed: a list of texts"),
-        ("[cluster]\ncores = 0", "cores is 0\n  allowed: at least 1"),
+        ("[cluster]\ncores = 0", "cores is 0\n  allowed: 1 to 4096"),
         ('[cluster]\nworkers = "all"', "workers in .* is 'all'\n  allowed: a value of type int"),
         ('[cluster]\nwalltime = "00:01:00"', "walltime is '00:01:00'\n  allowed: two minutes or more"),
         ("cluster = 3", r"allowed: a section \[cluster\]"),

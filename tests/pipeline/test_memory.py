@@ -51,6 +51,7 @@ def measured(folder: Path, dims: str, names: list[str]) -> list[dict[str, Any]]:
 
 
 @linux
+@pytest.mark.timeout(1800)  # seconds; it computes every stage several times, minutes on a busy machine
 @pytest.mark.parametrize(
     ("dims", "shape", "names", "num_found"),
     [

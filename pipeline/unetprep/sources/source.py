@@ -77,6 +77,7 @@ class Source(ABC):
 
     def read(self, box: Box) -> NDArray[Any]:
         """The pixels of a box of (c, z, y, x). Raises InvalidInput where the file is damaged."""
+        box = tuple(slice(*b.indices(n)) for b, n in zip(box, self.shape, strict=True))
         whole = dict(zip("czyx", box, strict=True))
         check_memory(self.path, box_shape(box), self.dtype)
         with readable(self.path):
