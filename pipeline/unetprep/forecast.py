@@ -496,6 +496,7 @@ def _put_seconds(num_bytes: float) -> float:
 GENERATED = "the images are generated cells, which compress as cells of a noisy microscope do; reading takes no time"
 PX_A_CELL = 1300  # where nobody says how many cells there are
 LARGEST_IMAGE_SHARDS = 2**18
+LEAST_PX_A_CELL = 16
 IMAGES_PLANNED, SHARDS_PLANNED = 50, 2**17  # of many images of one shape: all others are as they are
 
 
@@ -510,6 +511,11 @@ def forecast_generated(
     """Forecast everything for images (c, z, y, x) of generated cells, with the default parameters."""
     check_shape("the image of --shape", shape)
     image, labels = generated_pair(shape, num_cells or max(1, prod(shape[1:]) // PX_A_CELL), int(dims), dtype)
+    if (num_cells or 0) * LEAST_PX_A_CELL > prod(shape[1:]):
+        raise InvalidInput(
+            f"cells is {num_cells}, in images of {prod(shape[1:])} pixels",
+            allowed=f"up to one in {LEAST_PX_A_CELL} pixels, {prod(shape[1:]) // LEAST_PX_A_CELL}",
+        )
     shards = prod(shard_counts(shape[1:], pixel_chunks(shape[1:], int(dims))[1]))
     if shards > LARGEST_IMAGE_SHARDS:
         raise InvalidInput(

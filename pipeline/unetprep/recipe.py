@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from unetprep.errors import InvalidInput
 from unetprep.params import (
+    CONTROL,
     ClusterParams,
     DeformParams,
     ImportParams,
@@ -100,7 +101,10 @@ def params_from(kind: type[P], values: Mapping[str, Any], where: str, also: tupl
         ):
             allowed = f"a value of type {wanted.__name__}" if default is None else f"a value like {default!r}"
             raise InvalidInput(f"{key} in {where} is {value!r}", allowed=allowed)
-        given[known[key].name] = wanted(value)
+        try:
+            given[known[key].name] = wanted(value)
+        except OverflowError:
+            raise InvalidInput(f"{key} in {where} is {str(value)[:40]}...", allowed="a float64 number") from None
     return kind(**given)
 
 
@@ -118,4 +122,9 @@ def _paths(value: Any, recipe: str) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list | tuple) or not all(isinstance(v, str) and v for v in values):
         raise InvalidInput(f"{recipe} names the path {value!r}", allowed="a path, or a list of paths, in quotes")
+    for path in values:
+        if CONTROL.search(path):
+            raise InvalidInput(
+                f"{recipe} names the path {path[:80]!r}", allowed="no line breaks and other control characters"
+            )
     return tuple(v if "://" in v else str(Path(recipe).parent / v) for v in values)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from unetprep.params import (
     parse_bytes,
     parse_time,
 )
+from unetprep.recipe import read_recipe
 from unettrain.config import FitConfig
 
 REFUSED: list[tuple[type[Params], dict[str, Any]]] = [
@@ -90,6 +92,26 @@ def test_a_training_is_bounded_too(name: str) -> None:
 def test_a_forecast_counts_only_what_can_be_counted(shape: str) -> None:
     with pytest.raises(InvalidInput, match=r"shards|says that it has"):
         forecast_generated(sides(shape), 1, None, "2", "uint8", Scheduler())
+
+
+def test_a_forecast_of_more_cells_than_pixels_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="up to one in 16 pixels, 256"):
+        forecast_generated((1, 1, 64, 64), 1, 257, "2", "uint8", Scheduler())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[weights]\nsigma = 1" + "0" * 400, "a float64 number"),
+        ('[import]\nlabels = "a\\u0000b.tif"', "no line breaks"),
+        ('out = "a\\nb.zarr"\n[import]\nlabels = "a.tif"', "no line breaks"),
+    ],
+)
+def test_values_of_a_recipe_are_checked(tmp_path: Path, text: str, message: str) -> None:
+    labels = "" if "[import]" in text else '[import]\nlabels = "a"\n'
+    (tmp_path / "r.toml").write_text(text if text.startswith("out") else f'out = "a.zarr"\n{labels}{text}')
+    with pytest.raises(InvalidInput, match=message):
+        read_recipe(str(tmp_path / "r.toml"))
 
 
 @pytest.mark.parametrize("text", ["9" * 400 + "GB", "99999TiB", "0B", "1e3GB", "٣GB"])
