@@ -9,9 +9,9 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
-from unettrain.augment import Draw, apply
-from unettrain.layout import open_fields, open_tiles
-from unettrain.report.pictures import INFERNO, Picture, cells_in_colour, grey, mapped, rgb
+from unettrain.augment.cpu import Draw, apply
+from unettrain.data.opening import open_fields, open_tiles
+from unettrain.reporting.pictures import INFERNO, Picture, cells_in_colour, grey, mapped, rgb
 
 DEMO = Path(__file__).parents[1] / "demo"
 STORE = str(DEMO / "nuclei.zarr")

@@ -11,7 +11,8 @@ import tifffile
 from click.testing import CliRunner
 
 from tests.synthetic import cell_image, cell_labels
-from unetcli import prep, train
+from unetcli import train
+from unetcli.prep import main as prep
 from unetprep.store import Store
 
 MAKE = (

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from benchmarks.measure import described, machine, page, ratio, spread, write
-from unetprep.kernels.grids import draw_grids
+from unetprep.kernels.random_fields import draw_grids
 from unettrain import Augmentation, FitConfig, StoredFields, augment_batch, draw
-from unettrain.making import Batch
+from unettrain.stream.batches import Batch
 from unettrain.training import Training
 
 HERE = Path(__file__).parent

@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from benchmarks.measure import described, machine, page, ratio, spread, write
 from unetprep import displacement_field
-from unetprep.kernels.grids import draw_grids
+from unetprep.kernels.random_fields import draw_grids
 from unetprep.kernels.warp import Transform, warp_tile
 
 HERE = Path(__file__).parent

@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import described, machine, page, ratio, write
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import Scheduler, run_stage
 from unetprep.fetching import fetch_files
-from unetprep.importing import import_images
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.run import Scheduler, run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment import Draw, apply
-from unettrain.layout import StoredFields, open_fields, open_tiles
-from unettrain.tiles import Tiles
+from unettrain.augment.cpu import Draw, apply
+from unettrain.data.opening import StoredFields, open_fields, open_tiles
+from unettrain.data.tiles import Tiles
 
 HERE = Path(__file__).parent
 FIELDS = 200

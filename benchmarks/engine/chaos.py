@@ -27,11 +27,11 @@ import tifffile
 
 from benchmarks.measure import machine, write
 from tests.servers import BUCKET, S3Server
-from unetprep.cells import Cells
-from unetprep.storage.storage import open_storage
+from unetprep.sources.cells import Cells
+from unetprep.storage.registry import open_storage
 
 HERE = Path(__file__).parent
-UNETPREP = (sys.executable, "-c", "import sys; from unetcli.prep import main; main(sys.argv[1:])")
+UNETPREP = (sys.executable, "-c", "import sys; from unetcli.prep.main import main; main(sys.argv[1:])")
 VICTIMS = {
     ("local", "disk"): ("client", "stop"),
     ("processes", "disk"): ("client", "worker", "stop"),

@@ -21,9 +21,9 @@ import zarr
 
 from benchmarks.engine.jobs import HALO_PX, Copy, array
 from benchmarks.measure import machine, run_process, write
-from unetprep.grid import grow, inside
-from unetprep.plan import plan_job
-from unetprep.run import Scheduler, run_plans
+from unetprep.engine.pending import plan_job
+from unetprep.engine.run import Scheduler, run_plans
+from unetprep.format.boxes import grow, inside
 from unetprep.store import Store
 
 HERE = Path(__file__).parent

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from unetprep.grid import Box, Index, grow, inside
-from unetprep.layout import ArraySpec, Provenance
-from unetprep.stage import Blocks, Job
+from unetprep.format.boxes import Box, Index, grow, inside
+from unetprep.format.layout import ArraySpec, Provenance
+from unetprep.stages.base import Blocks, Job
 from unetprep.store import Store
 
 HALO_PX = 32

@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks.engine.jobs import nothing
 from benchmarks.measure import machine, write
-from unetprep.plan import JobPlan
-from unetprep.run import Queue, Scheduler, peak_bytes, pool_of
+from unetprep.engine.pending import JobPlan
+from unetprep.engine.run import Queue, Scheduler, peak_bytes, pool_of
 from unetprep.store import Store
 
 HERE = Path(__file__).parent

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.engine.copying import CHUNK, SHARD, SOURCE, WORKERS, make
 from benchmarks.engine.jobs import HALO_PX, array
 from benchmarks.measure import machine, ratio, write
-from unetprep.grid import Box, grow
+from unetprep.format.boxes import Box, grow
 from unetprep.store import Store
 
 HERE = Path(__file__).parent

@@ -14,9 +14,9 @@ import zarr
 from numpy.typing import NDArray
 
 from benchmarks.measure import machine, write
-from unetprep.kernels.intensity import CLIP
+from unetprep.kernels.intensity_rules import CLIP
 from unettrain.checkpoint import load_checkpoint
-from unettrain.intensity import intensity_range
+from unettrain.data.intensity import intensity_range
 from unettrain.metrics.instances import average_precision, label_components
 from unettrain.metrics.overlap import overlap
 from unettrain.model import UNet

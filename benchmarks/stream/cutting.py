@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import machine, ratio, run_process, write
-from unetprep.cells import Cells, brightness
-from unetprep.importing import import_images
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import Scheduler, run_stage
 from unetprep.params import ImportParams, TilesParams, WeightsParams
-from unetprep.run import Scheduler, run_stage
+from unetprep.sources.cells import Cells, brightness
 from unetprep.stages import STAGES
 from unetprep.store import Store
 
@@ -81,7 +81,15 @@ def main(where: str) -> None:
         print(codec, results["codecs"][codec]["ratio"], file=sys.stderr)
     for num in RANDOM:
         shutil.rmtree(Path(url, "tiles"))
-        words = ["-c", "from unetcli.prep import main; main()", "tiles", "--out", url, "--random", str(num // IMAGES)]
+        words = [
+            "-c",
+            "from unetcli.prep.main import main; main()",
+            "tiles",
+            "--out",
+            url,
+            "--random",
+            str(num // IMAGES),
+        ]
         results["memory"][str(num)] = run_process([*words, "--workers", "1", "--quiet"])["peak_mib"]
     shutil.rmtree(folder)
     write(HERE / "cutting.json", results)

@@ -20,8 +20,8 @@ import torch
 from benchmarks.measure import described, machine, page, ratio, spread, write
 from benchmarks.stream.stepping import KEPT, make_store
 from unettrain.config import Augmentation, FitConfig
-from unettrain.making import Batch
-from unettrain.stream import TileStream
+from unettrain.stream.batches import Batch
+from unettrain.stream.tile_stream import TileStream
 from unettrain.training import Training
 
 HERE = Path(__file__).parent

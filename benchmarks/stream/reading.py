@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import machine, ratio, write
 from unetprep import weight_map
-from unetprep.cells import Cells, brightness
-from unetprep.store.codecs import compressors
-from unettrain.shards import Chunks
+from unetprep.format.codecs import compressors
+from unetprep.sources.cells import Cells, brightness
+from unettrain.data.chunk_reader import Chunks
 
 HERE = Path(__file__).parent
 TILES, SHARD = 512, 64

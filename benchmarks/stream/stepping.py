@@ -19,16 +19,16 @@ import numpy as np
 import torch
 
 from benchmarks.measure import machine, ratio, write
-from unetprep.cells import Cells, brightness
-from unetprep.importing import import_images
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import Scheduler, run_stage
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.run import Scheduler, run_stage
+from unetprep.sources.cells import Cells, brightness
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment import NO_AUGMENTATION
+from unettrain.augment.cpu import NO_AUGMENTATION
 from unettrain.config import Augmentation
-from unettrain.making import Batch
-from unettrain.stream import TileStream
+from unettrain.stream.batches import Batch
+from unettrain.stream.tile_stream import TileStream
 
 HERE = Path(__file__).parent
 SIDE, CELLS = 4096, 20_000

@@ -18,14 +18,14 @@ import torch
 
 from benchmarks.measure import machine, ratio, write
 from benchmarks.stream.stepping import SIDE, make_store
+from unetprep.engine.run import Scheduler, run_stage
 from unetprep.params import TilesParams
-from unetprep.run import Scheduler, run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment import NO_AUGMENTATION
+from unettrain.augment.cpu import NO_AUGMENTATION
 from unettrain.config import Augmentation
-from unettrain.making import Batch
-from unettrain.stream import TileStream
+from unettrain.stream.batches import Batch
+from unettrain.stream.tile_stream import TileStream
 
 HERE = Path(__file__).parent
 BYTES = SIDE * SIDE * 6  # of image, target and weights

@@ -16,12 +16,12 @@ import zarr
 from dask.distributed import LocalCluster
 
 from benchmarks.measure import machine, run_process, write
-from unetprep.cells import Cells
+from unetprep.sources.cells import Cells
 
 HERE = Path(__file__).parent
 SIDE, NUMBER, SHARE, STEP = 16384, 200_000, 0.6, 2048
 REPEATS = 3
-UNETPREP = "import sys; from unetcli.prep import main; main(sys.argv[1:])"
+UNETPREP = "import sys; from unetcli.prep.main import main; main(sys.argv[1:])"
 COPY = """
 import sys, dask, dask.array as da, zarr
 source = zarr.open_array(sys.argv[1], mode="r")

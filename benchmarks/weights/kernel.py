@@ -18,10 +18,10 @@ from scipy import ndimage
 
 import unetprep
 from benchmarks.measure import machine, ratio, seconds, write
-from unetprep.cells import Cells
-from unetprep.kernels.formula import make_formula
 from unetprep.kernels.separate import separate_instances
+from unetprep.kernels.weight_formula import make_formula
 from unetprep.kernels.weights import weigh_block
+from unetprep.sources.cells import Cells
 
 HERE = Path(__file__).parent
 DENSE, SPARSE = 0.7, 0.25  # share of the image that the cells cover

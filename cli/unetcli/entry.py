@@ -9,7 +9,7 @@ from unetcli import stopping
 
 def unetprep() -> NoReturn:
     """Run the command `unetprep`."""
-    run("unetcli.prep")
+    run("unetcli.prep.main")
 
 
 def unettrain() -> NoReturn:

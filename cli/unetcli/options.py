@@ -12,7 +12,12 @@ from unetprep.credentials import mask_credentials
 
 SCHEMA_VERSION = 1
 RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
-PREDICTIONS = ("auto", "instances", "probability", "mask")  # what a prediction may hold; see unetcli.segmentations
+PREDICTIONS = (
+    "auto",
+    "instances",
+    "probability",
+    "mask",
+)  # what a prediction may hold; see unettrain.evaluation.segmentations
 INSTANCES = ("auto", "ids", "components")  # what labels may hold
 
 Command = Callable[..., Any]

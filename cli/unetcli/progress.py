@@ -14,7 +14,7 @@ from unetprep.credentials import mask_credentials
 from unetprep.storage.output import check_log
 
 SECONDS_BETWEEN_LINES = 5.0
-PACKAGE, ENGINE = "unetprep", "unetprep.run"  # whose log it is
+PACKAGE, ENGINE = "unetprep", "unetprep.engine.run"  # whose log it is
 
 OnProgress = Callable[..., None]  # (done, total), and anything to show behind, by name
 

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from unetprep.errors import InvalidInput
-from unetprep.kernels.formula import (
+from unetprep.kernels.field_grid import INTERPOLATIONS, SPACING_PX, nodes_needed
+from unetprep.kernels.intensity_rules import INTENSITY_RULES
+from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near, output_size
+from unetprep.kernels.weight_formula import (
     DEFAULTS,
     LARGEST_ANISOTROPY,
     LARGEST_WEIGHT,
@@ -19,9 +22,6 @@ from unetprep.kernels.formula import (
     make_formula,
     resolve,
 )
-from unetprep.kernels.intensity import INTENSITY_RULES
-from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
-from unetprep.kernels.tiling import is_legal_tile, legal_tiles_near, output_size
 
 LARGEST = 2**64 - 1
 LARGEST_REACH_PX = 2048  # of a weight map's Gaussians: the side of a shard

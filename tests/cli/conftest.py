@@ -9,7 +9,8 @@ import tifffile
 from click.testing import CliRunner, Result
 
 from tests.synthetic import cell_image, cell_labels
-from unetcli import prep, train
+from unetcli import train
+from unetcli.prep import main as prep
 
 Run = Callable[..., Result]
 

@@ -302,7 +302,9 @@ def test_warnings_go_to_stderr_to_json_and_to_the_report(
     run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitting, "training_warnings", lambda *about: ("the network has died",))
-    monkeypatch.setattr("unettrain.report.head.training_warnings", lambda *about: ("the network has died",))
+    monkeypatch.setattr(
+        "unettrain.reporting.summary_section.training_warnings", lambda *about: ("the network has died",)
+    )
     done = run(f"unettrain fit ds.zarr {SMALL} --run r --json -q")
     assert json.loads(done.stdout)["warnings"] == ["the network has died"]
     assert done.stderr.startswith("warning: the network has died\n  to do:   train anew with a lower learning-rate")

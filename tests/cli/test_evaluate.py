@@ -15,9 +15,9 @@ from scipy import ndimage
 import unetprep.errors
 from tests.cli.conftest import Run
 from tests.synthetic import cell_labels
-from unetcli.evaluating import EvaluateOptions, as_text, evaluate_files
 from unetprep.errors import UnetprepError
 from unettrain.errors import InvalidInput
+from unettrain.evaluation.evaluating import EvaluateOptions, as_text, evaluate_files
 
 LABELS = cell_labels((90, 110), 20)  # 20 cells, some of which touch
 MASK = (LABELS > 0).astype(np.uint8)

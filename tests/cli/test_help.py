@@ -5,7 +5,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from unetcli import prep, train
+from unetcli import train
+from unetcli.prep import main as prep
 
 COMMANDS = [(m, name) for m in (prep.main, train.main) for name in m.commands]
 

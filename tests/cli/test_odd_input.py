@@ -12,7 +12,7 @@ import tifffile
 import zarr
 from click.testing import CliRunner
 
-from unetcli.prep import main as prep
+from unetcli.prep.main import main as prep
 from unetcli.train import main as train
 
 COMMANDS = (
@@ -69,7 +69,7 @@ CHOSEN = sorted(random.Random(14).sample(CASES, 60))
 def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of files that are not what they should be, and the folder that commands run in."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("unetprep.storage.objects.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("unetprep.storage.object_store.RETRY_SECONDS", 0.1)
     tifffile.imwrite("img.tif", np.zeros((40, 40), np.uint8))
     tifffile.imwrite("lab.tif", np.eye(40, dtype=np.uint8))
     for name in ("pipe", "pipe.tif", "pipe.npy", "pipe.png", "pipe.toml", "pipe.pt"):

@@ -20,7 +20,7 @@ UNETPREP = """
 import atexit, sys
 from pathlib import Path
 from tests.pipeline.measuring import status
-from unetcli.prep import main
+from unetcli.prep.main import main
 atexit.register(lambda: Path("peak.txt").write_text(str(status("VmHWM"))))
 main(sys.argv[1:])
 """

@@ -18,9 +18,9 @@ import zarr
 from tests.cli.conftest import Run
 from tests.cli.test_running import until
 from tests.pipeline.conftest import tree
-from unetcli import predicting
 from unetprep.sources import open_source
 from unetprep.sources.calibration import Calibration, read_calibration
+from unettrain import predicting
 from unettrain.checkpoint import Checkpoint, save_checkpoint
 from unettrain.config import UNetConfig
 from unettrain.model import UNet

@@ -10,10 +10,10 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
-from unetcli import prediction_files
-from unetcli.prediction_files import Band, Layout, is_prediction, needs_big_tiff, write_prediction
 from unetprep.sources import open_source
 from unetprep.sources.calibration import Calibration, read_calibration
+from unettrain import prediction_files
+from unettrain.prediction_files import Band, Layout, is_prediction, needs_big_tiff, write_prediction
 
 ENDINGS = (".tif", ".npy", ".zarr")
 MEASURED = Calibration(1.567, 0.235, 0.15, "micrometer")

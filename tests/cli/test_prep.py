@@ -14,7 +14,7 @@ import unetprep
 from tests import reference
 from tests.cli.conftest import Run, labels_of
 from tests.pipeline.conftest import tree
-from unetprep.clusters import Scheduler
+from unetprep.engine.dask_cluster import Scheduler
 from unetprep.fetching import manifest_names
 from unetprep.params import ClusterParams
 
@@ -258,7 +258,7 @@ def test_a_read_only_place_is_named(run: Run, cells: Path) -> None:
 
 
 def test_a_run_ends_with_its_exit_code_as_a_process_too(cells: Path) -> None:
-    line = [sys.executable, "-c", "from unetcli.prep import main; main()", "weights", "--in", "labels.tif"]
+    line = [sys.executable, "-c", "from unetcli.prep.main import main; main()", "weights", "--in", "labels.tif"]
     done = subprocess.run([*line, "--out", "ds.zarr"], cwd=cells, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "-> ds.zarr")
     assert " weights 1/1" in done.stderr

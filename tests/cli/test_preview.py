@@ -9,14 +9,14 @@ import tifffile
 from numpy.typing import NDArray
 
 from tests.cli.conftest import Run
-from unetcli.cell_colours import COLOURS, colours_of_cells
-from unetcli.fields_figure import compose_fields
-from unetcli.preview_figure import Sheet, compose, draw
-from unetcli.preview_pixels import STRIPES, cells_over, picture
 from unetprep import displacement_field
-from unetprep.kernels.formula import make_formula
-from unetprep.preview import Made, Preview, View, select
-from unetprep.preview_fields import select_fields
+from unetprep.kernels.cell_colours import COLOURS, colours_of_cells
+from unetprep.kernels.weight_formula import make_formula
+from unetprep.previews.fields import select_fields
+from unetprep.previews.fields_figure import compose_fields
+from unetprep.previews.pixels import STRIPES, cells_over, picture
+from unetprep.previews.weights import Made, Preview, View, select
+from unetprep.previews.weights_figure import Sheet, compose, draw
 from unetprep.store import Store
 
 

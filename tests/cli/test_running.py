@@ -15,7 +15,7 @@ import pytest
 from tests.cli.conftest import Run
 from unetcli.progress import progress
 
-UNETPREP = (sys.executable, "-c", "from unetcli.prep import main; main()")
+UNETPREP = (sys.executable, "-c", "from unetcli.prep.main import main; main()")
 LONG = "deform --out ds.zarr --fields 8000000"
 
 
@@ -101,6 +101,6 @@ def test_lines_tell_rate_and_time_left(capsys: pytest.CaptureFixture[str], monke
 
 def test_the_endpoint_of_a_server_may_be_named(run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
-    monkeypatch.setattr("unetprep.info.describe", lambda store: {"store": os.environ["AWS_ENDPOINT_URL_S3"]})
-    monkeypatch.setattr("unetcli.describing.as_text", str)
+    monkeypatch.setattr("unetprep.contents.describe", lambda store: {"store": os.environ["AWS_ENDPOINT_URL_S3"]})
+    monkeypatch.setattr("unetcli.prep.describing.as_text", str)
     assert "http://127.0.0.1:2" in run("unetprep info s3://bucket/x --endpoint-url http://127.0.0.1:2").stdout

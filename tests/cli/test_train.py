@@ -12,7 +12,7 @@ from tests.cli.conftest import Run, labels_of
 from tests.pipeline.conftest import tree
 from tests.servers import upload
 from unettrain.config import Augmentation
-from unettrain.stream import TileStream
+from unettrain.stream.tile_stream import TileStream
 
 OWN = "images/img-test/labels/instances/instances"
 SMALL = "--base-channels 2 --steps 3 --threads 1 --validate-every 2"

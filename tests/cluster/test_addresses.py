@@ -20,10 +20,10 @@ from dask.config import set as set_config
 from distributed import Security
 
 from tests.cluster.conftest import PATIENCE, free_ports, until
-from unetprep.clusters import Scheduler, Tls, connected, kept_connections, num_threads
+from unetprep.engine.dask_cluster import Scheduler, Tls, connected, kept_connections, num_threads
+from unetprep.engine.run import Batch, Summary, pool_of, run_stage
 from unetprep.errors import Failure, InvalidInput, Stopped
 from unetprep.params import DeformParams
-from unetprep.run import Batch, Summary, pool_of, run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
 
@@ -80,7 +80,7 @@ def test_tls_with_certificates_of_dasks_own_configuration(secured: str, certific
 def test_who_has_no_certificate_is_refused(
     secured: str, monkeypatch: pytest.MonkeyPatch, certificates: Tls, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("unetprep.clusters.CONNECT_SECONDS", 2)
+    monkeypatch.setattr("unetprep.engine.dask_cluster.CONNECT_SECONDS", 2)
     with pytest.raises(InvalidInput, match="needs certificates, and none are given"), connected(Scheduler(secured)):
         pass
     plain = Scheduler(secured.replace("tls", "tcp"))
@@ -95,7 +95,7 @@ def test_who_has_no_certificate_is_refused(
 
 
 def test_a_scheduler_that_nobody_started_or_that_has_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unetprep.clusters.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("unetprep.engine.dask_cluster.CONNECT_SECONDS", 1)
     port = str(free_ports(1)[0])
     address = f"tcp://127.0.0.1:{port}"
     with pytest.raises(Failure, match=f"no Dask scheduler answers at {address}"), connected(Scheduler(address)):
@@ -132,7 +132,7 @@ def running(scheduler: Scheduler, folder: Path) -> Iterator[tuple[Future[Summary
 def test_a_cluster_that_is_lost_under_a_run_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
-    monkeypatch.setattr("unetprep.clusters.SECONDS_BETWEEN_LOOKS", 0.5)
+    monkeypatch.setattr("unetprep.engine.dask_cluster.SECONDS_BETWEEN_LOOKS", 0.5)
     port = str(free_ports(1)[0])
     address = f"tcp://127.0.0.1:{port}"
     server = dask("scheduler", "--host", "tcp://127.0.0.1", "--port", port, "--no-dashboard")
@@ -154,7 +154,7 @@ def is_listening(port: int) -> bool:
 
 def test_whatever_is_asked_of_a_lost_scheduler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The errors of Dask's client differ with the moment: while it tries to connect again, and once it is closed."""
-    monkeypatch.setattr("unetprep.clusters.CONNECT_SECONDS", 8)
+    monkeypatch.setattr("unetprep.engine.dask_cluster.CONNECT_SECONDS", 8)
     port = str(free_ports(1)[0])
     scheduler = Scheduler(f"tcp://127.0.0.1:{port}", wait_s=20)
     store = Store.open_or_create(str(tmp_path / "ds.zarr"))
@@ -187,7 +187,7 @@ def test_whatever_is_asked_of_a_lost_scheduler_is_told(tmp_path: Path, monkeypat
 
 def test_a_worker_that_dies_between_its_work_and_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it reports is with it until the client asks."""
-    monkeypatch.setattr("unetprep.clusters.SECONDS_BETWEEN_LOOKS", 0.5)
+    monkeypatch.setattr("unetprep.engine.dask_cluster.SECONDS_BETWEEN_LOOKS", 0.5)
     port = str(free_ports(1)[0])
     address = f"tcp://127.0.0.1:{port}"
     server = dask("scheduler", "--host", "tcp://127.0.0.1", "--port", port, "--no-dashboard")
@@ -238,7 +238,7 @@ def suicide(_: int) -> None:
 
 
 def test_worker_processes_their_threads_memory_and_death(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unetprep.clusters.ALLOWED_FAILURES", 1)
+    monkeypatch.setattr("unetprep.engine.dask_cluster.ALLOWED_FAILURES", 1)
     scheduler = Scheduler("processes", 2, 10**9)
     with kept_connections():
         with connected(scheduler) as client:
@@ -261,7 +261,7 @@ def test_worker_processes_their_threads_memory_and_death(monkeypatch: pytest.Mon
 
 
 def test_other_versions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unetprep.clusters.__version__", "9.9")
+    monkeypatch.setattr("unetprep.engine.dask_cluster.__version__", "9.9")
     message = r"the scheduler has unetprep [\d.]+, Python 3[\d.]+\n  allowed: unetprep 9.9"
     with pytest.raises(Failure, match=message), connected(Scheduler("processes", 1)):
         pass

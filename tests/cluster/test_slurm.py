@@ -42,7 +42,7 @@ interface = "lo"
 wait = "00:01:00"
 """
 SHARDS = "ds.zarr/images/*/weights/c/**/0"
-PROGRAM = (sys.executable, "-c", "from unetcli.prep import main; main()")
+PROGRAM = (sys.executable, "-c", "from unetcli.prep.main import main; main()")
 
 
 @pytest.fixture(scope="module")

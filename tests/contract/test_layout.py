@@ -12,24 +12,24 @@ import xarray
 import yaozarrs
 import zarr
 
-import unetprep.layout
-import unettrain.intensity
-import unettrain.layout
-import unettrain.store
-import unettrain.tiles
+import unetprep.format.layout
+import unettrain.data.intensity
+import unettrain.data.opening
+import unettrain.data.store
+import unettrain.data.tiles
 from tests import reference
 from tests.synthetic import cell_image, cell_labels
-from unetprep.importing import import_images
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import Scheduler, run_stage
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.run import Scheduler, run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment import NO_AUGMENTATION, Draw, apply, transform_of
+from unettrain.augment.cpu import NO_AUGMENTATION, Draw, apply, transform_of
 from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
-from unettrain.stream import TileStream
+from unettrain.stream.tile_stream import TileStream
 
-LAYOUT = (Path(unetprep.layout.__file__).parents[1] / "LAYOUT.md").read_text()
+LAYOUT = (Path(unetprep.format.layout.__file__).parents[2] / "LAYOUT.md").read_text()
 LOCAL = Scheduler(workers=2)
 
 
@@ -95,7 +95,7 @@ def test_both_sides_check_the_documented_version(url: str) -> None:
     version = int(re.search(r"format version (\d+)", LAYOUT)[1])  # type: ignore[index]
     assert version == unetprep.format.metadata.FORMAT_VERSION
     assert Store(url).record("")["format_version"] == version
-    assert unetprep.layout.SPLITS == unettrain.tiles.SPLITS
+    assert unetprep.format.layout.SPLITS == unettrain.data.tiles.SPLITS
 
 
 def test_attributes_are_as_documented(url: str) -> None:
@@ -143,13 +143,13 @@ def test_images_and_labels_are_valid_ome_zarr(url: str) -> None:
 def test_the_trainer_reads_what_the_pipeline_wrote(url: str) -> None:
     store = Store(url)
     stream = TileStream(url, "train")
-    tiles = unettrain.layout.open_tiles(url)
+    tiles = unettrain.data.opening.open_tiles(url)
     assert (tiles.tile_px, tiles.output_px, tiles.margin_px, tiles.depth) == (60, 20, 8, 2)
     for name in ("image", "target", "weights"):
         stored = np.asarray(store.array(f"tiles/{name}")[3])
         np.testing.assert_array_equal(getattr(tiles.read(3), name), stored)
     assert stream.fields.grids.shape == (10, 2, 3, 3)
-    image = unettrain.layout.open_image(url, "a")
+    image = unettrain.data.opening.open_image(url, "a")
     np.testing.assert_array_equal(image.pixels[:], store.array("images/a/image")[:])
 
 
@@ -162,8 +162,8 @@ def test_a_new_image_is_scaled_as_an_imported_one(tmp_path: Path, rule: str, dty
     tifffile.imwrite(tmp_path / "m.tif", labels)
     where = str(tmp_path / "ds.zarr")
     import_images(where, [str(tmp_path / "i.tif")], [str(tmp_path / "m.tif")], ImportParams(intensity=rule), LOCAL)
-    recorded = unettrain.layout.stored_intensity(f"{where}/images/i")
-    assert recorded == unettrain.intensity.intensity_range(image[None, None], rule)
+    recorded = unettrain.data.opening.stored_intensity(f"{where}/images/i")
+    assert recorded == unettrain.data.intensity.intensity_range(image[None, None], rule)
 
 
 @pytest.fixture(scope="module", params=["none", "raster"])
@@ -198,7 +198,10 @@ def test_weights_computed_anew_are_the_stored_ones_where_nothing_moves(with_inst
 
 
 def test_weights_computed_anew_are_those_of_the_deformed_cells(with_instances: str) -> None:
-    tiles, fields = unettrain.layout.open_tiles(with_instances), unettrain.layout.open_fields(with_instances)
+    tiles, fields = (
+        unettrain.data.opening.open_tiles(with_instances),
+        unettrain.data.opening.open_fields(with_instances),
+    )
     rule = tiles.rule
     assert rule is not None
     for k in range(6):
@@ -220,10 +223,10 @@ def test_weights_computed_anew_are_those_of_the_deformed_cells(with_instances: s
 
 
 def test_beyond_what_is_stored_of_the_cells_nothing_counts(with_instances: str) -> None:
-    tiles = unettrain.layout.open_tiles(with_instances)
+    tiles = unettrain.data.opening.open_tiles(with_instances)
     far = Draw(shift=(100.0, 0.0))
     stored = tiles.read(0, tiles.empty(instances=True))
-    _, target, weights = apply(far, stored, unettrain.layout.NO_FIELDS, tiles.tile_px, rule=tiles.rule)
+    _, target, weights = apply(far, stored, unettrain.data.opening.NO_FIELDS, tiles.tile_px, rule=tiles.rule)
     assert not weights[-1].any()
     assert not target[-1].any()
 

@@ -7,9 +7,9 @@ import pytest
 import tifffile
 
 from tests.synthetic import cell_image, cell_labels
-from unetprep.importing import import_images
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import Scheduler
 from unetprep.params import ImportParams
-from unetprep.run import Scheduler
 from unetprep.store import Store
 
 LOCAL = Scheduler(workers=2)

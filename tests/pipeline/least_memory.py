@@ -9,7 +9,7 @@ import sys
 from contextlib import redirect_stderr, suppress
 
 from tests.pipeline.measuring import status
-from unetcli import prep
+from unetcli.prep import main as prep
 from unetprep.params import parse_bytes
 
 

@@ -13,12 +13,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from unetprep.budget import give_back_memory
-from unetprep.grid import box_shape
+from unetprep.engine.memory import give_back_memory
+from unetprep.engine.pending import plan_job
+from unetprep.format.boxes import box_shape
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.plan import plan_job
-from unetprep.stage import Job
 from unetprep.stages import STAGES
+from unetprep.stages.base import Job
 from unetprep.stages.importing import plan_import
 from unetprep.store import Store
 

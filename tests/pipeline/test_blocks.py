@@ -9,15 +9,15 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
-from unetprep import layout
-from unetprep.grid import box_shape
-from unetprep.importing import import_images
-from unetprep.layout import GRIDS, PLACED, ArraySpec, Provenance
+from unetprep.engine.importing import import_images
+from unetprep.engine.pending import plan_job
+from unetprep.engine.run import run_stage
+from unetprep.format import layout
+from unetprep.format.boxes import box_shape
+from unetprep.format.layout import GRIDS, PLACED, ArraySpec, Provenance
 from unetprep.params import DeformParams, ImportParams, Params, TilesParams, WeightsParams
-from unetprep.plan import plan_job
-from unetprep.run import run_stage
-from unetprep.stage import Blocks, Job
 from unetprep.stages import STAGES
+from unetprep.stages.base import Blocks, Job
 from unetprep.stages.importing import plan_import
 from unetprep.store import Store
 

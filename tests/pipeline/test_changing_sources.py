@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
-from unetprep import importing, layout, relabel
+from unetprep.engine import importing
+from unetprep.engine.importing import import_images
+from unetprep.engine.pending import plan_job, plan_jobs
+from unetprep.engine.run import Batch, Scheduler, run_batch, run_stage
 from unetprep.errors import Conflict, Failure
-from unetprep.importing import import_images
+from unetprep.format import layout
 from unetprep.params import ImportParams, WeightsParams
-from unetprep.plan import plan_job, plan_jobs
-from unetprep.run import Batch, Scheduler, run_batch, run_stage
+from unetprep.relabeling import relabeler as relabel
 from unetprep.sources.digest import ShardDigest, ShardDigests
-from unetprep.stage import Job
 from unetprep.stages import STAGES
 from unetprep.stages import importing as importing_stage
+from unetprep.stages.base import Job
 from unetprep.stages.importing import plan_import
 from unetprep.store import Store
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unetprep.clusters import Scheduler, Tls, connected
+from unetprep.engine.dask_cluster import Scheduler, Tls, connected
 from unetprep.errors import Failure, InvalidInput
 from unetprep.params import ClusterParams, SlurmParams, parse_bytes, parse_time
 from unetprep.recipe import read_cluster, read_recipe
@@ -132,7 +132,7 @@ def test_slurm_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         pass
     for name in ("dask_jobqueue", "dask_jobqueue.slurm"):
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "unetprep.slurm", raising=False)
+    monkeypatch.delitem(sys.modules, "unetprep.engine.slurm", raising=False)
     message = r"dask-jobqueue.* is not installed\n  to do:   pip install 'unetprep\[cluster\]"
     with pytest.raises(Failure, match=message), connected(slurm):
         pass
@@ -140,7 +140,7 @@ def test_slurm_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_threads_of_this_process_need_no_distributed() -> None:
     code = (
-        "import sys, unetprep.run\nfrom unetprep.clusters import Scheduler, kept_connections\n"
+        "import sys, unetprep.engine.run\nfrom unetprep.engine.dask_cluster import Scheduler, kept_connections\n"
         "with kept_connections(): Scheduler(workers=2)\n"
         "assert not {'distributed', 'dask_jobqueue'} & set(sys.modules)"
     )

@@ -11,15 +11,15 @@ from click.testing import CliRunner
 
 import unettrain.errors
 from unetcli.options import result
-from unetcli.prep import main
+from unetcli.prep.main import main
 from unetcli.progress import telling
 from unetprep.credentials import mask_credentials
 from unetprep.errors import InvalidInput
 from unetprep.storage.lock import LOCK, locked
+from unetprep.storage.registry import Folder, open_storage
 from unetprep.storage.remote import Remote
-from unetprep.storage.storage import Folder, open_storage
 from unettrain.config import FitConfig, UNetConfig
-from unettrain.rundir import _record, recorded_store
+from unettrain.run_dir import _record, recorded_store
 
 SECRET = "hunter2"
 URLS = {
@@ -68,7 +68,7 @@ def test_errors_and_results_are_masked(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_command_shows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unetprep.storage.objects.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("unetprep.storage.object_store.RETRY_SECONDS", 0.1)
     said = CliRunner().invoke(main, ["info", URL, "--verbose"])
     assert said.exit_code == 1
     assert "127.0.0.1:1/ds.zarr" in said.output

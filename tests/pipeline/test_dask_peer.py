@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from unetprep import clusters
-from unetprep.clusters import Scheduler, connected
-from unetprep.dask_peer import NoSchedulerError, check_peer, host_and_port
+from unetprep.engine import dask_cluster as clusters
+from unetprep.engine.dask_cluster import Scheduler, connected
+from unetprep.engine.dask_peer import NoSchedulerError, check_peer, host_and_port
 from unetprep.errors import Failure, InvalidInput
 
 HANDSHAKE = bytes([58, *bytes(7), 1, *bytes(7), 42, *bytes(7)]) + (
@@ -100,7 +100,7 @@ def test_a_scheduler_that_is_just_starting_is_waited_for(monkeypatch: pytest.Mon
         return ours
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    monkeypatch.setattr("unetprep.dask_peer.RETRY_S", 0.0)
+    monkeypatch.setattr("unetprep.engine.dask_peer.RETRY_S", 0.0)
     check_peer("tcp://host:8786", None, 60)
     theirs.close()
     assert not refusals

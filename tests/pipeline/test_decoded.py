@@ -10,13 +10,14 @@ import tifffile
 
 from tests.pipeline.conftest import LOCAL
 from tests.synthetic import cell_labels
-from unetprep import layout
-from unetprep.importing import import_images
+from unetprep.engine.importing import import_images
+from unetprep.format import layout
 from unetprep.params import ImportParams
-from unetprep.sources import decoded, open_source
-from unetprep.sources import source as sources
-from unetprep.sources.decoded import KEPT_BYTES, DecodedCache
-from unetprep.sources.footprint import kept_bytes
+from unetprep.sources import chunk_cache as decoded
+from unetprep.sources import open_source
+from unetprep.sources import readers as sources
+from unetprep.sources.chunk_cache import KEPT_BYTES, DecodedCache
+from unetprep.sources.memory import kept_bytes
 from unetprep.store import Store
 
 

@@ -7,18 +7,19 @@ import pytest
 import xarray
 
 from tests.pipeline.conftest import LOCAL
-from unetprep import displacement_field, layout
+from unetprep import displacement_field
+from unetprep.contents import describe
+from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, InvalidInput
-from unetprep.info import describe
+from unetprep.format import layout
+from unetprep.format.layout import DENSE, FOLDING, GRIDS
 from unetprep.kernels.folding import folded_shares
-from unetprep.kernels.grids import draw_grids
-from unetprep.layout import DENSE, FOLDING, GRIDS
+from unetprep.kernels.random_fields import draw_grids
 from unetprep.params import DeformParams, VerifyParams
-from unetprep.run import run_stage
 from unetprep.stages import STAGES
 from unetprep.stages.deform import DeformJob
 from unetprep.store import Store
-from unetprep.verify import verify
+from unetprep.verification import verify
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
+from unetprep.engine.importing import ImportSummary, import_images
+from unetprep.engine.run import run_stage
 from unetprep.errors import InvalidInput
-from unetprep.forecast import Forecaster
-from unetprep.importing import ImportSummary, import_images
-from unetprep.lint import lint
+from unetprep.estimate.forecast import Forecaster
+from unetprep.linting.linter import lint
 from unetprep.params import ImportParams, LintParams, TilesParams, VerifyParams, WeightsParams
-from unetprep.preview import View, select
-from unetprep.relabel import relabel
-from unetprep.run import run_stage
+from unetprep.previews.weights import View, select
+from unetprep.relabeling.relabeler import relabel
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unetprep.verify import verify
+from unetprep.verification import verify
 
 CELLS = cell_labels((60, 50), 9)
 EMPTY = np.zeros_like(CELLS)

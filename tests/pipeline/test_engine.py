@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 
 from tests.pipeline.conftest import LOCAL, tree
-from unetprep import layout
+from unetprep.engine.importing import import_images
+from unetprep.engine.pending import JobPlan, plan_job
+from unetprep.engine.run import Queue, Scheduler, run_plans, run_stage
 from unetprep.errors import Conflict, Failure, InvalidInput, Stopped
-from unetprep.grid import Box, Index, box_shape
-from unetprep.importing import import_images
+from unetprep.format import layout
+from unetprep.format.boxes import Box, Index, box_shape
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.plan import JobPlan, plan_job
-from unetprep.run import Queue, Scheduler, run_plans, run_stage
-from unetprep.stage import Blocks, Job
 from unetprep.stages import STAGES
+from unetprep.stages.base import Blocks, Job
 from unetprep.storage import atomic, lock
 from unetprep.storage.lock import LOCK, locked
-from unetprep.storage.storage import Folder, Storage
+from unetprep.storage.registry import Folder, Storage
 from unetprep.store import Store
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)

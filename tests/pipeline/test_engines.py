@@ -12,18 +12,18 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from tests.pipeline.conftest import LOCAL, save
-from unetprep import layout
-from unetprep.engines import ENGINES
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict
-from unetprep.importing import import_images
-from unetprep.kernels.formula import make_formula
+from unetprep.format import layout
 from unetprep.kernels.separate import separate_instances
+from unetprep.kernels.weight_formula import make_formula
 from unetprep.params import ImportParams, VerifyParams, WeightsParams
-from unetprep.run import run_stage
 from unetprep.stages import STAGES
+from unetprep.stages.weight_backends import ENGINES
 from unetprep.stages.weights import WEIGHTS_VERSIONS
 from unetprep.store import Store
-from unetprep.verify import verify
+from unetprep.verification import verify
 
 SPACINGS = ((1.0, 1.0), (2.5, 0.7), (1.0, 1.0, 1.0), (1.567, 1.0, 1.0), (0.5, 2.0, 3.0))
 CONTENTS = ([1], [1, 2, 3], [0, 1, 2], [-1, 1, 2], [-1, 0, 1, 7], [-1, 5], [0], [-1], [3, 70000, 2**31 - 1])

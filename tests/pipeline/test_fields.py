@@ -8,9 +8,9 @@ from scipy import ndimage
 from scipy.interpolate import BSpline
 
 from unetprep import displacement_field
+from unetprep.kernels.field_grid import nodes_needed
 from unetprep.kernels.folding import folded_shares
-from unetprep.kernels.grids import draw_grids
-from unetprep.kernels.nodes import nodes_needed
+from unetprep.kernels.random_fields import draw_grids
 
 
 @given(

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetprep import mirrored_tile
-from unetprep.grid import box_shape, grow, inside, shard_box, shard_counts
+from unetprep.format.boxes import box_shape, grow, inside, shard_box, shard_counts
 from unetprep.kernels.mirror import mirror_index
-from unetprep.kernels.scatter import random_origins
+from unetprep.kernels.random_crops import random_origins
 from unetprep.kernels.tiling import border_px, is_legal_tile, legal_tiles_near, output_size, smallest_tile, tile_origins
 
 

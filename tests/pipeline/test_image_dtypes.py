@@ -7,8 +7,8 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, save
 from tests.synthetic import cell_image, cell_labels
+from unetprep.engine.importing import import_images
 from unetprep.errors import InvalidInput
-from unetprep.importing import import_images
 from unetprep.params import ImportParams
 from unetprep.sources import open_source
 from unetprep.store import Store

@@ -5,8 +5,8 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
+from unetprep.engine.importing import import_images
 from unetprep.errors import Conflict, InvalidInput
-from unetprep.importing import import_images
 from unetprep.params import ImportParams
 from unetprep.store import Store
 

@@ -11,14 +11,14 @@ from skimage.transform import resize
 
 from tests.pipeline.conftest import LOCAL, save
 from tests.synthetic import cell_labels
-from unetprep import layout
+from unetprep.engine.importing import import_images
 from unetprep.errors import InvalidInput
-from unetprep.importing import import_images
-from unetprep.lint import Linted, lint
+from unetprep.format import layout
+from unetprep.linting.label_scan import survey
+from unetprep.linting.linter import Linted, lint
+from unetprep.linting.rules import Finding
 from unetprep.params import LINT_RULES, ImportParams, LintParams
-from unetprep.rules import Finding
 from unetprep.sources import open_source
-from unetprep.sources.survey import survey
 
 CELLS = cell_labels((150, 140), 40)
 

@@ -15,8 +15,8 @@ from unetprep.errors import Conflict
 from unetprep.storage import lock
 from unetprep.storage.atomic import replacing
 from unetprep.storage.lock import LOCK, Holder, holder, locked
+from unetprep.storage.registry import Folder
 from unetprep.storage.signals import deferred_signals
-from unetprep.storage.storage import Folder
 
 
 @pytest.fixture

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from tests.pipeline.conftest import LOCAL, save
-from unetprep import budget
-from unetprep.budget import Worker
-from unetprep.cells import Cells, brightness
+from unetprep.engine import memory as budget
+from unetprep.engine.importing import import_images
+from unetprep.engine.memory import Worker
+from unetprep.engine.run import run_stage
 from unetprep.errors import InvalidInput
-from unetprep.importing import import_images
 from unetprep.params import ImportParams, WeightsParams, format_bytes, parse_bytes
-from unetprep.run import run_stage
 from unetprep.sources import open_source
-from unetprep.sources.footprint import kept_bytes, reading_bytes
+from unetprep.sources.cells import Cells, brightness
+from unetprep.sources.memory import kept_bytes, reading_bytes
 from unetprep.stages import STAGES
 from unetprep.store import Store
 

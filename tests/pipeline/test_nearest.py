@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tests import reference
 from tests.synthetic import cell_labels
-from unetprep.kernels import nearest
-from unetprep.kernels.nearest import metric, prepare_search, scan, two_nearest
+from unetprep.kernels import two_nearest as nearest
+from unetprep.kernels.two_nearest import metric, prepare_search, scan, two_nearest
 
 REACH = 9.0
 ids = st.sampled_from([[1, 2, 3], [1, 70000, 2**21], [5, 2**31 - 1, 2**31 - 2]])  # the last need 64 bits

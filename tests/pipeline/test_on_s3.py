@@ -10,15 +10,15 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, tree
 from tests.servers import S3Server
-from unetprep import layout
+from unetprep.contents import describe
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, Failure, InvalidInput
-from unetprep.importing import import_images
-from unetprep.info import describe
+from unetprep.format import layout
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.run import run_stage
 from unetprep.stages import STAGES
 from unetprep.storage import lock
-from unetprep.storage.storage import open_storage
+from unetprep.storage.registry import open_storage
 from unetprep.store import Store
 
 STAGE_PARAMS = {

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import unettrain.errors
-from unetcli.planning import sides
-from unetprep.clusters import Scheduler, Tls
+from unetcli.prep.planning import sides
+from unetprep.engine.dask_cluster import Scheduler, Tls
 from unetprep.errors import InvalidInput
-from unetprep.forecast import forecast_generated
+from unetprep.estimate.forecast import forecast_generated
 from unetprep.params import (
     ClusterParams,
     DeformParams,

@@ -13,13 +13,13 @@ from skimage.measure import label
 
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_labels
-from unetprep import layout
+from unetprep.engine.importing import import_images
 from unetprep.errors import Conflict, InvalidInput
-from unetprep.grid import shard_box, shard_counts
-from unetprep.importing import import_images
+from unetprep.format import layout
+from unetprep.format.boxes import shard_box, shard_counts
 from unetprep.params import ImportParams
-from unetprep.sources.pieces import AXES_ACROSS, Joiner
-from unetprep.sources.source import Source
+from unetprep.sources.connected_components import AXES_ACROSS, Joiner
+from unetprep.sources.readers import Source
 from unetprep.stages import importing
 from unetprep.store import Store
 

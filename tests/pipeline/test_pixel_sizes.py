@@ -9,18 +9,18 @@ import zarr
 
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
+from unetprep.contents import describe
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.metadata import encode
 from unetprep.format.schema import CHECKS
-from unetprep.importing import import_images
-from unetprep.info import describe
 from unetprep.params import LENGTH_UNITS, ImportParams, VerifyParams, WeightsParams
-from unetprep.relabel import relabel
-from unetprep.run import run_stage
+from unetprep.relabeling.relabeler import relabel
 from unetprep.stages import STAGES
 from unetprep.stages.weights import relative_sizes
 from unetprep.store import Store
-from unetprep.verify import verify
+from unetprep.verification import verify
 
 VOLUME = np.stack([cell_labels((40, 36), 7, seed) for seed in (0, 0, 1)]).astype(np.int32)
 MICROMETERS: dict[str, Any] = {"dims": "3", "spacing": "0.235,0.15,0.15", "unit": "micrometer"}

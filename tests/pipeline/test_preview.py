@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from tests import reference
 from tests.pipeline.conftest import LOCAL
 from tests.synthetic import cell_labels
-from unetprep import layout, preview
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.errors import InvalidInput
-from unetprep.grid import Box
-from unetprep.importing import import_images
+from unetprep.format import layout
+from unetprep.format.boxes import Box
 from unetprep.params import ImportParams, WeightsParams
-from unetprep.preview import View, select
-from unetprep.run import run_stage
+from unetprep.previews import weights as preview
+from unetprep.previews.weights import View, select
 from unetprep.stages import STAGES
 from unetprep.store import Store
 

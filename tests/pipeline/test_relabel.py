@@ -14,22 +14,22 @@ from hypothesis import strategies as st
 
 from tests.pipeline.conftest import LOCAL, tree
 from tests.synthetic import cell_image, cell_labels
-from unetprep import layout
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, InvalidInput
-from unetprep.grid import grow
-from unetprep.importing import import_images
+from unetprep.format import layout
+from unetprep.format.boxes import grow
+from unetprep.format.layout import ArraySpec, Provenance
 from unetprep.kernels.mirror import mirrored_tile
-from unetprep.layout import ArraySpec, Provenance
 from unetprep.params import ImportParams, TilesParams, VerifyParams, WeightsParams
-from unetprep.reach import touched_shards, touched_tiles
-from unetprep.relabel import Relabelled, relabel
-from unetprep.run import run_stage
+from unetprep.relabeling.affected import touched_shards, touched_tiles
+from unetprep.relabeling.relabeler import Relabelled, relabel
 from unetprep.stages import STAGES
-from unetprep.stages.places import Places, Tiled
+from unetprep.stages.tile_positions import Places, Tiled
 from unetprep.stages.tiles import TilesJob, plan_tiles
-from unetprep.storage.storage import Folder
+from unetprep.storage.registry import Folder
 from unetprep.store import Store
-from unetprep.verify import verify
+from unetprep.verification import verify
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)
 FIXED = {"class_weights": "0.5,2"}

@@ -18,14 +18,14 @@ import zarr
 
 from tests.pipeline.conftest import save
 from tests.synthetic import cell_labels
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import Scheduler
 from unetprep.errors import Failure, InvalidInput
-from unetprep.grid import Box
-from unetprep.importing import import_images
+from unetprep.format.boxes import Box
 from unetprep.params import ImportParams
-from unetprep.run import Scheduler
 from unetprep.sources import find_pairs, open_source
 from unetprep.sources.pairing import expand
-from unetprep.storage.storage import Folder, open_storage
+from unetprep.storage.registry import Folder, open_storage
 
 
 def pixels(*shape: int, dtype: str = "uint8") -> np.ndarray:
@@ -165,7 +165,7 @@ def test_threads_share_a_source(tmp_path: Path, s3: str) -> None:
 
 
 def test_a_tiff_is_read_in_parts(tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unetprep.storage.objects import Objects
+    from unetprep.storage.object_store import Objects
 
     tiff(20, 400, 400, dtype="uint16", compression="zlib", rowsperstrip=40)(tmp_path)
     upload(tmp_path, s3)

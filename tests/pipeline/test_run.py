@@ -11,15 +11,15 @@ import zarr
 from tests import reference
 from tests.pipeline.conftest import LOCAL, tree
 from tests.synthetic import cell_labels
-from unetprep import layout
+from unetprep.engine.importing import import_images
+from unetprep.engine.pending import plan_job
+from unetprep.engine.run import Scheduler, run_stage
 from unetprep.errors import Conflict, Failure, InvalidInput
-from unetprep.grid import Box, box_shape
-from unetprep.importing import import_images
+from unetprep.format import layout
+from unetprep.format.boxes import Box, box_shape
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.plan import plan_job
-from unetprep.run import Scheduler, run_stage
-from unetprep.stage import Blocks, Job
 from unetprep.stages import STAGES
+from unetprep.stages.base import Blocks, Job
 from unetprep.store import Store
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)
@@ -210,7 +210,7 @@ class Broken(Job):
 
 
 def test_a_failing_shard_is_named_and_the_array_stays_unfinished(chopped: Store) -> None:
-    from unetprep.run import run_plans
+    from unetprep.engine.run import run_plans
 
     made = layout.Provenance("broken", 1, {}, {})
     spec = layout.ArraySpec("images/a/weights", (1, 64, 64), "float32", layout.AXES, (1, 8, 8), (1, 32, 64), made)

@@ -11,14 +11,14 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from tests.pipeline.conftest import LOCAL
-from unetprep.grid import shard_box, shard_counts
+from unetprep.engine.run import run_stage
+from unetprep.format.boxes import shard_box, shard_counts
+from unetprep.format.codecs import compressors
+from unetprep.format.sharding import Damaged, Shards
 from unetprep.params import TilesParams, WeightsParams
-from unetprep.run import run_stage
 from unetprep.stages import STAGES
-from unetprep.storage.storage import Folder
+from unetprep.storage.registry import Folder
 from unetprep.store import Store
-from unetprep.store.codecs import compressors
-from unetprep.store.shards import Damaged, Shards
 
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4", "none"])

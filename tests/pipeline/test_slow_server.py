@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from unetprep.storage import objects
+from unetprep.storage import object_store as objects
+from unetprep.storage.registry import open_storage
 from unetprep.storage.remote import Remote
-from unetprep.storage.storage import open_storage
 
 SIZE = 2**40  # bytes that the server announces
 PAUSE_SECONDS = 0.02

@@ -18,10 +18,10 @@ import pytest
 
 from tests.servers import S3Server, free_ports
 from unetprep.errors import InvalidInput
-from unetprep.storage import objects
-from unetprep.storage.filesystem import Filesystem
-from unetprep.storage.objects import Objects
-from unetprep.storage.storage import Folder, Storage, open_storage
+from unetprep.storage import object_store as objects
+from unetprep.storage.fsspec_store import Filesystem
+from unetprep.storage.object_store import Objects
+from unetprep.storage.registry import Folder, Storage, open_storage
 
 
 @pytest.fixture(params=["folder", "s3", "memory"])
@@ -277,7 +277,7 @@ def test_the_keys_of_a_profile(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 FORKED = """
 import os, sys
-from unetprep.storage.storage import open_storage
+from unetprep.storage.registry import open_storage
 storage = open_storage(sys.argv[1])
 storage.put("x", b"1")
 child = os.fork()
@@ -298,7 +298,7 @@ def test_a_forked_process_is_told_instead_of_hanging(s3: str) -> None:
 
 def test_local_paths_need_no_client() -> None:
     script = (
-        "import sys; from unetprep.storage.storage import open_storage; open_storage('x');"
+        "import sys; from unetprep.storage.registry import open_storage; open_storage('x');"
         "sys.exit('obstore' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -9,16 +9,16 @@ import yaozarrs
 
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
+from unetprep.contents import describe
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, InvalidInput
-from unetprep.importing import import_images
-from unetprep.info import describe
-from unetprep.layout import ArraySpec
+from unetprep.format.layout import ArraySpec
+from unetprep.format.sharding import Chunks
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.run import run_stage
 from unetprep.sources import find_pairs, open_source
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unetprep.store.shards import Chunks
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)
 

@@ -8,17 +8,17 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, save
 from tests.synthetic import cell_image, cell_labels
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, InvalidInput
-from unetprep.importing import import_images
 from unetprep.kernels.mirror import mirrored_tile
-from unetprep.kernels.scatter import random_origins
+from unetprep.kernels.random_crops import random_origins
 from unetprep.kernels.tiling import tile_origins
 from unetprep.params import ImportParams, TilesParams, VerifyParams, WeightsParams
-from unetprep.recorded import tiles_params
-from unetprep.run import run_stage
 from unetprep.stages import STAGES
+from unetprep.stages.from_provenance import tiles_params
 from unetprep.store import Store
-from unetprep.verify import verify
+from unetprep.verification import verify
 
 SMALL = TilesParams(tile_px=60, depth=2, margin_px=8)  # output 20, 20 pixels of context on every side
 OUTPUT, CONTEXT = 20, 20

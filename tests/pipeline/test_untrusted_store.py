@@ -8,19 +8,19 @@ import pytest
 import zarr
 
 from tests.pipeline.conftest import LOCAL, tree
+from unetprep.engine.run import run_stage
 from unetprep.errors import InvalidInput
 from unetprep.format.metadata import encode, parse_document
 from unetprep.params import WeightsParams
-from unetprep.run import run_stage
 from unetprep.sources import open_source
 from unetprep.stages import STAGES
-from unetprep.storage.filesystem import Filesystem
+from unetprep.storage.fsspec_store import Filesystem
 from unetprep.storage.paths import below, safe_key, safe_name
-from unetprep.storage.storage import Folder
+from unetprep.storage.registry import Folder
 from unetprep.store import Store
+from unettrain.data.opening import image_names
+from unettrain.data.store import recorded
 from unettrain.errors import InvalidInput as InvalidForTraining
-from unettrain.layout import image_names
-from unettrain.store import recorded
 
 NO_NAMES = ["", ".", "..", "/etc", "a/b", "../b", "a\\b", "a\0b", "a\nb", "a\x1b[2J", "x" * 256, None, 5, ["a"]]
 

@@ -12,18 +12,18 @@ import tifffile
 
 from tests.pipeline.conftest import LOCAL, tree
 from tests.synthetic import cell_image, cell_labels
-from unetprep import layout
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.errors import InvalidInput
-from unetprep.importing import import_images
-from unetprep.layout import PLACES
+from unetprep.format import layout
+from unetprep.format.layout import PLACES
+from unetprep.format.sharding import Damaged
 from unetprep.params import DeformParams, ImportParams, TilesParams, VerifyParams, WeightsParams
-from unetprep.run import run_stage
 from unetprep.stages import STAGES
-from unetprep.storage.storage import Folder
+from unetprep.storage.registry import Folder
 from unetprep.store import Store
-from unetprep.store.shards import Damaged
-from unetprep.verify import Verified, verify
-from unetprep.verify.inventory import GROUPS, kind_of, read_node
+from unetprep.verification import Verified, verify
+from unetprep.verification.inventory import GROUPS, kind_of, read_node
 
 ALL = VerifyParams(all=True)
 NONE = VerifyParams(samples=0)

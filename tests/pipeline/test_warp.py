@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tests import reference
 from unetprep import displacement_field
-from unetprep.kernels.grids import draw_grids
+from unetprep.kernels.random_fields import draw_grids
 from unetprep.kernels.warp import Transform, warp_tile
 
 SIDE, OUTPUT, MARGIN = 60, 20, 8

@@ -14,12 +14,12 @@ from scipy import ndimage
 import unetprep
 from tests import reference
 from tests.synthetic import cell_labels
-from unetprep.engines import ENGINES
 from unetprep.errors import InvalidInput
-from unetprep.kernels.formula import Gaussian, make_formula
 from unetprep.kernels.separate import separate_instances
+from unetprep.kernels.weight_formula import Gaussian, make_formula
 from unetprep.kernels.weights import balanced_class_weights, count_classes, weigh_block
 from unetprep.params import WeightsParams
+from unetprep.stages.weight_backends import ENGINES
 
 REAL_DATA = Path(__file__).parents[3] / "shared" / "data"  # real labels beside the checkout, where somebody has them
 

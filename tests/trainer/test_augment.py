@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unetprep import displacement_field
-from unetprep.kernels.gray import change_gray
+from unetprep.kernels.gray_values import change_gray
 from unetprep.kernels.warp import Transform
-from unettrain.augment import NO_AUGMENTATION, TURNS, Draw, apply, draw, margin_needed
+from unettrain.augment.cpu import NO_AUGMENTATION, TURNS, Draw, apply, draw, margin_needed
 from unettrain.config import Augmentation, FitConfig
+from unettrain.data.intensity import scale_intensity
+from unettrain.data.opening import NO_FIELDS, StoredFields
+from unettrain.data.tiles import StoredTile
 from unettrain.errors import InvalidInput
-from unettrain.intensity import scale_intensity
-from unettrain.layout import NO_FIELDS, StoredFields
-from unettrain.tiles import StoredTile
 
 TILE, OUTPUT, MARGIN = 60, 20, 8
 FIELDS = StoredFields(np.random.default_rng(3).normal(0, 2, (6, 2, 3, 3)).astype(np.float32), {})

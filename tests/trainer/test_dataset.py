@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from unettrain import TileDataset, TileStream
 from unettrain.errors import InvalidInput
-from unettrain.making import Batch
+from unettrain.stream.batches import Batch
 
 
 def same(a: Batch, b: Batch) -> bool:

@@ -14,8 +14,8 @@ from unettrain.checkpoint import load_checkpoint
 from unettrain.config import FitConfig
 from unettrain.errors import Conflict, Failure, InvalidInput
 from unettrain.fitting import FitResult, Progress, fit
-from unettrain.rundir import RunDir
-from unettrain.stream import TileStream
+from unettrain.run_dir import RunDir
+from unettrain.stream.tile_stream import TileStream
 from unettrain.training import Training, Validation, rate_at
 
 MakeStore = Callable[..., Path]

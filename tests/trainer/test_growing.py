@@ -13,18 +13,18 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, save
 from tests.synthetic import cell_image, cell_labels
-from unetprep.importing import import_images
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.params import ImportParams, TilesParams, WeightsParams
-from unetprep.run import run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment import NO_AUGMENTATION
+from unettrain.augment.cpu import NO_AUGMENTATION
 from unettrain.config import FitConfig
+from unettrain.data.opening import open_tiles
 from unettrain.errors import Failure, InvalidInput
 from unettrain.fitting import fit
-from unettrain.layout import open_tiles
-from unettrain.rundir import RunDir
-from unettrain.stream import TileStream
+from unettrain.run_dir import RunDir
+from unettrain.stream.tile_stream import TileStream
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)
 CUT = ("image", "target", "weights", "foreground", "density")

@@ -5,8 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unettrain.data.intensity import (
+    Scaling,
+    TrainingImages,
+    intensity_range,
+    parse_intensity,
+    scale_intensity,
+    scaling_of,
+)
 from unettrain.errors import InvalidInput
-from unettrain.intensity import Scaling, TrainingImages, intensity_range, parse_intensity, scale_intensity, scaling_of
 
 SEEN = {"range": [0.0, 255.0], "percentiles": [20.0, 180.0], "width": [100.0, 200.0]}
 BYTES = TrainingImages.of("auto", "uint8", SEEN)

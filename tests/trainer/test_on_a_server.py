@@ -11,27 +11,27 @@ import numpy as np
 import pytest
 import zarr
 
-import unetprep.storage.objects as objects
+import unetprep.storage.object_store as objects
 from tests.pipeline.conftest import LOCAL, save
 from tests.servers import S3Server, upload
 from tests.synthetic import cell_image, cell_labels
 from tests.trainer.test_shards import make
-from unetprep.importing import import_images
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.params import ImportParams, TilesParams, WeightsParams
-from unetprep.run import run_stage
 from unetprep.stages import STAGES
-from unetprep.storage.storage import open_storage
+from unetprep.storage.registry import open_storage
 from unetprep.store import Store
-from unettrain.augment import NO_AUGMENTATION
+from unettrain.augment.cpu import NO_AUGMENTATION
 from unettrain.config import FitConfig
-from unettrain.dataset import TileDataset
+from unettrain.data.chunk_reader import Chunks
+from unettrain.data.opening import open_image, open_tiles, stored_intensity
+from unettrain.data.store import reading, storage_of
 from unettrain.errors import Failure, InvalidInput
 from unettrain.fitting import fit
-from unettrain.layout import open_image, open_tiles, stored_intensity
-from unettrain.rundir import RunDir
-from unettrain.shards import Chunks
-from unettrain.store import reading, storage_of
-from unettrain.stream import TileStream
+from unettrain.run_dir import RunDir
+from unettrain.stream.dataset import TileDataset
+from unettrain.stream.tile_stream import TileStream
 
 MakeStore = Callable[..., Path]
 ARRAYS = ("image", "target", "weights")

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from tests import reference
 from unetprep import displacement_field
-from unetprep.kernels.grids import draw_grids
+from unetprep.kernels.random_fields import draw_grids
 from unetprep.kernels.warp import Transform
-from unettrain.augment import Draw, apply, draw
+from unettrain.augment.cpu import Draw, apply, draw
+from unettrain.augment.gpu import augment_batch, warp_batch
 from unettrain.config import Augmentation
-from unettrain.layout import StoredFields
-from unettrain.on_device import augment_batch, warp_batch
-from unettrain.tiles import StoredTile
+from unettrain.data.opening import StoredFields
+from unettrain.data.tiles import StoredTile
 
 SIDE, OUTPUT, MARGIN = 60, 20, 8
 INSET = (SIDE - OUTPUT) // 2

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from unettrain.config import SHUFFLES
 from unettrain.errors import InvalidInput
-from unettrain.order import SHARDS_AT_ONCE, Order
+from unettrain.stream.sampler import SHARDS_AT_ONCE, Order
 
 DENSITY = np.random.default_rng(0).random(7 + 1 + 236 + 1000) ** 4
 RANGES = [(3, 10), (20, 21), (64, 300), (1000, 2000)]

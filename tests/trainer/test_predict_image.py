@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.tiling import border_px, is_legal_tile, smallest_tile
 from unettrain.config import UNetConfig
+from unettrain.data.intensity import intensity_range, scale_intensity
 from unettrain.errors import InvalidInput
-from unettrain.intensity import intensity_range, scale_intensity
 from unettrain.model import UNet
 from unettrain.predict import _windows, predict_image, step_px
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import zarr
 
+from unettrain.data.opening import image_names, open_fields, open_image, open_tiles
+from unettrain.data.store import open_store
 from unettrain.errors import Failure, InvalidInput, UnettrainError
-from unettrain.layout import image_names, open_fields, open_image, open_tiles
-from unettrain.store import open_store
-from unettrain.stream import TileStream
+from unettrain.stream.tile_stream import TileStream
 
 MakeStore = Callable[..., Path]
 

@@ -17,16 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unettrain.config import FitConfig
+from unettrain.data.store import attributes
 from unettrain.errors import Conflict, InvalidInput
 from unettrain.fitting import fit
 from unettrain.metrics.instances import label_components
+from unettrain.metrics.scores import foreground, score
 from unettrain.model import UNet
 from unettrain.predict import predict_image
-from unettrain.report import Report, write_report
-from unettrain.report.curves import Scale, Series, line_chart, linear_ticks, log_ticks, smoothed, thinned
-from unettrain.report.head import training_seconds
-from unettrain.report.page import colour_bar, element, table, text
-from unettrain.report.pictures import (
+from unettrain.reporting import Report, write_report
+from unettrain.reporting.commands_section import option
+from unettrain.reporting.curves import Scale, Series, line_chart, linear_ticks, log_ticks, smoothed, thinned
+from unettrain.reporting.examples import busiest_tile, corner_tile
+from unettrain.reporting.inputs import read_run
+from unettrain.reporting.page import colour_bar, element, table, text
+from unettrain.reporting.pictures import (
     INFERNO,
     MISSED,
     VIRIDIS,
@@ -42,11 +46,9 @@ from unettrain.report.pictures import (
     png_uri,
     rgb,
 )
-from unettrain.report.places import busiest_tile, corner_tile
-from unettrain.report.provenance import option
-from unettrain.report.regions import ALIGN_PX, Region, densest_window, middle, plan_regions, window_around
-from unettrain.report.result_sections import prediction_section
-from unettrain.report.scores import (
+from unettrain.reporting.regions import ALIGN_PX, Region, densest_window, middle, plan_regions, window_around
+from unettrain.reporting.result_sections import prediction_section
+from unettrain.reporting.scores import (
     HeldOut,
     Shown,
     cells_are_brighter,
@@ -55,9 +57,7 @@ from unettrain.report.scores import (
     otsu_mask,
     predict_region,
 )
-from unettrain.report.source import read_run
-from unettrain.scoring import foreground, score
-from unettrain.store import attributes
+from unettrain.reporting.summary_section import training_seconds
 
 MakeStore = Callable[..., Path]
 QUICK = FitConfig(steps=4, base_channels=2, validate_every=2, log_every=1)
@@ -185,7 +185,7 @@ def test_only_a_report_is_replaced_and_that_is_known_before_anything_is_computed
     (tmp_path / "mine.tif").write_text("mine")
     (tmp_path / "folder.html").mkdir()
     report = write_report(run, tmp_path / "shown.html")
-    monkeypatch.setattr("unettrain.report.write.score_held_out", pytest.fail)
+    monkeypatch.setattr("unettrain.reporting.write.score_held_out", pytest.fail)
     for name, error, message in (
         ("mine.html", Conflict, "mine.html is a file that unettrain report did not write"),
         ("folder.html", Conflict, "folder.html is a folder that unettrain report did not write"),

@@ -15,13 +15,14 @@ import torch
 
 from tests.trainer.test_fit import assert_same_run, log_of, quick, stop_at
 from unetprep.storage import lock
-from unetprep.storage.storage import Folder
-from unettrain import memory, rundir
+from unetprep.storage.registry import Folder
+from unettrain import memory
+from unettrain import run_dir as rundir
 from unettrain.checkpoint import load_checkpoint, save_checkpoint
 from unettrain.errors import Conflict, Failure, InvalidInput
 from unettrain.fitting import Progress, fit
 from unettrain.outcome import training_warnings
-from unettrain.rundir import FILES, RunDir, load_best, read_record
+from unettrain.run_dir import FILES, RunDir, load_best, read_record
 
 MakeStore = Callable[..., Path]
 

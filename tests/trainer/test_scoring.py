@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
 from unettrain.metrics.overlap import Overlap
-from unettrain.scoring import foreground, score, score_instances
+from unettrain.metrics.scores import foreground, score, score_instances
 
 
 def one_cell_beside_an_ignored_region() -> NDArray[np.int32]:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, ZstdCodec
 
-import unettrain.shards
+import unettrain.data.chunk_reader
+from unettrain.data.chunk_reader import LOOK_S, Chunks
 from unettrain.errors import Failure
-from unettrain.shards import LOOK_S, Chunks
 
 COMPRESSORS: dict[str, list[Any]] = {
     "none": [],
@@ -190,7 +190,7 @@ def test_what_is_cut_short_missing_or_of_another_array_is_named(tmp_path: Path, 
 def test_a_file_that_is_cut_short_between_two_looks_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
 ) -> None:
-    monkeypatch.setattr(unettrain.shards, "LOOK_S", 1e9)
+    monkeypatch.setattr(unettrain.data.chunk_reader, "LOOK_S", 1e9)
     array, _ = make(tmp_path, (16, 10, 10), (1, 10, 10), (8, 10, 10), codec)
     chunks, out = Chunks(array, "ds.zarr"), np.empty((10, 10), np.uint16)
     for k in range(3):  # whose checksums are known to be right then
@@ -283,7 +283,7 @@ def test_an_index_of_nonsense_with_a_right_checksum_is_refused(tmp_path: Path, l
 
 
 def test_few_files_stay_open_and_none_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unettrain.shards, "MOST_OPEN", 5)
+    monkeypatch.setattr(unettrain.data.chunk_reader, "MOST_OPEN", 5)
     array, values = make(tmp_path, (400, 4), (1, 4), (4, 4), "none")
     gc.collect()
     before = open_files()

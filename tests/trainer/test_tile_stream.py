@@ -26,14 +26,14 @@ import torch
 import zarr
 
 from tests.trainer.conftest import Sample
-from unettrain.augment import NO_AUGMENTATION
+from unettrain.augment.cpu import NO_AUGMENTATION
 from unettrain.config import Augmentation
+from unettrain.data.opening import open_tiles
+from unettrain.data.tiles import StoredTile, Tiles
 from unettrain.errors import Failure, InvalidInput
-from unettrain.layout import open_tiles
-from unettrain.making import Batch, ByThreads
-from unettrain.ring import Buffers, Ring
-from unettrain.stream import TileStream
-from unettrain.tiles import StoredTile, Tiles
+from unettrain.stream.batches import Batch, ByThreads
+from unettrain.stream.prefetch import Buffers, Ring
+from unettrain.stream.tile_stream import TileStream
 
 MakeStore = Callable[..., Path]
 NUM_TRAIN = 13
@@ -383,7 +383,7 @@ def test_a_store_that_disappears_is_an_error_that_names_what_is_gone(make_store:
 
 INTERRUPTED = """
 import sys, threading, time
-from unettrain.stream import TileStream
+from unettrain.stream.tile_stream import TileStream
 stream = TileStream(sys.argv[1], num_threads=2)
 for step, batch in enumerate(stream):
     if step == 5:

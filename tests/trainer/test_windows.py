@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from tests.pipeline.conftest import LOCAL, save
 from tests.synthetic import cell_image, cell_labels
-from unetprep.importing import import_images
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import run_stage
 from unetprep.kernels.mirror import mirrored_runs
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.run import run_stage
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment import NO_AUGMENTATION
+from unettrain.augment.cpu import NO_AUGMENTATION
 from unettrain.config import Augmentation
-from unettrain.decoded import Decoded
+from unettrain.data.chunk_cache import Decoded
+from unettrain.data.chunk_reader import Chunks
+from unettrain.data.opening import open_tiles
 from unettrain.errors import Failure, InvalidInput
-from unettrain.layout import open_tiles
-from unettrain.shards import Chunks
-from unettrain.stream import TileStream
+from unettrain.stream.tile_stream import TileStream
 
 TILES = TilesParams(tile_px=108, depth=3, margin_px=16, instances=True)
 SHAPES = {"a": (150, 170), "b": (1, 40), "c": (33, 1), "d": (2, 5), "e": (300, 61), "f": (29, 29)}

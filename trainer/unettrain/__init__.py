@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unettrain import metrics as metrics
-    from unettrain.augment import Draw as Draw
-    from unettrain.augment import draw as draw
+    from unettrain.augment.cpu import Draw as Draw
+    from unettrain.augment.cpu import draw as draw
+    from unettrain.augment.gpu import augment_batch as augment_batch
     from unettrain.checkpoint import load_checkpoint as load_checkpoint
     from unettrain.config import Augmentation as Augmentation
     from unettrain.config import FitConfig as FitConfig
     from unettrain.config import UNetConfig as UNetConfig
-    from unettrain.dataset import TileDataset as TileDataset
+    from unettrain.data.intensity import intensity_range as intensity_range
+    from unettrain.data.opening import StoredFields as StoredFields
+    from unettrain.data.opening import open_fields as open_fields
     from unettrain.fitting import fit as fit
-    from unettrain.intensity import intensity_range as intensity_range
-    from unettrain.layout import StoredFields as StoredFields
-    from unettrain.layout import open_fields as open_fields
     from unettrain.loss import weighted_cross_entropy as weighted_cross_entropy
     from unettrain.model import UNet as UNet
-    from unettrain.on_device import augment_batch as augment_batch
     from unettrain.predict import predict_image as predict_image
-    from unettrain.stream import TileStream as TileStream
+    from unettrain.stream.dataset import TileDataset as TileDataset
+    from unettrain.stream.tile_stream import TileStream as TileStream
 
 __version__ = "0.1.0"
 __all__ = [
@@ -50,19 +50,19 @@ __all__ = [
 # No name may equal that of its module: importing the module would put itself in the name's place.
 _HOMES = {
     "Augmentation": "unettrain.config",
-    "Draw": "unettrain.augment",
+    "Draw": "unettrain.augment.cpu",
     "FitConfig": "unettrain.config",
-    "StoredFields": "unettrain.layout",
-    "TileDataset": "unettrain.dataset",
-    "TileStream": "unettrain.stream",
+    "StoredFields": "unettrain.data.opening",
+    "TileDataset": "unettrain.stream.dataset",
+    "TileStream": "unettrain.stream.tile_stream",
     "UNet": "unettrain.model",
     "UNetConfig": "unettrain.config",
-    "augment_batch": "unettrain.on_device",
-    "draw": "unettrain.augment",
+    "augment_batch": "unettrain.augment.gpu",
+    "draw": "unettrain.augment.cpu",
     "fit": "unettrain.fitting",
-    "intensity_range": "unettrain.intensity",
+    "intensity_range": "unettrain.data.intensity",
     "load_checkpoint": "unettrain.checkpoint",
-    "open_fields": "unettrain.layout",
+    "open_fields": "unettrain.data.opening",
     "predict_image": "unettrain.predict",
     "weighted_cross_entropy": "unettrain.loss",
 }

@@ -49,7 +49,9 @@ class Checkpoint:
     val_iou: float | None = None  # of the last validation
     constant: bool | None = None  # whether all pixels had the same output at the last validation; None: not known
     image_dtype: str = ""  # of the stored training images; "" in checkpoints of releases before it was recorded
-    training_intensity: dict[str, Any] = field(default_factory=dict)  # as unettrain.intensity.TrainingImages writes it
+    training_intensity: dict[str, Any] = field(
+        default_factory=dict
+    )  # as unettrain.data.intensity.TrainingImages writes it
 
     def build(self) -> UNet:
         """The network itself, on the CPU, in evaluation mode."""

@@ -10,14 +10,14 @@ import torch
 
 from unetprep.storage.lock import Lock
 from unetprep.storage.signals import deferred_signals
-from unettrain.augment import NO_AUGMENTATION
+from unettrain.augment.cpu import NO_AUGMENTATION
 from unettrain.config import FitConfig
 from unettrain.errors import InvalidInput
-from unettrain.making import Batch
 from unettrain.memory import check_memory
 from unettrain.outcome import training_warnings
-from unettrain.rundir import RunDir, load_last, locked_run, open_run
-from unettrain.stream import TileStream
+from unettrain.run_dir import RunDir, load_last, locked_run, open_run
+from unettrain.stream.batches import Batch
+from unettrain.stream.tile_stream import TileStream
 from unettrain.training import Training, pick_device
 
 

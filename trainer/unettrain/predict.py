@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.mirror import mirror_index
 from unetprep.kernels.tiling import border_px, legal_tiles_near, output_size
+from unettrain.data.intensity import ArrayLike, intensity_range, scale_intensity
 from unettrain.errors import InvalidInput
-from unettrain.intensity import ArrayLike, intensity_range, scale_intensity
 from unettrain.model import UNet, check_side
 
 DEFAULT_TILE_PX = 572

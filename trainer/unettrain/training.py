@@ -14,14 +14,14 @@ from unetprep.storage.signals import deferred_signals
 from unettrain import rng
 from unettrain.checkpoint import Checkpoint
 from unettrain.config import FitConfig, UNetConfig
+from unettrain.data.intensity import NO_IMAGES, TrainingImages
 from unettrain.errors import Failure, InvalidInput
-from unettrain.intensity import NO_IMAGES, TrainingImages
 from unettrain.loss import normalize, weighted_cross_entropy, weighted_sums
-from unettrain.making import Batch
 from unettrain.metrics.overlap import Overlap, overlap
 from unettrain.model import UNet
 from unettrain.outcome import ADVICE
-from unettrain.stream import TileStream
+from unettrain.stream.batches import Batch
+from unettrain.stream.tile_stream import TileStream
 
 STATE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RuntimeError)
 SAME = 1e-6  # outputs that differ by less, relative to their size, count as one

@@ -90,7 +90,7 @@ def _is_box(value: Any) -> bool:
 
 
 def _is_journal(value: Any) -> bool:
-    """Whether a JSON value is the journal of an unfinished relabelling, as `unetprep.relabel.Journal` writes it."""
+    """Whether a JSON value is the journal of an unfinished relabel, as `relabeling.relabeler.Journal` writes it."""
     if not isinstance(value, dict):
         return False
     fields = {

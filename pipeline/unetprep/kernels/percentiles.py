@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.kernels.intensity import intensity_rule_for
+from unetprep.kernels.intensity_rules import intensity_rule_for
 
 TRIMMED = (2, 10_000)  # share of the squares beyond either end: percentiles 0.02 and 99.98
 BITS = 16

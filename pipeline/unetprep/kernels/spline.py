@@ -14,8 +14,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from unetprep.kernels.field_grid import INTERPOLATIONS, SPACING_PX, nodes_needed
 from unetprep.kernels.mirror import mirror_index
-from unetprep.kernels.nodes import INTERPOLATIONS, SPACING_PX, nodes_needed
 
 Matrix = NDArray[np.float64]
 LOOKS, LOOKS_A_NODE, FIELDS_AT_ONCE = 33, 8, 64

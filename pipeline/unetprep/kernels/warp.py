@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
 from unetprep.kernels.bilinear import LANES, bilinear4
-from unetprep.kernels.lanes import pointer
+from unetprep.kernels.simd import pointer
 from unetprep.kernels.spline import expansion_matrix
 
 Array = NDArray[np.generic]

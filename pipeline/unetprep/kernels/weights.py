@@ -6,7 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from unetprep.kernels.formula import (
+from unetprep.kernels.separate import separate_instances
+from unetprep.kernels.two_nearest import LARGEST_LABEL, Box, band_rows, prepare_search, scan, scan_bytes
+from unetprep.kernels.weight_formula import (
     IGNORED,
     LARGEST_ANISOTROPY,
     LARGEST_WEIGHT,
@@ -14,8 +16,6 @@ from unetprep.kernels.formula import (
     are_class_weights,
     make_formula,
 )
-from unetprep.kernels.nearest import LARGEST_LABEL, Box, band_rows, prepare_search, scan, scan_bytes
-from unetprep.kernels.separate import separate_instances
 
 NUM_CLASSES = 2
 BORDER_ON = ("background", "all")

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import tifffile
 import zarr
 
-from unetprep.sources.source import Source, TiffSource, ZarrSource
+from unetprep.sources.readers import Source, TiffSource, ZarrSource
 from unetprep.sources.tiff import open_tiff
 from unetprep.sources.urls import File, is_url, storage_at
 

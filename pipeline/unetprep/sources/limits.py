@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from unetprep.errors import InvalidInput
-from unetprep.memory import available_memory
+from unetprep.host_memory import available_memory
 
 MAX_SIDE = 2**31 - 1  # positions are int32
 MAX_PIXELS = 2**42  # of one channel

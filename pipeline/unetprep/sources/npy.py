@@ -11,7 +11,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.grid import Box, box_shape
+from unetprep.format.boxes import Box, box_shape
 
 
 class Header(NamedTuple):

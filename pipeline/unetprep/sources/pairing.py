@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unetprep.errors import InvalidInput
-from unetprep.sources.source import FORMATS, PICTURES, TIFFS, Source, open_source
+from unetprep.sources.readers import FORMATS, PICTURES, TIFFS, Source, open_source
 from unetprep.sources.urls import is_url, local_path, names_in, reachable
 
 LABEL_ENDING = re.compile(r"[-_. ](masks?|labels?|lbl|instances?|segmentation|seg|gt)$", re.IGNORECASE)

@@ -14,7 +14,7 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
-from unetprep.grid import Box, box_shape
+from unetprep.format.boxes import Box, box_shape
 from unetprep.sources.urls import File, read_box
 
 JPEGS = (6, 7, 34892, 33007)  # compressions whose tables stand apart from the strips

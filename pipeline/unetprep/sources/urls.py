@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import Failure, InvalidInput
-from unetprep.grid import Box, box_shape
+from unetprep.format.boxes import Box, box_shape
+from unetprep.storage.registry import open_storage
 from unetprep.storage.remote import Remote
-from unetprep.storage.storage import open_storage
 
 BLOCK = 2**15  # bytes
 NUM_BLOCKS = 1024  # kept of one file

@@ -17,13 +17,13 @@ import zarr
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
+from unetprep.format.boxes import Box
 from unetprep.format.metadata import DOCUMENT, Json, parse_document, parse_object, record_of
-from unetprep.grid import Box
+from unetprep.format.sharding import Damaged, MissingShard, Shards
 from unetprep.sources.urls import is_url, storage_at
 from unetprep.storage.paths import safe_key
-from unetprep.storage.storage import Folder, Storage
+from unetprep.storage.registry import Folder, Storage
 from unetprep.store import Store
-from unetprep.store.shards import Damaged, MissingShard, Shards
 
 NODES = ("/images/", "/tiles/", "/fields/")  # how the path of an array inside of a store begins
 METADATA = (DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata")

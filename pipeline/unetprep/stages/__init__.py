@@ -1,6 +1,6 @@
 """Table of stages by command name. A new stage is a module in this package and one line below."""
 
-from unetprep.stage import Stage
+from unetprep.stages.base import Stage
 from unetprep.stages.deform import DEFORM
 from unetprep.stages.tiles import TILES_STAGE
 from unetprep.stages.weights import WEIGHTS

@@ -7,13 +7,13 @@ from math import prod
 import numpy as np
 
 from unetprep.errors import InvalidInput
-from unetprep.grid import Box, box_shape
+from unetprep.format.boxes import Box, box_shape
+from unetprep.format.layout import DENSE, FOLDING, GRIDS, ArraySpec, Provenance
 from unetprep.kernels.folding import folded_shares
-from unetprep.kernels.grids import draw_grids
+from unetprep.kernels.random_fields import draw_grids
 from unetprep.kernels.spline import displacement_field
-from unetprep.layout import DENSE, FOLDING, GRIDS, ArraySpec, Provenance
 from unetprep.params import DeformParams
-from unetprep.stage import COMPILED_BYTES, Blocks, Job, Stage
+from unetprep.stages.base import COMPILED_BYTES, Blocks, Job, Stage
 from unetprep.store import Store
 
 KERNEL_VERSION = 1

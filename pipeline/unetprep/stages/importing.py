@@ -16,22 +16,22 @@ from numpy.typing import NDArray
 
 from unetprep.credentials import mask_credentials
 from unetprep.errors import Conflict, Failure, InvalidInput
-from unetprep.grid import Box, Index, box_shape
+from unetprep.format.boxes import Box, Index, box_shape
+from unetprep.format.layout import SPLITS, Provenance, labels_path, pixel_array, pixel_chunks, pixels_path
 from unetprep.kernels.percentiles import WORKING_BYTES, RobustRange, intensity_limits
-from unetprep.layout import SPLITS, Provenance, labels_path, pixel_array, pixel_chunks, pixels_path
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source, find_pairs
+from unetprep.sources.connected_components import Joiner, Names, label_shard
 from unetprep.sources.digest import ShardDigest, ShardDigests
-from unetprep.sources.footprint import kept_bytes, kept_of_all, reading_bytes
-from unetprep.sources.pieces import Joiner, Names, label_shard
-from unetprep.sources.scan import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype, stored_labels
-from unetprep.stage import Blocks, Job, Shape
+from unetprep.sources.first_pass import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype, stored_labels
+from unetprep.sources.memory import kept_bytes, kept_of_all, reading_bytes
+from unetprep.stages.base import Blocks, Job, Shape
 from unetprep.stages.ranges import ImageRange
-from unetprep.stages.splitting import Part, split_parts
+from unetprep.stages.splits import Part, split_parts
 from unetprep.store import Store
 
 if TYPE_CHECKING:
-    from unetprep.store.shards import Chunks
+    from unetprep.format.sharding import Chunks
 
 KERNEL_VERSION = 1
 

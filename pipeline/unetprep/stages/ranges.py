@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unetprep.kernels.intensity import intensity_rule_for
+from unetprep.kernels.intensity_rules import intensity_rule_for
 from unetprep.kernels.percentiles import RobustRange
 
 EXTREME = 4.0  # times the robust range: what the rule minmax may span without a warning

@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
-from unetprep.grid import Box, box_shape
-from unetprep.kernels.formula import IGNORED, recorded_formula
-from unetprep.kernels.separate import HALO_PX
-from unetprep.kernels.tiling import border_px, output_size
-from unetprep.layout import (
+from unetprep.format.boxes import Box, box_shape
+from unetprep.format.layout import (
     CUT,
     LEARNED,
     PLACES,
@@ -27,11 +24,14 @@ from unetprep.layout import (
     pixels_path,
     weights_path,
 )
+from unetprep.kernels.separate import HALO_PX
+from unetprep.kernels.tiling import border_px, output_size
+from unetprep.kernels.weight_formula import IGNORED, recorded_formula
 from unetprep.params import TilesParams
-from unetprep.stage import Blocks, Job, Stage
-from unetprep.stages.places import Places, PlacesJob, Tiled, plan_places
+from unetprep.stages.base import Blocks, Job, Stage
+from unetprep.stages.tile_positions import Places, PlacesJob, Tiled, plan_places
 from unetprep.stages.weights import IMPORT
-from unetprep.storage.recent import Recent
+from unetprep.storage.lru_cache import Recent
 from unetprep.store import Store
 
 KERNEL_VERSION = 2

@@ -10,16 +10,25 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.engines import ENGINE_BYTES, ENGINES
 from unetprep.errors import InvalidInput
-from unetprep.grid import Box, grow, inside
-from unetprep.kernels.formula import DEFAULTS, Formula
-from unetprep.kernels.nearest import LARGEST_LABEL
+from unetprep.format.boxes import Box, grow, inside
+from unetprep.format.layout import (
+    AXES,
+    ArraySpec,
+    Provenance,
+    counts_path,
+    image_path,
+    labels_path,
+    pixel_array,
+    weights_path,
+)
 from unetprep.kernels.separate import HALO_PX, separate_instances
+from unetprep.kernels.two_nearest import LARGEST_LABEL
+from unetprep.kernels.weight_formula import DEFAULTS, Formula
 from unetprep.kernels.weights import NUM_CLASSES, balanced_class_weights, count_classes
-from unetprep.layout import AXES, ArraySpec, Provenance, counts_path, image_path, labels_path, pixel_array, weights_path
 from unetprep.params import WeightsParams
-from unetprep.stage import COMPILED_BYTES, Blocks, Job, Shape, Stage
+from unetprep.stages.base import COMPILED_BYTES, Blocks, Job, Shape, Stage
+from unetprep.stages.weight_backends import ENGINE_BYTES, ENGINES
 from unetprep.store import Store
 
 TARGET_VERSION = 2

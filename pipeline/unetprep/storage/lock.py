@@ -21,8 +21,8 @@ from uuid import uuid4
 
 from unetprep.credentials import mask_credentials
 from unetprep.errors import Conflict
+from unetprep.storage.registry import Storage
 from unetprep.storage.signals import deferred_signals
-from unetprep.storage.storage import Storage
 
 LOCK = ".lock"
 TOUCH_S = 5.0

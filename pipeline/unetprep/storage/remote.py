@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from zarr.abc.store import Store as ZarrStore
 
 from unetprep.credentials import mask_credentials
-from unetprep.storage.storage import Storage
+from unetprep.storage.registry import Storage
 
 
 class Remote(Storage):

@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 
 from unetprep import __version__
 from unetprep.errors import Conflict, Failure, InvalidInput
+from unetprep.format.boxes import Box, Index, shard_box, shard_counts
+from unetprep.format.documents import Document, array_document, group_document
+from unetprep.format.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
 from unetprep.format.metadata import DOCUMENT, DamagedDocument, encode, parse_document, record_of
+from unetprep.format.ome import PixelSize, image_attributes, label_attributes, labels_attributes
 from unetprep.format.schema import image_name
-from unetprep.grid import Box, Index, shard_box, shard_counts
+from unetprep.format.sharding import Chunks, Damaged, Shards
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
-from unetprep.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
 from unetprep.storage.lock import LOCK
+from unetprep.storage.lru_cache import NOTHING_KEPT, Recent
 from unetprep.storage.output import refuse_hierarchy
 from unetprep.storage.paths import safe_key
-from unetprep.storage.recent import NOTHING_KEPT, Recent
-from unetprep.storage.storage import Storage, open_storage
-from unetprep.store.documents import Document, array_document, group_document
-from unetprep.store.ome import PixelSize, image_attributes, label_attributes, labels_attributes
-from unetprep.store.shards import Chunks, Damaged, Shards
+from unetprep.storage.registry import Storage, open_storage
 
 COORDINATE_CHUNK = 65536
 LOOKS_AT_ONCE = 16

@@ -1,0 +1,100 @@
+"""Import of images into a store. Every source is read and checked before anything is written."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from unetprep.engine.pending import plan_jobs
+from unetprep.engine.run import Done, Scheduler, Summary, run_plans
+from unetprep.engine.thread_tasks import OnProgress
+from unetprep.format.layout import image_path, pixels_path
+from unetprep.params import ImportParams
+from unetprep.stages.importing import Import, plan_import
+from unetprep.stages.ranges import range_summary, range_warnings
+from unetprep.storage.lock import locked
+from unetprep.storage.output import check_sources
+from unetprep.storage.registry import open_storage
+from unetprep.store import Store
+
+PIXEL_SIZE_KEYS = ("spacing", "unit")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ImportSummary(Summary):
+    """What an import did, the images without a cell, and the intensity ranges of the images."""
+
+    without_cells: tuple[str, ...] = ()
+    ranges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, [super().__str__(), self._empty(), range_summary(self.ranges.values())]))
+
+    def _empty(self) -> str:
+        names = self.without_cells
+        if not names:
+            return ""
+        more = f" and {len(names) - 1} more" if names[1:] else ""
+        return f"import: {len(names)} image{'s' * bool(more)} without cells: {names[0]}{more}"
+
+
+def import_images(
+    url: str,
+    images: Sequence[str],
+    labels: Sequence[str],
+    params: ImportParams,
+    scheduler: Scheduler,
+    *,
+    overwrite: bool = False,
+    on_progress: OnProgress = lambda done, total, **shown: None,
+) -> ImportSummary:
+    """Import images and labels, files or folders, into the store at `url`, which is made if it is not there.
+
+    Images with extreme outliers are named in warnings, which are also logged.
+    """
+    start = time.perf_counter()
+    check_sources(url, (*images, *labels))
+    Store.refuse_other(url)
+    with locked(open_storage(url), url):
+        planned, total, done = _import(url, images, labels, params, scheduler, overwrite, on_progress)
+    warnings = range_warnings(planned.ranges)
+    for warning in warnings:
+        log.warning("%s", warning)
+    ranges = {name: seen.as_values() for name, seen in planned.ranges.items()}
+    summary = Summary.of("import", total, done, start)
+    return ImportSummary(**vars(summary), without_cells=planned.without_cells, ranges=ranges, warnings=warnings)
+
+
+def _import(
+    url: str,
+    images: Sequence[str],
+    labels: Sequence[str],
+    params: ImportParams,
+    scheduler: Scheduler,
+    overwrite: bool,
+    on_progress: OnProgress,
+) -> tuple[Import, int, Done]:
+    reader = scheduler.worker.for_one_thread()
+    planned = plan_import(images, labels, params, lambda needed: reader.refuse(reader.fixed_bytes + needed))
+    store = Store.open_or_create(url)
+    planned.refuse_leakage(store)
+    plans = plan_jobs(store, planned.jobs, overwrite)
+    known = {name for name in store.names if store.record(image_path(name))}
+    if any(plan.missing.size for plan in plans) or not set(planned.images) <= known:
+        with_pixels = {name for name in planned.images if store.record(pixels_path(name))}
+        added = {n: about for n, about in planned.images.items() if images or n not in with_pixels}
+        store.add_images(added)
+        _drop_pixel_sizes(store, added)
+    done = run_plans(store, plans, scheduler, on_progress)
+    return planned, sum(plan.num_shards for plan in plans), done
+
+
+def _drop_pixel_sizes(store: Store, images: Mapping[str, Mapping[str, object]]) -> None:
+    """Remove the pixel sizes of an earlier import from the groups of images that are imported without any."""
+    for name, attributes in images.items():
+        for key in PIXEL_SIZE_KEYS:
+            if key not in attributes and key in store.record(image_path(name)):
+                store.drop_from_record(image_path(name), key)

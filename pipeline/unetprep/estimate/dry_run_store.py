@@ -1,0 +1,94 @@
+"""Dry-run store: metadata is written to memory, and chunks of pending arrays are computed when they are read."""
+
+import time
+from collections.abc import Callable
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.estimate.overlay_storage import Overlay
+from unetprep.format.boxes import Box, Index
+from unetprep.format.sharding import Chunks
+from unetprep.storage.lru_cache import NOTHING_KEPT, Recent
+from unetprep.store.store import Store
+
+if TYPE_CHECKING:
+    from unetprep.stages.base import Job
+
+
+class Imagined(Store):
+    """Metadata are written into memory. Of arrays that jobs are to make, those chunks are computed that are read.
+
+    `seconds` is the time that this took, which is not part of what is measured. Outputs of a job that are sums over
+    its blocks are not computed: they are what `set_mean` said.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.overlay = Overlay(self.storage)
+        self.storage = self.overlay
+        self.seconds = 0.0
+        self.clock: Callable[[], float] = time.perf_counter
+        self.imagined: set[str] = set()  # keys of shards, which hold a part of their chunks alone
+        self._jobs: dict[str, Job] = {}
+        self._there: dict[str, NDArray[np.bool_]] = {}
+        self._chunks: dict[str, Chunks] = {}
+        self._means: dict[str, NDArray[Any]] = {}
+
+    def expect(self, job: "Job", there: NDArray[np.bool_]) -> None:
+        """Take it that a job is done; `there` says which of its shards really are."""
+        for spec in job.outputs:
+            self._jobs[spec.path], self._there[spec.path] = job, there.reshape(job.num_shards)
+
+    def set_mean(self, path: str, values: NDArray[Any]) -> None:
+        """What every part of an array holds, which is not known better."""
+        self._means[path] = values
+
+    def read(self, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
+        """Read a box, of which nothing may be there yet."""
+        if path in self._means:
+            sides = (range(*b.indices(n)) for b, n in zip(box, self.shards(path).shape, strict=True))
+            return np.broadcast_to(self._means[path], tuple(map(len, sides)))
+        if path in self._jobs:
+            start, before = self.clock(), self.seconds
+            self._compute_missing(path, box)
+            self.seconds = before + self.clock() - start
+        return super().read(path, box, recent)
+
+    def read_all(self, path: str) -> NDArray[Any]:
+        """A whole array, of which nothing may be there yet."""
+        whole = tuple(slice(0, n) for n in self.shards(path).shape)
+        return self.read(path, whole) if path in self._means else super().read_all(path)
+
+    def _compute_missing(self, path: str, box: Box) -> None:
+        shards, there = self.shards(path), self._there[path]
+        box = tuple(slice(*b.indices(n)) for b, n in zip(box, shards.shape, strict=True))
+        for index in product(*(range(b.start // s, -(-b.stop // s)) for b, s in zip(box, shards.shard, strict=True))):
+            if not there[index[: there.ndim]]:
+                self._compute_in_shard(path, index, box)
+
+    def _compute_in_shard(self, path: str, index: Index, box: Box) -> None:
+        """Compute the chunks of a shard that a box touches and that are not yet there, and what lies between them."""
+        job, shards = self._jobs[path], self.shards(path)
+        of_job = job.boxes(index)
+        whole = of_job[0]
+        key = f"{path}/{shards.key_of(whole)}"
+        chunks = self._chunks.setdefault(key, {})
+        sides = zip(box, whole, shards.chunk, strict=True)
+        touched = [
+            range((max(b.start, w.start) - w.start) // c, -(-(min(b.stop, w.stop) - w.start) // c)) for b, w, c in sides
+        ]
+        missing = [place for place in product(*touched) if place not in chunks]
+        if not missing:
+            return
+        low, high = np.min(missing, axis=0), np.max(missing, axis=0) + 1
+        part = tuple(
+            slice(w.start + int(a) * c, min(w.stop, w.start + int(z) * c))
+            for w, a, z, c in zip(whole, low, high, shards.chunk, strict=True)
+        )
+        values = job.compute(self, job.boxes_along(part, of_job))[0]
+        chunks |= shards.encode_chunks(values, tuple(map(int, low)))
+        self.overlay.written[key] = shards.join(chunks)
+        self.imagined.add(key)

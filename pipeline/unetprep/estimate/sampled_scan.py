@@ -1,0 +1,103 @@
+"""Sampled scan of a source for an estimate: a first pass over a part of the pixels."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from unetprep.format.boxes import Box, Index, box_shape
+from unetprep.format.layout import pixel_chunks
+from unetprep.params import ImportParams
+from unetprep.sources import Source
+from unetprep.sources.connected_components import Names
+from unetprep.sources.first_pass import Scan
+from unetprep.sources.synthetic import clock
+from unetprep.stages.base import Shape
+from unetprep.stages.importing import FirstReading, LabelScan
+
+WHOLE_PX = 2**24  # of all sources together, as long as they are read whole
+GLANCE_PX = 2**20  # of each that is not
+UNKNOWN = "?" * 64  # in the place of a digest
+CELL_PX = 64  # a cell is hardly smaller, so there are hardly more
+
+
+class UnknownNames(Mapping[Index, Names]):
+    """Names for the pieces of every shard, as long as nobody knows them: each shard begins with 1."""
+
+    def __getitem__(self, index: Index) -> Names:
+        nothing = np.empty(0, np.int64)
+        return Names(1, nothing, nothing)
+
+    def __iter__(self) -> Iterator[Index]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __contains__(self, index: object) -> bool:
+        return True
+
+
+@dataclass
+class Glance(FirstReading):
+    """Reads small sources whole, so that all is known of them, and of others a window."""
+
+    left_px: int = WHOLE_PX
+    read_px: int = 0
+    all_px: int = 0
+    seconds: float = 0.0
+    guesses: list[str] = field(default_factory=list)
+
+    def image(self, source: Source, box: Box, dims: int) -> Scan:
+        """The values of an image, or of a window of it."""
+        window, is_whole = self._window(box, pixel_chunks(box_shape(box[1:]), dims)[1])
+        start = clock()
+        scan = super().image(source, window, dims)
+        self.seconds += clock() - start
+        return scan if is_whole else replace(scan, digest=UNKNOWN)
+
+    def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
+        """The labels, or those of a window. Of the others it is taken that they are several cells."""
+        window, is_whole = self._window(box, pixel_chunks(box_shape(box[1:]), int(params.dims))[1])
+        start = clock()
+        seen = super().labels(source, window, params, pieces)
+        self.seconds += clock() - start
+        if is_whole:
+            return seen
+        num_px, window_px = _num_px(box[1:]), _num_px(window[1:])
+        most = num_px // CELL_PX if pieces else max(int(seen.scan.high), num_px // CELL_PX)
+        scan = Scan(seen.scan.low, min(most, 2**31 - 1), UNKNOWN)
+        return LabelScan(scan, np.array([1, 2]), seen.num_pieces * num_px // window_px, UnknownNames())
+
+    def seconds_for_all(self) -> float:
+        """How long it would take to read everything."""
+        return self.seconds * self.all_px / max(1, self.read_px)
+
+    def _window(self, box: Box, shard: Shape) -> tuple[Box, bool]:
+        num_px = _num_px(box)
+        self.all_px += num_px
+        if num_px <= self.left_px:
+            self.left_px -= num_px
+            self.read_px += num_px
+            return box, True
+        if not self.guesses:
+            self.guesses.append("of large images a window was read, not all: faults elsewhere are not seen")
+        window = _middle(box, shard)
+        self.read_px += _num_px(window)
+        return window, False
+
+
+def _middle(box: Box, shard: Shape) -> Box:
+    """A window around the middle of a box, not larger than a shard: full rows of it as far as they go."""
+    left, found = GLANCE_PX, list(box)
+    for axis in (3, 2, 1):
+        b = box[axis]
+        length = max(1, min(b.stop - b.start, shard[axis - 1], left))
+        start = (b.start + b.stop - length) // 2
+        found[axis] = slice(start, start + length)
+        left //= length
+    return tuple(found)
+
+
+def _num_px(box: Box) -> int:
+    return int(np.prod(box_shape(box), dtype=np.int64))

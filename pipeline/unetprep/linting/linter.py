@@ -1,0 +1,76 @@
+"""Label checks over files, folders or the labels of a store. Each image is read once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unetprep.errors import InvalidInput
+from unetprep.format.layout import labels_path
+from unetprep.format.metadata import DamagedDocument
+from unetprep.kernels.weight_formula import IGNORED
+from unetprep.linting.label_scan import num_blocks, survey
+from unetprep.linting.rules import Finding, Labels, judge
+from unetprep.params import LintParams, num_neighbours
+from unetprep.sources import Source, expand, open_labels
+from unetprep.store import Store
+
+IMPORT = "unetprep import --labels LABELS --out STORE"
+
+
+@dataclass(frozen=True)
+class Linted:
+    """One label image and what was found in it."""
+
+    path: str
+    shape: tuple[int, ...]  # (z, y, x) or (y, x)
+    dtype: str
+    cells: int
+    findings: list[Finding]
+
+
+def lint(
+    paths: Sequence[str],
+    params: LintParams,
+    ignored: Sequence[str] = (),
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Linted]:
+    """Hold label images against every rule but those `ignored`. Raises InvalidInput for what cannot be read."""
+    todo = [image for path in expand(paths) for image in _images(path, params)]
+    total, done = sum(num_blocks(source, int(how.dims)) for source, how in todo), 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        on_progress(done, total)
+
+    return [_lint_image(source, how, ignored, advance) for source, how in todo]
+
+
+def _images(path: str, params: LintParams) -> list[tuple[Source, LintParams]]:
+    """The label images that a path stands for, and how each is to be taken: a store says so of its own."""
+    store = _store(path)
+    if store is None:
+        return [(open_labels(path), params)]
+    images = []
+    for name in store.names:
+        store.finished_array(labels_path(name, "instances"), IMPORT)
+        source = open_labels(f"{store.url}/{labels_path(name, 'instances')}")
+        images.append((source, replace(params, dims=str(store.dims(name)), ignore_label=IGNORED)))
+    return images
+
+
+def _store(path: str) -> Store | None:
+    try:
+        return Store.open(path) if "://" in path or (Path(path) / "zarr.json").exists() else None
+    except DamagedDocument:
+        raise
+    except InvalidInput:
+        return None
+
+
+def _lint_image(source: Source, params: LintParams, ignored: Sequence[str], on_block: Callable[[], None]) -> Linted:
+    dims = int(params.dims)
+    connectivity = num_neighbours(params.dims, params.connectivity, corners=True)
+    labels = Labels(survey(source, dims, connectivity, params.ignore_label, on_block), dims, source.dtype)
+    shape = source.shape[2:] if source.shape[1] == 1 else source.shape[1:]
+    return Linted(source.path, shape, source.dtype, labels.num_cells, judge(labels, params.least_px(), ignored))

@@ -1,0 +1,218 @@
+"""Rules of the label checks: what counts as a finding, and what to do about it.
+
+Each looks at the tables of one reading. Where a rule has to guess, its criterion stands beside it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.linting.label_scan import Ints, Odd, Survey
+
+NUM_PLACES = 100  # listed with a finding
+
+RIM_BETWEEN = 0.9  # at least so much of a rim lies between a smaller and a larger value
+RIM_SHARE = 0.1  # and rims are at least so much of all outlines
+RIM_PX = 20
+
+RANGES = (255, 65535)  # what uint8 and uint16 can number
+IN_USE = 0.9  # nearly all of it
+FAR_SIDES = 4  # two pieces so many times as far apart as they are wide have nothing to do with each other
+FAR_IDS = 3
+SATURATED_PIECES = 5  # times as many pieces as a cell usually has
+
+RENUMBER = "number the cells again from 1 and save them as uint16 or int32"
+NONE = Odd(0, np.empty(0, np.int64), np.empty(0))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where, (z, y, x) or (y, x), and what stands there."""
+
+    at: tuple[int, ...]
+    what: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule has found: how much of it, and where the first of it lies."""
+
+    rule: str
+    count: int
+    message: str
+    hint: str
+    places: list[Place]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A label image as the rules see it."""
+
+    survey: Survey
+    dims: int
+    dtype: str
+
+    @cached_property
+    def cell(self) -> Ints:
+        """For every piece the cell it belongs to: 0, 1, ... In a stack of slices (dims 2) each has its own cells."""
+        pieces, shape = self.survey.pieces, self.survey.shape
+        image = pieces.place // (shape[1] * shape[2]) if self.dims == 2 else np.zeros_like(pieces.place)
+        return np.unique(np.stack([image, pieces.value]), axis=1, return_inverse=True)[1].ravel()
+
+    @property
+    def num_cells(self) -> int:
+        """How many cells there are."""
+        return int(self.cell.max(initial=-1)) + 1
+
+    @cached_property
+    def values(self) -> Ints:
+        """The different numbers in use."""
+        return np.unique(self.survey.pieces.value)
+
+    def places(self, place: Ints, **what: NDArray[Any]) -> list[Place]:
+        """The first of some places, with an entry of each array for each."""
+        first = np.transpose(np.unravel_index(place[:NUM_PLACES], self.survey.shape))
+        axes = slice(self.survey.shape[0] == 1, None)  # a single slice needs no z
+        return [
+            Place(tuple(at[axes].tolist()), {n: v[k].item() for n, v in what.items()}) for k, at in enumerate(first)
+        ]
+
+
+def judge(labels: Labels, tiny_px: int, ignored: Sequence[str] = ()) -> list[Finding]:
+    """What the rules find, but for those that are ignored.
+
+    Of interpolated values nothing is said that takes them as numbers of cells, unless that rule is ignored.
+    """
+    found = [*_empty(labels), *_binary(labels), *_float(labels), *_overflow(labels), *_interpolated(labels)]
+    if "interpolated" in ignored or not any(finding.rule == "interpolated" for finding in found):
+        found += [*_wrapped(labels), *_saturated(labels), *_split(labels), *_tiny(labels, tiny_px), *_touching(labels)]
+    return [finding for finding in found if finding.rule not in ignored]
+
+
+def _empty(labels: Labels) -> Iterator[Finding]:
+    if not labels.num_cells and not labels.survey.odd:
+        message = "no cells: every pixel is background or ignored"
+        yield Finding("empty", 0, message, "see if this is the label image, and was not scaled to 0..1", [])
+
+
+def _binary(labels: Labels) -> Iterator[Finding]:
+    pieces = labels.survey.pieces
+    if len(labels.values) == 1 and len(pieces.value) > 1:
+        message = f"a binary mask: separate pieces of the only number {labels.values[0]}: {len(pieces.value)}"
+        hint = "import it with --instances components, which numbers the pieces; cells that touch will be one"
+        yield Finding("binary", len(pieces.value), message, hint, labels.places(pieces.place, px=pieces.size_px))
+
+
+def _float(labels: Labels) -> Iterator[Finding]:
+    if np.dtype(labels.dtype).kind == "f":
+        odd = labels.survey.odd.get("not finite", NONE)
+        message = f"real numbers ({labels.dtype}), not finite in pixels: {odd.count}"
+        hint = "save them as integers: import takes no others"
+        yield Finding("float", odd.count, message, hint, labels.places(odd.place, value=odd.value))
+
+
+def _overflow(labels: Labels) -> Iterator[Finding]:
+    """Values that no cell can have."""
+    for kind, if_not in (("negative", "if a small integer type wrapped round"), ("too large", "if not")):
+        if odd := labels.survey.odd.get(kind):
+            value = odd.value[0].item()
+            message = f"pixels whose value is {kind}: {odd.count}, such as {value}"
+            hint = f"if {value} marks pixels to be left out: --ignore-label {value}; {if_not}, {RENUMBER}"
+            yield Finding("overflow", odd.count, message, hint, labels.places(odd.place, value=odd.value))
+
+
+def _interpolated(labels: Labels) -> Iterator[Finding]:
+    """Fractions; or rims: pieces that nearly everywhere lie between a smaller and a larger value.
+
+    Interpolation puts one around every cell. Where whole cells meet, only single pixels lie so: in clean labels rims
+    have up to 0.05 of the pixels of all outlines, in interpolated ones 0.15 and more.
+    """
+    hint = "resize the original labels without interpolation (nearest, order 0), and save them as PNG or TIFF, not JPEG"
+    if odd := labels.survey.odd.get("fraction"):
+        message = f"pixels whose value is a fraction: {odd.count}, such as {odd.value[0]:g}"
+        yield Finding("interpolated", odd.count, message, hint, labels.places(odd.place, value=odd.value))
+        return
+    pieces = labels.survey.pieces
+    rim = np.flatnonzero(pieces.between_px >= RIM_BETWEEN * pieces.size_px)
+    rim_px = int(pieces.size_px[rim].sum())
+    if rim_px >= max(RIM_PX, RIM_SHARE * labels.survey.outline_px):
+        share = rim_px / labels.survey.outline_px
+        message = f"thin rims of values between those on both sides: {len(rim)}, {share:.0%} of all outlines"
+        places = labels.places(pieces.place[rim], id=pieces.value[rim], px=pieces.size_px[rim])
+        yield Finding("interpolated", len(rim), message, hint, places)
+
+
+def _wrapped(labels: Labels) -> Iterator[Finding]:
+    """Numbers that began anew because a small dtype could hold no more: nearly all in use, some by two cells."""
+    pieces, values, far = labels.survey.pieces, labels.values, _far_apart(labels)
+    top = next((top for top in RANGES if values.max(initial=0) <= top), np.inf)
+    if len(values) >= IN_USE * top and len(far) >= FAR_IDS:
+        message = f"numbers of pieces far apart, while nearly all of 1 to {top} are in use: {len(far)}"
+        hint = f"there were more cells than numbers: {RENUMBER}"
+        places = labels.places(pieces.place[far], id=pieces.value[far], px=pieces.size_px[far])
+        yield Finding("overflow", len(far), message, hint, places)
+
+
+def _far_apart(labels: Labels) -> Ints:
+    """Of every cell that looks like two, the second piece: hardly smaller than the largest, and far from it."""
+    pieces, cell = labels.survey.pieces, labels.cell
+    order = np.lexsort((-pieces.size_px, cell))
+    first = np.flatnonzero(np.diff(cell[order], prepend=-1))
+    first = first[np.bincount(cell) > 1]
+    one, two = order[first], order[first + 1]
+    places = [np.stack(np.unravel_index(pieces.place[which], labels.survey.shape)) for which in (one, two)]
+    distance = np.linalg.norm(places[0] - places[1], axis=0)
+    far = distance > FAR_SIDES * pieces.size_px[one] ** (1 / labels.dims)
+    return np.sort(two[far & (4 * pieces.size_px[two] >= pieces.size_px[one])])
+
+
+def _saturated(labels: Labels) -> Iterator[Finding]:
+    """The largest number of a dtype, in many more pieces than the others."""
+    pieces = labels.survey.pieces
+    largest = np.iinfo(labels.dtype).max if np.dtype(labels.dtype).kind in "ui" else -1
+    parts = np.flatnonzero(pieces.value == largest)
+    if len(labels.values) > 1 and len(parts) >= SATURATED_PIECES * np.median(np.bincount(labels.cell)):
+        message = f"pieces of the number {largest}, the largest that {labels.dtype} can hold: {len(parts)}"
+        hint = f"if it marks pixels to be left out: --ignore-label {largest}; if numbers were cut off there, {RENUMBER}"
+        places = labels.places(pieces.place[parts], px=pieces.size_px[parts])
+        yield Finding("overflow", len(parts), message, hint, places)
+
+
+def _split(labels: Labels) -> Iterator[Finding]:
+    pieces, parts = labels.survey.pieces, np.bincount(labels.cell)
+    if len(labels.values) < 2 or not (parts > 1).any():
+        return
+    order = np.lexsort((pieces.size_px, labels.cell))
+    least = order[np.flatnonzero(np.diff(labels.cell[order], prepend=-1))][parts > 1]  # of each, the smallest piece
+    num = parts[parts > 1]
+    worst = np.lexsort((pieces.place[least], -num))
+    least, num = least[worst], num[worst]
+    hint = "give each piece a number of its own, or erase what was left by mistake"
+    if labels.dims == 2 and labels.survey.shape[0] > 1:
+        hint += "; if the slices are one volume: --dims 3"
+    message = f"cells in several pieces: {len(least)}, such as number {pieces.value[least[0]]} in {num[0]}"
+    places = labels.places(pieces.place[least], id=pieces.value[least], pieces=num, px=pieces.size_px[least])
+    yield Finding("split", len(least), message, hint, places)
+
+
+def _tiny(labels: Labels, tiny_px: int) -> Iterator[Finding]:
+    pieces = labels.survey.pieces
+    tiny = np.flatnonzero(pieces.size_px < tiny_px)
+    if len(tiny):
+        message = f"pieces of fewer than {tiny_px} pixels: {len(tiny)}"
+        hint = "erase them, or give them the number of the cell beside them; --tiny sets the limit"
+        places = labels.places(pieces.place[tiny], id=pieces.value[tiny], px=pieces.size_px[tiny])
+        yield Finding("tiny", len(tiny), message, hint, places)
+
+
+def _touching(labels: Labels) -> Iterator[Finding]:
+    contacts = labels.survey.contacts
+    if count := len(contacts.place):
+        message = f"pairs of cells without background between them: {count}, at {labels.survey.touching_px} pixels"
+        hint = "nothing, if each is a cell of its own: unetprep weights puts background between them (--separate)"
+        places = labels.places(contacts.place, id=contacts.low, other=contacts.high)
+        yield Finding("touching", count, message, hint, places)

@@ -1,0 +1,209 @@
+"""Data of a weight-map preview: a window of one slice and the distances behind its weights. Draws nothing.
+
+Read are the window, the halo around it in which a cell can matter, and, to find the window where most is to be seen, a
+bounded number of shards. So an image may be of any size.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.errors import InvalidInput
+from unetprep.format.boxes import Box, Index, grow, inside, shard_box
+from unetprep.format.layout import counts_path, labels_path, pixels_path, weights_path
+from unetprep.kernels.two_nearest import two_nearest
+from unetprep.kernels.weight_formula import Formula, recorded_formula
+from unetprep.store import Store
+
+IMPORT = "unetprep import --image IMAGES --labels LABELS --out STORE"
+USUAL_PX, SMALLEST_PX, LARGEST_PX = 512, 16, 2048  # a larger window would be cut down to the panel, and show no more
+MAX_COUNTS = 256  # of how many shards the class counts are read
+MAX_SHARDS = 4  # how many of them are searched
+STEPS = 4  # the search moves a window by this part of its side
+
+
+@dataclass(frozen=True)
+class View:
+    """What to show: an image (the first), a slice (the middle one), the upper left corner and the side of a window.
+
+    Where no side is named it is `USUAL_PX`, and with fields that of the tiles they were made for.
+    """
+
+    image: str | None = None
+    z: int | None = None
+    at: tuple[int, int] | None = None
+    size_px: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size_px is not None and not SMALLEST_PX <= self.size_px <= LARGEST_PX:
+            raise InvalidInput(f"size is {self.size_px} pixels", allowed=f"{SMALLEST_PX} to {LARGEST_PX}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """How the weights were made."""
+
+    name: str
+    formula: Formula
+    class_weights: tuple[float, ...]  # background, cell
+    spacing: tuple[float, ...]  # of the axes along which distances are measured
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "Made":
+        """From the parameters that stand with a weight map."""
+        formula = recorded_formula(record)
+        return cls(record["formula"], formula, tuple(record["class_weights"]), tuple(record["spacing"]))
+
+    @property
+    def reach(self) -> float:
+        """Up to where distances are looked for: as far as a cell matters, and never nowhere."""
+        return max(1.0, self.formula.reach)
+
+    @property
+    def halo(self) -> tuple[int, ...]:
+        """The reach in pixels along z, y and x; 0 across independent slices."""
+        return tuple([0] * (3 - len(self.spacing)) + [math.ceil(self.reach / step) for step in self.spacing])
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A window of one slice. Its arrays end in (y, x) and begin at pixel (y0, x0) of the image."""
+
+    name: str
+    dims: int
+    shape: tuple[int, ...]  # of the whole image, (z, y, x)
+    z: int
+    y0: int
+    x0: int
+    made: Made
+    image: NDArray[Any] | None  # (c, y, x); None where only labels were imported
+    instances: NDArray[np.int32]  # below 0 where a pixel is ignored
+    target: NDArray[np.uint8]
+    distances: NDArray[np.float64]  # (2, y, x), in the unit of the spacing; infinite from the reach on
+    weights: NDArray[np.float32]
+
+
+def select(url: str, view: View) -> Preview:
+    """Read what a view asks for.
+
+    Raises InvalidInput, naming what is allowed, for an image, slice or corner that is not there, and, naming the
+    command, where the weights have not been computed.
+    """
+    store = Store.open(url)
+    name = chosen_image(store, view.image)
+    weights = store.finished_array(weights_path(name), f"unetprep weights --out {url}")
+    shape: tuple[int, ...] = weights.shape
+    made = _made(store, name)
+    z = chosen_slice(view.z, shape, name)
+    side = view.size_px or USUAL_PX
+    y, x = at_corner(view.at, shape, name) if view.at else _busiest(store, name, z, side, made, url)
+    box = tuple(slice(a, min(n, a + s)) for a, s, n in zip((z, y, x), (1, side, side), shape, strict=True))
+    labels, distances = _cells(store, name, box, shape, made)
+    has_image = bool(store.record(pixels_path(name)))
+    if has_image:
+        store.finished_array(pixels_path(name), IMPORT)
+    return Preview(
+        name=name,
+        dims=store.dims(name),
+        shape=shape,
+        z=z,
+        y0=y,
+        x0=x,
+        made=made,
+        image=store.read(pixels_path(name), (slice(None), *box))[:, 0] if has_image else None,
+        instances=labels[0],
+        target=store.read(labels_path(name, "target"), box)[0],
+        distances=distances[:, 0],
+        weights=store.read(weights_path(name), box)[0],
+    )
+
+
+def chosen_image(store: Store, asked: str | None) -> str:
+    """The image that is asked for, by default the first."""
+    names = store.names
+    if not names:
+        raise InvalidInput(f"{store.url} holds no image", hint=f"run: {IMPORT}")
+    if asked is not None and asked not in names:
+        more = f", and {len(names) - 10} more" if len(names) > 10 else ""
+        raise InvalidInput(f"{store.url} holds no image {asked!r}", allowed=", ".join(names[:10]) + more)
+    return asked or names[0]
+
+
+def _made(store: Store, name: str) -> Made:
+    path = weights_path(name)
+    try:
+        return Made.of(store.record(path)["parameters"])
+    except KeyError as missing:
+        raise InvalidInput(
+            f"{path} of {store.url} does not say how it was made: {missing} is not recorded, or not known",
+            hint=f"run: unetprep weights --out {store.url} --overwrite",
+        ) from None
+
+
+def chosen_slice(asked: int | None, shape: tuple[int, ...], name: str) -> int:
+    """The slice that is asked for, by default the middle one."""
+    if asked is not None and not 0 <= asked < shape[0]:
+        raise InvalidInput(f"z is {asked}", allowed=f"0 to {shape[0] - 1}, the slices of {name}")
+    return shape[0] // 2 if asked is None else asked
+
+
+def at_corner(asked: tuple[int, int], shape: tuple[int, ...], name: str) -> tuple[int, int]:
+    """The corner that is asked for, which has to lie in the image."""
+    if not all(0 <= a < n for a, n in zip(asked, shape[1:], strict=True)):
+        raise InvalidInput(
+            f"at is {asked[0]},{asked[1]}",
+            allowed=f"Y from 0 to {shape[1] - 1} and X from 0 to {shape[2] - 1}, the pixels of {name}",
+        )
+    return asked
+
+
+def _cells(
+    store: Store, name: str, box: Box, shape: tuple[int, ...], made: Made
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The instances of a box, and the distances from each of its pixels to the two nearest, wherever these lie."""
+    outer = grow(box, made.halo, shape)
+    labels, core = store.read(labels_path(name, "instances"), outer), inside(box, outer)
+    return labels[core], two_nearest(labels, made.reach, made.spacing, len(made.spacing))[:, *core]
+
+
+def _busiest(store: Store, name: str, z: int, size_px: int, made: Made, url: str) -> tuple[int, int]:
+    """The corner of the window with the largest total border term, else the most cells, in the fullest shards."""
+    path, counts_of = labels_path(name, "target"), counts_path(name)
+    target = store.shards(path)
+    counts = store.finished_array(counts_of, f"unetprep weights --out {url}")
+    step = math.ceil(math.sqrt(math.prod(counts.shape[1:3]) / MAX_COUNTS))
+    rows_at, columns_at = (range(0, n, step) for n in counts.shape[1:3])
+    shard_z = z // target.shard[0]
+    cell_px = np.array([[_cell_px(store, counts_of, (shard_z, i, j)) for j in columns_at] for i in rows_at])
+    best, corner = (-1.0, -1.0), (0, 0)
+    for k in np.argsort(-cell_px, axis=None, kind="stable")[:MAX_SHARDS]:
+        row, column = (int(i) * step for i in np.unravel_index(k, cell_px.shape))
+        _, rows, columns = shard_box((0, row, column), target.shape, target.shard)
+        box = (slice(z, z + 1), rows, columns)
+        cells = store.read(path, box)[0] != 0
+        border = (store.read(weights_path(name), box)[0] - made.class_weights[0]).clip(min=0)
+        border[cells] = 0
+        block = size_px // STEPS
+        seen = np.stack([_window_sums(border, block), _window_sums(cells, block)], axis=-1)
+        i, j = max(np.ndindex(seen.shape[:2]), key=lambda ij: tuple(seen[ij]))
+        if tuple(seen[i, j]) > best:
+            best, corner = tuple(seen[i, j]), (rows.start + i * block, columns.start + j * block)
+    y, x = (max(0, min(a, n - size_px)) for a, n in zip(corner, target.shape[1:], strict=True))
+    return y, x
+
+
+def _cell_px(store: Store, counts_of: str, index: Index) -> int:
+    """How many pixels of cells a shard of the target has."""
+    return int(store.read(counts_of, (*(slice(i, i + 1) for i in index), slice(1, 2))).item())
+
+
+def _window_sums(values: NDArray[Any], block: int) -> NDArray[np.float64]:
+    """Sums over windows of STEPS x STEPS blocks, one window a block, as long as they fit."""
+    for axis in (0, 1):
+        values = np.add.reduceat(values, np.arange(0, values.shape[axis], block), axis, dtype=np.float64)
+        width = min(STEPS, values.shape[axis])
+        values = np.lib.stride_tricks.sliding_window_view(values, width, axis).sum(axis=-1)
+    return values

@@ -1,0 +1,190 @@
+"""First pass over a source, before anything is written: value ranges, digests, and validity."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.errors import InvalidInput
+from unetprep.format.boxes import Box, Index, box_shape, shard_box, shard_counts
+from unetprep.kernels.percentiles import RangeFinder, RobustRange
+from unetprep.kernels.weight_formula import IGNORED
+from unetprep.sources.connected_components import Joiner
+from unetprep.sources.digest import ShardDigest, ShardDigests
+from unetprep.sources.readers import Source, refuse_dtype
+
+LARGEST_LABEL = int(np.iinfo(np.int32).max)
+EXACT_IN_FLOAT32 = 2**24
+EXACT_BYTES = 2  # integers of so many bytes are exact in float32
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+IMAGE_DTYPES = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}  # every other one is kept as float32
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Result of a first pass: range of the values, digests of the pixels as stored (whole, by shard), robust range."""
+
+    low: float
+    high: float
+    digest: str
+    shards: ShardDigests = field(default_factory=ShardDigests)
+    robust: RobustRange | None = None
+
+
+def stored_dtype(source: Source) -> str:
+    """The dtype that an image of this source has in the store."""
+    return IMAGE_DTYPES.get(source.dtype, "float32")
+
+
+def scan_image(source: Source, box: Box, shard: tuple[int, ...], chunk: tuple[int, ...]) -> Scan:
+    """Read an image once, or twice for exact percentiles of values other than integers of up to 16 bits.
+
+    It is read shard by shard; `shard` and `chunk` are (z, y, x).
+
+    Raises InvalidInput for complex numbers, and for values that the stored dtype cannot hold.
+    """
+    refuse_dtype(source)
+    low, high, digest, shards = np.inf, -np.inf, sha256(), bytearray()
+    finder = RangeFinder(source.dtype)
+    spread = _Spread(source)
+    for _, where, raw in _blocks(source, box, shard):
+        spread.add(raw)
+        block = _as_stored(source, raw, where)
+        finder.add(raw)
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        digest.update(np.ascontiguousarray(block).data)
+        shards += _digest_of(block, (block.shape[0], *chunk))
+    spread.refuse_if_lost(low, high)
+    finder.end_pass()
+    if finder.needs_pass():
+        for _, _, raw in _blocks(source, box, shard):
+            finder.add(raw)
+        finder.end_pass()
+    return Scan(low, high, digest.hexdigest(), ShardDigests.of_all(bytes(shards)), finder.result())
+
+
+def _as_stored(source: Source, raw: NDArray[Any], where: Box) -> NDArray[Any]:
+    """A block in the stored dtype. Raises InvalidInput, naming the place, for NaN, infinity and what does not fit."""
+    if raw.dtype.kind in "ui" and raw.dtype.itemsize > EXACT_BYTES:
+        value = max(int(raw.min()), int(raw.max()), key=abs)
+        if abs(value) > EXACT_IN_FLOAT32:
+            raise InvalidInput(
+                f"{source.path} holds {value}, which float32 cannot keep exactly",
+                allowed=f"integers up to {EXACT_IN_FLOAT32}",
+                hint="subtract an offset, or save the image as uint16",
+            )
+    with np.errstate(over="ignore"):  # refused below
+        block = raw.astype(stored_dtype(source))
+    unfit = ~np.isfinite(block) if block.dtype.kind == "f" else np.zeros(1, bool)
+    if unfit.any():
+        place = tuple(int(i + s.start) for i, s in zip(np.argwhere(unfit)[0], where, strict=True))
+        value, is_too_large = raw[unfit][0], bool(np.isfinite(raw[unfit][0]))
+        raise InvalidInput(
+            f"{source.path} holds {value} at (c, z, y, x) = {place}" + ", too large for float32" * is_too_large,
+            allowed=f"numbers from {-LARGEST_FLOAT32:.3g} to {LARGEST_FLOAT32:.3g}"
+            if is_too_large
+            else "finite numbers",
+            hint="divide the image by a constant"
+            if is_too_large
+            else "replace such pixels, for example with the median of their neighbours",
+        )
+    return block
+
+
+class _Spread:
+    """The range of the values as they are in the file, of which float32 must leave something."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._low, self._high = source, np.inf, -np.inf
+        self._is_wide = np.dtype(source.dtype).kind == "f" and np.dtype(source.dtype).itemsize > EXACT_BYTES * 2
+
+    def add(self, raw: NDArray[Any]) -> None:
+        """Take a block."""
+        if self._is_wide:
+            self._low, self._high = min(self._low, float(raw.min())), max(self._high, float(raw.max()))
+
+    def refuse_if_lost(self, low: float, high: float) -> None:
+        """InvalidInput if what is stored, from `low` to `high`, is one number or has a range beyond float32."""
+        if high - low > LARGEST_FLOAT32:
+            raise InvalidInput(
+                f"{self._source.path} holds {low} to {high}, whose difference is too large for float32",
+                allowed=f"a range up to {LARGEST_FLOAT32:.3g}",
+                hint="divide the image by a constant",
+            )
+        if self._is_wide and low == high and self._low < self._high:
+            raise InvalidInput(
+                f"{self._source.path} holds {self._low} to {self._high}, which are one number in float32",
+                allowed="differences that float32 can keep",
+                hint="subtract an offset, or multiply the image by a constant",
+            )
+
+
+def _digest_of(values: NDArray[Any], chunk: tuple[int, ...]) -> bytes:
+    digest = ShardDigest(chunk)
+    digest.add(values, (0,) * values.ndim)
+    return digest.value()
+
+
+def stored_labels(block: NDArray[Any], ignore_label: int | None) -> NDArray[np.int32]:
+    """Labels as they are stored: int32, IGNORED where they are `ignore_label`. All others have been checked to fit."""
+    labels = block.astype(np.int32)
+    if ignore_label is not None:
+        labels[block == ignore_label] = IGNORED
+    return labels
+
+
+def scan_labels(
+    source: Source,
+    box: Box,
+    shard: tuple[int, ...],
+    chunk: tuple[int, ...],
+    ignore_label: int | None = None,
+    joiner: Joiner | None = None,
+) -> tuple[Scan, NDArray[np.int64]]:
+    """Read labels once; also up to two of the numbers in them, and the pieces of the cells for a joiner.
+
+    Raises InvalidInput for real numbers, and for negative or too large ones. Pixels to be ignored are none of these.
+    """
+    if np.dtype(source.dtype).kind not in "bui":
+        raise InvalidInput(
+            f"{source.path}: labels of dtype {source.dtype}",
+            allowed="integers: 0 for background and one number for each cell",
+            hint="save them as integers; if they were resized, resize again without interpolation (nearest)",
+        )
+    low, high, digest, shards, ids = 0, 0, sha256(), bytearray(), np.empty(0, np.int64)
+    for index, _, block in _blocks(source, box, shard):
+        known = block if ignore_label is None else block[block != ignore_label]
+        low, high = min(low, int(known.min(initial=0))), max(high, int(known.max(initial=0)))
+        if low < 0 or high > LARGEST_LABEL:
+            wrong = low if low < 0 else high
+            raise InvalidInput(
+                f"{source.path} holds the label {wrong}",
+                allowed=f"0 to {LARGEST_LABEL}",
+                hint="number the cells 1, 2, 3, ...; 0 is background. Where it marks pixels to be left out of the"
+                f" training: --ignore-label {wrong}",
+            )
+        ids = np.union1d(ids, _some_ids(known))[:2]
+        labels = stored_labels(block[0], ignore_label)
+        digest.update(np.ascontiguousarray(labels, "<i4").data)
+        shards += _digest_of(labels, chunk)
+        if joiner:
+            joiner.add(index, labels > 0)
+    return Scan(low, high, digest.hexdigest(), ShardDigests.of_all(bytes(shards))), ids
+
+
+def _some_ids(labels: NDArray[Any]) -> NDArray[np.int64]:
+    cells = labels[labels != 0]
+    return np.array([cells.min(), cells.max()] if cells.size else [], np.int64)
+
+
+def _blocks(source: Source, box: Box, shard: tuple[int, ...]) -> Iterator[tuple[Index, Box, NDArray[Any]]]:
+    """The blocks of a box, shard by shard in order; `shard` is (z, y, x), and so is each index."""
+    shape = box_shape(box[1:])
+    for index in product(*map(range, shard_counts(shape, shard))):
+        inner = shard_box(index, shape, shard)
+        where = (box[0], *(slice(b.start + s.start, b.start + s.stop) for b, s in zip(box[1:], inner, strict=True)))
+        yield index, where, source.read(where)

@@ -1,0 +1,49 @@
+"""Memory that reading a box of a source takes beyond the pixels themselves."""
+
+from collections.abc import Iterable
+from math import prod
+
+import numpy as np
+import zarr
+
+from unetprep.sources.chunk_cache import KEPT_BYTES
+from unetprep.sources.readers import PictureSource, Source, TiffSource, ZarrSource
+
+PICTURES_KEPT = 4
+
+
+def reading_bytes(source: Source, shape: tuple[int, ...]) -> int:
+    """What reading a box (c, z, y, x) of this shape takes besides its pixels: the parts of a file are decoded whole.
+
+    A picture is one part, decoded by Pillow and then copied; a TIFF has strips, tiles or pages, a Zarr array chunks.
+    """
+    if isinstance(source, PictureSource):
+        return _whole_bytes(source)
+    if not isinstance(source, TiffSource | ZarrSource):
+        return 0
+    sides = dict(zip("czyx", shape, strict=True))
+    box = [min(sides.get(a, 1), n) for a, n in zip(source.axes, source.file_shape, strict=True)]
+    part = source.part_shape()
+    touched = prod(min(-(-b // p) + 1, -(-n // p)) for b, p, n in zip(box, part, source.file_shape, strict=True))
+    at_once = min(touched, int(zarr.config.get("async.concurrency")))
+    return 2 * prod(part) * np.dtype(source.dtype).itemsize * at_once
+
+
+def kept_bytes(source: Source) -> int:
+    """What stays in memory after a reading: the last pictures, and the last large parts of TIFF files."""
+    if isinstance(source, TiffSource):
+        return min(KEPT_BYTES, _whole_bytes(source)) if source.keeps_parts() else 0
+    return PICTURES_KEPT * _whole_bytes(source) if isinstance(source, PictureSource) else 0
+
+
+def kept_of_all(sources: Iterable[Source]) -> int:
+    """What stays in memory after reading many sources in one process."""
+    each = [(source, kept_bytes(source)) for source in {source.path: source for source in sources}.values()]
+    tiffs = sum(kept for source, kept in each if isinstance(source, TiffSource))
+    return min(KEPT_BYTES, tiffs) + max(
+        (kept for source, kept in each if not isinstance(source, TiffSource)), default=0
+    )
+
+
+def _whole_bytes(source: Source) -> int:
+    return prod(source.file_shape) * np.dtype(source.dtype).itemsize

@@ -1,0 +1,346 @@
+"""Image readers: any supported file as an array (c, z, y, x) that is read box by box."""
+
+import struct
+import warnings
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from io import BytesIO
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import imageio.v3 as imageio
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+from PIL import Image
+
+from unetprep.errors import InvalidInput
+from unetprep.format.boxes import Box, box_shape
+from unetprep.sources.chunk_cache import is_kept, read_by_parts
+from unetprep.sources.limits import UNCHECKED_BYTES, check_memory, check_shape
+from unetprep.sources.npy import Header, read_header, read_npy
+from unetprep.sources.tiff import open_tiff, read_tiff
+from unetprep.sources.urls import File, is_url, local_path, names_in, reachable, read_box
+from unetprep.sources.zarr_arrays import find_array, part_shape, read_array
+from unetprep.storage.regular_files import open_regular, refuse_special
+from unetprep.storage.s3_credentials import endpoint_of_environment
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+TIFFS = (".tif", ".tiff")
+FORMATS = "TIFF, PNG, JPEG, BMP, .npy, Zarr"
+STACK_AXES = "zqit"  # what TIFF writers call an axis of slices: depth, unknown, sequence, time
+CHANNEL_AXES = "cs"
+UNUSED = "_"  # an axis of length 1 beside another of its kind
+MAX_CHANNELS_LAST = 4
+DAMAGED = (  # what readers raise; of a damaged PNG a SyntaxError
+    OSError, ValueError, LookupError, RuntimeError, ArithmeticError, TypeError, AttributeError, AssertionError,
+    EOFError, SyntaxError, struct.error, zlib.error, tifffile.TiffFileError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source(ABC):
+    """An image in a file, at a path or URL.
+
+    `axes` names the axes of the file's array, out of c, z, y and x; each at most once. `endpoint` is that of an S3
+    server that is not Amazon's, where workers do not have it in their environment.
+    """
+
+    path: str
+    axes: str
+    file_shape: tuple[int, ...]
+    dtype: str
+    endpoint: str = field(default="", kw_only=True)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(c, z, y, x); an axis that the file does not have counts 1."""
+        sides = dict(zip(self.axes, self.file_shape, strict=True))
+        c, z, y, x = (sides.get(a, 1) for a in "czyx")
+        return c, z, y, x
+
+    @property
+    def stem(self) -> str:
+        """Name of the file without its ending."""
+        name = Path(self.path.rstrip("/")).stem
+        return name.removesuffix(".ome")
+
+    def at_absolute_path(self) -> "Source":
+        """The same, for a worker that runs in another folder."""
+        return self if is_url(self.path) else replace(self, path=str(Path(self.path).absolute()))
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """The pixels of a box of (c, z, y, x). Raises InvalidInput where the file is damaged."""
+        box = tuple(slice(*b.indices(n)) for b, n in zip(box, self.shape, strict=True))
+        whole = dict(zip("czyx", box, strict=True))
+        check_memory(self.path, box_shape(box), self.dtype)
+        with readable(self.path):
+            block = self._read_file(tuple(whole.get(a, slice(0, 1)) for a in self.axes))
+        block = block.squeeze(tuple(i for i, a in enumerate(self.axes) if a == UNUSED))
+        axes = self.axes.replace(UNUSED, "")
+        order = sorted(range(block.ndim), key=lambda i: "czyx".index(axes[i]))
+        missing = tuple(i for i, a in enumerate("czyx") if a not in self.axes)
+        return np.expand_dims(block.transpose(order), missing)
+
+    @abstractmethod
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        """The pixels of a box of the file's own array."""
+
+
+@dataclass(frozen=True)
+class TiffSource(Source):
+    """A TIFF file; only the strips, tiles or pages that a box needs are decoded, and large ones are kept."""
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        file = self._as_it_is_now()
+        if self.keeps_parts():
+            return read_by_parts(file, self.file_shape, self.part_shape(), box, partial(_read_tiff_box, file))
+        return _read_tiff_box(file, box)
+
+    def part_shape(self) -> tuple[int, ...]:
+        """Sides of what is decoded together, along the axes of the file."""
+        return _tiff_part_shape(self._as_it_is_now())
+
+    def keeps_parts(self) -> bool:
+        """Whether what is decoded is kept for the next box."""
+        return is_kept(self.part_shape(), np.dtype(self.dtype).itemsize)
+
+    def _as_it_is_now(self) -> "File | LocalFile":
+        if is_url(self.path):
+            return File.at(self.path, self.endpoint)
+        found = Path(self.path).stat()
+        return LocalFile(self.path, found.st_mtime_ns, found.st_size)
+
+
+class LocalFile(NamedTuple):
+    """A file of this machine, as it is now."""
+
+    path: str
+    changed_ns: int
+    num_bytes: int
+
+
+def _read_tiff_box(file: File | LocalFile, box: Box) -> NDArray[Any]:
+    if isinstance(file, File):
+        return read_tiff(file, box)
+    with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
+        return np.asarray(zarr.open_array(store, mode="r")[box])
+
+
+@lru_cache(maxsize=256)
+def _tiff_part_shape(file: File | LocalFile) -> tuple[int, ...]:
+    if isinstance(file, File):
+        return open_tiff(file).part_shape()
+    with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
+        return zarr.open_array(store, mode="r").chunks
+
+
+@dataclass(frozen=True)
+class PictureSource(Source):
+    """A PNG, JPEG or BMP file, decoded whole and kept for the next box."""
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        return _decoded(self.path, self.endpoint)[box]
+
+
+def _decoded(path: str, endpoint: str = "") -> NDArray[Any]:
+    return _decode(
+        File.at(path, endpoint) if is_url(path) else path, 0 if is_url(path) else Path(path).stat().st_mtime_ns
+    )
+
+
+@lru_cache(maxsize=4)
+def _decode(file: str | File, changed: int) -> NDArray[Any]:
+    """The pixels of a file as it was at a time; an alpha channel that hides nothing is left off."""
+    content: Any = file if isinstance(file, str) else BytesIO(file.read())
+    _check_picture(content, file if isinstance(file, str) else file.url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked before
+        pixels = np.asarray(imageio.imread(content, plugin="pillow"))
+    if pixels.ndim == 3 and pixels.shape[-1] in (2, 4) and (pixels[..., -1] == np.iinfo(pixels.dtype).max).all():
+        pixels = pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
+    return pixels
+
+
+def _check_picture(content: Any, path: str) -> None:
+    """Raise InvalidInput for a picture that declares more pixels than Pillow decodes, or than memory holds."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(content) as opened:
+                width, height, num_bands = *opened.size, len(opened.getbands())
+    except Image.DecompressionBombError as error:
+        raise InvalidInput(
+            f"{path} is refused by its reader: {error}",
+            allowed=f"PNG, JPEG and BMP of up to {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels",
+            hint="see whether its header is damaged; else save it as a TIFF, which is read in parts",
+        ) from None
+    check_memory(path, (height, width, num_bands), "uint8", "it is decoded whole, and")
+    if not isinstance(content, str):
+        content.seek(0)
+
+
+@dataclass(frozen=True)
+class NpySource(Source):
+    """A .npy file."""
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        if is_url(self.path):
+            file = File.at(self.path, self.endpoint)
+            offset, shape, dtype, is_fortran = _npy_header(file)
+            return read_box(file, offset, shape, dtype, box, is_fortran=is_fortran)
+        return read_npy(self.path, box)
+
+
+@lru_cache(maxsize=64)
+def _npy_header(file: File) -> Header:
+    with file.open() as opened:
+        return read_header(opened, file.num_bytes)
+
+
+@dataclass(frozen=True)
+class ZarrSource(Source):
+    """A Zarr array, or the full resolution of an OME-Zarr image; a path or a URL."""
+
+    array_path: str = ""
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        return read_array(self.path, self.array_path, box, self.endpoint)
+
+    def part_shape(self) -> tuple[int, ...]:
+        """Sides of what is decoded together, along the axes of the file."""
+        return part_shape(self.path, self.array_path, self.endpoint)
+
+
+def open_source(path: str, axes: str = "") -> Source:
+    """Look at an image file, at a path or URL. `axes` overrides what the file says of its axes.
+
+    Raises InvalidInput if it is missing, unreadable, of an unknown format, or if its axes are not clear; Failure if a
+    server does not give it.
+    """
+    path = local_path(path)
+    refuse_special(path)
+    if not is_url(path) and not Path(path).exists():
+        raise InvalidInput(f"{path} is not there", allowed=f"an image file: {FORMATS}")
+    with readable(path):
+        source = _open(path)
+    if is_url(path):
+        source = replace(source, endpoint=endpoint_of_environment())
+    refuse_dtype(source)
+    source = _with_axes(source, axes or source.axes)
+    check_shape(path, source.shape)
+    with readable(path):
+        _check_parts(source)
+    return source
+
+
+def _check_parts(source: Source) -> None:
+    """Raise InvalidInput where what is decoded together, such as a strip or a chunk, does not fit into memory."""
+    if prod(source.file_shape) * np.dtype(source.dtype).itemsize > UNCHECKED_BYTES:
+        part = source.part_shape() if isinstance(source, TiffSource | ZarrSource) else ()
+        check_memory(source.path, part, source.dtype, "a strip, tile or chunk")
+
+
+def refuse_dtype(source: Source) -> None:
+    """InvalidInput for an image of complex numbers, dates and the like, of which casting would lose a part."""
+    if _kind(source.dtype) not in "buif":
+        raise InvalidInput(
+            f"{source.path} has dtype {source.dtype}",
+            allowed="integers or real numbers",
+            hint="save the magnitude or another real quantity as the image" if "complex" in source.dtype else "",
+        )
+
+
+def _kind(dtype: str) -> str:
+    try:
+        return np.dtype(dtype).kind
+    except TypeError:  # of structures and texts, numpy gives a name that it does not take
+        return "V"
+
+
+@contextmanager
+def readable(path: str) -> Iterator[None]:
+    """Turn what a damaged file makes its reader raise into an InvalidInput that names the file."""
+    try:
+        with reachable(path) if is_url(path) else nullcontext():
+            yield
+    except DAMAGED as error:
+        hint = "open it in a viewer: it may be cut short, or no image at all"
+        raise InvalidInput(f"{path} cannot be read: {error}", hint=hint) from error
+
+
+def _open(path: str) -> Source:
+    suffix = Path(path).suffix.lower()
+    if suffix in TIFFS:
+        return _open_tiff(path)
+    if suffix in PICTURES:
+        pixels = _decoded(path)
+        return PictureSource(path, "yxc"[: pixels.ndim], pixels.shape, pixels.dtype.name)
+    if suffix == ".npy":
+        shape, dtype = _npy_kind(path)
+        return NpySource(path, _guessed_axes(shape), shape, dtype.name)
+    if is_url(path) or Path(path).is_dir():
+        return _open_zarr(path)
+    raise InvalidInput(f"{path} ends in {suffix!r}, which is no image format known here", allowed=FORMATS)
+
+
+def _npy_kind(path: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    if is_url(path):
+        header = _npy_header(File.at(path))
+    else:
+        with open_regular(path) as file:
+            header = read_header(file, Path(path).stat().st_size)
+    return header.shape, header.dtype
+
+
+def _open_tiff(path: str) -> Source:
+    with nullcontext(open_tiff(File.at(path)).tiff) if is_url(path) else tifffile.TiffFile(path) as tiff:
+        if len(tiff.series) > 1:
+            shapes = ", ".join(str(series.shape) for series in tiff.series[:4])
+            raise InvalidInput(
+                f"{path} holds {len(tiff.series)} images: {shapes}", hint="save each as a file of its own"
+            )
+        series = tiff.series[0]
+        names = series.axes.lower()
+    axes = "".join("z" if a in STACK_AXES else "c" if a in CHANNEL_AXES else a for a in names)
+    return TiffSource(path, axes, series.shape, series.dtype.name)
+
+
+def _open_zarr(path: str) -> Source:
+    try:
+        array = find_array(path)
+    except FileNotFoundError:
+        if is_url(path) and not names_in(path):
+            raise InvalidInput(f"{path} is not there", allowed=f"an image: {FORMATS}") from None
+        raise InvalidInput(f"{path} is a folder without a Zarr array", allowed=f"an image: {FORMATS}") from None
+    axes = "".join("z" if a in STACK_AXES else a for a in array.axes or _guessed_axes(array.shape))
+    return ZarrSource(path, axes, array.shape, array.dtype, array_path=array.path)
+
+
+def _guessed_axes(shape: tuple[int, ...]) -> str:
+    if len(shape) == 3 and shape[-1] <= MAX_CHANNELS_LAST:
+        return "yxc"
+    return {2: "yx", 3: "zyx", 4: "czyx"}.get(len(shape), "?" * len(shape))
+
+
+def _with_axes(source: Source, axes: str) -> Source:
+    """Leave out axes of length 1 where there are two of a kind, and check what is left."""
+    axes = axes.lower()
+    shape = source.file_shape
+    if len(axes) == len(shape):
+        for i, a in enumerate(axes):
+            axes = axes[:i] + UNUSED + axes[i + 1 :] if shape[i] == 1 and axes.count(a) > 1 else axes
+    named = axes.replace(UNUSED, "")
+    if len(axes) == len(shape) and len(set(named)) == len(named) and {"y", "x"} <= set(named) <= set("czyx"):
+        return replace(source, axes=axes)
+    raise InvalidInput(
+        f"{source.path} has shape {shape} with axes {axes!r}",
+        allowed="y and x, at most one of z (slices) and at most one of c (channels)",
+        hint="name them with --axes, one letter for each side of the shape, or split the file",
+    )

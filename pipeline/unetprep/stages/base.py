@@ -1,0 +1,235 @@
+"""Base classes of stages and jobs. A new stage is a module in `stages/`, its parameters, and a line in `STAGES`.
+
+A task computes one shard, whole or in blocks of whole chunks. Of the blocks that are done it holds the compressed
+chunks alone, so the block decides how much memory it needs:
+
+    +-----------------+
+    |  compressed     |
+    +-----------------+  one shard: what is done, the block that is being computed with its halo around it,
+    |  block          |  and what is still to come. The shard's bytes are the same for every block.
+    +-----------------+
+    |                 |
+    +-----------------+
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.format.boxes import Box, Index, box_shape, inside, shard_box, shard_counts
+from unetprep.format.layout import ArraySpec
+from unetprep.params import Params
+
+if TYPE_CHECKING:
+    from unetprep.format.sharding import Chunks, Shards
+    from unetprep.store import Store
+
+Blocks = tuple[NDArray[Any], ...]
+Shape = tuple[int, ...]
+COMPILED_BYTES = 44 * 2**20  # of LLVM and the kernels, once loaded; compiling them, once after installation, takes more
+ENCODER_BYTES = 3 * 2**20  # what the codecs, the index of a shard and small objects need besides
+
+
+@dataclass(frozen=True)
+class Job(ABC):
+    """Arrays whose shards are computed together, one task a shard. Sent to workers, so it holds no open files.
+
+    The outputs share the number of shards along their first axes; where they have several arrays, task k writes shard k
+    of each. Axes of one name are one axis. `block`, whole chunks of the first output, is what a task computes at a
+    time; without one it is the whole shard.
+    """
+
+    outputs: tuple[ArraySpec, ...]
+    block: Shape | None = field(default=None, kw_only=True)
+
+    @property
+    def num_shards(self) -> Index:
+        """Shards along each axis of the first output."""
+        return shard_counts(self.outputs[0].shape, self.outputs[0].shard)
+
+    def boxes(self, index: Index) -> tuple[Box, ...]:
+        """The box that task `index` writes, for each output."""
+        return tuple(shard_box((index + (0,) * len(o.shape))[: len(o.shape)], o.shape, o.shard) for o in self.outputs)
+
+    def of(self, indices: Iterable[Index]) -> "Job":
+        """The same job with what it needs for some of its shards alone: this is what a worker is sent."""
+        return self
+
+    def run(self, store: "Store", index: Index) -> int:
+        """Task `index`: compute its boxes and write each as one shard. Returns the pixels of the first; 0 of a list."""
+        boxes = self.boxes(index)
+        for spec, box, chunks in zip(self.outputs, boxes, self.encode(store, boxes), strict=True):
+            store.write(spec, box, chunks)
+        shape = box_shape(boxes[0])
+        return prod(shape) if len(shape) > 1 else 0
+
+    def encode(self, store: "Store", boxes: Sequence[Box]) -> "list[Chunks]":
+        """The compressed chunks of the boxes of one shard, for each output."""
+        made = [
+            _Made(store.shards(spec.path), box, self.is_divided(spec))
+            for spec, box in zip(self.outputs, boxes, strict=True)
+        ]
+        for part in self.parts(boxes):
+            self._add(made, part, store)
+        return [output.finish() for output in made]
+
+    def _add(self, made: "Sequence[_Made]", part: Sequence[Box], store: "Store") -> None:
+        """Compute and encode a block; when this returns its values are gone."""
+        for output, box, values in zip(made, part, self.compute(store, part), strict=True):
+            output.add(box, values)
+
+    @abstractmethod
+    def compute(self, store: "Store", boxes: Sequence[Box]) -> Blocks:
+        """The values of a block, one array for each output, which has its box.
+
+        An output of which a block does not bring whole chunks is put together from all of them, by adding them up.
+        """
+
+    # -- blocks -------------------------------------------------------------------------------------------------------
+
+    @property
+    def block_shape(self) -> Shape:
+        """What a task computes at a time, of the first output."""
+        return self.block or self.outputs[0].shard
+
+    @property
+    def halo(self) -> Shape:
+        """How far around a block it reads, along each axis of the first output."""
+        return (0,) * len(self.outputs[0].shape)
+
+    def block_shapes(self) -> Iterator[Shape]:
+        """Every block that a shard may be computed in, the shard itself included."""
+        first = self.outputs[0]
+        return product(*(range(c, s + 1, c) for c, s in zip(first.chunk, first.shard, strict=True)))
+
+    def parts(self, boxes: Sequence[Box]) -> Iterator[tuple[Box, ...]]:
+        """The boxes of the blocks of a shard, for each output; along the axes of the first output they are divided."""
+        first = boxes[0]
+        steps = (range(b.start, b.stop, n) for b, n in zip(first, self.block_shape, strict=True))
+        for starts in product(*steps):
+            stops = (min(b.stop, a + n) for a, b, n in zip(starts, first, self.block_shape, strict=True))
+            yield self.boxes_along(tuple(map(slice, starts, stops)), boxes)
+
+    def boxes_along(self, part: Box, boxes: Sequence[Box]) -> tuple[Box, ...]:
+        """For each output, what belongs to a part of the first; `boxes` are those of the shard."""
+        axes = dict(zip(self.outputs[0].dims, part, strict=True))
+        return tuple(
+            tuple(axes.get(d, b) for d, b in zip(spec.dims, box, strict=True))
+            for spec, box in zip(self.outputs, boxes, strict=True)
+        )
+
+    def is_divided(self, spec: ArraySpec) -> bool:
+        """Whether every block brings whole chunks of an output; else it is put together from all of them."""
+        sides = dict(zip(self.outputs[0].dims, self.block_shape, strict=True))
+        shared = [(sides[d], c) for d, c in zip(spec.dims, spec.chunk, strict=True) if d in sides]
+        return bool(shared) and all(n % c == 0 for n, c in shared)
+
+    def is_sum(self, spec: ArraySpec) -> bool:
+        """Whether an output has no axis of the first one, so that every block brings a summand of all of it."""
+        return not set(spec.dims) & set(self.outputs[0].dims)
+
+    # -- memory -------------------------------------------------------------------------------------------------------
+
+    def extent(self, around: Shape | None = None) -> Shape:
+        """Sides of the largest block with so much around it, as far as the array goes."""
+        grown = (n + 2 * h for n, h in zip(self.block_shape, around or self.halo, strict=True))
+        return tuple(map(min, grown, self.outputs[0].shape))
+
+    def num_values(self, spec: ArraySpec) -> int:
+        """How many values the largest block brings of an output."""
+        sides = dict(zip(self.outputs[0].dims, self.extent((0,) * len(self.outputs[0].dims)), strict=True))
+        return prod(sides.get(d, min(n, s)) for d, n, s in zip(spec.dims, spec.shape, spec.shard, strict=True))
+
+    @abstractmethod
+    def compute_bytes(self) -> int:
+        """How much memory computing a block takes at most, its results included."""
+
+    def resident_bytes(self) -> int:
+        """What the process keeps for this job between tasks."""
+        return 0
+
+    def working_set(self, packing: Sequence[float] | None = None) -> int:
+        """How much memory a task takes at most, in bytes.
+
+        `packing` says how many bytes become of one of each output when it is compressed; 1 is the worst.
+        """
+        packed, divided, values, held = [], 0.0, 0, 0
+        for spec, ratio in zip(self.outputs, packing or [1.0] * len(self.outputs), strict=True):
+            itemsize = np.dtype(spec.dtype).itemsize
+            shard = prod(map(min, spec.shard, spec.shape)) * itemsize
+            packed.append(shard * ratio)
+            block = self.num_values(spec) * itemsize
+            values += block
+            if self.is_divided(spec):
+                divided += (shard - block) * ratio  # of the blocks before the last one
+            else:
+                held += shard
+        while_computing = self.compute_bytes() + divided + held
+        while_encoding = values + sum(packed) + held
+        while_writing = sum(packed) + max(packed)
+        return round(max(while_computing, while_encoding, while_writing)) + ENCODER_BYTES
+
+    def within(self, room_bytes: float) -> "Job | None":
+        """This job with the best block whose working set has room; None if there is none.
+
+        The whole shard, if it has room. Else the block with which the fewest pixels are read twice, as part of a halo;
+        of several the one of the longest rows, since files and arrays lie row by row, and then the largest.
+        """
+        for job in sorted((replace(self, block=block) for block in self.block_shapes()), key=preference):
+            if job.working_set() <= room_bytes:
+                return job
+        return None
+
+    def smallest_working_set(self) -> int:
+        """The least that a task can do with."""
+        return min(replace(self, block=block).working_set() for block in self.block_shapes())
+
+    def pixels_read(self) -> int:
+        """How many pixels a task on a whole shard reads, those twice that lie in the halo of two blocks."""
+        sides = zip(self.outputs[0].shard, self.block_shape, self.halo, strict=True)
+        return prod(shard + 2 * halo * -(-shard // block) for shard, block, halo in sides)
+
+
+def preference(job: Job) -> tuple[int, ...]:
+    """The smaller, the better is a job's block, if it fits; see Job.within."""
+    return job.pixels_read(), *(-n for n in reversed(job.block_shape))
+
+
+class _Made:
+    """One output of a task, block by block."""
+
+    def __init__(self, shards: "Shards", box: Box, is_divided: bool) -> None:
+        self._shards, self._box = shards, box
+        self._chunks: Chunks = {}
+        self._values = None if is_divided else np.zeros(box_shape(box), shards.dtype)
+
+    def add(self, box: Box, values: NDArray[Any]) -> None:
+        """Take the values of a block."""
+        where = inside(box, self._box)
+        if self._values is not None:
+            self._values[where] += values
+        else:
+            first = tuple(w.start // c for w, c in zip(where, self._shards.chunk, strict=True))
+            self._chunks |= self._shards.encode_chunks(values, first)
+
+    def finish(self) -> "Chunks":
+        """All chunks of the shard."""
+        if self._values is not None:
+            self._chunks = self._shards.encode_chunks(self._values, (0,) * len(self._box))
+        return self._chunks
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command: its parameters, and its steps, each planned only when the one before it is in the store."""
+
+    name: str
+    params: type[Params]
+    steps: tuple[Callable[["Store", Any], Sequence[Job]], ...]
+    describe: Callable[["Store", Any], None] = lambda store, params: None

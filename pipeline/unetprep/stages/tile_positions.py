@@ -1,0 +1,127 @@
+"""Tile positions, computed from the shapes of the images alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.errors import InvalidInput
+from unetprep.format.boxes import Box
+from unetprep.format.layout import PLACES, SPLITS, TILES, ArraySpec, Provenance, pixels_path
+from unetprep.kernels.random_crops import random_origins
+from unetprep.kernels.tiling import output_size, tile_origins
+from unetprep.params import TilesParams
+from unetprep.stages.base import Blocks, Job
+from unetprep.stages.weights import IMPORT
+from unetprep.store import Store
+
+KERNEL_VERSION = 1
+PLACES_A_SHARD = 1 << 14
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """What a task must know of one image."""
+
+    name: str
+    sides: tuple[int, int, int]  # (z, y, x)
+    split: str
+    intensity: tuple[float, float]
+
+    def num_tiles(self, params: TilesParams) -> int:
+        """How many tiles it has."""
+        return self._random(params) or self.sides[0] * len(self._rows(params, 1)) * len(self._rows(params, 2))
+
+    def origins(self, first: int, stop: int, params: TilesParams) -> NDArray[np.int64]:
+        """Where the outputs of its tiles `first` to `stop` begin, (tile, 3), as z, y, x; tiles go along x first."""
+        if self._random(params):
+            return random_origins(params.seed, self.name, first, stop, self.sides, _output(params))
+        (rows, columns), numbers = (self._rows(params, axis) for axis in (1, 2)), np.arange(first, stop)
+        z, rest = np.divmod(numbers, len(rows) * len(columns))
+        return np.stack([z, rest // len(columns) * rows.step, rest % len(columns) * columns.step], axis=1)
+
+    def _random(self, params: TilesParams) -> int:
+        return (params.random or 0) if self.split == "train" else 0
+
+    def _rows(self, params: TilesParams, axis: int) -> range:
+        """The origins along an axis. What is trained on may overlap; what is scored counts once."""
+        stride = params.stride_px if self.split == "train" else None
+        return tile_origins(self.sides[axis], _output(params), stride)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The tiles of all images, numbered in their order."""
+
+    images: tuple[Tiled, ...]
+    params: TilesParams
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The number of the first tile of each image, and behind them the number of all tiles."""
+        return list(accumulate((image.num_tiles(self.params) for image in self.images), initial=0))
+
+    def at(self, first: int, stop: int) -> NDArray[np.int64]:
+        """(tile, 4): image, z, y and x of the tiles `first` to `stop`."""
+        found = [np.empty((0, 4), np.int64)]
+        start = int(np.searchsorted(self.starts, first, side="right")) - 1
+        for which, (begin, end) in enumerate(pairwise(self.starts[start:]), start):
+            if begin >= stop:
+                break
+            origins = self.images[which].origins(max(first, begin) - begin, min(stop, end) - begin, self.params)
+            found.append(np.insert(origins, 0, which, axis=1))
+        return np.concatenate(found)
+
+
+@dataclass(frozen=True)
+class PlacesJob(Job):
+    """What is known of each tile before a pixel is read."""
+
+    places: Places
+
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """The columns of PLACES."""
+        which, z, y0, x0 = self.places.at(boxes[0][0].start, boxes[0][0].stop).T
+        images = self.places.images
+        splits = np.array([SPLITS.index(image.split) for image in images])
+        low, high = np.array([image.intensity for image in images]).T
+        columns = (which, z, y0, x0, splits[which], low[which], high[which])
+        return tuple(values.astype(kind) for values, kind in zip(columns, PLACES.values(), strict=True))
+
+    def compute_bytes(self) -> int:
+        """Some integers a tile, and as many an image."""
+        return 128 * (self.block_shape[0] + len(self.places.images))
+
+
+def plan_places(store: Store, params: TilesParams) -> Sequence[Job]:
+    """One job for all images."""
+    if not store.names:
+        raise InvalidInput(f"{store.url} holds no images", hint=f"run: {IMPORT}")
+    images = []
+    for name in store.names:
+        z, y, x = store.finished_array(pixels_path(name), IMPORT).shape[1:]
+        record = store.image_record(name, "split", "intensity")
+        images.append(Tiled(name, (z, y, x), record["split"], tuple(record["intensity"])))
+    places = Places(tuple(images), params)
+    made = Provenance(
+        "tiles",
+        KERNEL_VERSION,
+        {
+            **{key: getattr(params, key) for key in ("tile_px", "margin_px", "depth", "stride_px", "random", "seed")},
+            "images": {i.name: [i.split, *i.intensity, *i.sides] for i in images},
+        },
+        {},
+    )
+    total = places.starts[-1]
+    chunk = (min(PLACES_A_SHARD, total),)
+    outputs = (
+        ArraySpec(f"{TILES}/{name}", (total,), kind, ("tile",), chunk, chunk, made) for name, kind in PLACES.items()
+    )
+    return [PlacesJob(tuple(outputs), places)]
+
+
+def _output(params: TilesParams) -> int:
+    return output_size(params.tile_px, params.depth)

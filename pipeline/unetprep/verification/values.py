@@ -1,0 +1,46 @@
+"""Value checks of arrays, such as ranges and finiteness, from one pass over each shard."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.format.layout import SPLITS, TILES
+from unetprep.kernels.weight_formula import IGNORED
+from unetprep.kernels.weights import NUM_CLASSES
+
+LIMITS: dict[str, tuple[float, float]] = {  # by the name of an array; without a limit, infinite
+    "instances": (IGNORED, np.inf),
+    "target": (0, NUM_CLASSES - 1),
+    "weights": (0, np.inf),
+    "class_counts": (0, np.inf),
+    "image_index": (0, np.inf),
+    "split": (0, len(SPLITS) - 1),
+    "foreground": (0, 1),
+    "density": (0, 1),
+    "y0": (0, np.inf),
+    "x0": (0, np.inf),
+}
+
+
+def problem_with(path: str, values: NDArray[Any]) -> str:
+    """What is wrong with some values of an array, "" if nothing is."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return f"it holds {values[~np.isfinite(values)][0]}"
+    least, most = LIMITS.get(path.rpartition("/")[2], (-np.inf, np.inf))
+    low, high = values.min(), values.max()
+    if low < least or high > most:
+        return f"it holds {low if low < least else high}, and may hold {_span(least, most)}"
+    return ""
+
+
+def problem_with_positions(path: str, values: NDArray[Any], first: int) -> str:
+    """What is wrong with coordinates: they count pixels, from 0 but in the tiles, which have a margin around them."""
+    start = int(values[0]) if path.startswith(f"{TILES}/") else first
+    if not np.array_equal(values, np.arange(start, start + len(values))):
+        return "its values do not count up one by one"
+    return ""
+
+
+def _span(least: float, most: float) -> str:
+    return f"{least:.0f} or more" if np.isinf(most) else f"{least:.0f} to {most:.0f}"

@@ -1,0 +1,341 @@
+"""Verifier: checks that every object is present and intact, and that recomputed shards are equal."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.engine.memory import num_cores
+from unetprep.engine.thread_tasks import TASKS_A_WORKER, OnProgress, Tasks
+from unetprep.format.boxes import Index, shard_box
+from unetprep.format.layout import (
+    CUT,
+    DENSE,
+    FOLDING,
+    GRIDS,
+    IMAGES,
+    JOURNAL,
+    PLACED,
+    TILES,
+    counts_path,
+    image_path,
+    labels_path,
+    pixels_path,
+    weights_path,
+)
+from unetprep.format.sharding import Damaged, Shards, shard_key
+from unetprep.params import VerifyParams
+from unetprep.stages.base import Job
+from unetprep.stages.from_provenance import (
+    contradiction,
+    dense_job,
+    fields_job,
+    places_job,
+    target_job,
+    tiles_job,
+    weights_job,
+)
+from unetprep.storage.lock import holder, locked
+from unetprep.storage.registry import Storage
+from unetprep.store import Store
+from unetprep.verification.faults import Fault, to_do
+from unetprep.verification.inventory import Inventory, is_coordinate, take_inventory
+from unetprep.verification.recompute import differences
+from unetprep.verification.values import problem_with, problem_with_positions
+
+
+@dataclass
+class Verified:
+    """What was found, and how much was looked at."""
+
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    num_documents: int = 0
+    num_shards: int = 0
+    recomputed: dict[str, int] = field(default_factory=dict)  # shards of each kind
+
+
+def verify(
+    url: str,
+    params: VerifyParams,
+    workers: int = 0,
+    *,
+    repair: bool = False,
+    on_progress: OnProgress = lambda done, total: None,
+) -> Verified:
+    """Look at every object of a store. Nothing is changed, unless `repair`, which deletes damaged shards.
+
+    Raises InvalidInput if there is no store.
+    """
+    store = Store(url)
+    num_workers = workers or num_cores()
+    notes = _leftovers(store.storage)
+    with locked(store.storage, url) if repair else nullcontext(), ThreadPoolExecutor(num_workers) as executor:
+        verifier = Verifier(store, Tasks(executor, num_workers * TASKS_A_WORKER, on_progress))
+        verifier.look(params)
+        if repair:
+            verifier.repair()
+    verifier.found.notes[:0] = notes
+    return verifier.found
+
+
+def _leftovers(storage: Storage) -> list[str]:
+    held = holder(storage)
+    notes = [f"{key}: left behind by a run that was killed; nothing reads it" for key in storage.leftovers()]
+    if held and held[1]:
+        notes.append(f".lock: left behind by {held[0]}; the next run takes it over")
+    elif held:
+        notes.append(f".lock: {held[0]} works on the store, or was killed on another machine; what it writes changes")
+    return notes
+
+
+@dataclass
+class Seen:
+    """A shard that was read: what is wrong with it, and its pixels if a digest is to be taken of them."""
+
+    key: str
+    kind: str = ""
+    problem: str = ""
+    block: NDArray[Any] | None = None
+
+
+def look_at(storage: Storage, path: str, shards: Shards, index: Index, keep: bool) -> Seen:
+    """Read a whole shard: are all its checksums right, and may its values be what they are?
+
+    Raises OSError where it cannot be read: that tells nothing about the shard.
+    """
+    key = f"{path}/{shard_key(index)}"
+    box = shard_box(index, shards.shape, shards.shard)
+    inner = tuple(slice(0, b.stop - b.start) for b in box)
+    try:
+        data = storage.get(key)
+        if is_coordinate(path):
+            problem = problem_with_positions(path, shards.decode(data)[inner], box[0].start)
+        elif keep:
+            block = np.ascontiguousarray(shards.decode(data)[inner])
+            return Seen(key, "values", problem_with(path, block), block)
+        else:
+            problem = ""
+            for _, values in shards.chunks_of(data):
+                problem = problem or problem_with(path, values)
+    except (Damaged, FileNotFoundError) as error:
+        return Seen(key, "damaged", str(error))
+    return Seen(key, "values", problem)
+
+
+class Verifier:
+    """One look at a store: first the objects, then the shards of each array, then those that are computed again."""
+
+    def __init__(self, store: Store, tasks: Tasks) -> None:
+        self.found = Verified()
+        self._store, self._tasks = store, tasks
+        self._objects = Inventory({})
+        self._at_fault: set[str] = set()  # nodes with any fault: what was made from them is not computed again
+        self._damaged: dict[str, Callable[[], Seen]] = {}  # by the object: how to look at it again
+
+    def look(self, params: VerifyParams) -> None:
+        """All of it."""
+        objects = self._objects = take_inventory(self._store.storage, self._fetch)
+        root = objects.nodes.get("")
+        if not (root.problem if root else IMAGES in objects.nodes):
+            Store.open(self._store.url)  # which says what is there instead of a store
+        self.found.num_documents = len(objects.nodes)
+        if not objects.is_sealed:
+            self.found.notes.append("not sealed: other software made the store, so a changed document may go unnoticed")
+        if JOURNAL in self._record(IMAGES):
+            names = ", ".join(self._record(IMAGES)[JOURNAL]["fingerprints"])
+            self.found.notes.append(
+                f"new labels of {names} were coming in: repeat that unetprep relabel before all else"
+            )
+        self._look_at_objects()
+        self._look_at_images()
+        self._look_at_shards()
+        self._look_at_states()
+        for number, kind in enumerate(("target", "weights", "fields", "tiles")):
+            self._compute_again(kind, params, number)
+        self.found.faults.sort(key=lambda fault: (fault.path, fault.kind))
+
+    def repair(self) -> None:
+        """Delete damaged shards and say that their arrays are not complete: repeating the stage writes them again."""
+        for key, look in self._damaged.items():
+            array = node_of(key)
+            if not self._record(array) or look().kind != "damaged":
+                continue
+            if self._record(array).get("complete"):
+                self._store.set_complete(array, False)
+            self._store.storage.delete(key)
+            self.found.notes.append(f"{key}: deleted")
+
+    def _fetch(self, keys: Iterable[str]) -> Iterator[bytes]:
+        return self._tasks.run([partial(self._store.storage.get, key) for key in keys])
+
+    def _fault(self, kind: str, node: str, path: str, message: str) -> None:
+        self._at_fault.add(node)
+        self.found.faults.append(Fault(kind, path, message, to_do(kind, node, self._store.url)))
+
+    def _record(self, path: str) -> dict[str, Any]:
+        return self._objects.nodes[path].record if path in self._objects.nodes else {}
+
+    def _look_at_objects(self) -> None:
+        objects = self._objects
+        for key in objects.unknown:
+            self._fault("unknown", key, key, "nothing of a store has this name")
+        for key, why in objects.missing.items():
+            self._fault("missing", node_of(key), key, f"it is not there: {why}")
+        for path, node in objects.nodes.items():
+            if node.problem:
+                self._fault("metadata", path, objects.key_of(path), node.problem)
+
+    def _look_at_images(self) -> None:
+        """The arrays of an image have one size, and its group says of it what they were imported with."""
+        for name in self._objects.names:
+            group = image_path(name)
+            imported = pixels_path(name) if self._record(pixels_path(name)) else labels_path(name, "instances")
+            known = self._record(imported).get("parameters", {})
+            about = self._record(group)
+            common = {"dims", "split", "intensity"} & set(known) & set(about)
+            for key in sorted(common | ({"spacing", "unit"} & {*known, *about} if known and about else set())):
+                if about.get(key) != known.get(key):
+                    says = f"it says that {key} is {about.get(key)}, and {imported} that it is {known.get(key)}"
+                    self._fault("metadata", group, self._objects.key_of(group), says)
+            instances = self._shards(labels_path(name, "instances"))
+            for path in (pixels_path(name), labels_path(name, "target"), weights_path(name)):
+                shards = self._shards(path)
+                if shards and instances and shards.shape[-3:] != instances.shape:
+                    says = f"its shape is {shards.shape}, and that of the labels {instances.shape}"
+                    self._fault("metadata", path, self._objects.key_of(path), says)
+
+    def _shards(self, path: str) -> Shards | None:
+        node = self._objects.nodes.get(path)
+        return node.shards if node else None
+
+    def _look_at_shards(self) -> None:
+        """Read every shard of every array whose document can be relied upon."""
+        tasks: list[Callable[[], Seen]] = []
+        for path, indices in sorted(self._objects.shards.items()):
+            shards = self._shards(path)
+            if shards is None:
+                self.found.notes.append(f"{path}: its {len(indices)} shards were not looked at, for want of a document")
+                continue
+            keep = digest_of(self._record(path)) is not None
+            for index in sorted(indices):
+                if len(index) == len(shards.counts) and all(i < n for i, n in zip(index, shards.counts, strict=True)):
+                    tasks.append(partial(look_at, self._store.storage, path, shards, index, keep))
+                else:
+                    self._fault("unknown", path, f"{path}/{shard_key(index)}", "the array has no such shard")
+        self.found.num_shards = len(tasks)
+        digests: dict[str, Any] = {}
+        for look, seen in zip(tasks, self._tasks.run(tasks), strict=True):
+            if seen.kind == "damaged":
+                self._damaged[seen.key] = look
+            if seen.problem:
+                self._fault(seen.kind, node_of(seen.key), seen.key, seen.problem)
+            elif seen.block is not None:
+                digests.setdefault(node_of(seen.key), sha256()).update(little(seen.block))
+        for path, digest in digests.items():
+            record = self._record(path)
+            if path not in self._at_fault and record["complete"] and digest.hexdigest() != digest_of(record):
+                self._fault("digest", path, path, "its pixels are not those that were imported")
+
+    def _look_at_states(self) -> None:
+        for path in sorted(self._objects.nodes):
+            record = self._record(path)
+            if "complete" not in record or not self._is_sound(path):
+                continue
+            if not record["complete"]:
+                self._fault("unfinished", path, path, "what computed it was stopped")
+            elif self._store.state(path) == "stale":
+                self._fault("stale", path, path, "what it was made from has been replaced since")
+
+    def _is_sound(self, path: str) -> bool:
+        """Whether the documents of an array and of all that it was made from can be relied upon."""
+        record = self._record(path)
+        return bool(record) and all(self._is_sound(p) for p in record.get("inputs", {}) if "/" in p)
+
+    def _compute_again(self, kind: str, params: VerifyParams, number: int) -> None:
+        """A sample of the shards of one kind of array, where nothing is wrong with what they are made from."""
+        jobs: list[Job] = []
+        for output, needed, plan in self._origins(kind):
+            if output not in self._objects.nodes or needed & self._at_fault:
+                if output in self._objects.nodes:
+                    self.found.notes.append(f"{output}: not computed once more, for other faults stand in the way")
+                continue
+            job = plan()
+            other = job and contradiction(self._store, job)
+            if job is None:
+                self.found.notes.append(f"{output}: not computed once more: another release or software made it")
+            elif other:
+                key = self._objects.key_of(other)
+                self._fault("metadata", other, key, "it is intact, but belongs to other inputs or another place")
+            else:
+                jobs.append(job)
+        chosen = sample([prod(job.num_shards) for job in jobs], params.all or params.samples, params.seed + number)
+        tasks = [
+            partial(differences, self._store, jobs[k], tuple(map(int, np.unravel_index(i, jobs[k].num_shards))))
+            for k, i in chosen
+        ]
+        for found in self._tasks.run(tasks):
+            for key, what in found.items():
+                self._fault("differs", node_of(key), key, what)
+        if jobs:
+            self.found.recomputed[kind] = len(tasks)
+
+    def _origins(self, kind: str) -> Iterator[tuple[str, set[str], Callable[[], Job | None]]]:
+        """For the arrays of a kind: one of them, the nodes that decide it, and how to plan it."""
+        store, names = self._store, self._objects.names
+        if kind == "fields":
+            yield GRIDS, {GRIDS, FOLDING}, partial(fields_job, store)
+            if DENSE in self._objects.nodes:
+                yield DENSE, {GRIDS, DENSE}, partial(dense_job, store)
+        if kind == "tiles":
+            tiles = {path for path in self._objects.nodes if path.partition("/")[0] == TILES} | {PLACED}
+            every = {path for n in names for path in (*_labels_of(n), weights_path(n), pixels_path(n))}
+            for path, plan in ((PLACED, places_job), (CUT, tiles_job)):
+                yield path, {IMAGES, *tiles, *every}, partial(plan, store)
+        for name in names:
+            if kind == "target":
+                yield labels_path(name, "target"), _labels_of(name), partial(target_job, store, name)
+            if kind == "weights":
+                needed = {*_labels_of(name), weights_path(name)}
+                yield weights_path(name), needed, partial(weights_job, store, name)
+
+
+def _labels_of(name: str) -> set[str]:
+    return {image_path(name), labels_path(name, "instances"), labels_path(name, "target"), counts_path(name)}
+
+
+def node_of(key: str) -> str:
+    """The node that an object belongs to."""
+    return key.rpartition("/c/")[0] if "/c/" in key else key.rpartition("/")[0]
+
+
+def digest_of(record: dict[str, Any]) -> str | None:
+    """What was taken of an array's pixels at import; None if it was not taken of them as they are stored."""
+    if record.get("stage") != "import" or record.get("parameters", {}).get("instances") == "components":
+        return None
+    found: str | None = record.get("inputs", {}).get("pixels")
+    return found
+
+
+def little(block: NDArray[Any]) -> bytes:
+    """Its values as bytes, in the order in which digests take them."""
+    return block.astype(block.dtype.newbyteorder("<")).tobytes()
+
+
+def sample(sizes: Sequence[int], most: int | bool, seed: int) -> list[tuple[int, int]]:
+    """Which of some numbered things to take, up to `most` (True: all) of all groups together: (group, number)."""
+    total = sum(sizes)
+    if most is True or most >= total:
+        chosen = np.arange(total)
+    else:
+        chosen = np.sort(np.random.default_rng(seed).choice(total, most, replace=False))
+    ends = np.cumsum(sizes)
+    groups = np.searchsorted(ends, chosen, side="right")
+    return [(int(k), int(i - ends[k] + sizes[k])) for k, i in zip(groups, chosen, strict=True)]

@@ -1,0 +1,54 @@
+"""An array of a store, cut like a numpy array, of which no missing or damaged shard is read as zeros."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unettrain.data.chunk_reader import Chunks
+
+
+class CheckedArray:
+    """A view of a stored array that reads where it is cut, by integers and slices of step 1.
+
+    Raises Failure, naming the file, for a shard that is missing or damaged.
+    """
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self.shape: tuple[int, ...] = chunks.shape
+        self.dtype: np.dtype[Any] = chunks.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """The values in a box, in a new array; an axis that an integer selects is dropped."""
+        keys = _one_for_each_axis(key if isinstance(key, tuple) else (key,), len(self.shape))
+        box = tuple(_bounds(k, n) for k, n in zip(keys, self.shape, strict=True))
+        values = self._chunks.read_box(box)
+        return values[tuple(slice(None) if isinstance(k, slice) else 0 for k in keys)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All values."""
+        return self[...].astype(dtype or self.dtype, copy=False)
+
+
+def _one_for_each_axis(keys: tuple[Any, ...], num_axes: int) -> tuple[Any, ...]:
+    missing = (slice(None),) * (num_axes - sum(k is not Ellipsis for k in keys))
+    at = next((i for i, k in enumerate(keys) if k is Ellipsis), len(keys))
+    return (*keys[:at], *missing, *keys[at + 1 :])
+
+
+def _bounds(key: Any, size: int) -> slice:
+    if isinstance(key, slice):
+        start, stop, step = key.indices(size)
+        if step != 1:
+            raise IndexError(f"a step of {step}; a stored array is cut in steps of 1")
+        return slice(start, max(start, stop))
+    index = key.__index__()
+    if not -size <= index < size:
+        raise IndexError(f"{index} is not within an axis of {size}")
+    return slice(index % size, index % size + 1)

@@ -1,0 +1,416 @@
+"""Reader of single chunks of sharded Zarr v3 arrays into preallocated arrays.
+
+zarr-python takes 50 to 100 times as long as the copy for one chunk of a shard. Here the index of a shard is read once,
+and a chunk is one read of its file, or one request to a server, whose checksum is verified; both are done without the
+GIL. Chunks that are not stored as pipeline/LAYOUT.md says are read by zarr-python.
+"""
+
+import os
+import threading
+import zlib
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
+from errno import EMFILE, ENFILE
+from itertools import product
+from math import prod
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+import google_crc32c
+import numpy as np
+import zarr
+from numcodecs import Blosc, Zstd
+from numpy.typing import NDArray
+from zarr.storage import LocalStore
+
+from unetprep.storage.registry import Folder, Storage
+from unetprep.storage.remote import Remote
+from unettrain.data.store import SERVER_HINT, fingerprint, parsed_record
+from unettrain.errors import Failure
+
+Index = tuple[int, ...]
+Stamp = tuple[int | str, ...]
+ERRORS = (  # of files, servers, checksums and codecs
+    *(OSError, ValueError, RuntimeError, OverflowError, MemoryError),
+    *(KeyError, TypeError, EOFError, zlib.error),
+)
+
+LOOK_S = 0.1  # how long what a look at a file has shown is taken to hold
+MOST_OPEN = 384  # files that are kept open
+EMPTY = 2**64 - 1  # offset of a chunk that is not there
+CRC_BYTES = 4
+INDEX_CODECS = ["bytes", "crc32c"]
+
+
+class Chunks:
+    """The chunks of an array; threads may read side by side.
+
+    Raises Failure, naming the file, for a shard that is gone or damaged, and where the array was made anew meanwhile.
+    """
+
+    def __init__(
+        self,
+        array: zarr.Array[Any],
+        store: str | Path,
+        files: "OpenFiles | None" = None,
+        storage: Storage | None = None,
+    ) -> None:
+        self.array, self.path, self._store = array, array.path, store
+        self.shape, self.dtype, self.chunk = tuple(array.shape), array.dtype, tuple(array.chunks)
+        self.fingerprint = fingerprint(array)
+        self._storage = storage or Folder(str(getattr(array.store_path.store, "root", "")))
+        self._layout = _Layout.of(array)
+        self._rows = 0  # chunks of a shard, where a chunk is a row
+        if self._layout is not None and self.chunk == (1, *self.shape[1:]) == (1, *self._layout.shard[1:]):
+            self._rows = self._layout.shard[0]
+        self._files = files or OpenFiles()
+        self._mine = threading.local()
+        self._stamp: Stamp = ()  # the first shard that is opened is held against the array too
+        self._written: set[int] = set()
+
+    def empty_row(self) -> NDArray[Any]:
+        """An array for `read_row`."""
+        return np.empty(self.shape[1:], self.dtype)
+
+    def read_row(self, k: int, out: NDArray[Any]) -> None:
+        """What lies at k along the first axis, one chunk in our stores, into a contiguous array as from `empty_row`."""
+        if self._rows:
+            self._read(*divmod(k, self._rows), out)
+        else:
+            self._by_zarr((slice(k, k + 1), *(slice(0, n) for n in self.shape[1:])), out[np.newaxis])
+
+    def written_rows(self) -> NDArray[np.bool_]:
+        """Of each place along the first axis whether its shard is there, of an array that is being written."""
+        rows = (self.array.shards or self.array.chunks)[0]
+        shards = np.fromiter(map(self._is_written, range(-(-self.shape[0] // rows))), bool)
+        return np.repeat(shards, rows)[: self.shape[0]]
+
+    def _is_written(self, number: int) -> bool:
+        if number not in self._written:
+            if not self._exists((number, *(0,) * (len(self.shape) - 1))):
+                return False
+            self._written.add(number)
+        return True
+
+    def _exists(self, shard: Index) -> bool:
+        with suppress(FileNotFoundError):
+            return bool(_stat(self._storage, self._key(shard)))
+        return False
+
+    def read(self, place: Index, out: NDArray[Any]) -> None:
+        """The chunk at a place of the grid of chunks, into a contiguous array of its size and type.
+
+        What of it lies beyond the array's edge may hold anything.
+        """
+        if self._layout is None:
+            sides = zip(place, self.chunk, self.shape, strict=True)
+            box = tuple(slice(p * c, min((p + 1) * c, n)) for p, c, n in sides)
+            self._by_zarr(box, out.reshape(self.chunk)[tuple(slice(0, b.stop - b.start) for b in box)])
+        else:
+            shard, chunk = zip(*map(divmod, place, self._layout.counts), strict=True)
+            self._read(_number(shard, self._layout.num_shards), _number(chunk, self._layout.counts), out)
+
+    def read_all(self) -> NDArray[Any]:
+        """The whole array, for small ones."""
+        out, chunk = np.empty(self.shape, self.dtype), np.empty(self.chunk, self.dtype)
+        for place in product(*(range(-(-n // c)) for n, c in zip(self.shape, self.chunk, strict=True))):
+            self.read(place, chunk)
+            part = out[tuple(slice(p * c, (p + 1) * c) for p, c in zip(place, self.chunk, strict=True))]
+            part[...] = chunk[tuple(map(slice, part.shape))]
+        return out
+
+    def read_box(self, box: tuple[slice, ...]) -> NDArray[Any]:
+        """A box of the array, read by zarr-python; its slices have a start and a stop inside of the array."""
+        out = np.empty([b.stop - b.start for b in box], self.dtype)
+        self._by_zarr(box, out)
+        return out
+
+    def _read(self, number: int, chunk: int, out: NDArray[Any]) -> None:
+        """A chunk of a shard, both counted in C order."""
+        assert self._layout is not None
+        try:
+            try:
+                self._take(self._files.get((self.path, number)) or self._opened(number), chunk, out)
+            except _Changed:  # it may have come back as it was
+                self._files.drop((self.path, number))
+                self._take(self._opened(number), chunk, out)
+        except FileNotFoundError:
+            raise self._failure(f"{self._key(self._layout.place(number))} is missing") from None
+        except ERRORS as error:
+            with suppress(*ERRORS):
+                self._refuse_change()
+            raise self._failure(f"{self._key(self._layout.place(number))} cannot be read: {error}", error) from None
+
+    def _take(self, shard: "_Shard", chunk: int, out: NDArray[Any]) -> None:
+        assert self._layout is not None
+        offset, length = shard.table[chunk]
+        if offset == EMPTY:
+            out[...] = self.array.fill_value
+        elif self._layout.codec is not None:
+            self._layout.codec.decode(self._verified(shard, offset, length), out)
+        elif length != out.nbytes + CRC_BYTES:
+            raise ValueError(f"a chunk holds {length - CRC_BYTES} bytes, not {out.nbytes}")
+        elif shard.whole[chunk]:
+            shard.file.read(offset, out)
+        else:  # of a file that cannot change unseen once is enough
+            out.reshape(-1).view(np.uint8)[...] = self._verified(shard, offset, length)
+            shard.whole[chunk] = isinstance(shard.file, _File)
+
+    def _verified(self, shard: "_Shard", offset: int, length: int) -> NDArray[np.uint8]:
+        if not CRC_BYTES < length <= shard.file.size - offset:
+            raise ValueError("its index points behind its end")
+        packed = self._scratch(length)
+        shard.file.read(offset, packed)
+        return _verified(packed)
+
+    def _opened(self, number: int) -> "_Shard":
+        assert self._layout is not None
+        opened = _Shard(_open(self._storage, self._key(self._layout.place(number))), prod(self._layout.counts))
+        self._refuse_change()  # now that it cannot be exchanged any more
+        self._files.keep((self.path, number), opened)
+        return opened
+
+    def _scratch(self, length: int) -> NDArray[np.uint8]:
+        """Bytes of this thread's own, used again and again."""
+        if len(getattr(self._mine, "bytes", ())) < length:
+            self._mine.bytes = np.empty(2 * length, np.uint8)
+        found: NDArray[np.uint8] = self._mine.bytes[:length]
+        return found
+
+    def _by_zarr(self, where: tuple[slice, ...], out: NDArray[Any]) -> None:
+        try:
+            with self._storage.errors("read", self.path) if isinstance(self._storage, Remote) else nullcontext():
+                out[...] = self.array[where]
+            self._refuse_missing(where, out)
+        except ERRORS as error:
+            raise self._failure(f"{self.path} cannot be read at {where}: {error}", error) from None
+
+    def _refuse_missing(self, where: tuple[slice, ...], out: NDArray[Any]) -> None:
+        """zarr-python gives the fill value where a shard is missing; so where there is nothing else, look for it."""
+        shard = self.array.shards or self.array.chunks
+        for place in product(*(range(w.start // s, -(-w.stop // s)) for w, s in zip(where, shard, strict=True))):
+            sides = zip(where, place, shard, strict=True)
+            part = out[tuple(slice(max(0, p * s - w.start), (p + 1) * s - w.start) for w, p, s in sides)]
+            if (part == self.array.fill_value).all() and not self._exists(place):
+                raise self._failure(f"{self._key(place)} is missing")
+
+    def _refuse_change(self) -> None:
+        """Shards that were opened before go on as they were; new ones have to be of the same array."""
+        now = self._stamp_now()
+        if now != self._stamp:
+            record = parsed_record(self._storage.get(self._document), self.path, self._store)
+            if str(record.get("fingerprint", "")) != self.fingerprint:
+                raise Failure(
+                    f"{self.path} of {self._store} was made anew while it was read",
+                    hint="repeat the command; to keep what a run is trained on, make new arrays in another store",
+                )
+            self._stamp = now
+
+    def _stamp_now(self) -> Stamp:
+        """Changes whenever the array's document is written."""
+        return _stat(self._storage, self._document)
+
+    @property
+    def _document(self) -> str:
+        return f"{self.path}/zarr.json".lstrip("/")
+
+    def _key(self, shard: Index) -> str:
+        return f"{self.path}/c/{'/'.join(map(str, shard))}".lstrip("/")
+
+    def _failure(self, problem: str, error: Exception | None = None) -> Failure:
+        hint = f"unetprep verify {self._store} --repair deletes what is damaged; the stage makes it anew"
+        if isinstance(error, ConnectionError | PermissionError):
+            hint = SERVER_HINT
+        if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
+            hint = "allow this process more open files (ulimit -n 4096), or close streams that are done with"
+        return Failure(f"{problem}, in {self._store}", hint=hint)
+
+
+class OpenFiles:
+    """Shards that are open, or objects of which the index is known; some arrays may share it.
+
+    The one opened first is the first to go.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, int], _Shard] = {}
+        self._lock = threading.Lock()
+        allowed = os.sysconf("SC_OPEN_MAX") if hasattr(os, "sysconf") else -1
+        self._most = min(MOST_OPEN, allowed // 4) if allowed > 0 else MOST_OPEN
+        self.get = self._open.get
+
+    def keep(self, key: tuple[str, int], shard: "_Shard") -> None:
+        """Keep a shard open, and let others go that are too many."""
+        with self._lock:
+            self._open[key] = shard
+            while len(self._open) > self._most:
+                del self._open[next(iter(self._open))]
+
+    def drop(self, key: tuple[str, int]) -> None:
+        """Close a shard, or let it be closed by who still reads it."""
+        with self._lock:
+            self._open.pop(key, None)
+
+
+class _Layout:
+    """Where the chunks of an array lie, and how they are compressed."""
+
+    def __init__(self, array: zarr.Array[Any], codec: "_Codec | None") -> None:
+        self.codec = codec
+        self.shard: Index = array.shards or array.chunks
+        self.counts = tuple(s // c for s, c in zip(self.shard, array.chunks, strict=True))  # chunks of a shard
+        self.num_shards = tuple(-(-n // s) for n, s in zip(array.shape, self.shard, strict=True))
+
+    @staticmethod
+    def of(array: zarr.Array[Any]) -> "_Layout | None":
+        """None where zarr-python has to read."""
+        is_local = isinstance(array.store_path.store, LocalStore)
+        if array.shards is None or (is_local and not hasattr(os, "preadv")):
+            return None
+        document: Mapping[str, Any] = array.metadata.to_dict()
+        try:
+            (sharding,) = document["codecs"]
+            settings = sharding["configuration"]
+            order, *compressor, checksum = settings["codecs"]
+            known = (
+                sharding["name"] == "sharding_indexed"
+                and settings.get("index_location", "end") == "end"
+                and [c["name"] for c in settings["index_codecs"]] == INDEX_CODECS
+                and (order["name"], checksum["name"]) == ("bytes", "crc32c")
+                and order.get("configuration", {}).get("endian", "little") == "little"
+                and document["chunk_key_encoding"]["name"] == "default"
+            )
+            codec = _Codec(*compressor) if known and compressor else None
+        except (KeyError, ValueError, TypeError):
+            return None
+        return _Layout(array, codec) if known else None
+
+    def place(self, number: int) -> Index:
+        """Of a shard in the grid of shards."""
+        return tuple(int(i) for i in np.unravel_index(number, self.num_shards))
+
+
+class _Changed(ValueError):
+    """A file is another one than when it was opened."""
+
+    def __init__(self) -> None:
+        super().__init__("it changes while it is read")
+
+
+class _Bytes(Protocol):
+    """The `size` bytes of a file as it was opened."""
+
+    size: int
+
+    def read(self, offset: int, out: NDArray[Any]) -> None:
+        """As many from a place on as an array has. Raises _Changed, and ValueError where there are fewer."""
+
+
+class _Shard:
+    """A file with its index, the offset and length of each chunk."""
+
+    def __init__(self, file: _Bytes, num_chunks: int) -> None:
+        self.file = file
+        self.whole = bytearray(num_chunks)  # chunks of which the checksum was right
+        footer = np.empty(16 * num_chunks + CRC_BYTES, np.uint8)
+        file.read(max(0, file.size - len(footer)), footer)
+        self.table: list[list[int]] = _verified(footer).view("<u8").reshape(-1, 2).tolist()
+
+
+class _File:
+    """A file of this machine, closed when nobody holds it. It is the same when another one takes its name."""
+
+    def __init__(self, file: Path) -> None:
+        self._fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a named pipe fails, and does not block
+        found = os.fstat(self._fd)
+        self.size, self._written, self._looked = found.st_size, found.st_mtime_ns, monotonic()
+
+    def read(self, offset: int, out: Any) -> None:
+        num = os.preadv(self._fd, (out,), offset)
+        if monotonic() - self._looked > LOOK_S:  # a look takes half as long as a read
+            if os.fstat(self._fd).st_mtime_ns != self._written:
+                raise _Changed
+            self._looked = monotonic()
+        if num != out.nbytes:
+            raise ValueError("it is cut short")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fd"):
+            os.close(self._fd)
+
+
+class _Object:
+    """An object of a server."""
+
+    def __init__(self, storage: Remote, key: str) -> None:
+        self._storage, self._key = storage, key
+        self.size, self._tag = storage.stat(key)
+
+    def read(self, offset: int, out: NDArray[Any]) -> None:
+        if offset + out.nbytes > self.size:
+            raise ValueError("it is cut short")
+        data, tag = self._storage.read_part(self._key, offset, out.nbytes)
+        if tag != self._tag or len(data) != out.nbytes:
+            raise _Changed
+        out.reshape(-1).view(np.uint8)[...] = np.frombuffer(data, np.uint8)
+
+
+def _open(storage: Storage, key: str) -> _Bytes:
+    if isinstance(storage, Remote):
+        return _Object(storage, key)
+    assert isinstance(storage, Folder)
+    return _File(storage.root / key)
+
+
+def _stat(storage: Storage, key: str) -> Stamp:
+    """What changes when an object does."""
+    if isinstance(storage, Remote):
+        return storage.stat(key)
+    assert isinstance(storage, Folder)
+    found = os.stat(storage.root / key)
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _number(place: Index, sides: Index) -> int:
+    """Of a place in a grid, in C order."""
+    number = 0
+    for p, n in zip(place, sides, strict=True):
+        number = number * n + p
+    return number
+
+
+def _verified(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The data before their checksum, which has to be theirs."""
+    body = data[:-CRC_BYTES]
+    if google_crc32c.value(body) != int.from_bytes(data[-CRC_BYTES:].tobytes(), "little"):
+        raise ValueError("a checksum (crc32c) is wrong: the file is damaged")
+    return body
+
+
+class _Codec:
+    """What decompresses a chunk. Raises KeyError for a name that is not known."""
+
+    def __init__(self, compressor: Mapping[str, Any]) -> None:
+        self._codec, self._size = {"zstd": (Zstd(), _zstd_size), "blosc": (Blosc(), _blosc_size)}[compressor["name"]]
+
+    def decode(self, packed: NDArray[np.uint8], out: NDArray[Any]) -> None:
+        """Raises ValueError or RuntimeError for what is no such chunk, or one of another size."""
+        size = self._size(packed)
+        if size != out.nbytes:  # the libraries would leave the rest as it was
+            raise ValueError(f"a chunk holds {size} bytes, not {out.nbytes}")
+        self._codec.decode(packed, out)
+
+
+def _blosc_size(packed: NDArray[np.uint8]) -> int:
+    """How many bytes it holds: https://github.com/Blosc/c-blosc, README_CHUNK_FORMAT."""
+    return int.from_bytes(packed[4:8].tobytes(), "little")
+
+
+def _zstd_size(packed: NDArray[np.uint8]) -> int:
+    """The same, -1 if it does not say: RFC 8878, section 3.1.1.1."""
+    header = packed[4:18].tobytes()
+    kind, is_single = header[0] >> 6, header[0] >> 5 & 1
+    length = (is_single, 2, 4, 8)[kind]
+    start = 2 - is_single + (0, 1, 2, 4)[header[0] & 3]
+    return int.from_bytes(header[start : start + length], "little") + 256 * (kind == 1) if length else -1

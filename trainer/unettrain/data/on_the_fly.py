@@ -1,0 +1,116 @@
+"""On-the-fly tiles: windows of the images with mirrored edges, bit-identical to stored tiles.
+
+Of a chunk a tile needs a part, and its neighbours the rest, so what was decoded is kept for a while (`decoded`).
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
+from unetprep.kernels.weight_formula import IGNORED
+from unettrain.data.chunk_cache import Decoded
+from unettrain.data.chunk_reader import Chunks, OpenFiles
+from unettrain.data.store import fingerprint, open_array, reading, storage_of
+from unettrain.data.tiles import Geometry, StoredTile
+from unettrain.errors import Failure
+
+CACHE_BYTES = 2**30
+OPEN_ARRAYS = 1024
+Place = tuple[int, int, int]  # z, y, x
+
+
+class Windows:
+    """The pixels of virtual tiles.
+
+    `places` (tile, 4): image, z, y and x at which each tile's output begins. `inputs`: by the path, the fingerprints of
+    the arrays that the tiles were placed on. Threads may read side by side. Raises Failure where one of these arrays
+    has been replaced since, or is damaged.
+    """
+
+    def __init__(
+        self,
+        store: str | Path,
+        root: zarr.Group,
+        names: Sequence[str],
+        places: NDArray[np.int64],
+        geometry: Geometry,
+        inputs: Mapping[str, str],
+        fingerprints: dict[str, str],
+        cache_bytes: int,
+    ) -> None:
+        self.fingerprints = fingerprints
+        self._store, self._root, self._names, self._places = store, root, names, places
+        self._geometry, self._inputs = geometry, inputs
+        self._decoded, self._files, self._mine = Decoded(cache_bytes), OpenFiles(), threading.local()
+        # Nothing that would hold these windows: the files are closed when nobody has them any more.
+        self._array = lru_cache(OPEN_ARRAYS)(partial(_open, store, root, inputs, self._files))
+
+    def read(self, index: int, into: StoredTile) -> None:
+        """The pixels of one tile, into arrays as of `Geometry.empty`."""
+        which, z, y, x = self._places[index].tolist()
+        name, g = self._names[which], self._geometry
+        y, x = y - g.margin_px, x - g.margin_px
+        before = (g.tile_px - g.output_px) // 2
+        self._mirrored(self._array(f"images/{name}/image"), (z, y - before, x - before), into.image)
+        if into.instances is None:
+            self._mirrored(self._array(f"images/{name}/labels/target/target"), (z, y, x), into.target)
+            self._within(self._array(f"images/{name}/weights"), (z, y, x), into.weights, 0)
+        else:
+            cells = self._array(f"images/{name}/labels/instances/instances")
+            self._within(cells, (z, y - g.reach_px, x - g.reach_px), into.instances, IGNORED)
+
+    def finished(self) -> NDArray[np.bool_]:
+        """All: their images are."""
+        return np.ones(len(self._places), bool)
+
+    def _mirrored(self, chunks: Chunks, start: Place, out: NDArray[Any]) -> None:
+        """A window (..., y, x) of one slice; what lies outside the image is mirrored into it."""
+        z, *corner = start
+        sizes = zip(corner, out.shape[-2:], chunks.shape[-2:], strict=True)
+        rows, columns = (mirrored_runs(first, first + n, size) for first, n, size in sizes)
+        (top, bottom), (left, right) = bounds(rows), bounds(columns)
+        if is_mirrored(rows, columns, out.shape):
+            around = self._scratch((*out.shape[:-2], bottom - top, right - left), chunks.dtype)
+            self._decoded.copy(chunks, (z, top, left), around)
+            unfold(around, rows, columns, out)
+        else:
+            self._decoded.copy(chunks, (z, top, left), out)
+
+    def _within(self, chunks: Chunks, start: Place, out: NDArray[Any], outside: int) -> None:
+        """A window (y, x) of one slice; what lies outside the image is that number."""
+        z, *corner = start
+        inside = [
+            slice(max(0, -a), max(0, min(n, size - a)))
+            for a, n, size in zip(corner, out.shape, chunks.shape[-2:], strict=True)
+        ]
+        if any(i != slice(0, n) for i, n in zip(inside, out.shape, strict=True)):
+            out[...] = outside
+        rows, columns = inside
+        self._decoded.copy(chunks, (z, corner[0] + rows.start, corner[1] + columns.start), out[rows, columns])
+
+    def _scratch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """An array of this thread's own, whose memory is used again and again."""
+        needed = prod(shape) * dtype.itemsize
+        if len(getattr(self._mine, "bytes", ())) < needed:
+            self._mine.bytes = np.empty(needed, np.uint8)
+        found: NDArray[Any] = self._mine.bytes[:needed].view(dtype).reshape(shape)
+        return found
+
+
+def _open(store: str | Path, root: zarr.Group, inputs: Mapping[str, str], files: OpenFiles, path: str) -> Chunks:
+    with reading(store):
+        array = open_array(root, path, store, f"unetprep weights --out {store}")
+    if fingerprint(array) != inputs.get(path):
+        raise Failure(
+            f"{path} of {store} was made anew since its tiles were placed",
+            hint=f"unetprep tiles --out {store} --index-only --overwrite",
+        )
+    return Chunks(array, store, files, storage_of(str(store)))

@@ -1,0 +1,200 @@
+"""Opening of tiles, fields and images of a store as pipeline/LAYOUT.md defines them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from unetprep.kernels.field_grid import INTERPOLATIONS
+from unetprep.kernels.tiling import is_legal_tile, output_size
+from unettrain.data.checked_array import CheckedArray
+from unettrain.data.chunk_reader import Chunks, OpenFiles
+from unettrain.data.on_the_fly import CACHE_BYTES, Windows
+from unettrain.data.store import (
+    attributes,
+    fingerprint,
+    image_record,
+    open_array,
+    open_store,
+    recorded,
+    refuse_stale,
+    said_plainly,
+    storage_of,
+)
+from unettrain.data.tiles import Geometry, Pixels, StoredPixels, Tiles, WeightRule
+from unettrain.errors import InvalidInput
+
+PLACES = ("image_index", "z", "y0", "x0", "split", "intensity_low", "intensity_high")
+
+
+@dataclass(frozen=True)
+class StoredFields:
+    """Grids of displacements (field, 2, gy, gx), in pixels, all in memory: 72 bytes each at 3 x 3."""
+
+    grids: NDArray[np.float32]
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    interpolation: str = "bspline"
+
+
+NO_FIELDS = StoredFields(np.zeros((0, 2, 1, 1), np.float32))
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """One image: pixels (c, z, y, x), read where they are cut, and (low, high), what becomes 0 and 1."""
+
+    name: str
+    pixels: CheckedArray
+    intensity: tuple[float, float]
+    dims: int
+    split: str
+
+
+@said_plainly
+def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool = False) -> Tiles:
+    """The tiles of a store. Raises InvalidInput where they are missing, unfinished, stale or not as LAYOUT.md says.
+
+    Of images that virtual tiles are cut from, up to `cache_bytes` are kept in memory. With `growing` what the tiles
+    hold may still be being written.
+    """
+    root, command = open_store(store), f"unetprep tiles --out {store}"
+    columns = [open_array(root, f"tiles/{name}", store, command) for name in PLACES]
+    cut = open_array(root, "tiles/foreground", store, command, finished=not growing)
+    made = {**attributes(columns[0]).get("parameters", {}), **attributes(cut).get("parameters", {})}
+    found = recorded(store, "tiles")
+    missing = [key for key in ("tile", "output", "margin", "depth", "names", "intensity_rule") if key not in found]
+    if missing:
+        raise InvalidInput(f"the tiles of {store} lack {', '.join(missing)}", hint=f"{command} --overwrite")
+    split, low, high = (_all_of(column, store) for column in columns[-3:])
+    rule = WeightRule.of(made["instances"]) if "instances" in made else None
+    tile, output, margin, depth = (int(found[key]) for key in ("tile", "output", "margin", "depth"))
+    sized = partial(Geometry, tile, output, margin, depth, reach_px=rule.reach_px if rule else 0)
+    refuse_stale([columns[0].path, cut.path], store)
+    pixels: Pixels
+    if virtual := made.get("index_only"):
+        geometry = sized(int(virtual["channels"]), np.dtype(virtual["dtype"]))
+        places = np.stack([_all_of(column, store) for column in columns[:4]], axis=1).astype(np.int64)
+        inputs, fingerprints = attributes(cut)["inputs"], {a.path: fingerprint(a) for a in (columns[0], cut)}
+        pixels = Windows(store, root, found["names"], places, geometry, inputs, fingerprints, cache_bytes)
+    else:
+        names = ("image", "target", "weights", *(["instances"] if rule else []))
+        pixels = _stored([open_array(root, f"tiles/{name}", store, command, not growing) for name in names], store)
+        geometry = sized(pixels.image.shape[1], pixels.image.dtype)
+    _check_sizes(geometry, store)
+    if isinstance(pixels, StoredPixels):
+        _check_shapes(pixels, geometry, len(split), store)
+    return Tiles(
+        geometry,
+        tuple(found["names"]),
+        str(found["intensity_rule"]),
+        np.asarray(split, np.uint8),
+        np.stack([low, high], axis=1).astype(np.float32),
+        pixels,
+        rule,
+        _density(root, len(split), store),
+        made,
+        growing,
+        found.get("training_intensity") or {},
+    )
+
+
+@said_plainly
+def are_finished(store: str | Path) -> bool:
+    """Whether all tiles are there."""
+    return bool(recorded(store, "tiles/foreground").get("complete"))
+
+
+@said_plainly
+def open_fields(store: str | Path) -> StoredFields:
+    """All grids of displacements of a store. Raises InvalidInput where they are missing, unfinished or malformed."""
+    root = open_store(store)
+    grids = open_array(root, "fields/grids", store, f"unetprep deform --out {store}   (or train with --no-deform)")
+    if grids.ndim != 4 or grids.shape[1] != 2 or 0 in grids.shape:
+        raise InvalidInput(f"fields/grids of {store} has shape {grids.shape}", allowed="(field, 2, gy, gx)")
+    interpolation = str(attributes(grids).get("interpolation")).removeprefix("cubic-")
+    if interpolation not in INTERPOLATIONS:
+        allowed = ", ".join(f"cubic-{name}" for name in INTERPOLATIONS)
+        raise InvalidInput(f"the fields of {store} ask for interpolation {interpolation}", allowed=allowed)
+    refuse_stale([grids.path], store)
+    return StoredFields(_all_of(grids, store).astype(np.float32), {grids.path: fingerprint(grids)}, interpolation)
+
+
+@said_plainly
+def image_names(store: str | Path) -> tuple[str, ...]:
+    """The images of a store, in its order."""
+    open_store(store)
+    return tuple(recorded(store, "images").get("names", ()))
+
+
+@said_plainly
+def open_image(store: str | Path, name: str) -> StoredImage:
+    """One image of a store, for prediction. Raises InvalidInput if it has no such image, naming those it has."""
+    names = image_names(store)
+    if name not in names:
+        raise InvalidInput(f"{store} has no image {name!r}", allowed=", ".join(names) or "none: it has no images")
+    root = open_store(store)
+    pixels = open_array(
+        root, f"images/{name}/image", store, f"unetprep import --image IMAGES --labels LABELS --out {store}"
+    )
+    found = image_record(store, name, "intensity", "dims", "split")
+    low, high = found["intensity"]
+    checked = CheckedArray(Chunks(pixels, store, storage=storage_of(str(store))))
+    return StoredImage(name, checked, (float(low), float(high)), int(found["dims"]), str(found["split"]))
+
+
+def stored_intensity(path: str) -> tuple[float, float] | None:
+    """(low, high) that a store records for its image at STORE/images/NAME; None for any other path.
+
+    Raises InvalidInput where what the store says is damaged.
+    """
+    if not (Path(path).is_dir() or "://" in path):
+        return None
+    found = recorded(path, "").get("intensity")
+    return (float(found[0]), float(found[1])) if found else None
+
+
+def _stored(arrays: Sequence[zarr.Array[Any]], store: str | Path) -> StoredPixels:
+    refuse_stale([array.path for array in arrays], store)
+    files = OpenFiles()
+    return StoredPixels(*(Chunks(array, store, files, storage_of(str(store))) for array in arrays))
+
+
+def _all_of(array: zarr.Array[Any], store: str | Path) -> NDArray[Any]:
+    """A small array, of which every shard is there and whole."""
+    return Chunks(array, store, storage=storage_of(str(store))).read_all()
+
+
+def _density(root: zarr.Group, num: int, store: str | Path) -> NDArray[np.float64] | None:
+    """None where it is not there, or not yet."""
+    if not recorded(store, "tiles/density").get("complete"):
+        return None
+    density = open_array(root, "tiles/density", store, f"unetprep tiles --out {store}")
+    if density.shape != (num,):
+        raise InvalidInput(f"tiles/density of {store} has shape {density.shape}", allowed=f"({num},)")
+    return _all_of(density, store).astype(np.float64)
+
+
+def _check_sizes(g: Geometry, store: str | Path) -> None:
+    problem = f"the tiles of {store} claim tile {g.tile_px}, output {g.output_px}, depth {g.depth}"
+    if not is_legal_tile(g.tile_px, g.depth):
+        raise InvalidInput(problem, allowed="a tile that a network of this depth can take")
+    if g.output_px != output_size(g.tile_px, g.depth):
+        raise InvalidInput(problem, allowed=f"output {output_size(g.tile_px, g.depth)}")
+
+
+def _check_shapes(pixels: StoredPixels, g: Geometry, num: int, store: str | Path) -> None:
+    arrays = {"target": pixels.target, "weights": pixels.weights, "instances": pixels.instances}
+    shapes = [pixels.image.shape, *(array.shape for array in arrays.values() if array)]
+    expected: list[tuple[int, ...]] = [(num, g.num_channels, g.outer_px, g.outer_px)]
+    expected += [(num, side, side) for side in (g.inner_px, g.inner_px, g.cells_px)]
+    if shapes != expected[: len(shapes)]:
+        raise InvalidInput(f"the tiles of {store} have shapes {shapes}", allowed=str(expected[: len(shapes)]))
+    dtypes = {array.path: array.dtype.name for array in arrays.values() if array}
+    allowed = ["uint8", "float32", "int32"]
+    if [*dtypes.values()] != allowed[: len(dtypes)]:
+        raise InvalidInput(f"the tiles of {store} have types {dtypes}", allowed=", ".join(allowed))

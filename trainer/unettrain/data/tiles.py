@@ -1,0 +1,198 @@
+"""Tiles of a store: positions, geometry, and access to their pixels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.kernels.weight_formula import Formula, recorded_formula
+from unettrain.data.chunk_reader import Chunks
+from unettrain.data.intensity import TrainingImages
+from unettrain.errors import InvalidInput
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class StoredTile:
+    """One tile with its margin: image (c, tile + 2 margin, same), target and weights (output + 2 margin, same).
+
+    Where instances are read, (output + 2 margin + 2 reach, same), the two are empty: they follow from these.
+    """
+
+    image: NDArray[Any]
+    target: NDArray[np.uint8]
+    weights: NDArray[np.float32]
+    intensity: tuple[float, float]
+    instances: NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True)
+class WeightRule:
+    """How the target and the weights of a store follow from its instances."""
+
+    formula: Formula
+    class_weights: tuple[float, ...]
+    spacing: tuple[float, ...]
+    separate: str
+    reach_px: int  # how far beyond the output the stored instances reach
+
+    @staticmethod
+    def of(made: Mapping[str, Any]) -> "WeightRule":
+        """From what stands with the tiles."""
+        class_weights, spacing = tuple(made["class_weights"]), tuple(made["spacing"])
+        return WeightRule(recorded_formula(made), class_weights, spacing, str(made["separate"]), int(made["reach_px"]))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The sizes of all tiles of a store, in pixels, and what their images hold."""
+
+    tile_px: int
+    output_px: int
+    margin_px: int
+    depth: int
+    num_channels: int
+    dtype: np.dtype[Any]
+    reach_px: int = 0
+
+    @property
+    def outer_px(self) -> int:
+        """Side of a tile's image, its margin included."""
+        return self.tile_px + 2 * self.margin_px
+
+    @property
+    def inner_px(self) -> int:
+        """Side of its target and weights."""
+        return self.output_px + 2 * self.margin_px
+
+    @property
+    def cells_px(self) -> int:
+        """Side of its instances."""
+        return self.inner_px + 2 * self.reach_px
+
+    def empty(self, instances: bool = False) -> StoredTile:
+        """Arrays for a tile, to read into; with instances instead of target and weights, if those are asked for."""
+        image, side = np.empty((self.num_channels, self.outer_px, self.outer_px), self.dtype), self.inner_px
+        if instances:
+            nothing = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
+            return StoredTile(image, *nothing, (0.0, 1.0), np.empty((self.cells_px, self.cells_px), np.int32))
+        return StoredTile(image, np.empty((side, side), np.uint8), np.empty((side, side), np.float32), (0.0, 1.0))
+
+
+class Pixels(Protocol):
+    """Where the pixels of tiles come from: `StoredPixels`, or `windows.Windows` of the images."""
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What stands for the values that a training sees, by the array."""
+
+    def read(self, index: int, into: StoredTile) -> None:
+        """The pixels of one tile, into arrays as of `Geometry.empty`."""
+
+    def finished(self) -> NDArray[np.bool_]:
+        """Of each tile whether it can be read: while they are being made, only some can."""
+
+
+@dataclass(frozen=True)
+class StoredPixels:
+    """The arrays of tiles that were cut out beforehand."""
+
+    image: Chunks
+    target: Chunks
+    weights: Chunks
+    instances: Chunks | None = None
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Of the three arrays of every store."""
+        return {array.path: array.fingerprint for array in (self.image, self.target, self.weights)}
+
+    def read(self, index: int, into: StoredTile) -> None:
+        """One chunk of each array."""
+        self.image.read_row(index, into.image)
+        if into.instances is None:
+            self.target.read_row(index, into.target)
+            self.weights.read_row(index, into.weights)
+        else:
+            assert self.instances is not None
+            self.instances.read_row(index, into.instances)
+
+    def finished(self) -> NDArray[np.bool_]:
+        """Those of which every array has its shard: it is written at once."""
+        arrays = (self.image, self.target, self.weights, *([self.instances] if self.instances else []))
+        return np.asarray(np.logical_and.reduce([array.written_rows() for array in arrays]))
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The tiles of a store, read one by one when asked for."""
+
+    geometry: Geometry
+    names: tuple[str, ...]
+    intensity_rule: str
+    split: NDArray[np.uint8]
+    intensity: NDArray[np.float32]  # (tile, 2), low and high
+    pixels: Pixels
+    rule: WeightRule | None = None  # where instances can be read
+    density: NDArray[np.float64] | None = None  # of what is to be learned, for each tile, 0 to 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # those that the tiles were made with
+    growing: bool = False  # whether they may still be being made
+    training_intensity: Mapping[str, Any] = field(default_factory=dict)  # as the store records it; may be empty
+
+    @property
+    def tile_px(self) -> int:
+        """Side of the network's input."""
+        return self.geometry.tile_px
+
+    @property
+    def output_px(self) -> int:
+        """Side of the network's output."""
+        return self.geometry.output_px
+
+    @property
+    def margin_px(self) -> int:
+        """Further pixels around a tile."""
+        return self.geometry.margin_px
+
+    @property
+    def depth(self) -> int:
+        """How many times a network for these tiles pools."""
+        return self.geometry.depth
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the image."""
+        return self.geometry.num_channels
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What stands for the values that a training sees."""
+        return self.pixels.fingerprints
+
+    def finished(self) -> NDArray[np.bool_]:
+        """Of each tile whether it can be read."""
+        return self.pixels.finished() if self.growing else np.ones(len(self.split), bool)
+
+    def training_images(self) -> TrainingImages:
+        """The intensities of the training images."""
+        return TrainingImages.of(self.intensity_rule, self.geometry.dtype.name, self.training_intensity)
+
+    def indices(self, split: str) -> NDArray[np.intp]:
+        """Numbers of the tiles of one split, which may be none."""
+        if split not in SPLITS:
+            raise InvalidInput(f"split is {split!r}", allowed=", ".join(SPLITS))
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+    def empty(self, instances: bool = False) -> StoredTile:
+        """Arrays for a tile, to read into; with instances instead of target and weights, if those are asked for."""
+        return self.geometry.empty(instances)
+
+    def read(self, index: int, into: StoredTile | None = None) -> StoredTile:
+        """One tile, from the store: into these arrays, whose contents are then another tile's, or into new ones."""
+        found = into or self.empty()
+        self.pixels.read(index, found)
+        low, high = self.intensity[index].tolist()
+        return replace(found, intensity=(low, high))

@@ -1,0 +1,92 @@
+"""Checks of the values in a segmentation: whole, finite, one number or several, gradual changes, numbers in many parts.
+
+Arrays are (c, z, y, x) with a single channel where not stated otherwise. Whether values change gradually is decided by
+the rule `interpolated` of `unetprep lint`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.linting.label_scan import survey
+from unetprep.linting.rules import Labels, judge
+from unetprep.sources import Source
+from unetprep.sources.first_pass import LARGEST_LABEL
+from unettrain.errors import InvalidInput
+
+NEIGHBOURS = {2: 8, 3: 26}  # dims: what makes pixels one part of an object, as in `unetprep lint`
+OTHER_RULES = ("empty", "binary", "float", "overflow", "split", "tiny", "touching")
+MAX_SHARE_IN_PARTS = 0.5  # real labels: up to 0.41, of neurites in single slices; classes instead of cells: nearly 1
+
+
+@dataclass(frozen=True)
+class _InMemory(Source):
+    """An array (c, z, y, x) that has been read already."""
+
+    pixels: NDArray[Any]
+
+    def _read_file(self, box: tuple[slice, ...]) -> NDArray[Any]:
+        return np.asarray(self.pixels[box])
+
+
+def check_one_channel(pixels: NDArray[Any], path: str) -> None:
+    """Raise InvalidInput for several channels."""
+    if len(pixels) > 1:
+        raise InvalidInput(
+            f"{path} has {len(pixels)} channels of {pixels.dtype}: a colour image?",
+            allowed="a single channel, or floating-point class probabilities",
+            hint="save instance labels as numbers, not as colours, and a mask as a grey image",
+        )
+
+
+def check_numbers(pixels: NDArray[Any], path: str, hint: str = "") -> None:
+    """Raise InvalidInput for values that cannot be the number of an object; `hint` may name the value as {}."""
+    low, high = int(pixels.min()), int(pixels.max())
+    if low < 0 or high > LARGEST_LABEL:
+        wrong = low if low < 0 else high
+        raise InvalidInput(f"{path} holds the number {wrong}", allowed=f"0 to {LARGEST_LABEL}", hint=hint.format(wrong))
+
+
+def is_finite(pixels: NDArray[Any]) -> bool:
+    """Whether there is no NaN and no infinity."""
+    return bool(np.isfinite(pixels).all())
+
+
+def is_whole(pixels: NDArray[Any]) -> bool:
+    """Whether all values are whole numbers."""
+    return pixels.dtype.kind in "bui" or (is_finite(pixels) and bool((pixels == np.rint(pixels)).all()))
+
+
+def has_one_number(pixels: NDArray[Any]) -> bool:
+    """Whether at most one number other than 0 occurs."""
+    numbers = pixels[pixels != 0]
+    return not numbers.size or bool(numbers.min() == numbers.max())
+
+
+def num_parts(pixels: NDArray[Any], path: str, dims: int) -> NDArray[np.intp]:
+    """Of each object, into how many connected parts it falls. With `dims` 2 each slice has its own objects."""
+    return np.bincount(_table(pixels, path, dims).cell)
+
+
+def fault_of_numbers(pixels: NDArray[Any], path: str, dims: int) -> str:
+    """Why values cannot be the numbers of objects; "" if they can.
+
+    Either they change gradually, as in probabilities and in what was interpolated or saved as JPEG; or most numbers
+    have several parts, as in an image of classes.
+    """
+    table = _table(pixels, path, dims)
+    gradual = judge(table, 0, OTHER_RULES)
+    if gradual:
+        return f"values change gradually ({gradual[0].message})"
+    parts = np.bincount(table.cell)
+    in_parts = int(np.count_nonzero(parts > 1))
+    if in_parts > MAX_SHARE_IN_PARTS * len(parts):
+        return f"{in_parts} of {len(parts)} numbers have several separate parts"
+    return ""
+
+
+def _table(pixels: NDArray[Any], path: str, dims: int) -> Labels:
+    source = _InMemory(path, "czyx", pixels.shape, pixels.dtype.name, pixels=pixels)
+    return Labels(survey(source, dims, NEIGHBOURS[dims], None, lambda: None), dims, pixels.dtype.name)

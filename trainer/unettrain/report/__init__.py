@@ -1,5 +1,0 @@
-"""HTML report of a run: data, training, predictions and scores on one self-contained page."""
-
-from unettrain.report.write import Report, write_report
-
-__all__ = ["Report", "write_report"]

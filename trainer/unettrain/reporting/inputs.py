@@ -1,0 +1,146 @@
+"""Inputs of a report: the files of a run, and its store, read in parts that fit in memory."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from unettrain.checkpoint import Checkpoint
+from unettrain.data.checked_array import CheckedArray
+from unettrain.data.chunk_reader import Chunks
+from unettrain.data.store import image_record, open_array, open_store, recorded, storage_of
+from unettrain.data.tiles import SPLITS
+from unettrain.errors import InvalidInput
+from unettrain.metrics.instances import label_components
+from unettrain.reporting.regions import Region
+from unettrain.run_dir import RunDir, load_best, read_record, recorded_store
+from unettrain.schema import conforms
+
+COLUMNS = ("image_index", "z", "y0", "x0", "split", "foreground")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has a network: its record (config.json), its log, its best network, and its store."""
+
+    files: RunDir
+    record: dict[str, Any]
+    log: list[dict[str, float]]
+    checkpoint: Checkpoint
+    store: str
+    root: zarr.Group
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The images of the store."""
+        return tuple(self.recorded("images").get("names", ()))
+
+    def recorded(self, path: str) -> dict[str, Any]:
+        """The attributes of ours of a group or array of the store; {} where it is not there."""
+        return recorded(self.store, path)
+
+    def array(self, path: str, stage: str) -> CheckedArray:
+        """A finished array of the store, which `unetprep STAGE` makes."""
+        array = open_array(self.root, path, self.store, f"unetprep {stage} --out {self.store}")
+        return CheckedArray(Chunks(array, self.store, storage=storage_of(self.store)))
+
+    def changed(self) -> list[str]:
+        """Which of the arrays that the run was trained on are not in this store as they were then."""
+        then = self.record.get("data", {})
+        return [path for path in then if self.recorded(path).get("fingerprint", "") != then[path]]
+
+
+def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:
+    """Open a run and its store. Raises InvalidInput, naming the command that helps, where one of them is not there."""
+    files, record = RunDir(Path(run_dir)), read_record(run_dir)
+    if not files.best.is_file():
+        raise InvalidInput(
+            f"{run_dir} has no best.pt: it has not come to its first validation",
+            hint=f"unettrain fit STORE --run {run_dir}",
+        )
+    where = str(store or recorded_store(record, run_dir))
+    try:
+        root = open_store(where)
+    except InvalidInput as error:
+        problem = str(error).splitlines()[0]
+        raise InvalidInput(
+            f"the store of the run {run_dir} cannot be read: {problem}",
+            hint=f"if it has moved: unettrain report {run_dir} --store STORE",
+        ) from None
+    return Run(files, record, _read_log(files.log), load_best(run_dir), where, root)
+
+
+def _read_log(path: Path) -> list[dict[str, float]]:
+    """The lines of the log, up to the first that is not one of `fit`, as the last line of a process that was killed."""
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    records = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if (
+            not isinstance(record, dict)
+            or not {"step", "loss"} <= record.keys()
+            or not conforms(record, dict[str, float])
+        ):
+            break
+        records.append(record)
+    return records
+
+
+def images_of(run: Run, split: str) -> list[str]:
+    """The names of the images of a split, in the store's order."""
+    return [name for name in run.names if run.recorded(f"images/{name}").get("split") == split]
+
+
+def image_shapes(run: Run, names: Sequence[str]) -> dict[str, tuple[tuple[int, ...], int]]:
+    """((z, y, x), dims) of each image."""
+    return {
+        name: (
+            run.array(f"images/{name}/image", "import").shape[1:],
+            int(image_record(run.store, name, "dims")["dims"]),
+        )
+        for name in names
+    }
+
+
+def read_pixels(run: Run, region: Region) -> NDArray[Any]:
+    """The image in a region, (c, z, y, x)."""
+    return np.asarray(run.array(f"images/{region.name}/image", "import")[(slice(None), *region.slices)])
+
+
+def read_target(run: Run, region: Region) -> NDArray[np.uint8]:
+    """The target in a region, (z, y, x)."""
+    return np.asarray(run.array(f"images/{region.name}/labels/target/target", "weights")[region.slices])
+
+
+def has_instances(run: Run, name: str) -> bool:
+    """Whether the cells of an image are numbered."""
+    path = f"images/{name}/labels/instances/instances"
+    return bool(run.recorded(path)) or isinstance(run.root.get(path), zarr.Array)
+
+
+def read_labels(run: Run, region: Region) -> NDArray[np.integer]:
+    """The cells in a region, (z, y, x), numbered; the connected pieces of the target where the store has no numbers."""
+    if has_instances(run, region.name):
+        path = f"images/{region.name}/labels/instances/instances"
+        return np.asarray(run.array(path, "import")[region.slices])
+    return label_components(read_target(run, region), region.connectivity)
+
+
+def read_weights(run: Run, region: Region) -> NDArray[np.float32]:
+    """The weight map in a region, (z, y, x)."""
+    return np.asarray(run.array(f"images/{region.name}/weights", "weights")[region.slices])
+
+
+def training_tiles(run: Run) -> dict[str, NDArray[Any]]:
+    """Columns of the training tiles: `tile`, its number, and where it lies."""
+    columns = {name: np.asarray(run.array(f"tiles/{name}", "tiles")[:]) for name in COLUMNS}
+    numbers = np.flatnonzero(columns["split"] == SPLITS.index("train"))
+    return {"tile": numbers} | {name: values[numbers] for name, values in columns.items()}

@@ -1,0 +1,124 @@
+"""HTML building blocks. All text is escaped; only these functions produce values of type `Html`."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import NewType
+
+import numpy as np
+
+from unettrain import __version__
+from unettrain.reporting.pictures import Picture, png_uri
+
+Html = NewType("Html", str)
+
+VOID = ("img", "meta")
+GENERATOR = "unettrain report"  # in the head of a page, by which it is recognised
+SMOOTH_FROM_PX = 300  # narrower pictures are enlarged on the page, and their pixels stay sharp
+NOTHING = Html("")
+
+
+def text(words: object) -> Html:
+    """Anything as text, escaped."""
+    return Html(escape(str(words)))
+
+
+def join(parts: Iterable[Html]) -> Html:
+    """Pieces one after the other."""
+    return Html("".join(parts))
+
+
+def element(tag: str, *children: Html, **attributes: object) -> Html:
+    """One element. In the names of attributes `class_` stands for class and `stroke_width` for stroke-width."""
+    said = "".join(f' {k.rstrip("_").replace("_", "-")}="{escape(str(v))}"' for k, v in attributes.items())
+    return Html(f"<{tag}{said}>" if tag in VOID else f"<{tag}{said}>{''.join(children)}</{tag}>")
+
+
+def paragraph(words: str, kind: str = "") -> Html:
+    """A paragraph of plain text; `kind` is its class in page.css."""
+    return element("p", text(words), class_=kind) if kind else element("p", text(words))
+
+
+def warning(words: str) -> Html:
+    """A paragraph that must not be overlooked."""
+    return element("p", element("strong", text("Note. ")), text(words), class_="warning", role="note")
+
+
+def section(anchor: str, title: str, *content: Html) -> Html:
+    """A titled part of the page."""
+    return element("section", element("h2", text(title)), *content, id=anchor)
+
+
+def picture(pixels: Picture, alt: str, marks: Html = NOTHING) -> Html:
+    """Pixels (y, x, 3) as an image; `marks` are SVG shapes in pixel coordinates that are laid over it."""
+    height, width = pixels.shape[:2]
+    kind = "sharp" if width < SMOOTH_FROM_PX else "smooth"
+    image = element("img", src=png_uri(pixels), alt=alt, width=width, height=height, class_=kind)
+    over = element("svg", marks, viewBox=f"0 0 {width} {height}", aria_hidden="true") if marks else NOTHING
+    return element("div", image, over, class_="picture")
+
+
+def figure(content: Html, title: str, caption: str, *below: Html) -> Html:
+    """A picture or chart; `below` (a colour bar, a legend) stands between it and its caption."""
+    words = element("figcaption", element("b", text(title)), text(f" {caption}" if caption else ""))
+    return element("figure", content, *below, words)
+
+
+def grid(*figures: Html, kind: str = "two") -> Html:
+    """Figures side by side, one below the other where it is narrow. `kind`: one, two or three columns."""
+    return element("div", *figures, class_=f"grid {kind}")
+
+
+def legend(entries: Sequence[tuple[str, str]]) -> Html:
+    """What the colours mean: (CSS colour, words)."""
+    items = (
+        element("li", element("span", class_="swatch", style=f"background:{colour}"), text(words))
+        for colour, words in entries
+    )
+    return element("ul", *items, class_="legend")
+
+
+def colour_bar(anchors: Sequence[str], ticks: Sequence[float], low: float, high: float) -> Html:
+    """A colour map from `low` to `high`, with values written below it."""
+    marks = (
+        element("span", text(f"{tick:g}"), style=f"left:{100 * (tick - low) / (high - low):.2f}%") for tick in ticks
+    )
+    ramp = element("div", class_="ramp", style=f"background:linear-gradient(to right,{','.join(anchors)})")
+    return element("div", ramp, element("div", *marks, class_="ticks"), class_="bar", aria_hidden="true")
+
+
+def bar(share: float, kind: str) -> Html:
+    """A small horizontal bar, full at 1."""
+    width = 100 * float(np.clip(share, 0, 1))
+    return element("span", element("span", class_=f"fill {kind}", style=f"width:{width:.1f}%"), class_="track")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Html]], kind: str = "") -> Html:
+    """A table that scrolls within its own box where it is too wide. The first cell of a row heads it."""
+    titles = element("tr", *(element("th", text(title), scope="col") for title in head))
+    lines = (
+        element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in rest))
+        for first, *rest in rows
+    )
+    body = element("table", element("thead", titles), element("tbody", *lines))
+    return element("div", body, class_=f"scroll {kind}".strip(), tabindex="0")
+
+
+def code(lines: Sequence[str]) -> Html:
+    """Commands, one a line."""
+    return element("pre", element("code", text("\n".join(lines))), tabindex="0")
+
+
+def document(title: str, body: Html) -> str:
+    """The whole page, with its style sheet in it."""
+    style = Path(__file__).with_name("page.css").read_text()
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="generator", content=f"{GENERATOR} {__version__}"),
+        element("title", text(title)),
+        element("style", Html(style)),
+    )
+    return "<!DOCTYPE html>\n" + element("html", head, element("body", element("main", body)), lang="en") + "\n"

@@ -1,0 +1,160 @@
+"""Scores on held-out images: the trained network, the same network untrained, and Otsu's threshold.
+
+Each gets the same pixels, and its foreground is split into cells in the same way. Otsu (1979) needs to be told whether
+cells are brighter or darker than the ground: the training images say so, never those that are scored.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.filters import threshold_otsu
+
+from unetprep.kernels.tiling import border_px
+from unettrain.data.intensity import scale_intensity
+from unettrain.data.opening import open_image
+from unettrain.errors import InvalidInput
+from unettrain.metrics.scores import Scores, foreground, pooled, score
+from unettrain.model import UNet
+from unettrain.predict import predict_image
+from unettrain.reporting.inputs import (
+    Run,
+    has_instances,
+    image_shapes,
+    images_of,
+    read_labels,
+    read_pixels,
+    read_target,
+)
+from unettrain.reporting.regions import Region, densest_window, plan_regions
+from unettrain.training import pick_device
+
+METHODS = ("trained", "untrained", "otsu")
+PREFERENCE = ("test", "val", "train")
+IMAGES = {"test": "test images", "val": "validation images", "train": "training images"}
+SHOWN_PX = 512
+POLARITY_PIXELS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One slice of a scored region, for pictures: image (c, y, x), cells (y, x), probability of a cell (y, x).
+
+    Labels are 0 in the background and -1 where pixels are ignored.
+    """
+
+    name: str
+    image: NDArray[Any]
+    labels: NDArray[np.integer]
+    probability: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The scores of each of METHODS, and on what they were taken."""
+
+    split: str
+    regions: tuple[Region, ...]
+    num_images: int  # of the split
+    num_pixels: int  # of all of them
+    cells_are_brighter: bool
+    cells_are_numbered: bool
+    scores: dict[str, Scores]
+    shown: Shown
+
+    @property
+    def names(self) -> list[str]:
+        """The images that were looked at."""
+        return list(dict.fromkeys(region.name for region in self.regions))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The scores as plain values, for JSON."""
+        methods = {name: scores.as_dict() for name, scores in self.scores.items()}
+        return methods | {"split": self.split, "images": self.names}
+
+
+def score_held_out(run: Run) -> HeldOut:
+    """Score the split `test`, without one `val`, without either `train`. Raises InvalidInput without any image."""
+    split = next((s for s in PREFERENCE if images_of(run, s)), None)
+    if split is None:
+        raise InvalidInput(
+            f"{run.store} has no images, only what was made from them",
+            hint=f"unettrain report {run.files.path} --store STORE, with the whole store",
+        )
+    shapes = image_shapes(run, images_of(run, split))
+    regions, brighter, networks = plan_regions(shapes), cells_are_brighter(run), _networks(run)
+    found: list[dict[str, Scores]] = []
+    shown: Shown | None = None
+    for region in regions:
+        image, labels = read_pixels(run, region), read_labels(run, region)
+        predictions = {m: predict_region(run, net, region, shapes[region.name][0]) for m, net in networks.items()}
+        masks = {m: network_mask(p) for m, p in predictions.items()} | {"otsu": otsu_mask(image, brighter)}
+        found.append({method: score(mask, labels, region.connectivity) for method, mask in masks.items()})
+        if shown is None or not (shown.labels > 0).any():
+            shown = make_shown(region, image, labels, predictions["trained"])
+    assert shown is not None
+    scores = {method: pooled([of_region[method] for of_region in found]) for method in METHODS}
+    num_pixels = sum(math.prod(shape) for shape, _ in shapes.values())
+    numbered = all(has_instances(run, region.name) for region in regions)
+    return HeldOut(split, tuple(regions), len(shapes), num_pixels, brighter, numbered, scores, shown)
+
+
+def _networks(run: Run) -> dict[str, UNet]:
+    device = pick_device("auto")
+    untrained = UNet(run.checkpoint.network, run.checkpoint.seed)
+    return {"trained": run.checkpoint.build().to(device), "untrained": untrained.to(device)}
+
+
+def predict_region(run: Run, network: UNet, region: Region, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Probabilities (class, z, y, x) in a region, as a prediction of the whole image would give there."""
+    pool = 1 << network.config.depth
+    context = math.ceil(border_px(network.config.depth) / 2 / pool) * pool
+    wide = region.grown(context + pool, shape)  # its end may cut what is pooled together
+    stored = open_image(run.store, region.name)
+    predicted = predict_image(network, read_pixels(run, wide), stored.intensity, run.checkpoint.tile_px)
+    rows, columns = region.y0 - wide.y0, region.x0 - wide.x0
+    cut: NDArray[np.float32] = predicted[
+        ..., rows : rows + region.y1 - region.y0, columns : columns + region.x1 - region.x0
+    ]
+    return cut
+
+
+def make_shown(
+    region: Region, image: NDArray[Any], labels: NDArray[np.integer], probabilities: NDArray[np.float32]
+) -> Shown:
+    """The slice of a region with the most cell pixels, cut to the window with the most of them."""
+    z = int((labels > 0).sum(axis=(1, 2)).argmax())
+    y, x = densest_window(labels[z] > 0, SHOWN_PX)
+    cell = np.nan_to_num(1 - probabilities[0, z, y, x])
+    return Shown(region.name, image[:, z, y, x], labels[z, y, x], cell, network_mask(probabilities)[z, y, x])
+
+
+def network_mask(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The foreground of a network's output; NaN, from a network whose training diverged, is background."""
+    return foreground(np.nan_to_num(probabilities))
+
+
+def cells_are_brighter(run: Run) -> bool:
+    """Whether, in the training images, cells are on average at least as bright as the ground."""
+    sums, counts = np.zeros(2), np.zeros(2)
+    for region in plan_regions(image_shapes(run, images_of(run, "train")), POLARITY_PIXELS):
+        low, high = open_image(run.store, region.name).intensity
+        values = scale_intensity(read_pixels(run, region), low, high).mean(axis=0, dtype=np.float64)
+        cell = (read_target(run, region) != 0).astype(np.intp)
+        if has_instances(run, region.name):
+            known = read_labels(run, region) >= 0
+            values, cell = values[known], cell[known]
+        sums += np.bincount(cell.ravel(), values.ravel(), minlength=2)
+        counts += np.bincount(cell.ravel(), minlength=2)
+    ground, cells = sums / np.maximum(counts, 1)
+    return bool(cells >= ground) or counts[1] == 0
+
+
+def otsu_mask(image: NDArray[Any], cells_are_brighter: bool) -> NDArray[np.bool_]:
+    """Otsu's threshold of one image (c, z, y, x), on the mean of its channels; the brighter side, or the darker one."""
+    values = image.mean(axis=0, dtype=np.float64)
+    threshold = threshold_otsu(values.ravel())  # type: ignore[no-untyped-call]
+    return np.asarray(values > threshold if cells_are_brighter else values <= threshold)

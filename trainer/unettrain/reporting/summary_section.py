@@ -1,0 +1,178 @@
+"""Report section 1, results: what was trained, and its scores beside two baselines."""
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+
+from unetprep.credentials import mask_credentials
+from unettrain.metrics.scores import Scores
+from unettrain.outcome import training_warnings
+from unettrain.reporting.inputs import Run
+from unettrain.reporting.page import Html, bar, element, join, paragraph, section, table, text, warning
+from unettrain.reporting.regions import MAX_SIDE_PX
+from unettrain.reporting.scores import IMAGES, HeldOut
+
+TITLES = {"trained": "Trained network", "untrained": "Same, untrained", "otsu": "Otsu's threshold"}
+RATIOS: dict[str, Callable[[Scores], float]] = {
+    "IoU of the foreground": lambda s: s.pixels.iou,
+    "AP at IoU 0.5": lambda s: s.ap[0.5],
+    "AP at IoU 0.7": lambda s: s.ap[0.7],
+    "AP at IoU 0.9": lambda s: s.ap[0.9],
+    "mean AP, 0.5 to 0.9": lambda s: s.mean_ap,
+}
+COUNTS: dict[str, Callable[[Scores], int]] = {
+    "cells found (IoU ≥ 0.5)": lambda s: s.cells[0].tp,
+    "cells proposed": lambda s: s.cells[0].tp + s.cells[0].fp,
+    "cells there are": lambda s: s.cells[0].tp + s.cells[0].fn,
+}
+
+
+def short_name(run: Run) -> str:
+    """The last part of the store's path, without its ending."""
+    return PurePosixPath(run.store.rstrip("/")).stem
+
+
+def head(run: Run, held_out: HeldOut) -> Html:
+    """Title, what was trained, key figures, scores, and how they were taken."""
+    top = element(
+        "header",
+        paragraph("U-Net report", "kicker"),
+        element("h1", text(run.files.path.resolve().name), element("span", text(f" on {short_name(run)}"))),
+        facts(run),
+    )
+    changed = run.changed()
+    notes = [] if held_out.split == "test" else [split_warning(held_out.split)]
+    if changed:
+        notes.append(
+            warning(
+                f"This store no longer holds what the run was trained on ({', '.join(changed)} differ). What is held"
+                " out here may have been trained on."
+            )
+        )
+    notes += [warning(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in training_notes(run)]
+    result = section(
+        "result",
+        "Result",
+        *notes,
+        key_figures(held_out.scores, held_out.split),
+        paragraph(verdict(held_out.scores), "lead"),
+        scores_table(held_out.scores),
+        paragraph(how_scored(held_out), "small"),
+    )
+    return join([top, result])
+
+
+def training_notes(run: Run) -> tuple[str, ...]:
+    """What is wrong with a network although its training ended without an error."""
+    best, validated = run.checkpoint, [record["val_iou"] for record in run.log if "val_iou" in record]
+    step = int(run.log[-1]["step"]) if run.log else best.step
+    return training_warnings(best.best_iou, validated[-1] if validated else None, best.constant, step)
+
+
+def facts(run: Run) -> Html:
+    """What was trained, in a few words each."""
+    network, model = run.checkpoint.network, run.checkpoint.build()
+    parameters = sum(p.numel() for p in model.parameters())
+    last = run.log[-1] if run.log else {}
+    best = run.checkpoint.best_loss
+    said = {
+        "Network": f"U-Net, {network.base_channels} base channels, depth {network.depth}, {parameters:,} parameters",
+        "Training": f"{last.get('step', run.checkpoint.step)} steps in {duration(training_seconds(run.log))}",
+        "Network shown": f"best.pt, after step {run.checkpoint.step}",
+        "Loss": f"validation {best:.4g}" if best is not None else f"training {last.get('loss', float('nan')):.4g}",
+        "Store": mask_credentials(run.store),
+        "Run": str(run.files.path),
+    }
+    items = (element("div", element("dt", text(k)), element("dd", text(v))) for k, v in said.items())
+    return element("dl", *items, class_="facts")
+
+
+def training_seconds(log: Sequence[dict[str, float]]) -> float:
+    """How long was trained in all: the clock of the log starts again where a run went on."""
+    seconds = [float(record.get("seconds", 0)) for record in log]
+    return sum(now for now, after in zip(seconds, [*seconds[1:], 0.0], strict=False) if after < now)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def split_warning(split: str) -> Html:
+    """What is wrong with scores that are not of the split `test`."""
+    if split == "val":
+        return warning(
+            "The store has no images in the split test. The scores below are of the validation images, by which the"
+            " best network was chosen: they flatter it a little."
+        )
+    return warning(
+        "The store has no images in the splits test and val. The scores below are of training images: they say how well"
+        " the network remembers, not what it is worth on a new image. Import with --test-fraction to hold some out."
+    )
+
+
+def key_figures(scores: dict[str, Scores], split: str) -> Html:
+    """The two numbers that count, large, with those of the baselines."""
+    iou = {method: s.pixels.iou for method, s in scores.items()}
+    ap = {method: s.ap[0.5] for method, s in scores.items()}
+    return element(
+        "div",
+        _key_figure(f"IoU on {IMAGES[split]}", iou, "pixels in both cell masks / pixels in either"),
+        _key_figure(f"AP@0.5 on {IMAGES[split]}", ap, "cells found / (found + missed + invented)"),
+        class_="keys",
+    )
+
+
+def _key_figure(title: str, values: dict[str, float], meaning: str) -> Html:
+    against = f"untrained {values['untrained']:.3f} · Otsu {values['otsu']:.3f}"
+    lines = {"name": title, "value": f"{values['trained']:.3f}", "against": against, "small": meaning}
+    return element("div", *(element("p", text(words), class_=kind) for kind, words in lines.items()), class_="key")
+
+
+def verdict(scores: dict[str, Scores]) -> str:
+    """In which of the scores the network is above Otsu's threshold, and in which it is not."""
+    above = [name for name, value in RATIOS.items() if value(scores["trained"]) > value(scores["otsu"])]
+    below = [name for name in RATIOS if name not in above]
+    if not below:
+        return "The trained network is above Otsu's threshold, which knows nothing of cells, in every score."
+    if not above:
+        return (
+            "The trained network is above Otsu's threshold in no score: on these images a threshold does as well, or"
+            " the training was too short."
+        )
+    return f"Above Otsu's threshold: {', '.join(above)}. Not above it: {', '.join(below)}."
+
+
+def scores_table(scores: dict[str, Scores]) -> Html:
+    """Every score of every method, with bars."""
+    ratios = [
+        [text(name), *(join([_number(f"{value(s):.3f}"), bar(value(s), method)]) for method, s in scores.items())]
+        for name, value in RATIOS.items()
+    ]
+    counts = [[text(name), *(_number(f"{count(s):,}") for s in scores.values())] for name, count in COUNTS.items()]
+    return table(["", *(TITLES[name] for name in scores)], ratios + counts, "scores")
+
+
+def _number(words: str) -> Html:
+    return element("span", text(words), class_="number")
+
+
+def how_scored(held_out: HeldOut) -> str:
+    """On what and how the scores were taken."""
+    used, share = len(held_out.names), sum(r.num_pixels for r in held_out.regions) / held_out.num_pixels
+    part = (
+        "whole"
+        if share == 1
+        else f"{100 * share:.2g} percent of their pixels, in {len(held_out.regions)} regions of at most {MAX_SIDE_PX}"
+        " pixels a side"
+    )
+    side = "brighter" if held_out.cells_are_brighter else "darker"
+    truth = "" if held_out.cells_are_numbered else " The store does not number the cells: the truth is cut up likewise."
+    return (
+        f"Split {held_out.split}: {used} of {held_out.num_images} images, {part}; counts are pooled. A pixel belongs to"
+        " a cell where that is the most likely class (for two classes: probability over 0.5, a threshold fixed"
+        " beforehand). A cell is a 4-connected piece of that mask (6-connected in a volume), and is found if its IoU"
+        f" with a true cell reaches the threshold, one to one.{truth} Otsu's threshold is taken on each image by"
+        f" itself; cells are the {side} side, as in the training images."
+    )

@@ -1,0 +1,97 @@
+"""Assembly of the report: one self-contained HTML file, and the scores as JSON."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import unetprep.errors
+from unetprep.storage.output import Output, OutputKind, check_output
+from unettrain.errors import Conflict, Failure, InvalidInput
+from unettrain.reporting.commands_section import footer, making_section
+from unettrain.reporting.data_section import data_section
+from unettrain.reporting.inputs import Run, read_run
+from unettrain.reporting.page import GENERATOR, document, join
+from unettrain.reporting.result_sections import prediction_section, training_section
+from unettrain.reporting.scores import METHODS, score_held_out
+from unettrain.reporting.summary_section import head, short_name
+from unettrain.reporting.tile_sections import deformation_section, tile_section
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the page lies, and the scores it shows: trained, untrained, otsu; split; images, those used."""
+
+    path: Path
+    scores: dict[str, Any]
+
+
+def write_report(run_dir: str | Path, out: str | Path | None = None, store: str | Path | None = None) -> Report:
+    """Write the report of a run to `out` (default: RUN/report.html), and its scores to RUN/scores.json.
+
+    `store` takes the place of the store that the run records, which may have moved. Predicts at most about four million
+    pixels of held-out images, twice. The same run, store and software give the same page.
+
+    An earlier report is replaced. Raises InvalidInput where there is no run, no network or no store, naming the command
+    that makes it, and where `out` cannot be written; Conflict where anything but a report stands at `out`.
+    """
+    run = read_run(run_dir, store)
+    with _our_errors():
+        page, scores_file = _outputs(run, out)
+    held_out = score_held_out(run)
+    parts = [
+        head(run, held_out),
+        data_section(run),
+        deformation_section(run),
+        tile_section(run),
+        training_section(run),
+        prediction_section(held_out),
+        making_section(run),
+        footer(),
+    ]
+    scores, html = held_out.as_dict(), document(f"U-Net report: {short_name(run)}", join(parts))
+    with _our_errors():
+        page.write_bytes(html.encode())
+        scores_file.write_bytes(json.dumps(scores, indent=2).encode() + b"\n")
+    return Report(page.path, scores)
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that `write_report` wrote, as its head says."""
+    with path.open("rb") as file:
+        return f'<meta name="generator" content="{GENERATOR}'.encode() in file.read(4096)
+
+
+def is_scores(path: Path) -> bool:
+    """Whether a file holds the scores of a report."""
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(found, dict) and set(METHODS) <= set(found)
+
+
+def _outputs(run: Run, out: str | Path | None) -> tuple[Output, Output]:
+    """Check both places before anything is computed."""
+    kinds = OutputKind(GENERATOR, (".html", ".htm"), is_page), OutputKind(GENERATOR, (".json",), is_scores)
+    places = out or run.files.path / "report.html", run.files.path / "scores.json"
+    page, scores = (
+        check_output(place, kind, overwrite=True, inputs=(run.store, run.files.path))
+        for place, kind in zip(places, kinds, strict=True)
+    )
+    return page, scores
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Errors of the pipeline's writer as errors of the trainer."""
+    try:
+        yield
+    except unetprep.errors.InvalidInput as error:
+        raise InvalidInput(str(error)) from None
+    except unetprep.errors.Conflict as error:
+        raise Conflict(str(error)) from None
+    except (unetprep.errors.Failure, OSError) as error:
+        raise Failure(str(error)) from None

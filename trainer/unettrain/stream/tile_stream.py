@@ -1,0 +1,305 @@
+"""Prefetched batches of tiles, in an order that is a pure function of (seed, epoch, step).
+
+A few threads read and augment ahead of the consumer, a bounded number of batches (`ring.Ring`); reading and the warp
+let go of the GIL. What comes out does not depend on their number.
+"""
+
+import os
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import lru_cache, partial
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unettrain.augment.cpu import Draw, draw, margin_needed
+from unettrain.config import SAMPLINGS, Augmentation, FitConfig
+from unettrain.data.on_the_fly import CACHE_BYTES
+from unettrain.data.opening import NO_FIELDS, StoredFields, are_finished, open_fields, open_tiles
+from unettrain.data.tiles import SPLITS, Tiles
+from unettrain.errors import InvalidInput
+from unettrain.stream.batches import Batch, ByThreads, Making, OnDevice, Sample
+from unettrain.stream.growing import rounds
+from unettrain.stream.prefetch import Buffers, Ring
+from unettrain.stream.sampler import Order, Where
+
+MOST_THREADS, THREADS_OF_A_SERVER = 8, 16
+REPEAT_BITS = 40  # more tiles than there will be
+LOOKED_UP = 256  # places of the order at a time: one alone takes nearly as long
+
+
+class TileStream:
+    """An iterable over the batches of one split, from `start_step` on, `num_steps` of them or without end.
+
+    Every epoch is a permutation of the split's tiles (`order.Order`), or with `sampling` "foreground" takes tiles the
+    more often the more cells they hold; a batch may span two epochs. Starting at step k gives what a stream from 0
+    gives from its k-th batch on. Of a batch of `world_size` times `batch_size` tiles a step, this stream gives the part
+    of `rank`: the order of all tiles is the same for any number of ranks. Every `iter()` begins at `start_step` with
+    threads of its own (`num_threads`, usually as many as there are cores but one, up to 8), which end when the iterator
+    is exhausted or closed; a reading error is raised where its batch would have come.
+
+    With a `device` the tiles are augmented there, a batch at a time, by the same draws, and lie there then. Of virtual
+    tiles `cache_bytes` of the images are kept in memory. With `growing` the tiles may still be being made: until all
+    are, those that are finished come in rounds, which depend on when that is (`growing.rounds`).
+
+    Raises InvalidInput where the store has no usable tiles, fewer in this split than a batch takes, no fields while
+    `deform` is on, or tiles whose margin is too small for the augmentation.
+    """
+
+    def __init__(
+        self,
+        store: str | Path,
+        split: str = "train",
+        batch_size: int = 1,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        start_step: int = 0,
+        num_steps: int | None = None,
+        num_threads: int | None = None,
+        num_ahead: int = 4,
+        shuffle: str = "tiles",
+        rank: int = 0,
+        world_size: int = 1,
+        sampling: str = "uniform",
+        device: str | torch.device | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        growing: bool = False,
+    ) -> None:
+        self.tiles = open_tiles(store, cache_bytes, growing)
+        self.augmentation = augmentation or Augmentation()
+        self.fields = open_fields(store) if self.augmentation.deform else NO_FIELDS
+        self.split_indices = _tiles_of(self.tiles, split, store)
+        if self.augmentation.recompute_weights and self.tiles.rule is None:
+            raise InvalidInput(
+                f"the tiles of {store} hold no instances to compute weights from",
+                hint=_made_anew(store, self.tiles, self.tiles.margin_px, instances=True),
+            )
+        _check_margin(self.tiles, self.fields, self.augmentation, store)
+        self.batch_size, self.seed, self.shuffle, self.sampling = batch_size, seed, shuffle, sampling
+        self.start_step, self.num_steps = start_step, num_steps
+        self.num_threads, self.num_ahead = num_threads or usual_threads(store), num_ahead
+        self.rank, self.world_size = rank, world_size
+        self.store, self.growing = store, growing
+        _check_numbers(self)
+        _check_batch(self, split, store)
+        self._making: Making = (
+            ByThreads(self.tiles, self.fields, self.augmentation)
+            if device is None
+            else OnDevice(self.tiles, self.fields, self.augmentation, torch.device(device))
+        )
+        density = _density(self.tiles, sampling, store)
+        in_split = None if density is None else density[self.split_indices]
+        self.order = Order(_ranges(self.split_indices), seed, shuffle, density=in_split)
+        self._at_a_time, at = min(LOOKED_UP, 4 * self.order.num), self.order.at  # nothing that would hold this stream
+        size = self._at_a_time
+        self._looked_up = lru_cache(2)(lambda k: at(range(k * size, (k + 1) * size)))
+
+    @classmethod
+    def of(cls, store: str | Path, config: FitConfig, device: torch.device | None = None) -> "TileStream":
+        """The training tiles as a run with this configuration sees them, on that device if it augments there."""
+        return cls(
+            store,
+            "train",
+            config.batch_size,
+            config.seed,
+            config.augmentation(),
+            shuffle=config.shuffle,
+            sampling=config.sampling,
+            device=device if config.augment_on == "device" else None,
+            cache_bytes=config.cache_mib * 2**20,
+            growing=config.growing,
+        )
+
+    def samples(self, step: int) -> list[Where]:
+        """(epoch, tile, how often it came in this epoch before) of each sample of a step."""
+        first, size = (step * self.world_size + self.rank) * self.batch_size, self._at_a_time
+        return [self._looked_up(k // size)[k % size] for k in range(first, first + self.batch_size)]
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What stands for the values that a training sees."""
+        return self.tiles.fingerprints | self.fields.fingerprints
+
+    def draw(self, epoch: int, tile: int, repeat: int = 0) -> Draw:
+        """What happens to a tile in an epoch, when it has come so often in it before."""
+        return draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile + (repeat << REPEAT_BITS))
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step, read and augmented in the calling thread. Raises InvalidInput while tiles are made."""
+        if self.is_growing():
+            raise InvalidInput(
+                f"tiles of {self.store} are still being made, so that no order is known", allowed="batches"
+            )
+        return self._batch([self._sample(*where) for where in self.samples(step)])
+
+    def replay(self, lines: Iterable[Mapping[str, Any]]) -> Batch:
+        """The batch of some lines of `unettrain draws`, or of your own: each names a `tile` and holds a `draw`.
+
+        What a draw moves in from beyond the margin is mirrored, and has weight 0. Raises InvalidInput for a tile or a
+        field that is not there.
+        """
+        samples = []
+        for line in lines:
+            tile, choice = int(line["tile"]), Draw(**line["draw"])
+            if not 0 <= tile < len(self.tiles.split):
+                raise InvalidInput(f"tile is {tile}", allowed=f"0 to {len(self.tiles.split) - 1}")
+            samples.append(Sample(tile, lambda choice=choice: choice))  # type: ignore[misc]
+        return self._batch(samples)
+
+    def _sample(self, epoch: int, tile: int, repeat: int) -> Sample:
+        return Sample(tile, partial(self.draw, epoch, tile, repeat))
+
+    def _batch(self, samples: list[Sample]) -> Batch:
+        buffers, scratch = Buffers(self._making.shapes(len(samples))), self._making.scratch()
+        for k, sample in enumerate(samples):
+            self._making.fill(sample, buffers, k, scratch)
+        return self._making.finish(buffers.tensors(), samples)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches(self.start_step, self.num_steps)
+
+    def batches(self, start_step: int, num_steps: int | None = None) -> Generator[Batch]:
+        """The batches from `start_step` on, read ahead. Close it (`contextlib.closing`) to end its threads early."""
+        ring: Ring[Sample, Any] = Ring(
+            self._making.shapes(self.batch_size),
+            self._making.fill,
+            self._making.scratch,
+            self.num_threads,
+            self.num_ahead,
+            "unettrain-stream",
+            torch.cuda.is_available(),
+        )
+        with closing(ring.batches(self._to_come(start_step, num_steps))) as filled:
+            for pending in filled:
+                yield self._making.finish(pending.buffers.tensors(), pending.parts)
+
+    def _to_come(self, start_step: int, num_steps: int | None) -> Iterator[list[Sample]]:
+        """The samples of each step. What comes in rounds while tiles are being made does not count up the order."""
+        steps = iter(steps_from(start_step, num_steps))
+        in_rounds = self._rounds(start_step) if self.growing else iter(())
+        while len(some := list(islice(in_rounds, self.batch_size))) == self.batch_size:
+            if next(steps, None) is None:
+                return
+            yield [self._sample(*where) for where in some]
+        for step in steps:
+            yield [self._sample(*where) for where in self.samples(step)]
+
+    def _rounds(self, start_step: int) -> Iterator[Where]:
+        def one_round(tiles: NDArray[np.intp], number: int) -> list[Where]:
+            order = Order(_ranges(tiles), self.seed, self.shuffle)
+            first = (start_step + number) * order.num
+            return order.at(range(first, first + order.num))
+
+        return rounds(self.split_indices, self.tiles.finished, one_round)
+
+    def is_growing(self) -> bool:
+        """Whether tiles of the store are still being made."""
+        return self.growing and not are_finished(self.store)
+
+
+def usual_threads(store: str | Path = "") -> int:
+    """One core is left to the network, or to what keeps the GPU busy; more than 8 threads no GPU of today needs.
+
+    Of a store behind a URL more, since they mostly wait for the server.
+    """
+    if "://" in str(store):
+        return THREADS_OF_A_SERVER
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST_THREADS, cores - 1))
+
+
+def steps_from(start_step: int, num_steps: int | None) -> Iterable[int]:
+    """So many steps, or without end."""
+    return count(start_step) if num_steps is None else range(start_step, start_step + num_steps)
+
+
+def _ranges(indices: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Ascending numbers as stretches without a gap."""
+    starts = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
+    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(indices, starts[1:])]
+
+
+def _check_numbers(stream: TileStream) -> None:
+    leasts = {"batch_size": 1, "num_threads": 1, "num_ahead": 1, "start_step": 0, "seed": 0}
+    for name, least in leasts.items():
+        if not least <= getattr(stream, name) < 2**64:
+            raise InvalidInput(f"{name} is {getattr(stream, name)}", allowed=f"at least {least}, and under 2^64")
+    rank, world_size = stream.rank, stream.world_size
+    if not 0 <= rank < world_size:
+        raise InvalidInput(f"rank is {rank}", allowed=f"0 to {world_size - 1}, since world_size is {world_size}")
+    if stream.growing and (world_size > 1 or stream.sampling != "uniform"):
+        raise InvalidInput(
+            f"growing with world_size {world_size} and sampling {stream.sampling}: which tiles are finished is known to"
+            " this process alone, and not yet what all of them hold",
+            allowed="growing with world_size 1 and sampling uniform",
+        )
+
+
+def _check_batch(stream: TileStream, split: str, store: str | Path) -> None:
+    """Raise InvalidInput for a batch that is larger than its split, or than what is finished of it."""
+    there = stream.tiles.finished()[stream.split_indices]
+    finished, asked = int(there.sum()), stream.batch_size * stream.world_size
+    if finished < asked:
+        problem = f"a step takes {asked} tiles, and the split {split!r} of {store} has {len(there)}"
+        if finished < len(there):
+            problem += f", of which {finished} are finished"
+            hint = "wait until unetprep tiles has made more"
+        else:
+            hint = f"or overlapping tiles, by unetprep tiles --stride {stream.tiles.output_px // 2}"
+        raise InvalidInput(problem, allowed=f"a batch-size of up to {max(1, finished // stream.world_size)}", hint=hint)
+
+
+def _density(tiles: Tiles, sampling: str, store: str | Path) -> NDArray[np.float64] | None:
+    if sampling not in SAMPLINGS:
+        raise InvalidInput(f"sampling is {sampling!r}", allowed=", ".join(SAMPLINGS))
+    if sampling == "foreground" and tiles.density is None:
+        raise InvalidInput(
+            f"the tiles of {store} do not say how much there is to be learned from them",
+            hint=_made_anew(store, tiles, tiles.margin_px, tiles.rule is not None),
+        )
+    return tiles.density if sampling == "foreground" else None
+
+
+def _check_margin(tiles: Tiles, fields: StoredFields, augmentation: Augmentation, store: str | Path) -> None:
+    try:
+        needed = margin_needed(augmentation, fields, tiles.tile_px)
+    except ValueError as error:
+        made = f"--interpolation {fields.interpolation} --tile {tiles.tile_px}"
+        raise InvalidInput(
+            f"the fields of {store} do not go with its tiles: {error}",
+            hint=f"unetprep deform --out {store} {made} --overwrite",
+        ) from None
+    if needed > tiles.margin_px:
+        raise InvalidInput(
+            f"the tiles of {store} have a margin of {tiles.margin_px} pixels, and augmentation moves in what lies up to"
+            f" {needed} beyond them",
+            allowed=f"a margin of {needed} or more; or smaller fields, or less of rotation, scale and shift",
+            hint=_made_anew(store, tiles, needed, tiles.rule is not None),
+        )
+
+
+def _made_anew(store: str | Path, tiles: Tiles, margin_px: int, instances: bool) -> str:
+    """The command that makes such tiles with another margin, or with their cells."""
+    made = {"codec": "lz4"} | dict(tiles.parameters)
+    more = [f"--{name.removesuffix('_px')} {made[name]}" for name in ("stride_px", "random") if made.get(name)]
+    more += [f"--seed {made['seed']}"] if made.get("random") and made["seed"] else []
+    more += [f"--codec {made['codec']}"] if made["codec"] != "lz4" else []
+    more += ["--index-only"] * ("index_only" in made) + ["--instances"] * instances
+    sizes = f"--tile {tiles.tile_px} --depth {tiles.depth} --margin {margin_px}"
+    return " ".join(["unetprep tiles --out", str(store), sizes, *more, "--overwrite"])
+
+
+def _tiles_of(tiles: Tiles, split: str, store: str | Path) -> NDArray[np.intp]:
+    indices = tiles.indices(split)
+    if len(indices) == 0:
+        counts = ", ".join(f"{name} {len(tiles.indices(name))}" for name in SPLITS)
+        raise InvalidInput(
+            f"{store} has no tiles in the split {split!r}",
+            allowed=f"a split that has some; here: {counts}",
+            hint="the splits are made at import (val-fraction, test-fraction)",
+        )
+    return indices
