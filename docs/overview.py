@@ -9,7 +9,8 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
-from unettrain.augment.cpu import Draw, apply
+from unettrain.augment.cpu import apply
+from unettrain.augment.draw import Draw
 from unettrain.data.opening import open_fields, open_tiles
 from unettrain.reporting.pictures import INFERNO, Picture, cells_in_colour, grey, mapped, rgb
 

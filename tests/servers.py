@@ -10,7 +10,8 @@ from pathlib import Path
 import obstore
 from obstore.store import S3Store
 
-from unetprep.storage.registry import Folder, open_storage
+from unetprep.storage.local import Folder
+from unetprep.storage.registry import open_storage
 
 ACCESS_KEY, SECRET_KEY, REGION, BUCKET = "tester", "a-secret-of-the-tests", "us-east-1", "bucket"
 PORTS = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]

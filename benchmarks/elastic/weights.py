@@ -22,7 +22,8 @@ from unetprep.fetching import fetch_files
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment.cpu import Draw, apply
+from unettrain.augment.cpu import apply
+from unettrain.augment.draw import Draw
 from unettrain.data.opening import StoredFields, open_fields, open_tiles
 from unettrain.data.tiles import Tiles
 

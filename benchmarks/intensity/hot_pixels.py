@@ -17,7 +17,8 @@ from benchmarks.measure import machine, write
 from unetprep.kernels.intensity_rules import CLIP
 from unettrain.checkpoint import load_checkpoint
 from unettrain.data.intensity import intensity_range
-from unettrain.metrics.instances import average_precision, label_components
+from unettrain.instances import label_components
+from unettrain.metrics.instances import average_precision
 from unettrain.metrics.overlap import overlap
 from unettrain.model import UNet
 from unettrain.predict import predict_image

@@ -25,7 +25,7 @@ from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsPara
 from unetprep.sources.cells import Cells, brightness
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment.cpu import NO_AUGMENTATION
+from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import Augmentation
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream

@@ -22,7 +22,7 @@ from unetprep.engine.run import Scheduler, run_stage
 from unetprep.params import TilesParams
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment.cpu import NO_AUGMENTATION
+from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import Augmentation
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream

@@ -20,12 +20,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from unetprep.engine.dask_cluster import Scheduler, kept_connections
+from unetprep.engine.dask_cluster import kept_connections
 from unetprep.engine.importing import import_images as _import_images
 from unetprep.engine.memory import give_back_memory
 from unetprep.engine.run import Summary, run_stage
+from unetprep.engine.scheduler import Scheduler
 from unetprep.estimate.forecast import Forecast, Forecaster, forecast_generated
-from unetprep.params import ClusterParams, DeformParams, ImportParams, Params, TilesParams, WeightsParams
+from unetprep.parameter import Params
+from unetprep.params import ClusterParams, DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.recipe import Recipe, read_recipe
 from unetprep.stages import STAGES
 from unetprep.store import Store

@@ -7,16 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from unetprep.errors import InvalidInput
-from unetprep.params import (
-    CONTROL,
-    ClusterParams,
-    DeformParams,
-    ImportParams,
-    Params,
-    TilesParams,
-    WeightsParams,
-    option_name,
-)
+from unetprep.parameter import CONTROL, Params, option_name
+from unetprep.params import ClusterParams, DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.toml_files import read_toml
 
 P = TypeVar("P", bound=Params)

@@ -14,7 +14,7 @@ import unetprep
 from tests import reference
 from tests.cli.conftest import Run, labels_of
 from tests.pipeline.conftest import tree
-from unetprep.engine.dask_cluster import Scheduler
+from unetprep.engine.scheduler import Scheduler
 from unetprep.fetching import manifest_names
 from unetprep.params import ClusterParams
 

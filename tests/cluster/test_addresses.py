@@ -20,8 +20,9 @@ from dask.config import set as set_config
 from distributed import Security
 
 from tests.cluster.conftest import PATIENCE, free_ports, until
-from unetprep.engine.dask_cluster import Scheduler, Tls, connected, kept_connections, num_threads
+from unetprep.engine.dask_cluster import connected, kept_connections, num_threads
 from unetprep.engine.run import Batch, Summary, pool_of, run_stage
+from unetprep.engine.scheduler import Scheduler, Tls
 from unetprep.errors import Failure, InvalidInput, Stopped
 from unetprep.params import DeformParams
 from unetprep.stages import STAGES

@@ -24,7 +24,8 @@ from unetprep.engine.run import Scheduler, run_stage
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment.cpu import NO_AUGMENTATION, Draw, apply, transform_of
+from unettrain.augment.cpu import apply
+from unettrain.augment.draw import NO_AUGMENTATION, Draw, transform_of
 from unettrain.config import Augmentation
 from unettrain.errors import InvalidInput
 from unettrain.stream.tile_stream import TileStream

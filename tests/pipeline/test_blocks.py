@@ -15,7 +15,8 @@ from unetprep.engine.run import run_stage
 from unetprep.format import layout
 from unetprep.format.boxes import box_shape
 from unetprep.format.layout import GRIDS, PLACED, ArraySpec, Provenance
-from unetprep.params import DeformParams, ImportParams, Params, TilesParams, WeightsParams
+from unetprep.parameter import Params
+from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.stages.base import Blocks, Job
 from unetprep.stages.importing import plan_import

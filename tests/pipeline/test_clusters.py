@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from unetprep.engine.dask_cluster import Scheduler, Tls, connected
+from unetprep.engine.dask_cluster import connected
+from unetprep.engine.scheduler import Scheduler, Tls
 from unetprep.errors import Failure, InvalidInput
 from unetprep.params import ClusterParams, SlurmParams, parse_bytes, parse_time
 from unetprep.recipe import read_cluster, read_recipe

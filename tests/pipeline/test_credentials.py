@@ -15,9 +15,10 @@ from unetcli.prep.main import main
 from unetcli.progress import telling
 from unetprep.credentials import mask_credentials
 from unetprep.errors import InvalidInput
+from unetprep.storage.base import Remote
+from unetprep.storage.local import Folder
 from unetprep.storage.lock import LOCK, locked
-from unetprep.storage.registry import Folder, open_storage
-from unetprep.storage.remote import Remote
+from unetprep.storage.registry import open_storage
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.run_dir import _record, recorded_store
 

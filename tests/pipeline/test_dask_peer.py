@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from unetprep.engine import dask_cluster as clusters
-from unetprep.engine.dask_cluster import Scheduler, connected
+from unetprep.engine.dask_cluster import connected
 from unetprep.engine.dask_peer import NoSchedulerError, check_peer, host_and_port
+from unetprep.engine.scheduler import Scheduler
 from unetprep.errors import Failure, InvalidInput
 
 HANDSHAKE = bytes([58, *bytes(7), 1, *bytes(7), 42, *bytes(7)]) + (

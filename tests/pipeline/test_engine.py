@@ -25,8 +25,9 @@ from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsPara
 from unetprep.stages import STAGES
 from unetprep.stages.base import Blocks, Job
 from unetprep.storage import atomic, lock
+from unetprep.storage.base import Storage
+from unetprep.storage.local import Folder
 from unetprep.storage.lock import LOCK, locked
-from unetprep.storage.registry import Folder, Storage
 from unetprep.store import Store
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)

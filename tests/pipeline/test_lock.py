@@ -14,8 +14,8 @@ import pytest
 from unetprep.errors import Conflict
 from unetprep.storage import lock
 from unetprep.storage.atomic import replacing
+from unetprep.storage.local import Folder
 from unetprep.storage.lock import LOCK, Holder, holder, locked
-from unetprep.storage.registry import Folder
 from unetprep.storage.signals import deferred_signals
 
 

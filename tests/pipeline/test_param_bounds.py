@@ -9,15 +9,15 @@ import pytest
 
 import unettrain.errors
 from unetcli.prep.planning import sides
-from unetprep.engine.dask_cluster import Scheduler, Tls
+from unetprep.engine.scheduler import Scheduler, Tls
 from unetprep.errors import InvalidInput
 from unetprep.estimate.forecast import forecast_generated
+from unetprep.parameter import Params
 from unetprep.params import (
     ClusterParams,
     DeformParams,
     ImportParams,
     LintParams,
-    Params,
     TilesParams,
     VerifyParams,
     WeightsParams,

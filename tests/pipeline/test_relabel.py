@@ -27,7 +27,7 @@ from unetprep.relabeling.relabeler import Relabelled, relabel
 from unetprep.stages import STAGES
 from unetprep.stages.tile_positions import Places, Tiled
 from unetprep.stages.tiles import TilesJob, plan_tiles
-from unetprep.storage.registry import Folder
+from unetprep.storage.local import Folder
 from unetprep.store import Store
 from unetprep.verification import verify
 

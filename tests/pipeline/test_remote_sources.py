@@ -25,7 +25,8 @@ from unetprep.format.boxes import Box
 from unetprep.params import ImportParams
 from unetprep.sources import find_pairs, open_source
 from unetprep.sources.pairing import expand
-from unetprep.storage.registry import Folder, open_storage
+from unetprep.storage.local import Folder
+from unetprep.storage.registry import open_storage
 
 
 def pixels(*shape: int, dtype: str = "uint8") -> np.ndarray:

@@ -17,7 +17,7 @@ from unetprep.format.codecs import compressors
 from unetprep.format.sharding import Damaged, Shards
 from unetprep.params import TilesParams, WeightsParams
 from unetprep.stages import STAGES
-from unetprep.storage.registry import Folder
+from unetprep.storage.local import Folder
 from unetprep.store import Store
 
 

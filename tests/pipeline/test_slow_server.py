@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from unetprep.storage import object_store as objects
+from unetprep.storage.base import Remote
 from unetprep.storage.registry import open_storage
-from unetprep.storage.remote import Remote
 
 SIZE = 2**40  # bytes that the server announces
 PAUSE_SECONDS = 0.02

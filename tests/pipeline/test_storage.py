@@ -19,9 +19,11 @@ import pytest
 from tests.servers import S3Server, free_ports
 from unetprep.errors import InvalidInput
 from unetprep.storage import object_store as objects
+from unetprep.storage.base import Storage
 from unetprep.storage.fsspec_store import Filesystem
+from unetprep.storage.local import Folder
 from unetprep.storage.object_store import Objects
-from unetprep.storage.registry import Folder, Storage, open_storage
+from unetprep.storage.registry import open_storage
 
 
 @pytest.fixture(params=["folder", "s3", "memory"])

@@ -15,8 +15,8 @@ from unetprep.params import WeightsParams
 from unetprep.sources import open_source
 from unetprep.stages import STAGES
 from unetprep.storage.fsspec_store import Filesystem
+from unetprep.storage.local import Folder
 from unetprep.storage.paths import below, safe_key, safe_name
-from unetprep.storage.registry import Folder
 from unetprep.store import Store
 from unettrain.data.opening import image_names
 from unettrain.data.store import recorded

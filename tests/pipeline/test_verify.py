@@ -20,7 +20,7 @@ from unetprep.format.layout import PLACES
 from unetprep.format.sharding import Damaged
 from unetprep.params import DeformParams, ImportParams, TilesParams, VerifyParams, WeightsParams
 from unetprep.stages import STAGES
-from unetprep.storage.registry import Folder
+from unetprep.storage.local import Folder
 from unetprep.store import Store
 from unetprep.verification import Verified, verify
 from unetprep.verification.inventory import GROUPS, kind_of, read_node

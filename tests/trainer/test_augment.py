@@ -17,7 +17,8 @@ from scipy import ndimage
 from unetprep import displacement_field
 from unetprep.kernels.gray_values import change_gray
 from unetprep.kernels.warp import Transform
-from unettrain.augment.cpu import NO_AUGMENTATION, TURNS, Draw, apply, draw, margin_needed
+from unettrain.augment.cpu import apply
+from unettrain.augment.draw import NO_AUGMENTATION, TURNS, Draw, draw, margin_needed
 from unettrain.config import Augmentation, FitConfig
 from unettrain.data.intensity import scale_intensity
 from unettrain.data.opening import NO_FIELDS, StoredFields

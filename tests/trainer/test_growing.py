@@ -18,7 +18,7 @@ from unetprep.engine.run import run_stage
 from unetprep.params import ImportParams, TilesParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment.cpu import NO_AUGMENTATION
+from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import FitConfig
 from unettrain.data.opening import open_tiles
 from unettrain.errors import Failure, InvalidInput

@@ -22,7 +22,7 @@ from unetprep.params import ImportParams, TilesParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.storage.registry import open_storage
 from unetprep.store import Store
-from unettrain.augment.cpu import NO_AUGMENTATION
+from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import FitConfig
 from unettrain.data.chunk_reader import Chunks
 from unettrain.data.opening import open_image, open_tiles, stored_intensity

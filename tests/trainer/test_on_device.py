@@ -17,7 +17,8 @@ from tests import reference
 from unetprep import displacement_field
 from unetprep.kernels.random_fields import draw_grids
 from unetprep.kernels.warp import Transform
-from unettrain.augment.cpu import Draw, apply, draw
+from unettrain.augment.cpu import apply
+from unettrain.augment.draw import Draw, draw
 from unettrain.augment.gpu import augment_batch, warp_batch
 from unettrain.config import Augmentation
 from unettrain.data.opening import StoredFields

@@ -20,7 +20,7 @@ from unettrain.config import FitConfig
 from unettrain.data.store import attributes
 from unettrain.errors import Conflict, InvalidInput
 from unettrain.fitting import fit
-from unettrain.metrics.instances import label_components
+from unettrain.instances import label_components
 from unettrain.metrics.scores import foreground, score
 from unettrain.model import UNet
 from unettrain.predict import predict_image

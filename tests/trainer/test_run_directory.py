@@ -15,7 +15,7 @@ import torch
 
 from tests.trainer.test_fit import assert_same_run, log_of, quick, stop_at
 from unetprep.storage import lock
-from unetprep.storage.registry import Folder
+from unetprep.storage.local import Folder
 from unettrain import memory
 from unettrain import run_dir as rundir
 from unettrain.checkpoint import load_checkpoint, save_checkpoint

@@ -26,7 +26,7 @@ import torch
 import zarr
 
 from tests.trainer.conftest import Sample
-from unettrain.augment.cpu import NO_AUGMENTATION
+from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import Augmentation
 from unettrain.data.opening import open_tiles
 from unettrain.data.tiles import StoredTile, Tiles

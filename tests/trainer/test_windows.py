@@ -18,7 +18,7 @@ from unetprep.kernels.mirror import mirrored_runs
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.store import Store
-from unettrain.augment.cpu import NO_AUGMENTATION
+from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import Augmentation
 from unettrain.data.chunk_cache import Decoded
 from unettrain.data.chunk_reader import Chunks

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unettrain import metrics as metrics
-    from unettrain.augment.cpu import Draw as Draw
-    from unettrain.augment.cpu import draw as draw
+    from unettrain.augment.draw import Draw as Draw
+    from unettrain.augment.draw import draw as draw
     from unettrain.augment.gpu import augment_batch as augment_batch
     from unettrain.checkpoint import load_checkpoint as load_checkpoint
     from unettrain.config import Augmentation as Augmentation

@@ -10,7 +10,7 @@ import torch
 
 from unetprep.storage.lock import Lock
 from unetprep.storage.signals import deferred_signals
-from unettrain.augment.cpu import NO_AUGMENTATION
+from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import FitConfig
 from unettrain.errors import InvalidInput
 from unettrain.memory import check_memory

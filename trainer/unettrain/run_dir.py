@@ -13,9 +13,9 @@ from typing import Any
 import unetprep.errors
 from unetprep.credentials import MASK, mask_credentials
 from unetprep.storage.atomic import naming, replacing, sync_folder
+from unetprep.storage.local import Folder
 from unetprep.storage.lock import Lock, locked
 from unetprep.storage.output import check_folder
-from unetprep.storage.registry import Folder
 from unetprep.storage.regular_files import read_regular
 from unetprep.storage.signals import deferred_signals
 from unettrain import __version__

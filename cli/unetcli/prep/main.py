@@ -13,6 +13,7 @@ from unetcli.options import Command, Examples, ExamplesGroup, PlanGroup, chosen,
 from unetcli.progress import progress, stage_progress, telling
 from unetprep import __version__
 from unetprep.errors import InvalidInput
+from unetprep.parameter import Params, option_name
 from unetprep.params import (
     DIMS_HELP,
     LINT_RULES,
@@ -20,11 +21,9 @@ from unetprep.params import (
     DeformParams,
     ImportParams,
     LintParams,
-    Params,
     TilesParams,
     VerifyParams,
     WeightsParams,
-    option_name,
 )
 from unetprep.storage.output import local_output
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unetprep.errors import Conflict
 from unetprep.format.layout import ArraySpec
-from unetprep.params import option_name
+from unetprep.parameter import option_name
 from unetprep.stages.base import Job
 from unetprep.store import Store
 

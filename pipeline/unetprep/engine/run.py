@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from unetprep.engine.dask_cluster import Scheduler as Scheduler
 from unetprep.engine.dask_cluster import connected, end_tasks, first_finished, num_threads, patiently, told
 from unetprep.engine.memory import Worker, give_back_memory
 from unetprep.engine.pending import JobPlan, missing_shards, plan_jobs
+from unetprep.engine.scheduler import Scheduler as Scheduler
 from unetprep.engine.thread_tasks import TASKS_A_WORKER, OnProgress
 from unetprep.errors import Failure, UnetprepError
 from unetprep.format.boxes import Index
-from unetprep.params import Params
+from unetprep.parameter import Params
 from unetprep.stages.base import Job, Stage
 from unetprep.storage.lock import locked
 from unetprep.store import Store

@@ -24,7 +24,8 @@ from unetprep.estimate.dry_run_store import Imagined
 from unetprep.estimate.sampled_scan import UNKNOWN, Glance
 from unetprep.format.boxes import Box, box_shape, inside, shard_counts
 from unetprep.format.layout import IMAGES, TILES, ArraySpec, image_path, pixel_chunks, pixels_path
-from unetprep.params import ImportParams, Params
+from unetprep.parameter import Params
+from unetprep.params import ImportParams
 from unetprep.sources import find_pairs
 from unetprep.sources.limits import check_shape
 from unetprep.sources.synthetic import clock, generated_pair
@@ -32,8 +33,8 @@ from unetprep.stages import STAGES
 from unetprep.stages.base import Job, Stage, preference
 from unetprep.stages.importing import Import, first_readings_bytes, plan_parts
 from unetprep.stages.splits import Part, split_parts
+from unetprep.storage.local import Folder
 from unetprep.storage.output import check_sources
-from unetprep.storage.registry import Folder
 from unetprep.store import Store
 
 SAMPLE_S = 2.0  # for the arrays of a kind

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from unetprep.storage.registry import Range, Storage
+from unetprep.storage.base import Range, Storage
 
 
 class Overlay(Storage):

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from unetprep.errors import Failure
 from unetprep.format.boxes import Box, Index, box_shape, shard_box
 from unetprep.format.documents import Document
+from unetprep.storage.base import Storage
 from unetprep.storage.lru_cache import NOTHING_KEPT, Recent
-from unetprep.storage.registry import Storage
 
 Chunks = dict[Index, bytes]  # compressed, with their checksums, by their place in a shard
 

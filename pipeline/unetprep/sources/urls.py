@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from unetprep.errors import Failure, InvalidInput
 from unetprep.format.boxes import Box, box_shape
+from unetprep.storage.base import Remote
 from unetprep.storage.registry import open_storage
-from unetprep.storage.remote import Remote
 
 BLOCK = 2**15  # bytes
 NUM_BLOCKS = 1024  # kept of one file

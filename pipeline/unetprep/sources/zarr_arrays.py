@@ -21,8 +21,9 @@ from unetprep.format.boxes import Box
 from unetprep.format.metadata import DOCUMENT, Json, parse_document, parse_object, record_of
 from unetprep.format.sharding import Damaged, MissingShard, Shards
 from unetprep.sources.urls import is_url, storage_at
+from unetprep.storage.base import Storage
+from unetprep.storage.local import Folder
 from unetprep.storage.paths import safe_key
-from unetprep.storage.registry import Folder, Storage
 from unetprep.store import Store
 
 NODES = ("/images/", "/tiles/", "/fields/")  # how the path of an array inside of a store begins

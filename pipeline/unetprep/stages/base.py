@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from unetprep.format.boxes import Box, Index, box_shape, inside, shard_box, shard_counts
 from unetprep.format.layout import ArraySpec
-from unetprep.params import Params
+from unetprep.parameter import Params
 
 if TYPE_CHECKING:
     from unetprep.format.sharding import Chunks, Shards

@@ -13,9 +13,8 @@ from zarr.storage import FsspecStore
 
 from unetprep.errors import InvalidInput
 from unetprep.storage.atomic import TEMPORARY
+from unetprep.storage.base import Range, Remote
 from unetprep.storage.paths import safe_key
-from unetprep.storage.registry import Range
-from unetprep.storage.remote import Remote
 
 _looking = Lock()
 

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from unetprep.credentials import mask_credentials
 from unetprep.errors import Conflict
-from unetprep.storage.registry import Storage
+from unetprep.storage.base import Storage
 from unetprep.storage.signals import deferred_signals
 
 LOCK = ".lock"

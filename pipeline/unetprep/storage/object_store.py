@@ -34,8 +34,7 @@ from zarr.storage import ObjectStore
 
 from unetprep.credentials import mask_credentials
 from unetprep.errors import InvalidInput
-from unetprep.storage.registry import Range
-from unetprep.storage.remote import Remote
+from unetprep.storage.base import Range, Remote
 from unetprep.storage.s3_credentials import endpoint_of_environment, keys_of_profile, refuse_other_endpoint
 
 CONNECT_SECONDS = 5

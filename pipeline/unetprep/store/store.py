@@ -24,11 +24,12 @@ from unetprep.format.ome import PixelSize, image_attributes, label_attributes, l
 from unetprep.format.schema import image_name
 from unetprep.format.sharding import Chunks, Damaged, Shards
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
+from unetprep.storage.base import Storage
 from unetprep.storage.lock import LOCK
 from unetprep.storage.lru_cache import NOTHING_KEPT, Recent
 from unetprep.storage.output import refuse_hierarchy
 from unetprep.storage.paths import safe_key
-from unetprep.storage.registry import Storage, open_storage
+from unetprep.storage.registry import open_storage
 
 COORDINATE_CHUNK = 65536
 LOOKS_AT_ONCE = 16

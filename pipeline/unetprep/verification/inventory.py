@@ -25,8 +25,8 @@ from unetprep.format.layout import (
 )
 from unetprep.format.metadata import DOCUMENT, has_checksum, is_intact, parse_document, record_of
 from unetprep.format.sharding import Shards, shard_key
+from unetprep.storage.base import Storage
 from unetprep.storage.lock import LOCK
-from unetprep.storage.registry import Storage
 from unetprep.store.store import REPLACED
 
 PROVENANCE = ("stage", "kernel_version", "parameters", "inputs")

@@ -42,8 +42,8 @@ from unetprep.stages.from_provenance import (
     tiles_job,
     weights_job,
 )
+from unetprep.storage.base import Storage
 from unetprep.storage.lock import holder, locked
-from unetprep.storage.registry import Storage
 from unetprep.store import Store
 from unetprep.verification.faults import Fault, to_do
 from unetprep.verification.inventory import Inventory, is_coordinate, take_inventory

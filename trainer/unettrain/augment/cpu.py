@@ -5,8 +5,6 @@ is resampled once. Gray values vary as in the authors' later plugin (Falk et al.
 in U(0.95, 1.05), and the slope of the curve between them in U(0.8, 1.2).
 """
 
-from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -15,109 +13,14 @@ from scipy import ndimage
 
 from unetprep.kernels.gray_values import change_gray
 from unetprep.kernels.separate import separate_instances
-from unetprep.kernels.spline import largest_displacements, lattice
-from unetprep.kernels.warp import Transform, warp_tile
+from unetprep.kernels.warp import warp_tile
 from unetprep.kernels.weight_formula import IGNORED
 from unetprep.kernels.weights import weigh_block
-from unettrain import rng
-from unettrain.config import Augmentation
+from unettrain.augment.draw import Draw, noise, transform_of
 from unettrain.data.opening import StoredFields
 from unettrain.data.tiles import StoredTile, WeightRule
-from unettrain.errors import InvalidInput
-
-GRAY_SPREAD, SLOPE_SPREAD = 0.05, 0.2
-QUARTER = np.array([[0.0, -1.0], [1.0, 0.0]])
-MIRROR = np.array([[1.0, 0.0], [0.0, -1.0]])
-TURNS = np.stack([np.linalg.matrix_power(QUARTER, k % 4) @ np.linalg.matrix_power(MIRROR, k // 4) for k in range(8)])
-
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]  # image, target and weights
-NO_AUGMENTATION = Augmentation(deform=False, flips=False, gray_values=False)
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What happens to one tile. `dataclasses.asdict` writes it out as plain values; `Draw(**values)` is it again."""
-
-    field: int | None = None  # None: no deformation
-    turn: int = 0  # one of the eight TURNS
-    black: float = 0.0
-    white: float = 1.0
-    slope: float = 1.0  # of the gray curve at black; 2 - slope at white
-    angle: float = 0.0  # degrees
-    scale: float = 1.0  # times larger than it was
-    shift: tuple[float, float] = (0.0, 0.0)  # pixels, y and x
-    noise: float = 0.0  # standard deviation
-    noise_key: tuple[int, int, int] = (0, 0, 0)  # seed, epoch and sample: the noise is a function of them
-    blur: float = 0.0  # pixels
-
-    def __post_init__(self) -> None:
-        """Raises InvalidInput for what no tile can be drawn."""
-        object.__setattr__(self, "shift", tuple(self.shift))
-        object.__setattr__(self, "noise_key", tuple(self.noise_key))
-        if not (self.field is None or self.field >= 0):
-            raise InvalidInput(f"field is {self.field}", allowed="the number of a field, from 0 on, or None")
-        if self.turn not in range(len(TURNS)):
-            raise InvalidInput(f"turn is {self.turn}", allowed=f"0 to {len(TURNS) - 1}")
-        for name in ("black", "white", "slope", "angle", "scale", "shift", "noise", "blur"):
-            value = getattr(self, name)
-            if not np.isfinite(value).all():
-                raise InvalidInput(f"{name} is {value}", allowed="finite numbers")
-        if self.scale <= 0 or self.noise < 0 or self.blur < 0:
-            raise InvalidInput(
-                f"scale is {self.scale}, noise {self.noise}, blur {self.blur}",
-                allowed="a scale over 0, noise and blur of at least 0",
-            )
-
-    @property
-    def matrix(self) -> NDArray[np.float64]:
-        """Turn, rotation and scale as one."""
-        c, s = np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))
-        return np.asarray(np.array([[c, -s], [s, c]]) @ TURNS[self.turn] / self.scale)
-
-
-def draw(augmentation: Augmentation, num_fields: int, seed: int, epoch: int, sample: int) -> Draw:
-    """What happens to tile `sample` in this epoch. A pure function; one kind switched off leaves the others alone."""
-    numbers = rng.generator(rng.AUGMENTATION, seed, epoch, sample).random(10)
-    spread = (2 * numbers - 1).tolist()
-    a, gray = augmentation, float(augmentation.gray_values)
-    return Draw(
-        field=int(numbers[0] * num_fields) if a.deform and num_fields else None,
-        turn=int(numbers[1] * len(TURNS)) if a.flips else 0,
-        black=gray * GRAY_SPREAD * spread[2],
-        white=1 + gray * GRAY_SPREAD * spread[3],
-        slope=1 + gray * SLOPE_SPREAD * spread[4],
-        angle=a.rotation * spread[5] + 0.0,  # not -0.0
-        scale=float(a.scale ** spread[6]),
-        shift=(a.shift * spread[7] + 0.0, a.shift * spread[8] + 0.0),
-        noise=a.noise,
-        noise_key=(seed, epoch, sample) if a.noise else (0, 0, 0),
-        blur=a.blur * float(numbers[9]),
-    )
-
-
-def margin_needed(augmentation: Augmentation, fields: StoredFields, tile_px: int) -> int:
-    """How many pixels around a tile come into it, by the largest of the fields and all else that may be drawn.
-
-    Raises ValueError for fields that do not cover a tile of this size.
-    """
-    moved: Any = 0.0
-    if augmentation.deform:
-        moved = largest_displacements(fields.grids, tile_px, fields.interpolation)
-    half = (tile_px - 1) / 2
-    v = abs(lattice(max(fields.grids.shape[2:]), tile_px) - half)
-    far, near = np.maximum(v[:, None], v), np.minimum(v[:, None], v)  # from the centre, along either axis
-    angle = np.minimum(np.arctan2(near, far), np.radians(augmentation.rotation))  # that takes it the farthest out
-    out = (far * np.cos(angle) + near * np.sin(angle)) * augmentation.scale + augmentation.shift + moved - half
-    return ceil(float(out.max()) - 1e-9) + augmentation.cubic
-
-
-def transform_of(choice: Draw, fields: StoredFields) -> Transform:
-    """Where the pixels of a tile come from. Raises InvalidInput for a field that is not there."""
-    if choice.field is not None and choice.field >= len(fields.grids):
-        raise InvalidInput(f"field is {choice.field}", allowed=f"one of the {len(fields.grids)} fields that there are")
-    grid = None if choice.field is None else fields.grids[choice.field]
-    return Transform(choice.matrix, choice.shift, grid, fields.interpolation)
 
 
 def apply(
@@ -180,12 +83,6 @@ def weigh(instances: NDArray[np.int32], rule: WeightRule) -> tuple[NDArray[np.ui
     core = (slice(0, 1), middle, middle)
     target = separate_instances(block, 2, rule.separate)[core]
     return target[0], weigh_block(block, target, rule.class_weights, rule.formula, rule.spacing, core)[0]
-
-
-def noise(choice: Draw, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """What is added to an image (c, y, x) of range 0 to 1."""
-    generator = rng.generator(rng.NOISE, *choice.noise_key)
-    return np.float32(choice.noise) * generator.standard_normal(shape, np.float32)
 
 
 def _centre(array: NDArray[Any], crop: int) -> NDArray[Any]:

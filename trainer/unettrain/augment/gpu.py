@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from unetprep.kernels.intensity_rules import CLIP
 from unetprep.kernels.warp import SHIFT, Transform, check_tile, keys
-from unettrain.augment.cpu import Draw, noise, transform_of
+from unettrain.augment.draw import Draw, noise, transform_of
 from unettrain.data.opening import NO_FIELDS, StoredFields
 
 BLUR_REACH = 4.0  # standard deviations, as scipy cuts its Gaussians

@@ -24,8 +24,8 @@ from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
-from unetprep.storage.registry import Folder, Storage
-from unetprep.storage.remote import Remote
+from unetprep.storage.base import Remote, Storage
+from unetprep.storage.local import Folder
 from unettrain.data.store import SERVER_HINT, fingerprint, parsed_record
 from unettrain.errors import Failure
 

@@ -15,9 +15,9 @@ import zarr
 
 import unetprep.errors
 from unetprep.format.metadata import DOCUMENT, FORMAT_VERSION, KEY, parse_document, record_of
+from unetprep.storage.base import Remote, Storage
 from unetprep.storage.paths import safe_key
-from unetprep.storage.registry import Storage, open_storage
-from unetprep.storage.remote import Remote
+from unetprep.storage.registry import open_storage
 from unettrain.errors import Failure, InvalidInput
 
 Where = TypeVar("Where", bound=str | Path)

@@ -1,9 +1,9 @@
 """Segmentation metrics, written from their definitions: arrays in, numbers out."""
 
+from unettrain.instances import label_components
 from unettrain.metrics.instances import (
     Matching,
     average_precision,
-    label_components,
     match_at_thresholds,
     match_instances,
     number_per_slice,

@@ -13,14 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
-from unettrain.metrics.instances import (
-    PLANES,
-    THRESHOLDS,
-    Matching,
-    label_components,
-    match_at_thresholds,
-    number_per_slice,
-)
+from unettrain.instances import PLANES, label_components
+from unettrain.metrics.instances import THRESHOLDS, Matching, match_at_thresholds, number_per_slice
 from unettrain.metrics.overlap import Overlap, overlap
 
 THRESHOLD = 0.5  # fixed beforehand: one tuned on the images that are scored would flatter

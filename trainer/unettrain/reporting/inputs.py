@@ -16,7 +16,7 @@ from unettrain.data.chunk_reader import Chunks
 from unettrain.data.store import image_record, open_array, open_store, recorded, storage_of
 from unettrain.data.tiles import SPLITS
 from unettrain.errors import InvalidInput
-from unettrain.metrics.instances import label_components
+from unettrain.instances import label_components
 from unettrain.reporting.regions import Region
 from unettrain.run_dir import RunDir, load_best, read_record, recorded_store
 from unettrain.schema import conforms

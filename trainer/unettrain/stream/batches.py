@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unettrain.augment.cpu import Draw, apply
+from unettrain.augment.cpu import apply
+from unettrain.augment.draw import Draw
 from unettrain.augment.gpu import augment_batch
 from unettrain.config import Augmentation
 from unettrain.data.opening import StoredFields

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unettrain.augment.cpu import Draw, draw, margin_needed
+from unettrain.augment.draw import Draw, draw, margin_needed
 from unettrain.config import SAMPLINGS, Augmentation, FitConfig
 from unettrain.data.on_the_fly import CACHE_BYTES
 from unettrain.data.opening import NO_FIELDS, StoredFields, are_finished, open_fields, open_tiles

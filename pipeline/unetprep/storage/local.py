@@ -1,0 +1,153 @@
+"""Storage on a local file system: atomic, durable and shared between processes."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from errno import ENOSYS, ENOTDIR, ENOTSUP, EOPNOTSUPP, EPERM
+from pathlib import Path
+from uuid import uuid4
+
+from unetprep.storage import atomic
+from unetprep.storage.atomic import TEMPORARY, naming, replacing
+from unetprep.storage.base import Range, Storage
+from unetprep.storage.paths import below, refuse_links
+from unetprep.storage.regular_files import open_regular, read_regular
+from unetprep.storage.signals import deferred_signals
+
+LINK_TRIES = 3
+
+
+class Folder(Storage):
+    """A folder of this machine.
+
+    Keys that lead out of the folder are refused with InvalidInput. Symbolic links in it are followed for reading only:
+    PermissionError where a folder on the way to what is written or deleted is one. A link that stands in the place of
+    the file itself is replaced or deleted, not followed.
+    """
+
+    keeps = True
+
+    def __init__(self, path: str) -> None:
+        self.root = Path(path)
+
+    def get(self, key: str) -> bytes:
+        """A whole file."""
+        return read_regular(below(self.root, key))
+
+    def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
+        """Parts of a file."""
+        parts = []
+        path = below(self.root, key)
+        with naming(path), open_regular(path) as file:
+            for offset, length in ranges:
+                file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
+                parts.append(file.read(length))
+        return parts
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a file beside its place, wait until the disk has it, and move it there."""
+        path = self._to_change(key)
+        _make_folder(path.parent)
+        with replacing(path) as file:
+            file.write(data)
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write a file where none stands."""
+        path = self._to_change(key)
+        with deferred_signals(), naming(path):
+            for _ in range(LINK_TRIES):
+                with suppress(FileNotFoundError):  # whoever holds the lock of this folder removed the temporary file
+                    return self._link_new(path, data)
+            return self._link_new(path, data)
+
+    def _to_change(self, key: str) -> Path:
+        """The path of an object that is about to be written or deleted."""
+        path = below(self.root, key)
+        if path != self.root:
+            refuse_links(self.root, path.parent)
+        return path
+
+    def _link_new(self, path: Path, data: bytes) -> bool:
+        _make_folder(path.parent)
+        partial = path.with_name(f"{TEMPORARY}{uuid4().hex}")
+        try:
+            _write_new(partial, data)
+            os.link(partial, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in (EPERM, ENOSYS, ENOTSUP, EOPNOTSUPP):
+                raise
+            return _write_new(path, data)  # the file system has no hard links
+        finally:
+            partial.unlink(missing_ok=True)
+        atomic.sync_folder(path.parent)
+        return True
+
+    def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """All files below a folder, those still being written left out."""
+        folders = [prefix.rstrip("/")]
+        below(self.root, folders[0])
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = list(os.scandir(self.root / folder))
+            except FileNotFoundError:
+                continue
+            for entry in entries:
+                key = f"{folder}/{entry.name}".lstrip("/")
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(key)
+                elif not entry.name.startswith(TEMPORARY):
+                    with suppress(FileNotFoundError):  # deleted meanwhile, or a link to nothing
+                        yield key, entry.stat().st_size
+
+    def delete(self, prefix: str) -> None:
+        """Delete a file, or a folder with all that is in it, and the folders that are empty then."""
+        path = self._to_change(prefix.rstrip("/"))
+        if path.is_dir() and not (path.is_symlink() and path != self.root):
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        while path != self.root and not (path.parent.is_dir() and any(path.parent.iterdir())):
+            path = path.parent
+            if path.is_dir():
+                path.rmdir()
+        if path.parent.is_dir():
+            atomic.sync_folder(path.parent)
+
+    def leftovers(self, below: bool = True) -> Iterator[str]:
+        """Temporary files that were not moved to their places."""
+        for path in (self.root.rglob if below else self.root.glob)(f"{TEMPORARY}*"):
+            yield path.relative_to(self.root).as_posix()
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it, so that a power cut takes none of them."""
+    missing, above = [], path
+    while not above.is_dir():
+        missing.append(above)
+        above = above.parent
+        if above.is_file():
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path))
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        atomic.sync_folder(folder.parent)
+
+
+def _write_new(path: Path, data: bytes) -> bool:
+    """Write a file that must not exist; False, and nothing is changed, where it does. A failed write leaves nothing."""
+    try:
+        file = path.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return True

@@ -1,0 +1,28 @@
+"""Connected components of masks, as instance labels."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from unettrain.errors import InvalidInput
+
+PLANES = {4: 1, 8: 2}  # connectivity within a plane, and the rank of scipy's structuring element
+VOLUMES = {6: 1, 26: 3}
+
+
+def label_components(mask: NDArray[np.generic], connectivity: int = 4) -> NDArray[np.int32]:
+    """Number the connected pieces of what is not 0, from 1 on, int32 of the same shape.
+
+    connectivity 4 or 8: within the planes (y, x), further axes being independent images, numbered through; 6 or 26: in
+    volumes (z, y, x), likewise.
+    """
+    dims, rank = (2, PLANES.get(connectivity)) if connectivity in PLANES else (3, VOLUMES.get(connectivity))
+    if rank is None or mask.ndim < dims:
+        raise InvalidInput(
+            f"connectivity is {connectivity} for a mask of {mask.ndim} axes", allowed="4, 8; from 3 axes on 6, 26"
+        )
+    structure = np.zeros((3,) * mask.ndim, bool)
+    structure[(1,) * (mask.ndim - dims)] = ndimage.generate_binary_structure(dims, rank)
+    labels = np.empty(mask.shape, np.int32)
+    ndimage.label(mask != 0, structure, output=labels)
+    return labels
