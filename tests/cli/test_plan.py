@@ -12,14 +12,14 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.pipeline.conftest import tree
-from tests.pipeline.test_memory import cells as make_cells
+from tests.pipeline.engine.test_memory import cells as make_cells
 from unetprep.params import format_bytes, parse_bytes
 
 MIB = 2**20
 UNETPREP = """
 import atexit, sys
 from pathlib import Path
-from tests.pipeline.measuring import status
+from tests.pipeline.engine.measuring import status
 from unetcli.prep.main import main
 atexit.register(lambda: Path("peak.txt").write_text(str(status("VmHWM"))))
 main(sys.argv[1:])

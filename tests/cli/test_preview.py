@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tests.cli.conftest import Run
 from unetprep import displacement_field
-from unetprep.kernels.cell_colours import COLOURS, colours_of_cells
 from unetprep.kernels.weight_formula import make_formula
+from unetprep.pictures import COLOURS, colours_of_cells
 from unetprep.previews.fields import select_fields
 from unetprep.previews.fields_figure import compose_fields
 from unetprep.previews.pixels import STRIPES, cells_over, picture

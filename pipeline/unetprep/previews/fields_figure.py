@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unetprep.kernels.cell_colours import Colour, colours_of_cells
+from unetprep.pictures import Colour, colours_of_cells
 from unetprep.previews.fields import FieldsPreview, Moved
 from unetprep.previews.pixels import cells_over
 from unetprep.previews.weights_figure import DPI, as_png, shortened

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.kernels.cell_colours import Colour, colours_of_cells
+from unetprep.pictures import Colour, colours_of_cells
 from unetprep.previews.weights import Preview
 
 Colours = NDArray[np.uint8]  # (y, x, 3), or (y, x, 4) where it is not opaque everywhere

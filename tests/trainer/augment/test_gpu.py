@@ -180,7 +180,7 @@ def test_a_batch_may_hold_tiles_with_and_without_a_field(interpolation: str) -> 
 
 
 def test_what_the_document_shows_runs() -> None:
-    page = (Path(__file__).parents[2] / "docs/augmentation.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/augmentation.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     given = {"image": torch.rand(2, 1, 60, 60), "labels": torch.ones(2, 60, 60, dtype=torch.int32)}
     names: dict[str, Any] = {**given, "weights": torch.ones(2, 60, 60), "epoch": 3, "indices": [5, 6]}

@@ -131,7 +131,7 @@ def test_an_edit_costs_few_shards_and_gives_the_store_of_the_edited_labels(tmp_p
 
 @pytest.mark.parametrize("how", [{"instances": True}, {"stride_px": 7}, {"random": 300, "seed": 1}])
 def test_tiles_of_other_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]) -> None:
-    monkeypatch.setattr("tests.pipeline.test_relabel.TILES", replace(TILES, **how))
+    monkeypatch.setattr("tests.pipeline.relabeling.test_relabeler.TILES", replace(TILES, **how))
     labels, options = flat(), {"sigma": 2.0, **FIXED}
     url = make(files(tmp_path / "old", labels), tmp_path / "ds.zarr", ImportParams(), options)
     at_an_edge(labels["a"])
@@ -474,7 +474,7 @@ def test_a_tile_is_stale_just_where_its_mirrored_window_meets_the_edit(data: st.
 
 
 def test_virtual_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.pipeline.test_relabel.TILES", replace(TILES, index_only=True))
+    monkeypatch.setattr("tests.pipeline.relabeling.test_relabeler.TILES", replace(TILES, index_only=True))
     labels = flat()
     url = make(files(tmp_path / "old", labels), tmp_path / "ds.zarr", ImportParams(), FIXED)
     before = Store(str(url)).read_all("tiles/foreground")

@@ -15,7 +15,7 @@ import unetprep.storage.object_store as objects
 from tests.pipeline.conftest import LOCAL, save
 from tests.servers import S3Server, upload
 from tests.synthetic import cell_image, cell_labels
-from tests.trainer.test_shards import make
+from tests.trainer.data.test_chunk_reader import make
 from unetprep.engine.importing import import_images
 from unetprep.engine.run import run_stage
 from unetprep.params import ImportParams, TilesParams, WeightsParams

@@ -21,7 +21,7 @@ from unetprep.kernels.weights import balanced_class_weights, count_classes, weig
 from unetprep.params import WeightsParams
 from unetprep.stages.weight_backends import ENGINES
 
-REAL_DATA = Path(__file__).parents[3] / "shared" / "data"  # real labels beside the checkout, where somebody has them
+REAL_DATA = Path(__file__).parents[4] / "shared" / "data"  # real labels beside the checkout, where somebody has them
 
 small_labels = hnp.arrays(
     np.int32, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.sampled_from([0] * 9 + [1, 2, 3, 70000])

@@ -1,6 +1,8 @@
 """A process of its own that measures how much memory tasks take, job after job, block after block.
 
-python -m tests.pipeline.measuring STORE STAGE ...     prints, as JSON, what was measured and what was said before
+python -m tests.pipeline.engine.measuring STORE STAGE ...
+
+It prints, as JSON, what was measured and what was said before.
 """
 
 import ctypes

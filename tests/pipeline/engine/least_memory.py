@@ -1,6 +1,8 @@
 """A process of its own that runs a command with the least memory that it allows.
 
-python -m tests.pipeline.least_memory COMMAND ...    prints, as JSON, that least and the peak of this process, in bytes
+python -m tests.pipeline.engine.least_memory COMMAND ...
+
+It prints, as JSON, that least and the peak of this process, in bytes.
 """
 
 import io
@@ -8,7 +10,7 @@ import json
 import sys
 from contextlib import redirect_stderr, suppress
 
-from tests.pipeline.measuring import status
+from tests.pipeline.engine.measuring import status
 from unetcli.prep import main as prep
 from unetprep.params import parse_bytes
 

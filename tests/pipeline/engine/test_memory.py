@@ -42,8 +42,8 @@ def measured(folder: Path, dims: str, names: list[str]) -> list[dict[str, Any]]:
     url = str(folder / "ds.zarr")
     images, labels = [str(folder / "image.npy")], [str(folder / "labels.npy")]
     import_images(url, images, labels, ImportParams(dims=dims), LOCAL)
-    words = [sys.executable, "-m", "tests.pipeline.measuring", url, str(folder), *names]
-    root = Path(__file__).parents[2]
+    words = [sys.executable, "-m", "tests.pipeline.engine.measuring", url, str(folder), *names]
+    root = Path(__file__).parents[3]
     said = subprocess.run(words, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
     found: list[dict[str, Any]] = json.loads(said.stdout)
@@ -163,8 +163,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_command_stays_within_the_least_memory_that_it_allows(prepared: Path, line: str) -> None:
     words = [f"{prepared}/{w}" if w.startswith("files") or w.endswith(".zarr") else w for w in line.split()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.pipeline.least_memory", *words]
-    said = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-m", "tests.pipeline.engine.least_memory", *words]
+    said = subprocess.run(command, cwd=Path(__file__).parents[3], env=environment, capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
     least, peak = json.loads(said.stdout.splitlines()[-1])
     assert peak <= least

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.trainer.test_fit import assert_same_run, log_of, quick, stop_at
+from tests.trainer.test_fitting import assert_same_run, log_of, quick, stop_at
 from unetprep.storage import lock
 from unetprep.storage.local import Folder
 from unettrain import memory
