@@ -20,7 +20,7 @@ LEARN = "--base-channels 8 --steps 200 --optimizer adam --learning-rate 0.001 --
 def run(folder: Path, line: str) -> Any:
     """Run a command line in a process of its own; what it printed as JSON."""
     program, *words = line.split()
-    code = f"from unetcli.{program.removeprefix('unet')} import main; main()"
+    code = f"from unetcli.entry import {program}; {program}()"
     done = subprocess.run(
         [sys.executable, "-c", code, *words, "--json"], cwd=folder, capture_output=True, text=True, check=False
     )

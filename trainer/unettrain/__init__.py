@@ -50,7 +50,7 @@ __all__ = [
 # No name may equal that of its module: importing the module would put itself in the name's place.
 _HOMES = {
     "Augmentation": "unettrain.config",
-    "Draw": "unettrain.augment.cpu",
+    "Draw": "unettrain.augment.draw",
     "FitConfig": "unettrain.config",
     "StoredFields": "unettrain.data.opening",
     "TileDataset": "unettrain.stream.dataset",
@@ -58,7 +58,7 @@ _HOMES = {
     "UNet": "unettrain.model",
     "UNetConfig": "unettrain.config",
     "augment_batch": "unettrain.augment.gpu",
-    "draw": "unettrain.augment.cpu",
+    "draw": "unettrain.augment.draw",
     "fit": "unettrain.fitting",
     "intensity_range": "unettrain.data.intensity",
     "load_checkpoint": "unettrain.checkpoint",
