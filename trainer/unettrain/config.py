@@ -167,11 +167,6 @@ class TrainingConfig(Checked):
         " faster than the CPU's cores can feed it.",
         choices=("threads", "device"),
     )
-    growing: bool = option(
-        False,
-        "Begin while unetprep tiles still runs, on the tiles that are finished; such a run cannot be repeated exactly.",
-        changes_result=False,
-    )
     cache_mib: int = option(
         1024,
         "Of virtual tiles: so many MiB of their images are kept in memory.",

@@ -7,7 +7,7 @@ from typing import Any
 from unettrain.config import FitConfig
 from unettrain.errors import InvalidInput
 from unettrain.run_dir import read_record, recorded_store
-from unettrain.stream.tile_stream import TileStream
+from unettrain.stream.tile_stream import ORDER, TileStream
 
 
 def draws_of(run: str, steps: range, store: str | None) -> Iterator[dict[str, Any]]:
@@ -17,14 +17,14 @@ def draws_of(run: str, steps: range, store: str | None) -> Iterator[dict[str, An
     """
     record = read_record(run)
     known = {f.name: record["fit"][f.name] for f in fields(FitConfig) if f.name in record["fit"]}  # of any release
-    if known.get("growing"):
-        raise InvalidInput(
-            f"{run} began while its tiles were still being made: which came when was decided by that, not by the seed",
-            allowed="a run that began on a finished store",
-        )
     where = store or recorded_store(record, run)
     stream = TileStream.of(where, FitConfig(**known))
     other = [path for path, now in stream.fingerprints.items() if record["data"].get(path) != now]
+    if ORDER in other:
+        raise InvalidInput(
+            f"{run} is trained on its tiles in another order than this release's",
+            hint="use the release that trains it: config.json of the run names it",
+        )
     if other:
         raise InvalidInput(
             f"{where} no longer holds what {run} is trained on: {', '.join(other)} was made anew",

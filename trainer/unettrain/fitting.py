@@ -94,7 +94,7 @@ def _result(run: RunDir, training: Training, first: int) -> FitResult:
 
 
 class _Validation:
-    """The tiles of the validation split, once all tiles are there; and a batch to look at where there are none."""
+    """The tiles of the validation split, and a batch to look at where there are none."""
 
     def __init__(self, store: str | Path, training: TileStream) -> None:
         self._store, self._training = store, training
@@ -103,15 +103,15 @@ class _Validation:
         self.num_tiles = len(training.tiles.indices("val"))
 
     def stream(self) -> TileStream | None:
-        """All of them, one by one and as they are. None where there are none, or not yet."""
+        """All validation tiles, one by one and without augmentation; None where there are none."""
         num = self.num_tiles
-        if self._stream is None and num and not self._training.is_growing():
+        if self._stream is None and num:
             self._stream = TileStream(self._store, "val", augmentation=NO_AUGMENTATION, num_steps=num)
         return self._stream
 
-    def sample(self) -> Batch | None:
-        """The first training batch, always the same one. None while tiles are being made."""
-        if self._sample is None and not self._training.is_growing():
+    def sample(self) -> Batch:
+        """The first training batch."""
+        if self._sample is None:
             self._sample = self._training.batch(0)
         return self._sample
 
@@ -180,8 +180,7 @@ def _validate(run: RunDir, training: Training, validation: _Validation) -> dict[
     training.check_finite()
     stream = validation.stream()
     if stream is None:
-        sample = validation.sample()
-        training.constant = None if sample is None else training.is_constant(sample)
+        training.constant = training.is_constant(validation.sample())
         run.save(run.best, training.checkpoint(with_optimizer=False))
         return {}
     found = training.validate(stream)

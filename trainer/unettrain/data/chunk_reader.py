@@ -67,7 +67,6 @@ class Chunks:
         self._files = files or OpenFiles()
         self._mine = threading.local()
         self._stamp: Stamp = ()  # the first shard that is opened is held against the array too
-        self._written: set[int] = set()
 
     def empty_row(self) -> NDArray[Any]:
         """An array for `read_row`."""
@@ -79,19 +78,6 @@ class Chunks:
             self._read(*divmod(k, self._rows), out)
         else:
             self._by_zarr((slice(k, k + 1), *(slice(0, n) for n in self.shape[1:])), out[np.newaxis])
-
-    def written_rows(self) -> NDArray[np.bool_]:
-        """Of each place along the first axis whether its shard is there, of an array that is being written."""
-        rows = (self.array.shards or self.array.chunks)[0]
-        shards = np.fromiter(map(self._is_written, range(-(-self.shape[0] // rows))), bool)
-        return np.repeat(shards, rows)[: self.shape[0]]
-
-    def _is_written(self, number: int) -> bool:
-        if number not in self._written:
-            if not self._exists((number, *(0,) * (len(self.shape) - 1))):
-                return False
-            self._written.add(number)
-        return True
 
     def _exists(self, shard: Index) -> bool:
         with suppress(FileNotFoundError):

@@ -67,10 +67,6 @@ class Windows:
             cells = self._array(f"images/{name}/labels/instances/instances")
             self._within(cells, (z, y - g.reach_px, x - g.reach_px), into.instances, IGNORED)
 
-    def finished(self) -> NDArray[np.bool_]:
-        """All: their images are."""
-        return np.ones(len(self._places), bool)
-
     def _mirrored(self, chunks: Chunks, start: Place, out: NDArray[Any]) -> None:
         """A window (..., y, x) of one slice; what lies outside the image is mirrored into it."""
         z, *corner = start

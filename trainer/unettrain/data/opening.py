@@ -56,15 +56,14 @@ class StoredImage:
 
 
 @said_plainly
-def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool = False) -> Tiles:
+def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
     """The tiles of a store. Raises InvalidInput where they are missing, unfinished, stale or not as LAYOUT.md says.
 
-    Of images that virtual tiles are cut from, up to `cache_bytes` are kept in memory. With `growing` what the tiles
-    hold may still be being written.
+    Of images that virtual tiles are cut from, up to `cache_bytes` are kept in memory.
     """
     root, command = open_store(store), f"unetprep tiles --out {store}"
     columns = [open_array(root, f"tiles/{name}", store, command) for name in PLACES]
-    cut = open_array(root, "tiles/foreground", store, command, finished=not growing)
+    cut = open_array(root, "tiles/foreground", store, command)
     made = {**attributes(columns[0]).get("parameters", {}), **attributes(cut).get("parameters", {})}
     found = recorded(store, "tiles")
     missing = [key for key in ("tile", "output", "margin", "depth", "names", "intensity_rule") if key not in found]
@@ -83,7 +82,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
         pixels = Windows(store, root, found["names"], places, geometry, inputs, fingerprints, cache_bytes)
     else:
         names = ("image", "target", "weights", *(["instances"] if rule else []))
-        pixels = _stored([open_array(root, f"tiles/{name}", store, command, not growing) for name in names], store)
+        pixels = _stored([open_array(root, f"tiles/{name}", store, command) for name in names], store)
         geometry = sized(pixels.image.shape[1], pixels.image.dtype)
     _check_sizes(geometry, store)
     if isinstance(pixels, StoredPixels):
@@ -98,15 +97,8 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES, growing: bool 
         rule,
         _density(root, len(split), store),
         made,
-        growing,
         found.get("training_intensity") or {},
     )
-
-
-@said_plainly
-def are_finished(store: str | Path) -> bool:
-    """Whether all tiles are there."""
-    return bool(recorded(store, "tiles/foreground").get("complete"))
 
 
 @said_plainly

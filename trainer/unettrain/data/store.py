@@ -103,8 +103,8 @@ def fingerprint(array: zarr.Array[Any]) -> str:
     return str(attributes(array).get("fingerprint", ""))
 
 
-def open_array(root: zarr.Group, path: str, store: str | Path, command: str, finished: bool = True) -> zarr.Array[Any]:
-    """An array that is there and `finished`.
+def open_array(root: zarr.Group, path: str, store: str | Path, command: str) -> zarr.Array[Any]:
+    """An array that is there and finished.
 
     Raises InvalidInput with the command that makes it, and where its document is damaged.
     """
@@ -112,11 +112,8 @@ def open_array(root: zarr.Group, path: str, store: str | Path, command: str, fin
     array = root.get(path)
     if not isinstance(array, zarr.Array):
         raise InvalidInput(f"{store} has no {path}", hint=command)
-    if finished and not found.get("complete", False):
-        hint = f"run it again, it goes on: {command}"
-        if path.startswith("tiles/"):
-            hint += "   (or, if it still runs, train on what is finished: unettrain fit --growing)"
-        raise InvalidInput(f"{path} of {store} is not finished", hint=hint)
+    if not found.get("complete", False):
+        raise InvalidInput(f"{path} of {store} is not finished", hint=f"run it again, it goes on: {command}")
     return array
 
 

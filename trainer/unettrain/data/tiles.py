@@ -92,9 +92,6 @@ class Pixels(Protocol):
     def read(self, index: int, into: StoredTile) -> None:
         """The pixels of one tile, into arrays as of `Geometry.empty`."""
 
-    def finished(self) -> NDArray[np.bool_]:
-        """Of each tile whether it can be read: while they are being made, only some can."""
-
 
 @dataclass(frozen=True)
 class StoredPixels:
@@ -120,11 +117,6 @@ class StoredPixels:
             assert self.instances is not None
             self.instances.read_row(index, into.instances)
 
-    def finished(self) -> NDArray[np.bool_]:
-        """Those of which every array has its shard: it is written at once."""
-        arrays = (self.image, self.target, self.weights, *([self.instances] if self.instances else []))
-        return np.asarray(np.logical_and.reduce([array.written_rows() for array in arrays]))
-
 
 @dataclass(frozen=True)
 class Tiles:
@@ -139,7 +131,6 @@ class Tiles:
     rule: WeightRule | None = None  # where instances can be read
     density: NDArray[np.float64] | None = None  # of what is to be learned, for each tile, 0 to 1
     parameters: Mapping[str, Any] = field(default_factory=dict)  # those that the tiles were made with
-    growing: bool = False  # whether they may still be being made
     training_intensity: Mapping[str, Any] = field(default_factory=dict)  # as the store records it; may be empty
 
     @property
@@ -171,10 +162,6 @@ class Tiles:
     def fingerprints(self) -> dict[str, str]:
         """What stands for the values that a training sees."""
         return self.pixels.fingerprints
-
-    def finished(self) -> NDArray[np.bool_]:
-        """Of each tile whether it can be read."""
-        return self.pixels.finished() if self.growing else np.ones(len(self.split), bool)
 
     def training_images(self) -> TrainingImages:
         """The intensities of the training images."""

@@ -20,6 +20,7 @@ from unettrain.instances import label_components
 from unettrain.reporting.regions import Region
 from unettrain.run_dir import RunDir, load_best, read_record, recorded_store
 from unettrain.schema import conforms
+from unettrain.stream.tile_stream import ORDER
 
 COLUMNS = ("image_index", "z", "y0", "x0", "split", "foreground")
 
@@ -52,7 +53,8 @@ class Run:
     def changed(self) -> list[str]:
         """Which of the arrays that the run was trained on are not in this store as they were then."""
         then = self.record.get("data", {})
-        return [path for path in then if self.recorded(path).get("fingerprint", "") != then[path]]
+        arrays = [name for name in then if name != ORDER]
+        return [path for path in arrays if self.recorded(path).get("fingerprint", "") != then[path]]
 
 
 def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:

@@ -7,7 +7,6 @@ from typing import Any
 
 from torch.utils.data import IterableDataset, get_worker_info
 
-from unettrain.errors import InvalidInput
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream, steps_from
 
@@ -21,8 +20,6 @@ class TileDataset(IterableDataset[Batch]):
     """
 
     def __init__(self, store: str | Path, split: str = "train", **options: Any) -> None:
-        if options.get("growing"):
-            raise InvalidInput("a TileDataset cannot grow: its workers would see other tiles", allowed="TileStream")
         TileStream(store, split, **options)  # what is wrong is said here, not in a worker
         self.store, self.split, self.options = store, split, options
 

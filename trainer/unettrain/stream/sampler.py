@@ -1,12 +1,10 @@
-"""Sampler: which tile comes at which place of an epoch, a pure function of seed and place without a table.
+"""Sampler: the tile at each position of the training, a pure function of (seed, epoch, position).
 
-An epoch is a permutation of the tiles of a split by a Feistel network over the next power of 4, walked until it falls
-among them (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"). So any place of any epoch is known at
-once: to go on somewhere, or to divide the places among threads and ranks, needs nothing of what came before.
+An epoch is a random permutation of the tiles of a split, which follows from (seed, epoch) alone. So any position of any
+epoch is known without those before it: a run can resume anywhere, and ranks can share an epoch.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +13,23 @@ from unettrain import rng
 from unettrain.config import SHUFFLES
 from unettrain.errors import InvalidInput
 
-Integers = NDArray[np.int64]
-Where = tuple[int, int, int]  # epoch, tile, and how often it stands in this epoch before
-ROUNDS = 8
-LEAST_BITS = 3  # of a half: with fewer, not all permutations of few tiles would be equally likely
-SHARDS_AT_ONCE = 16  # read side by side when whole shards are shuffled
+Sampled = tuple[int, int, int]  # epoch, tile, and how often the tile came before in this epoch
+VERSION = "numpy permutation, 1"  # recorded by runs: a run in another order is another run
+SHARDS_AT_ONCE = 16  # shards that are mixed with each other by shuffle "shards"
+KEPT_EPOCHS = 2  # a batch may span two
 
 
-class Order:
-    """The tiles of a split, epoch after epoch.
+class Sampler:
+    """The order of the tiles of a split, epoch after epoch.
 
-    `ranges` (first tile, the one behind the last), ascending. `shuffle` "tiles": every order of all tiles is as likely;
-    "shards": the tiles are taken in stretches of `shard`, `SHARDS_AT_ONCE` of them at a time, stretches and groups in a
-    random order and the tiles within a group too, so that what is read lies together. `density`: a number for each tile
-    of the ranges; in an epoch of as many places a tile then stands as often as its share of their sum says, rounded up
-    or down by chance.
+    `ranges`: (first tile, end), ascending. `shuffle` "tiles": all orders are equally likely; "shards": the tiles are
+    taken in stretches of `shard`, of which `SHARDS_AT_ONCE` random ones are mixed at a time, so that what is read lies
+    together; an incomplete last stretch ends the epoch. `density`: one number for each tile. An epoch then has as many
+    positions as there are tiles, and each tile takes a share of them proportional to its density, rounded up or down
+    at random.
+
+    Takes 4 bytes a tile for each of the two epochs that are kept (8 from 2^31 tiles on), and 8 more with `density`.
+    Raises InvalidInput for another `shuffle`, and for densities of which none is over 0.
     """
 
     def __init__(
@@ -43,102 +43,58 @@ class Order:
         if shuffle not in SHUFFLES:
             raise InvalidInput(f"shuffle is {shuffle!r}", allowed=", ".join(SHUFFLES))
         self._first = np.array([first for first, _ in ranges], np.int64)
-        sizes = np.array([stop - first for first, stop in ranges], np.int64)
-        self._before = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._before = np.concatenate([[0], np.cumsum([stop - first for first, stop in ranges])]).astype(np.int64)
         self._seed, self._shuffle, self._shard = seed, shuffle, shard
         self._up_to = None if density is None else np.cumsum(density)
         if self._up_to is not None and not self._up_to[-1] > 0:
             raise InvalidInput("no tile holds anything to be learned", allowed="sampling uniform")
+        self._epochs: dict[int, tuple[NDArray[np.integer], NDArray[np.int64] | None]] = {}
 
     @property
     def num(self) -> int:
-        """Tiles of an epoch."""
+        """Tiles of the split, which is the number of positions of an epoch."""
         return int(self._before[-1])
 
-    def at(self, places: range) -> list[Where]:
-        """(epoch, tile, how often it stands in this epoch before) at each of these places, counted over all epochs."""
-        epochs, within = np.divmod(np.arange(places.start, places.stop, places.step, dtype=np.int64), self.num)
-        tiles, repeats = np.empty_like(within), np.zeros_like(within)
+    def at(self, positions: range) -> list[Sampled]:
+        """(epoch, tile, repeat) at each position, counted over all epochs; `repeat` is 0 unless `density` is given."""
+        epochs, within = np.divmod(np.arange(positions.start, positions.stop, positions.step, dtype=np.int64), self.num)
+        numbers, repeats = np.empty_like(within), np.zeros_like(within)
         for epoch in np.unique(epochs).tolist():
             chosen = epochs == epoch
-            numbers = self._shuffled(within[chosen], epoch)
-            if self._up_to is not None:
-                numbers, repeats[chosen] = self._weighted(numbers, epoch)
-            tiles[chosen] = self._tiles(numbers)
+            order, drawn = self._epoch(epoch)
+            places = order[within[chosen]].astype(np.int64)
+            numbers[chosen] = places if drawn is None else drawn[places]
+            if drawn is not None:
+                repeats[chosen] = places - np.searchsorted(drawn, drawn[places])
+        which = np.searchsorted(self._before, numbers, side="right") - 1
+        tiles = self._first[which] + numbers - self._before[which]
         return list(zip(epochs.tolist(), tiles.tolist(), repeats.tolist(), strict=True))
 
-    def _weighted(self, numbers: Integers, epoch: int) -> tuple[Integers, Integers]:
-        """Even steps along the sum of the densities, from a random place on; what was in order stays in order.
+    def _epoch(self, epoch: int) -> tuple[NDArray[np.integer], NDArray[np.int64] | None]:
+        """The permutation of an epoch, and with densities the ascending numbers of the tiles that are permuted."""
+        if epoch not in self._epochs:
+            while len(self._epochs) >= KEPT_EPOCHS:
+                del self._epochs[next(iter(self._epochs))]
+            self._epochs[epoch] = self._permutation(epoch), self._drawn(epoch)
+        return self._epochs[epoch]
 
-        Steps that meet the same tile are counted: the number of the tile, and how many met it before.
-        """
-        up_to = self._up_to
-        assert up_to is not None
-        start, step = rng.generator(rng.SAMPLING, self._seed, epoch).random(), up_to[-1] / self.num
-
-        def met(number: Integers) -> Integers:
-            found = np.searchsorted(up_to, (number + start) * step, side="right")
-            return np.asarray(np.minimum(found, self.num - 1), np.int64)
-
-        tiles, repeats = met(numbers), np.zeros_like(numbers)
-        earlier = numbers - 1
-        while (same := (earlier >= 0) & (met(earlier) == tiles)).any():
-            repeats += same
-            earlier = np.where(same, earlier - 1, -1)
-        return tiles, repeats
-
-    def _tiles(self, numbers: Integers) -> Integers:
-        """The tiles of the split that have these numbers among themselves."""
-        which = np.searchsorted(self._before, numbers, side="right") - 1
-        return np.asarray(self._first[which] + numbers - self._before[which])
-
-    def _shuffled(self, places: Integers, epoch: int) -> Integers:
+    def _permutation(self, epoch: int) -> NDArray[np.integer]:
+        generator = rng.generator(rng.ORDER, self._seed, epoch)
+        order: NDArray[np.integer] = np.arange(self.num, dtype=np.int32 if self.num < 2**31 else np.int64)
         if self._shuffle == "tiles":
-            return permuted(places, self.num, _keys(self._seed, epoch, 0))
-        return self._by_shards(places, epoch)
+            generator.shuffle(order)
+            return order
+        whole = self.num // self._shard * self._shard
+        order[:whole] = generator.permutation(order[:whole].reshape(-1, self._shard)).reshape(-1)
+        for start in range(0, whole, SHARDS_AT_ONCE * self._shard):
+            generator.shuffle(order[start : min(start + SHARDS_AT_ONCE * self._shard, whole)])
+        generator.shuffle(order[whole:])
+        return order
 
-    def _by_shards(self, places: Integers, epoch: int) -> Integers:
-        """Whole stretches in groups; the tiles of the last, short one come at the end of the epoch."""
-        whole = self.num // self._shard
-        out, rest = places.copy(), self.num - whole * self._shard
-        last = places >= self.num - rest
-        out[last] = permuted(places[last] - (self.num - rest), rest, _keys(self._seed, epoch, 0)) + (self.num - rest)
-        group_size = SHARDS_AT_ONCE * self._shard
-        for group in np.unique(places[places < whole * self._shard] // group_size).tolist():
-            start = group * group_size
-            stop = min(start + group_size, whole * self._shard)
-            chosen = (places >= start) & (places < stop)
-            mixed = permuted(places[chosen] - start, stop - start, _keys(self._seed, epoch, 2 + group))
-            stretch, inside = np.divmod(mixed + start, self._shard)
-            out[chosen] = permuted(stretch, whole, _keys(self._seed, epoch, 1)) * self._shard + inside
-        return out
-
-
-def permuted(numbers: Integers, size: int, keys: NDArray[np.uint64]) -> Integers:
-    """What a permutation of 0 ... size - 1 that the keys decide makes of these numbers."""
-    if size == 1:
-        return np.zeros_like(numbers)
-    half = np.uint64(max(LEAST_BITS, ((size - 1).bit_length() + 1) // 2))
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    out = numbers.astype(np.uint64)
-    outside = np.ones(len(out), bool)
-    while outside.any():
-        left, right = out[outside] >> half, out[outside] & mask
-        for key in keys:
-            left, right = right, left ^ (_mixed(right + key) & mask)
-        out[outside] = left << half | right
-        outside = out >= np.uint64(size)
-    return out.astype(np.int64)
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A hash of 64 bits (the finalizer of SplitMix64: Steele, Lea and Flood 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@lru_cache(maxsize=64)
-def _keys(seed: int, epoch: int, part: int) -> NDArray[np.uint64]:
-    """Of one permutation of one epoch."""
-    return rng.generator(rng.ORDER, seed, epoch, part).integers(0, 2**64, ROUNDS, np.uint64)
+    def _drawn(self, epoch: int) -> NDArray[np.int64] | None:
+        """Systematic sampling: equal steps along the sum of the densities, from a random start."""
+        if self._up_to is None:
+            return None
+        start, step = rng.generator(rng.SAMPLING, self._seed, epoch).random(), self._up_to[-1] / self.num
+        found = np.searchsorted(self._up_to, (np.arange(self.num) + start) * step, side="right")
+        return np.asarray(np.minimum(found, self.num - 1), np.int64)

@@ -7,8 +7,8 @@ let go of the GIL. What comes out does not depend on their number.
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from functools import lru_cache, partial
-from itertools import count, islice
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +19,30 @@ from numpy.typing import NDArray
 from unettrain.augment.draw import Draw, draw, margin_needed
 from unettrain.config import SAMPLINGS, Augmentation, FitConfig
 from unettrain.data.on_the_fly import CACHE_BYTES
-from unettrain.data.opening import NO_FIELDS, StoredFields, are_finished, open_fields, open_tiles
+from unettrain.data.opening import NO_FIELDS, StoredFields, open_fields, open_tiles
 from unettrain.data.tiles import SPLITS, Tiles
 from unettrain.errors import InvalidInput
 from unettrain.stream.batches import Batch, ByThreads, Making, OnDevice, Sample
-from unettrain.stream.growing import rounds
 from unettrain.stream.prefetch import Buffers, Ring
-from unettrain.stream.sampler import Order, Where
+from unettrain.stream.sampler import VERSION, Sampled, Sampler
 
 MOST_THREADS, THREADS_OF_A_SERVER = 8, 16
 REPEAT_BITS = 40  # more tiles than there will be
-LOOKED_UP = 256  # places of the order at a time: one alone takes nearly as long
+ORDER = "order of tiles"  # key beside the paths of arrays in `TileStream.fingerprints`
 
 
 class TileStream:
     """An iterable over the batches of one split, from `start_step` on, `num_steps` of them or without end.
 
-    Every epoch is a permutation of the split's tiles (`order.Order`), or with `sampling` "foreground" takes tiles the
-    more often the more cells they hold; a batch may span two epochs. Starting at step k gives what a stream from 0
+    Every epoch is a permutation of the split's tiles (`Sampler`), or with `sampling` "foreground" takes tiles the more
+    often the more cells they hold; a batch may span two epochs. Starting at step k gives what a stream from 0
     gives from its k-th batch on. Of a batch of `world_size` times `batch_size` tiles a step, this stream gives the part
     of `rank`: the order of all tiles is the same for any number of ranks. Every `iter()` begins at `start_step` with
     threads of its own (`num_threads`, usually as many as there are cores but one, up to 8), which end when the iterator
     is exhausted or closed; a reading error is raised where its batch would have come.
 
     With a `device` the tiles are augmented there, a batch at a time, by the same draws, and lie there then. Of virtual
-    tiles `cache_bytes` of the images are kept in memory. With `growing` the tiles may still be being made: until all
-    are, those that are finished come in rounds, which depend on when that is (`growing.rounds`).
+    tiles `cache_bytes` of the images are kept in memory.
 
     Raises InvalidInput where the store has no usable tiles, fewer in this split than a batch takes, no fields while
     `deform` is on, or tiles whose margin is too small for the augmentation.
@@ -67,9 +65,8 @@ class TileStream:
         sampling: str = "uniform",
         device: str | torch.device | None = None,
         cache_bytes: int = CACHE_BYTES,
-        growing: bool = False,
     ) -> None:
-        self.tiles = open_tiles(store, cache_bytes, growing)
+        self.tiles = open_tiles(store, cache_bytes)
         self.augmentation = augmentation or Augmentation()
         self.fields = open_fields(store) if self.augmentation.deform else NO_FIELDS
         self.split_indices = _tiles_of(self.tiles, split, store)
@@ -83,7 +80,6 @@ class TileStream:
         self.start_step, self.num_steps = start_step, num_steps
         self.num_threads, self.num_ahead = num_threads or usual_threads(store), num_ahead
         self.rank, self.world_size = rank, world_size
-        self.store, self.growing = store, growing
         _check_numbers(self)
         _check_batch(self, split, store)
         self._making: Making = (
@@ -93,10 +89,7 @@ class TileStream:
         )
         density = _density(self.tiles, sampling, store)
         in_split = None if density is None else density[self.split_indices]
-        self.order = Order(_ranges(self.split_indices), seed, shuffle, density=in_split)
-        self._at_a_time, at = min(LOOKED_UP, 4 * self.order.num), self.order.at  # nothing that would hold this stream
-        size = self._at_a_time
-        self._looked_up = lru_cache(2)(lambda k: at(range(k * size, (k + 1) * size)))
+        self.sampler = Sampler(_ranges(self.split_indices), seed, shuffle, density=in_split)
 
     @classmethod
     def of(cls, store: str | Path, config: FitConfig, device: torch.device | None = None) -> "TileStream":
@@ -111,30 +104,25 @@ class TileStream:
             sampling=config.sampling,
             device=device if config.augment_on == "device" else None,
             cache_bytes=config.cache_mib * 2**20,
-            growing=config.growing,
         )
 
-    def samples(self, step: int) -> list[Where]:
+    def samples(self, step: int) -> list[Sampled]:
         """(epoch, tile, how often it came in this epoch before) of each sample of a step."""
-        first, size = (step * self.world_size + self.rank) * self.batch_size, self._at_a_time
-        return [self._looked_up(k // size)[k % size] for k in range(first, first + self.batch_size)]
+        first = (step * self.world_size + self.rank) * self.batch_size
+        return self.sampler.at(range(first, first + self.batch_size))
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """What stands for the values that a training sees."""
-        return self.tiles.fingerprints | self.fields.fingerprints
+        """What identifies the values that a training sees, and their order."""
+        return self.tiles.fingerprints | self.fields.fingerprints | {ORDER: VERSION}
 
     def draw(self, epoch: int, tile: int, repeat: int = 0) -> Draw:
         """What happens to a tile in an epoch, when it has come so often in it before."""
         return draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile + (repeat << REPEAT_BITS))
 
     def batch(self, step: int) -> Batch:
-        """The batch of one step, read and augmented in the calling thread. Raises InvalidInput while tiles are made."""
-        if self.is_growing():
-            raise InvalidInput(
-                f"tiles of {self.store} are still being made, so that no order is known", allowed="batches"
-            )
-        return self._batch([self._sample(*where) for where in self.samples(step)])
+        """The batch of one step, read and augmented in the calling thread."""
+        return self._batch([self._sample(*sampled) for sampled in self.samples(step)])
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> Batch:
         """The batch of some lines of `unettrain draws`, or of your own: each names a `tile` and holds a `draw`.
@@ -178,27 +166,9 @@ class TileStream:
                 yield self._making.finish(pending.buffers.tensors(), pending.parts)
 
     def _to_come(self, start_step: int, num_steps: int | None) -> Iterator[list[Sample]]:
-        """The samples of each step. What comes in rounds while tiles are being made does not count up the order."""
-        steps = iter(steps_from(start_step, num_steps))
-        in_rounds = self._rounds(start_step) if self.growing else iter(())
-        while len(some := list(islice(in_rounds, self.batch_size))) == self.batch_size:
-            if next(steps, None) is None:
-                return
-            yield [self._sample(*where) for where in some]
-        for step in steps:
-            yield [self._sample(*where) for where in self.samples(step)]
-
-    def _rounds(self, start_step: int) -> Iterator[Where]:
-        def one_round(tiles: NDArray[np.intp], number: int) -> list[Where]:
-            order = Order(_ranges(tiles), self.seed, self.shuffle)
-            first = (start_step + number) * order.num
-            return order.at(range(first, first + order.num))
-
-        return rounds(self.split_indices, self.tiles.finished, one_round)
-
-    def is_growing(self) -> bool:
-        """Whether tiles of the store are still being made."""
-        return self.growing and not are_finished(self.store)
+        """The samples of each step."""
+        for step in steps_from(start_step, num_steps):
+            yield [self._sample(*sampled) for sampled in self.samples(step)]
 
 
 def usual_threads(store: str | Path = "") -> int:
@@ -231,26 +201,17 @@ def _check_numbers(stream: TileStream) -> None:
     rank, world_size = stream.rank, stream.world_size
     if not 0 <= rank < world_size:
         raise InvalidInput(f"rank is {rank}", allowed=f"0 to {world_size - 1}, since world_size is {world_size}")
-    if stream.growing and (world_size > 1 or stream.sampling != "uniform"):
-        raise InvalidInput(
-            f"growing with world_size {world_size} and sampling {stream.sampling}: which tiles are finished is known to"
-            " this process alone, and not yet what all of them hold",
-            allowed="growing with world_size 1 and sampling uniform",
-        )
 
 
 def _check_batch(stream: TileStream, split: str, store: str | Path) -> None:
-    """Raise InvalidInput for a batch that is larger than its split, or than what is finished of it."""
-    there = stream.tiles.finished()[stream.split_indices]
-    finished, asked = int(there.sum()), stream.batch_size * stream.world_size
-    if finished < asked:
-        problem = f"a step takes {asked} tiles, and the split {split!r} of {store} has {len(there)}"
-        if finished < len(there):
-            problem += f", of which {finished} are finished"
-            hint = "wait until unetprep tiles has made more"
-        else:
-            hint = f"or overlapping tiles, by unetprep tiles --stride {stream.tiles.output_px // 2}"
-        raise InvalidInput(problem, allowed=f"a batch-size of up to {max(1, finished // stream.world_size)}", hint=hint)
+    """Raise InvalidInput for a batch that is larger than its split."""
+    num, asked = len(stream.split_indices), stream.batch_size * stream.world_size
+    if num < asked:
+        raise InvalidInput(
+            f"a step takes {asked} tiles, and the split {split!r} of {store} has {num}",
+            allowed=f"a batch-size of up to {max(1, num // stream.world_size)}",
+            hint=f"or overlapping tiles, by unetprep tiles --stride {stream.tiles.output_px // 2}",
+        )
 
 
 def _density(tiles: Tiles, sampling: str, store: str | Path) -> NDArray[np.float64] | None:
