@@ -19,7 +19,7 @@ from benchmarks.measure import described, machine, page, ratio, spread, write
 from unetprep.kernels.random_fields import draw_grids
 from unettrain import Augmentation, FitConfig, StoredFields, augment_batch, draw
 from unettrain.stream.batches import Batch
-from unettrain.training import Training
+from unettrain.trainer import Trainer
 
 HERE = Path(__file__).parent
 SIDE, OUTPUT, MARGIN = 572, 388, 48
@@ -45,7 +45,7 @@ def compare(num: int, device: torch.device, channels: int) -> dict[str, Any]:
     tiles = stored(num, device)
     intensity = torch.tensor([[0.0, 255.0]] * num, device=device)
     config = FitConfig(base_channels=channels, batch_size=num, precision="bfloat16", device=str(device))
-    training = Training(config.network(1, 4), config, SIDE)
+    training = Trainer(config.network(1, 4), config, SIDE)
 
     def augment() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return augment_batch(draws, *tiles, fields, MARGIN, intensity=intensity)

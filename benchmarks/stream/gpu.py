@@ -22,7 +22,7 @@ from benchmarks.stream.stepping import KEPT, make_store
 from unettrain.config import Augmentation, FitConfig
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
-from unettrain.training import Training
+from unettrain.trainer import Trainer
 
 HERE = Path(__file__).parent
 CASES = ((1, "threads"), (1, "device"), (4, "threads"), (4, "device"))  # tiles a step, and where they are augmented
@@ -33,7 +33,7 @@ MOST = 1.02
 def compare(url: str, num: int, augment_on: str, device: torch.device, channels: int) -> dict[str, Any]:
     """One batch size and one place of augmentation."""
     config = FitConfig(base_channels=channels, batch_size=num, precision="bfloat16", device=str(device))
-    training = Training(config.network(1, 4), config, 572)
+    training = Trainer(config.network(1, 4), config, 572)
     stream = TileStream(
         url,
         batch_size=num,

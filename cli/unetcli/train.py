@@ -17,7 +17,7 @@ from unettrain.outcome import CHECKLIST, as_text
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unettrain.data.intensity import Scaling
-    from unettrain.fitting import Progress
+    from unettrain.training_loop import Progress
 
 GROUP_EXAMPLES = """
 unettrain fit ds.zarr
@@ -73,7 +73,7 @@ def fit(
     config = chosen(FitConfig, values)
     directory = str(local_output(run, "--run")) if run else f"runs/{Path(store.rstrip('/')).stem}"
     with leaving_at_once():
-        from unettrain.fitting import fit as train
+        from unettrain.training_loop import fit as train
 
     with progress("fit", quiet) as report:
 

@@ -11,7 +11,7 @@ import pytest
 
 import unetprep
 import unettrain
-import unettrain.fitting
+import unettrain.training_loop
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.errors import InvalidInput
 
@@ -58,12 +58,12 @@ def test_a_bad_value_is_refused(values: dict[str, Any], message: str) -> None:
 def test_the_network_takes_channels_and_depth_from_the_tiles() -> None:
     config = FitConfig(base_channels=8, variant="release", dropout=0.2, num_classes=3)
     assert config.network(2, 3) == UNetConfig(2, 3, 8, 3, "release", 0.2)
-    assert FitConfig(learning_rate=0.5).peak_rate == 0.5
+    assert FitConfig(learning_rate=0.5).peak_learning_rate == 0.5
 
 
 def test_the_public_names_are_there_and_fit_stays_a_function() -> None:
     assert all(hasattr(unettrain, name) for name in unettrain.__all__)
-    assert unettrain.fit is unettrain.fitting.fit
+    assert unettrain.fit is unettrain.training_loop.fit
     assert unettrain.metrics.Overlap().iou == 1
     assert unettrain.__version__ == unetprep.__version__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

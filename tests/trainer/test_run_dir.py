@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import torch
 
-from tests.trainer.test_fitting import assert_same_run, log_of, quick, stop_at
+from tests.trainer.test_training_loop import assert_same_run, log_of, quick, stop_at
 from unetprep.storage import lock
 from unetprep.storage.local import Folder
 from unettrain import memory
 from unettrain import run_dir as rundir
 from unettrain.checkpoint import load_checkpoint, save_checkpoint
 from unettrain.errors import Conflict, Failure, InvalidInput
-from unettrain.fitting import Progress, fit
 from unettrain.outcome import training_warnings
 from unettrain.run_dir import FILES, RunDir, load_best, read_record
+from unettrain.training_loop import Progress, fit
 
 MakeStore = Callable[..., Path]
 

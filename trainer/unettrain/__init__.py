@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from unettrain.data.intensity import intensity_range as intensity_range
     from unettrain.data.opening import StoredFields as StoredFields
     from unettrain.data.opening import open_fields as open_fields
-    from unettrain.fitting import fit as fit
     from unettrain.loss import weighted_cross_entropy as weighted_cross_entropy
     from unettrain.model import UNet as UNet
     from unettrain.predict import predict_image as predict_image
     from unettrain.stream.dataset import TileDataset as TileDataset
     from unettrain.stream.tile_stream import TileStream as TileStream
+    from unettrain.training_loop import fit as fit
 
 __version__ = "0.1.0"
 __all__ = [
@@ -59,7 +59,7 @@ _HOMES = {
     "UNetConfig": "unettrain.config",
     "augment_batch": "unettrain.augment.gpu",
     "draw": "unettrain.augment.draw",
-    "fit": "unettrain.fitting",
+    "fit": "unettrain.training_loop",
     "intensity_range": "unettrain.data.intensity",
     "load_checkpoint": "unettrain.checkpoint",
     "open_fields": "unettrain.data.opening",

@@ -201,7 +201,7 @@ class TrainingConfig(Checked):
         return UNetConfig(in_channels, self.num_classes, self.base_channels, depth, self.variant, self.dropout)
 
     @property
-    def peak_rate(self) -> float:
+    def peak_learning_rate(self) -> float:
         """The step size after the warm-up."""
         if self.learning_rate is not None:
             return self.learning_rate

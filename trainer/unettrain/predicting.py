@@ -17,11 +17,11 @@ from unetprep.storage.output import check_output
 from unettrain.checkpoint import Checkpoint, load_checkpoint
 from unettrain.data.intensity import ROWS_AT_ONCE, Scaling, TrainingImages, scaling_of
 from unettrain.data.opening import stored_intensity
+from unettrain.device import pick_device
 from unettrain.errors import Failure
 from unettrain.predict import Window, legal_tile, predict_windows, step_px
 from unettrain.prediction_files import PREDICTION, Band, Layout, write_prediction
 from unettrain.run_dir import load_best
-from unettrain.training import pick_device
 
 
 class Pixels:

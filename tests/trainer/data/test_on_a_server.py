@@ -28,10 +28,10 @@ from unettrain.data.chunk_reader import Chunks
 from unettrain.data.opening import open_image, open_tiles, stored_intensity
 from unettrain.data.store import reading, storage_of
 from unettrain.errors import Failure, InvalidInput
-from unettrain.fitting import fit
 from unettrain.run_dir import RunDir
 from unettrain.stream.dataset import TileDataset
 from unettrain.stream.tile_stream import TileStream
+from unettrain.training_loop import fit
 
 MakeStore = Callable[..., Path]
 ARRAYS = ("image", "target", "weights")

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from unettrain.config import FitConfig
 from unettrain.data.store import attributes
 from unettrain.errors import Conflict, InvalidInput
-from unettrain.fitting import fit
 from unettrain.instances import label_components
 from unettrain.metrics.scores import foreground, score
 from unettrain.model import UNet
@@ -58,6 +57,7 @@ from unettrain.reporting.scores import (
     predict_region,
 )
 from unettrain.reporting.summary_section import training_seconds
+from unettrain.training_loop import fit
 
 MakeStore = Callable[..., Path]
 QUICK = FitConfig(steps=4, base_channels=2, validate_every=2, log_every=1)

@@ -31,8 +31,8 @@ from unettrain.config import Augmentation
 from unettrain.data.opening import open_tiles
 from unettrain.data.tiles import StoredTile, Tiles
 from unettrain.errors import Failure, InvalidInput
-from unettrain.stream.batches import Batch, ByThreads
-from unettrain.stream.prefetch import Buffers, Ring
+from unettrain.stream.batches import Batch, ThreadBatchBuilder
+from unettrain.stream.prefetch import Buffers, Prefetcher
 from unettrain.stream.tile_stream import TileStream
 
 MakeStore = Callable[..., Path]
@@ -266,9 +266,11 @@ def test_page_locked_arrays_are_not_filled_before_the_gpu_has_read_them(monkeypa
         if id(buffers) in last_copy:
             again.append((last_copy[id(buffers)], waited[-1]))
 
-    ring: Ring[int, None] = Ring([((1,), torch.float32)], fill, lambda: None, 1, 1, "unettrain-stream", pinned=True)
+    prefetcher: Prefetcher[int, None] = Prefetcher(
+        [((1,), torch.float32)], fill, lambda: None, 1, 1, "unettrain-stream", pinned=True
+    )
     held, tensors = 0, list[torch.Tensor]()
-    with closing(ring.batches([k] for k in range(30))) as batches:
+    with closing(prefetcher.batches([k] for k in range(30))) as batches:
         for pending in batches:
             if held:  # the batch before is copied now, and let go
                 now[0] += 1
@@ -282,9 +284,11 @@ def test_page_locked_arrays_are_not_filled_before_the_gpu_has_read_them(monkeypa
 
 def test_batches_that_were_held_and_let_go_are_not_kept() -> None:
     """A consumer that held many of them leaves behind no more than any other."""
-    ring: Ring[int, None] = Ring([((1,), torch.float32)], lambda *_: None, lambda: None, 1, 1, "unettrain-stream")
+    prefetcher: Prefetcher[int, None] = Prefetcher(
+        [((1,), torch.float32)], lambda *_: None, lambda: None, 1, 1, "unettrain-stream"
+    )
     made, held = list[weakref.ref[Buffers]](), list[torch.Tensor]()
-    with closing(ring.batches([k] for k in range(60))) as batches:
+    with closing(prefetcher.batches([k] for k in range(60))) as batches:
         for k, pending in enumerate(batches):
             made.append(weakref.ref(pending.buffers))
             held = [*held, *pending.buffers.tensors()] if k < 30 else []
@@ -421,16 +425,16 @@ def test_fields_that_do_not_cover_the_tile_are_refused(make_store: MakeStore) ->
     store = make_store()
     grids = zarr.open_array(str(store), path="fields/grids", mode="r+")
     grids.attrs["unetprep"] = {**grids.attrs["unetprep"], "interpolation": "cubic-bspline-approx"}  # type: ignore[dict-item]
-    with pytest.raises(InvalidInput, match=r"do not go with its tiles: a grid of 3 nodes.*\n.*unetprep deform --out"):
+    with pytest.raises(InvalidInput, match=r"do not fit its tiles: a grid of 3 nodes.*\n.*unetprep deform --out"):
         TileStream(store)
 
 
 def test_what_a_thread_lacks_comes_up_too(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: ByThreads) -> None:
+    def fail(self: ThreadBatchBuilder) -> None:
         raise MemoryError("no room for a tile")
 
     stream = TileStream(make_store(), num_steps=10, num_threads=2)
-    monkeypatch.setattr(ByThreads, "scratch", fail)
+    monkeypatch.setattr(ThreadBatchBuilder, "scratch", fail)
     with pytest.raises(MemoryError, match="no room for a tile"):
         next(iter(stream))
     assert not stream_threads()

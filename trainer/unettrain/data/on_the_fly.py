@@ -27,7 +27,7 @@ OPEN_ARRAYS = 1024
 Place = tuple[int, int, int]  # z, y, x
 
 
-class Windows:
+class OnTheFlyPixels:
     """The pixels of virtual tiles.
 
     `places` (tile, 4): image, z, y and x at which each tile's output begins. `inputs`: by the path, the fingerprints of

@@ -14,7 +14,7 @@ from unetprep.kernels.field_grid import INTERPOLATIONS
 from unetprep.kernels.tiling import is_legal_tile, output_size
 from unettrain.data.checked_array import CheckedArray
 from unettrain.data.chunk_reader import Chunks, OpenFiles
-from unettrain.data.on_the_fly import CACHE_BYTES, Windows
+from unettrain.data.on_the_fly import CACHE_BYTES, OnTheFlyPixels
 from unettrain.data.store import (
     attributes,
     fingerprint,
@@ -23,8 +23,8 @@ from unettrain.data.store import (
     open_store,
     recorded,
     refuse_stale,
-    said_plainly,
     storage_of,
+    translate_errors,
 )
 from unettrain.data.tiles import Geometry, Pixels, StoredPixels, Tiles, WeightRule
 from unettrain.errors import InvalidInput
@@ -55,7 +55,7 @@ class StoredImage:
     split: str
 
 
-@said_plainly
+@translate_errors
 def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
     """The tiles of a store. Raises InvalidInput where they are missing, unfinished, stale or not as LAYOUT.md says.
 
@@ -79,7 +79,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
         geometry = sized(int(virtual["channels"]), np.dtype(virtual["dtype"]))
         places = np.stack([_all_of(column, store) for column in columns[:4]], axis=1).astype(np.int64)
         inputs, fingerprints = attributes(cut)["inputs"], {a.path: fingerprint(a) for a in (columns[0], cut)}
-        pixels = Windows(store, root, found["names"], places, geometry, inputs, fingerprints, cache_bytes)
+        pixels = OnTheFlyPixels(store, root, found["names"], places, geometry, inputs, fingerprints, cache_bytes)
     else:
         names = ("image", "target", "weights", *(["instances"] if rule else []))
         pixels = _stored([open_array(root, f"tiles/{name}", store, command) for name in names], store)
@@ -101,7 +101,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
     )
 
 
-@said_plainly
+@translate_errors
 def open_fields(store: str | Path) -> StoredFields:
     """All grids of displacements of a store. Raises InvalidInput where they are missing, unfinished or malformed."""
     root = open_store(store)
@@ -116,14 +116,14 @@ def open_fields(store: str | Path) -> StoredFields:
     return StoredFields(_all_of(grids, store).astype(np.float32), {grids.path: fingerprint(grids)}, interpolation)
 
 
-@said_plainly
+@translate_errors
 def image_names(store: str | Path) -> tuple[str, ...]:
     """The images of a store, in its order."""
     open_store(store)
     return tuple(recorded(store, "images").get("names", ()))
 
 
-@said_plainly
+@translate_errors
 def open_image(store: str | Path, name: str) -> StoredImage:
     """One image of a store, for prediction. Raises InvalidInput if it has no such image, naming those it has."""
     names = image_names(store)

@@ -67,7 +67,7 @@ def reading(store: str | Path) -> Iterator[Any]:
         raise Failure(str(error), hint=SERVER_HINT) from None
 
 
-def said_plainly(opens: Callable[Concatenate[Where, Rest], Found]) -> Callable[Concatenate[Where, Rest], Found]:
+def translate_errors(opens: Callable[Concatenate[Where, Rest], Found]) -> Callable[Concatenate[Where, Rest], Found]:
     """For a function that opens something of a store: the errors of `reading`."""
 
     @wraps(opens)

@@ -83,7 +83,7 @@ class Geometry:
 
 
 class Pixels(Protocol):
-    """Where the pixels of tiles come from: `StoredPixels`, or `windows.Windows` of the images."""
+    """Where the pixels of tiles come from: `StoredPixels`, or `windows.OnTheFlyPixels` of the images."""
 
     @property
     def fingerprints(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from skimage.filters import threshold_otsu
 from unetprep.kernels.tiling import border_px
 from unettrain.data.intensity import scale_intensity
 from unettrain.data.opening import open_image
+from unettrain.device import pick_device
 from unettrain.errors import InvalidInput
 from unettrain.metrics.scores import Scores, foreground, pooled, score
 from unettrain.model import UNet
@@ -29,7 +30,6 @@ from unettrain.reporting.inputs import (
     read_target,
 )
 from unettrain.reporting.regions import Region, densest_window, plan_regions
-from unettrain.training import pick_device
 
 METHODS = ("trained", "untrained", "otsu")
 PREFERENCE = ("test", "val", "train")

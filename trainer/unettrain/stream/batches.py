@@ -31,44 +31,44 @@ class Batch:
 
 
 class Sample:
-    """A tile of a batch, and what happens to it, which is drawn when it is first asked for."""
+    """A tile of a batch and its augmentation parameters, which are sampled at first use."""
 
     def __init__(self, tile: int, draw: Callable[[], Draw]) -> None:
         self.tile, self._draw = tile, draw
 
     @cached_property
     def draw(self) -> Draw:
-        """What happens to it."""
+        """Augmentation parameters of the tile."""
         return self._draw()
 
 
-class Making(Protocol):
-    """`fill` puts one sample into place k of a batch; `finish` makes a batch of what all of them filled."""
+class BatchBuilder(Protocol):
+    """Collates samples into a batch: threads `fill` one place each, the consumer calls `finish`."""
 
     def shapes(self, num: int) -> Shapes:
-        """The arrays of a batch of so many tiles."""
+        """Shapes and dtypes of the arrays of a batch of `num` tiles."""
 
     def scratch(self) -> Any:
-        """What a thread keeps for itself."""
+        """Working memory of one thread."""
 
     def fill(self, sample: Sample, buffers: Buffers, k: int, scratch: Any) -> None:
-        """Called by the threads."""
+        """Put a sample into place k of a batch. Called by the threads."""
 
     def finish(self, tensors: Sequence[Tensor], samples: Sequence[Sample]) -> Batch:
-        """Called by the consumer."""
+        """The batch, once all places are filled. Called by the consumer."""
 
 
-Scratch = tuple[StoredTile, NDArray[np.uint8]]  # a tile as it is read, and its classes
+Scratch = tuple[StoredTile, NDArray[np.uint8]]  # a stored tile, and its target
 
 
-class ByThreads:
-    """A thread reads a tile, augments it, and puts it in its place."""
+class ThreadBatchBuilder:
+    """Threads read and augment single tiles."""
 
     def __init__(self, tiles: Tiles, fields: StoredFields, augmentation: Augmentation) -> None:
         self._tiles, self._fields, self._augmentation = tiles, fields, augmentation
 
     def shapes(self, num: int) -> Shapes:
-        """Those of a Batch."""
+        """Shapes and dtypes of the tensors of a Batch."""
         t = self._tiles
         return [
             ((num, t.num_channels, t.tile_px, t.tile_px), torch.float32),
@@ -78,12 +78,12 @@ class ByThreads:
         ]
 
     def scratch(self) -> Scratch:
-        """A tile with its margin."""
+        """Arrays for a stored tile with its margin, and for its target."""
         target = np.empty((self._tiles.output_px, self._tiles.output_px), np.uint8)
         return self._tiles.empty(self._augmentation.recompute_weights), target
 
     def fill(self, sample: Sample, buffers: Buffers, k: int, scratch: Scratch) -> None:
-        """Read and augment."""
+        """Read a tile and augment it into place k."""
         (stored, classes), (image, target, weights, indices) = scratch, buffers.arrays
         a, t = self._augmentation, self._tiles
         out = image[k], classes, weights[k]
@@ -91,25 +91,25 @@ class ByThreads:
         target[k], indices[k] = classes, sample.tile
 
     def finish(self, tensors: Sequence[Tensor], samples: Sequence[Sample]) -> Batch:
-        """It is one already."""
+        """The filled tensors as a Batch."""
         return Batch(*tensors)
 
 
-class OnDevice:
-    """Threads read tiles with their margin into a batch, which is augmented on a device, where it then lies."""
+class DeviceBatchBuilder:
+    """Threads read tiles with their margin into a batch, which is then augmented on a device and stays there."""
 
     def __init__(self, tiles: Tiles, fields: StoredFields, augmentation: Augmentation, device: torch.device) -> None:
         if augmentation.recompute_weights:
-            raise InvalidInput(
-                "recompute-weights asks for the CPU, which alone knows how", allowed="augment-on threads with it"
-            )
+            raise InvalidInput("recompute-weights is implemented for the CPU only", allowed="augment-on threads")
         if device.type == "mps":
-            raise InvalidInput("augment-on device asks for float64, which mps has not", allowed="augment-on threads")
+            raise InvalidInput(
+                "augment-on device needs float64, which mps does not support", allowed="augment-on threads"
+            )
         self._tiles, self._fields, self._augmentation, self._device = tiles, fields, augmentation, device
         self._dtype = torch.uint8 if tiles.geometry.dtype == np.uint8 else torch.float32
 
     def shapes(self, num: int) -> Shapes:
-        """Of the tiles with their margin, of what becomes 0 and 1 of each, and their numbers."""
+        """Image, target and weights with margin, intensity range and number of each tile."""
         g = self._tiles.geometry
         return [
             ((num, g.num_channels, g.outer_px, g.outer_px), self._dtype),
@@ -120,11 +120,11 @@ class OnDevice:
         ]
 
     def scratch(self) -> StoredTile:
-        """For images of a type that torch hardly knows."""
+        """Arrays for images of a dtype that torch barely supports."""
         return self._tiles.empty()
 
     def fill(self, sample: Sample, buffers: Buffers, k: int, scratch: StoredTile) -> None:
-        """Read, and draw what is going to happen."""
+        """Read a tile into place k, and sample its augmentation parameters."""
         image, target, weights, intensity, indices = buffers.arrays
         direct = image.dtype == scratch.image.dtype
         there = StoredTile(image[k] if direct else scratch.image, target[k], weights[k], (0.0, 1.0))
@@ -134,7 +134,7 @@ class OnDevice:
         _ = sample.draw
 
     def finish(self, tensors: Sequence[Tensor], samples: Sequence[Sample]) -> Batch:
-        """Copy it to the device and augment it there."""
+        """Copy the batch to the device and augment it there."""
         image, target, weights, intensity, indices = (t.to(self._device, non_blocking=True) for t in tensors)
         draws = [sample.draw for sample in samples]
         margin, cubic = self._tiles.margin_px, self._augmentation.cubic

@@ -12,15 +12,15 @@ from unettrain.stream.tile_stream import TileStream, steps_from
 
 
 class TileDataset(IterableDataset[Batch]):
-    """What TileStream gives, in the same order, for `DataLoader(TileDataset(store), batch_size=None, num_workers=n)`.
+    """The batches of a TileStream, for `DataLoader(TileDataset(store), batch_size=None, num_workers=n)`.
 
-    Takes what TileStream takes. Every worker opens the store itself and makes each n-th batch, so that any number of
-    workers, started in whatever way, gives the same batches. Between processes a batch is copied: TileStream alone,
-    whose threads copy nothing, is faster (benchmarks/stream).
+    Takes the arguments of TileStream. Each of n workers opens the store and makes every n-th batch, so the batches do
+    not depend on the number of workers or their start method. Batches are copied between processes: a TileStream, whose
+    threads copy nothing, is faster (benchmarks/stream).
     """
 
     def __init__(self, store: str | Path, split: str = "train", **options: Any) -> None:
-        TileStream(store, split, **options)  # what is wrong is said here, not in a worker
+        TileStream(store, split, **options)  # raises errors here rather than in a worker
         self.store, self.split, self.options = store, split, options
 
     def __iter__(self) -> Iterator[Batch]:

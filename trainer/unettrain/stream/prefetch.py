@@ -1,7 +1,7 @@
 """Prefetching ring buffer for batches: threads fill reused arrays ahead of the consumer, in order.
 
-What comes out is in the order asked for, whatever thread was first. Arrays are given out as tensors, and taken again
-only when nobody holds such a tensor (or a part of it) any more: who keeps a batch keeps it, and the ring makes another.
+Arrays are handed out as tensors that share their memory. They are reused only when nobody holds such a tensor or a view
+of it; a consumer may keep batches.
 """
 
 import sys
@@ -16,16 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Part = TypeVar("Part")  # what a thread fills at a time
-Scratch = TypeVar("Scratch")  # what a thread keeps for itself
+Part = TypeVar("Part")  # one place of a batch, as a thread fills it
+Scratch = TypeVar("Scratch")  # working memory of a thread
 Shapes = Sequence[tuple[tuple[int, ...], torch.dtype]]
 
-LEAVE_S = 2.0  # how long an end waits for its threads: one that waits for a server ends later by itself
-SPARE = 2  # more batches than are ahead, for the consumer to hold
+LEAVE_S = 2.0  # how long closing waits for threads; one that waits for a server ends later by itself
+SPARE = 2  # batches beyond those prefetched, for the consumer to hold
 
 
 class Buffers:
-    """The arrays of one batch. In page-locked memory, if `pinned`, from which a GPU copies while the CPU goes on."""
+    """The arrays of one batch; `pinned`: in page-locked memory, from which a GPU copies asynchronously."""
 
     def __init__(self, shapes: Shapes, pinned: bool = False) -> None:
         made = [torch.empty(shape, dtype=dtype, pin_memory=pinned) for shape, dtype in shapes]
@@ -35,37 +35,37 @@ class Buffers:
         self._copied: torch.cuda.Event | None = None
 
     def tensors(self) -> list[Tensor]:
-        """The arrays, shared."""
+        """Tensors that share the memory of the arrays."""
         return [torch.from_numpy(array) for array in self.arrays]
 
     def is_free(self) -> bool:
-        """Whether nobody holds a tensor that shares them: `from_numpy` holds the array as long as one of them lives."""
+        """Whether nobody holds a tensor that shares the arrays (`from_numpy` keeps a reference to its array)."""
         return self._holders() == self._unheld
 
     def _holders(self) -> list[int]:
         return [sys.getrefcount(self.arrays[k]) for k in range(len(self.arrays))]
 
     def mark(self) -> None:
-        """They are going to be filled again; what the GPU was told up to now, in the current stream, may read them."""
+        """Record an event in the current CUDA stream, whose pending copies may still read the arrays."""
         if self._pinned:
             self._copied = torch.cuda.current_stream().record_event()
 
     def wait(self) -> None:
-        """Until the GPU has read them."""
+        """Wait until the GPU has read the arrays."""
         if self._copied is not None:
             self._copied.synchronize()
             self._copied = None
 
 
 class Pending(Generic[Part]):
-    """A batch on its way: its buffers, the parts it has, and what became of each."""
+    """A batch in progress: its buffers, its parts, and the outcome of each part."""
 
     def __init__(self, buffers: Buffers, parts: Sequence[Part]) -> None:
         self.buffers, self.parts = buffers, parts
         self.results: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def finish(self) -> "Pending[Part]":
-        """Wait for all parts. Raises what the filling of one raised."""
+        """Wait for all parts. Raises the error of a part that could not be filled."""
         for _ in self.parts:
             error = self.results.get()
             if error is not None:
@@ -73,10 +73,10 @@ class Pending(Generic[Part]):
         return self
 
 
-class Ring(Generic[Part, Scratch]):
-    """`fill(part, buffers, k, scratch)` fills place k of a batch, in one of `num_threads` threads named `name`.
+class Prefetcher(Generic[Part, Scratch]):
+    """Calls `fill(part, buffers, k, scratch)` for each place k of each batch, in `num_threads` threads named `name`.
 
-    `scratch()` makes what each thread keeps. Up to `num_ahead` batches are begun before they are asked for.
+    `scratch()` makes the working memory of a thread. Up to `num_ahead` batches are started before they are requested.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Ring(Generic[Part, Scratch]):
         self._given = deque[Buffers]()
 
     def batches(self, parts: Iterable[Sequence[Part]]) -> Generator[Pending[Part]]:
-        """The filled batches, in order. Closing it ends its threads."""
+        """The filled batches, in order. Closing the generator ends its threads."""
         tasks: SimpleQueue[tuple[Pending[Part], int] | None] = SimpleQueue()
         closed = threading.Event()
         threads = [
@@ -123,7 +123,9 @@ class Ring(Generic[Part, Scratch]):
                 tasks.put(None)
             last = time.monotonic() + LEAVE_S
             for thread in begun:
-                if thread.is_alive() and thread is not threading.current_thread():  # there if it collects garbage
+                if (
+                    thread.is_alive() and thread is not threading.current_thread()
+                ):  # equal if a thread collects the generator
                     thread.join(max(0, last - time.monotonic()))
 
     def _work(self, tasks: "SimpleQueue[tuple[Pending[Part], int] | None]", closed: threading.Event) -> None:
@@ -153,5 +155,5 @@ class Ring(Generic[Part, Scratch]):
                 return buffers
             self._given.append(buffers)
         while len(self._given) > SPARE + self._num_ahead:
-            self._given.popleft()  # whoever holds it may keep it
+            self._given.popleft()  # its holder may keep it
         return Buffers(self._shapes, self._pinned)

@@ -1,7 +1,7 @@
 """Prefetched batches of tiles, in an order that is a pure function of (seed, epoch, step).
 
-A few threads read and augment ahead of the consumer, a bounded number of batches (`ring.Ring`); reading and the warp
-let go of the GIL. What comes out does not depend on their number.
+Threads read and augment a bounded number of batches ahead of the consumer; reading and warping release the GIL. The
+batches do not depend on the number of threads.
 """
 
 import os
@@ -22,8 +22,8 @@ from unettrain.data.on_the_fly import CACHE_BYTES
 from unettrain.data.opening import NO_FIELDS, StoredFields, open_fields, open_tiles
 from unettrain.data.tiles import SPLITS, Tiles
 from unettrain.errors import InvalidInput
-from unettrain.stream.batches import Batch, ByThreads, Making, OnDevice, Sample
-from unettrain.stream.prefetch import Buffers, Ring
+from unettrain.stream.batches import Batch, BatchBuilder, DeviceBatchBuilder, Sample, ThreadBatchBuilder
+from unettrain.stream.prefetch import Buffers, Prefetcher
 from unettrain.stream.sampler import VERSION, Sampled, Sampler
 
 MOST_THREADS, THREADS_OF_A_SERVER = 8, 16
@@ -32,20 +32,20 @@ ORDER = "order of tiles"  # key beside the paths of arrays in `TileStream.finger
 
 
 class TileStream:
-    """An iterable over the batches of one split, from `start_step` on, `num_steps` of them or without end.
+    """Iterable over the batches of a split, from `start_step` on, `num_steps` of them or without end.
 
     Every epoch is a permutation of the split's tiles (`Sampler`), or with `sampling` "foreground" takes tiles the more
-    often the more cells they hold; a batch may span two epochs. Starting at step k gives what a stream from 0
-    gives from its k-th batch on. Of a batch of `world_size` times `batch_size` tiles a step, this stream gives the part
-    of `rank`: the order of all tiles is the same for any number of ranks. Every `iter()` begins at `start_step` with
-    threads of its own (`num_threads`, usually as many as there are cores but one, up to 8), which end when the iterator
-    is exhausted or closed; a reading error is raised where its batch would have come.
+    often the more cells they hold; a batch may span two epochs. A stream from step k yields what a stream from 0
+    yields from its k-th batch on. With `world_size` ranks a step has `world_size` times `batch_size` tiles, of which
+    this stream yields the part of `rank`; the order of all tiles does not depend on the number of ranks. Each `iter()`
+    starts its own threads (`num_threads`; by default one less than there are cores, at most 8), which end when the
+    iterator is exhausted or closed. A reading error is raised in place of its batch.
 
-    With a `device` the tiles are augmented there, a batch at a time, by the same draws, and lie there then. Of virtual
-    tiles `cache_bytes` of the images are kept in memory.
+    With a `device`, whole batches are augmented on it with the same parameters, and stay there. Of on-the-fly tiles, up
+    to `cache_bytes` of decoded images are kept in memory.
 
-    Raises InvalidInput where the store has no usable tiles, fewer in this split than a batch takes, no fields while
-    `deform` is on, or tiles whose margin is too small for the augmentation.
+    Raises InvalidInput if the store has no usable tiles, fewer in this split than a batch needs, no fields while
+    `deform` is on, or tiles with too small a margin for the augmentation.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class TileStream:
         if self.augmentation.recompute_weights and self.tiles.rule is None:
             raise InvalidInput(
                 f"the tiles of {store} hold no instances to compute weights from",
-                hint=_made_anew(store, self.tiles, self.tiles.margin_px, instances=True),
+                hint=_tiles_command(store, self.tiles, self.tiles.margin_px, instances=True),
             )
         _check_margin(self.tiles, self.fields, self.augmentation, store)
         self.batch_size, self.seed, self.shuffle, self.sampling = batch_size, seed, shuffle, sampling
@@ -82,10 +82,10 @@ class TileStream:
         self.rank, self.world_size = rank, world_size
         _check_numbers(self)
         _check_batch(self, split, store)
-        self._making: Making = (
-            ByThreads(self.tiles, self.fields, self.augmentation)
+        self._builder: BatchBuilder = (
+            ThreadBatchBuilder(self.tiles, self.fields, self.augmentation)
             if device is None
-            else OnDevice(self.tiles, self.fields, self.augmentation, torch.device(device))
+            else DeviceBatchBuilder(self.tiles, self.fields, self.augmentation, torch.device(device))
         )
         density = _density(self.tiles, sampling, store)
         in_split = None if density is None else density[self.split_indices]
@@ -93,7 +93,7 @@ class TileStream:
 
     @classmethod
     def of(cls, store: str | Path, config: FitConfig, device: torch.device | None = None) -> "TileStream":
-        """The training tiles as a run with this configuration sees them, on that device if it augments there."""
+        """The training tiles as a run with this configuration sees them; augmented on `device` if it says so."""
         return cls(
             store,
             "train",
@@ -107,7 +107,7 @@ class TileStream:
         )
 
     def samples(self, step: int) -> list[Sampled]:
-        """(epoch, tile, how often it came in this epoch before) of each sample of a step."""
+        """(epoch, tile, repeat) of each tile of a step; `repeat` counts its earlier occurrences in the epoch."""
         first = (step * self.world_size + self.rank) * self.batch_size
         return self.sampler.at(range(first, first + self.batch_size))
 
@@ -117,7 +117,7 @@ class TileStream:
         return self.tiles.fingerprints | self.fields.fingerprints | {ORDER: VERSION}
 
     def draw(self, epoch: int, tile: int, repeat: int = 0) -> Draw:
-        """What happens to a tile in an epoch, when it has come so often in it before."""
+        """Augmentation parameters of a tile in an epoch, at its occurrence number `repeat`."""
         return draw(self.augmentation, len(self.fields.grids), self.seed, epoch, tile + (repeat << REPEAT_BITS))
 
     def batch(self, step: int) -> Batch:
@@ -125,10 +125,9 @@ class TileStream:
         return self._batch([self._sample(*sampled) for sampled in self.samples(step)])
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> Batch:
-        """The batch of some lines of `unettrain draws`, or of your own: each names a `tile` and holds a `draw`.
+        """The batch that lines of `unettrain draws`, or your own, describe by a `tile` and a `draw` each.
 
-        What a draw moves in from beyond the margin is mirrored, and has weight 0. Raises InvalidInput for a tile or a
-        field that is not there.
+        Pixels from beyond the margin are mirrored and have weight 0. Raises InvalidInput for a missing tile or field.
         """
         samples = []
         for line in lines:
@@ -142,28 +141,28 @@ class TileStream:
         return Sample(tile, partial(self.draw, epoch, tile, repeat))
 
     def _batch(self, samples: list[Sample]) -> Batch:
-        buffers, scratch = Buffers(self._making.shapes(len(samples))), self._making.scratch()
+        buffers, scratch = Buffers(self._builder.shapes(len(samples))), self._builder.scratch()
         for k, sample in enumerate(samples):
-            self._making.fill(sample, buffers, k, scratch)
-        return self._making.finish(buffers.tensors(), samples)
+            self._builder.fill(sample, buffers, k, scratch)
+        return self._builder.finish(buffers.tensors(), samples)
 
     def __iter__(self) -> Iterator[Batch]:
         return self.batches(self.start_step, self.num_steps)
 
     def batches(self, start_step: int, num_steps: int | None = None) -> Generator[Batch]:
-        """The batches from `start_step` on, read ahead. Close it (`contextlib.closing`) to end its threads early."""
-        ring: Ring[Sample, Any] = Ring(
-            self._making.shapes(self.batch_size),
-            self._making.fill,
-            self._making.scratch,
+        """Prefetched batches from `start_step` on. Close it (`contextlib.closing`) to end its threads early."""
+        prefetcher: Prefetcher[Sample, Any] = Prefetcher(
+            self._builder.shapes(self.batch_size),
+            self._builder.fill,
+            self._builder.scratch,
             self.num_threads,
             self.num_ahead,
             "unettrain-stream",
             torch.cuda.is_available(),
         )
-        with closing(ring.batches(self._to_come(start_step, num_steps))) as filled:
+        with closing(prefetcher.batches(self._to_come(start_step, num_steps))) as filled:
             for pending in filled:
-                yield self._making.finish(pending.buffers.tensors(), pending.parts)
+                yield self._builder.finish(pending.buffers.tensors(), pending.parts)
 
     def _to_come(self, start_step: int, num_steps: int | None) -> Iterator[list[Sample]]:
         """The samples of each step."""
@@ -172,9 +171,9 @@ class TileStream:
 
 
 def usual_threads(store: str | Path = "") -> int:
-    """One core is left to the network, or to what keeps the GPU busy; more than 8 threads no GPU of today needs.
+    """Default number of threads: one core is left to the network, and 8 threads are enough for a GPU.
 
-    Of a store behind a URL more, since they mostly wait for the server.
+    More for a store behind a URL, where threads mostly wait for the server.
     """
     if "://" in str(store):
         return THREADS_OF_A_SERVER
@@ -183,12 +182,12 @@ def usual_threads(store: str | Path = "") -> int:
 
 
 def steps_from(start_step: int, num_steps: int | None) -> Iterable[int]:
-    """So many steps, or without end."""
+    """Numbers of the steps, without end if `num_steps` is None."""
     return count(start_step) if num_steps is None else range(start_step, start_step + num_steps)
 
 
 def _ranges(indices: NDArray[np.intp]) -> list[tuple[int, int]]:
-    """Ascending numbers as stretches without a gap."""
+    """Ascending numbers as ranges without gaps."""
     starts = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(indices, starts[1:])]
 
@@ -219,8 +218,8 @@ def _density(tiles: Tiles, sampling: str, store: str | Path) -> NDArray[np.float
         raise InvalidInput(f"sampling is {sampling!r}", allowed=", ".join(SAMPLINGS))
     if sampling == "foreground" and tiles.density is None:
         raise InvalidInput(
-            f"the tiles of {store} do not say how much there is to be learned from them",
-            hint=_made_anew(store, tiles, tiles.margin_px, tiles.rule is not None),
+            f"the tiles of {store} do not record how much foreground they hold",
+            hint=_tiles_command(store, tiles, tiles.margin_px, tiles.rule is not None),
         )
     return tiles.density if sampling == "foreground" else None
 
@@ -231,20 +230,20 @@ def _check_margin(tiles: Tiles, fields: StoredFields, augmentation: Augmentation
     except ValueError as error:
         made = f"--interpolation {fields.interpolation} --tile {tiles.tile_px}"
         raise InvalidInput(
-            f"the fields of {store} do not go with its tiles: {error}",
+            f"the fields of {store} do not fit its tiles: {error}",
             hint=f"unetprep deform --out {store} {made} --overwrite",
         ) from None
     if needed > tiles.margin_px:
         raise InvalidInput(
-            f"the tiles of {store} have a margin of {tiles.margin_px} pixels, and augmentation moves in what lies up to"
+            f"the tiles of {store} have a margin of {tiles.margin_px} pixels, and augmentation needs pixels up to"
             f" {needed} beyond them",
             allowed=f"a margin of {needed} or more; or smaller fields, or less of rotation, scale and shift",
-            hint=_made_anew(store, tiles, needed, tiles.rule is not None),
+            hint=_tiles_command(store, tiles, needed, tiles.rule is not None),
         )
 
 
-def _made_anew(store: str | Path, tiles: Tiles, margin_px: int, instances: bool) -> str:
-    """The command that makes such tiles with another margin, or with their cells."""
+def _tiles_command(store: str | Path, tiles: Tiles, margin_px: int, instances: bool) -> str:
+    """Command that makes these tiles with another margin, or with instances."""
     made = {"codec": "lz4"} | dict(tiles.parameters)
     more = [f"--{name.removesuffix('_px')} {made[name]}" for name in ("stride_px", "random") if made.get(name)]
     more += [f"--seed {made['seed']}"] if made.get("random") and made["seed"] else []

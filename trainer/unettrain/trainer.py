@@ -1,7 +1,7 @@
-"""Training state: one update (Ronneberger et al. 2015, section 3), one validation, and its checkpoint.
+"""Trainer: the network with its optimizer; updates (Ronneberger et al. 2015, section 3), validation and checkpoints.
 
-The paper trains by SGD with momentum 0.99 and gives no step size. With so much momentum and no normalisation layers one
-steep step can drive every ReLU to 0 for good, so a gradient longer than `clip_norm` is cut (DESIGN.md has the figures).
+The paper trains by SGD with momentum 0.99 and gives no learning rate. With so much momentum and no normalisation layers
+one steep update can leave every ReLU dead, so gradients longer than `clip_norm` are clipped (figures in DESIGN.md).
 """
 
 import math
@@ -15,23 +15,25 @@ from unettrain import rng
 from unettrain.checkpoint import Checkpoint
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.data.intensity import NO_IMAGES, TrainingImages
+from unettrain.device import pick_device
 from unettrain.errors import Failure, InvalidInput
 from unettrain.loss import normalize, weighted_cross_entropy, weighted_sums
 from unettrain.metrics.overlap import Overlap, overlap
 from unettrain.model import UNet
+from unettrain.optimizer import learning_rate_at, make_optimizer
 from unettrain.outcome import ADVICE
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
 
 STATE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RuntimeError)
-SAME = 1e-6  # outputs that differ by less, relative to their size, count as one
+SAME = 1e-6  # relative difference below which outputs count as equal
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Loss over a whole split, normalised as in training, and the overlap of the cells where the weight is not 0.
+    """Loss over a split, normalised as in training, and overlap of the cells where the weight is not 0.
 
-    `constant` says whether every pixel had the same output, although the images vary.
+    `constant`: every pixel had the same output although the images vary.
     """
 
     loss: float
@@ -39,11 +41,11 @@ class Validation:
     constant: bool = False
 
 
-class Training:
-    """The network, its optimizer, and how many updates were made.
+class Trainer:
+    """A network, its optimizer and the number of updates made.
 
-    `pending_loss` is the loss of the last update as long as nobody has validated and logged it. `whole` is False while
-    an update is under way: the state then belongs to no step.
+    `pending_loss` is the loss of the last update until that update is validated and logged. `whole` is False during an
+    update, when the state belongs to no step and cannot be saved.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Training:
         self.whole = True
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from where a checkpoint was taken. Raises InvalidInput if it holds no state of such an optimizer."""
+        """Continue from a checkpoint. Raises InvalidInput if it does not hold the state of such an optimizer."""
         self.model.load_state_dict(checkpoint.weights)
         try:
             self.optimizer.load_state_dict(checkpoint.optimizer)
@@ -77,17 +79,17 @@ class Training:
             fits = False
         if not fits:
             raise InvalidInput(
-                f"the checkpoint does not hold the state of the optimizer {self.config.optimizer}, so that the"
-                " training cannot go on from it",
+                f"the checkpoint does not hold the state of the optimizer {self.config.optimizer}, so the"
+                " training cannot continue from it",
                 allowed="last.pt of this run; best.pt holds a network alone",
-                hint="restore last.pt from a backup, or start the run anew with --overwrite",
+                hint="restore last.pt from a backup, or start the run again with --overwrite",
             )
         self.step = checkpoint.step
         self.best_loss, self.pending_loss = checkpoint.best_loss, checkpoint.pending_loss
         self.best_iou, self.val_iou, self.constant = checkpoint.best_iou, checkpoint.val_iou, checkpoint.constant
 
     def checkpoint(self, with_optimizer: bool) -> Checkpoint:
-        """The state as it is; without the optimizer's it is enough to predict and half as large."""
+        """The current state. Without the optimizer's state it is sufficient to predict, and half as large."""
         return Checkpoint(
             self.model.config,
             self.model.state_dict(),
@@ -112,15 +114,15 @@ class Training:
         return bool(torch.stack([p.isfinite().all() for p in self.model.parameters()]).all())
 
     def check_finite(self) -> None:
-        """Raise Failure if a weight is not finite: the loss shows it only at the next step."""
+        """Raise Failure if a weight is not finite, which the loss would show only at the next step."""
         if not self.is_finite:
             raise Failure(f"the training diverged: after step {self.step} weights are not finite", hint=ADVICE)
 
     def update(self, batch: Batch) -> None:
-        """Make one update. Sets torch's global seed, from (seed, step), for dropout."""
+        """Make one update. Sets torch's global seed for dropout, from (seed, step)."""
         torch.manual_seed(int(rng.generator(rng.DROPOUT, self.config.seed, self.step).integers(2**63)))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(self.step, self.config)
+            group["lr"] = learning_rate_at(self.step, self.config)
         self.model.train()
         scores, target, weights = self._forward(batch)
         loss = weighted_cross_entropy(scores, target, weights, self.config.normalizer)
@@ -130,14 +132,14 @@ class Training:
         value = loss.item()
         if not math.isfinite(value + norm.item()):
             raise Failure(f"the training diverged: at step {self.step} the loss is {value}", hint=ADVICE)
-        with deferred_signals():  # within a step the weights belong to no step, and cannot be saved
+        with deferred_signals():
             self.whole = False
             self.optimizer.step()
             self.step, self.pending_loss, self.whole = self.step + 1, value, True
 
     @torch.no_grad()
     def validate(self, stream: TileStream) -> Validation:
-        """Loss and overlap over one pass of a stream that ends, without dropout."""
+        """Loss and overlap over a finite stream, without dropout."""
         self.model.eval()
         weighted, weight = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
         cells, num_pixels, num_batches, spread = Overlap(), 0, 0, _Spread()
@@ -177,7 +179,7 @@ class Training:
 
 
 class _Spread:
-    """Least and greatest output of each class over some batches."""
+    """Minimum and maximum output of each class over several batches."""
 
     def __init__(self) -> None:
         self._images_vary = False
@@ -185,7 +187,7 @@ class _Spread:
         self._high: Tensor | None = None
 
     def add(self, image: Tensor, scores: Tensor) -> None:
-        """Take in the scores (b, class, y, x) of a batch of images (b, c, y, x)."""
+        """Add the scores (b, class, y, x) of a batch of images (b, c, y, x)."""
         self._images_vary = self._images_vary or bool(image.min() < image.max())
         low, high = scores.amin((0, 2, 3)).float(), scores.amax((0, 2, 3)).float()
         self._low = low if self._low is None else torch.minimum(low, self._low)
@@ -197,31 +199,3 @@ class _Spread:
         if self._low is None or self._high is None or not self._images_vary:
             return False
         return bool((self._high - self._low <= SAME * self._high.abs().clamp(min=1)).all())
-
-
-def rate_at(step: int, config: FitConfig) -> float:
-    """The step size of an update: a straight line up over `warmup_steps`, then constant."""
-    return config.peak_rate * min(1.0, (step + 1) / max(1, config.warmup_steps))
-
-
-def make_optimizer(model: UNet, config: FitConfig) -> torch.optim.Optimizer:
-    """SGD with momentum (the paper) or Adam (the authors' later plugin, Falk et al. 2019)."""
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), config.peak_rate, config.momentum)
-    return torch.optim.Adam(model.parameters(), config.peak_rate)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" is a GPU where torch sees one. Raises InvalidInput where there is none such."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InvalidInput(f"device is {name!r}", allowed="auto, cpu, cuda, cuda:1, mps ...") from None
-    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not usable.get(device.type, False) or (
-        device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
-    ):
-        raise InvalidInput(f"torch sees no device {name!r} here", allowed="auto, cpu, or a device that is there")
-    return device

@@ -13,10 +13,11 @@ import zarr
 from unettrain.checkpoint import load_checkpoint
 from unettrain.config import FitConfig
 from unettrain.errors import Conflict, Failure, InvalidInput
-from unettrain.fitting import FitResult, Progress, fit
+from unettrain.optimizer import learning_rate_at
 from unettrain.run_dir import RunDir
 from unettrain.stream.tile_stream import TileStream
-from unettrain.training import Training, Validation, rate_at
+from unettrain.trainer import Trainer, Validation
+from unettrain.training_loop import FitResult, Progress, fit
 
 MakeStore = Callable[..., Path]
 QUICK: dict[str, Any] = {"steps": 6, "base_channels": 2, "validate_every": 3, "log_every": 2}
@@ -106,9 +107,9 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(make_store: MakeStore, tm
 def test_an_interrupt_after_an_update_is_made_up_for(
     make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    store, run, validate, append = make_store(), tmp_path / "stopped", Training.validate, RunDir.append_log
+    store, run, validate, append = make_store(), tmp_path / "stopped", Trainer.validate, RunDir.append_log
 
-    def interrupted_validate(self: Training, stream: TileStream) -> Validation:
+    def interrupted_validate(self: Trainer, stream: TileStream) -> Validation:
         if self.step == 6:
             raise KeyboardInterrupt
         return validate(self, stream)
@@ -120,7 +121,7 @@ def test_an_interrupt_after_an_update_is_made_up_for(
 
     with monkeypatch.context() as patch:
         if where == "the validation":
-            patch.setattr(Training, "validate", interrupted_validate)
+            patch.setattr(Trainer, "validate", interrupted_validate)
         else:
             patch.setattr(RunDir, "append_log", interrupted_append)
         with pytest.raises(KeyboardInterrupt):
@@ -282,14 +283,14 @@ def test_training_leaves_the_global_random_state_alone(make_store: MakeStore, tm
 
 def test_the_step_size_warms_up() -> None:
     config = FitConfig(learning_rate=0.1, warmup_steps=4)
-    assert [rate_at(k, config) for k in (0, 1, 3, 4, 1000)] == pytest.approx([0.025, 0.05, 0.1, 0.1, 0.1])
-    assert rate_at(0, FitConfig(learning_rate=0.1, warmup_steps=0)) == 0.1
+    assert [learning_rate_at(k, config) for k in (0, 1, 3, 4, 1000)] == pytest.approx([0.025, 0.05, 0.1, 0.1, 0.1])
+    assert learning_rate_at(0, FitConfig(learning_rate=0.1, warmup_steps=0)) == 0.1
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
     for name in ("gpu", "cuda:99", "meta"):
         with pytest.raises(InvalidInput, match=f"{name}'"):
-            Training(FitConfig().network(1, 1), quick(device=name), 60)
+            Trainer(FitConfig().network(1, 1), quick(device=name), 60)
 
 
 def test_the_result_says_what_was_done(make_store: MakeStore, tmp_path: Path) -> None:
