@@ -179,11 +179,11 @@ def _import_params(store: Store, name: str) -> ImportParams:
     pieces = made["instances"] == "components"
     ids = "auto" if pieces or _num_ids(store, labels_path(name, "instances")) != 1 else "ids"
     return ImportParams(
-        spacing=",".join(repr(size) for size in made.get("spacing", ()) if size is not None),
+        spacing=tuple(size for size in made.get("spacing", ()) if size is not None) or None,
         unit=made.get("unit", ""),
-        dims=str(made["dims"]),
+        dims=made["dims"],
         instances="components" if pieces else ids,
-        connectivity=str(made["connectivity"]) if pieces else "auto",
+        connectivity=made["connectivity"] if pieces else "auto",
         ignore_label=made["ignore_label"],
     )
 
@@ -424,14 +424,14 @@ class _Relabelling:
     def _renew_weights(self, journal: Journal) -> dict[str, tuple[int, ...]]:
         """The maps of all images, for the class weights may be others now. Returns how far each looks."""
         store, halos, todo = self._store, {}, []
-        numbers = journal.class_weights and ",".join(map(repr, journal.class_weights))
         for name in store.names:
             made = store.record(weights_path(name))
             if not made:
                 continue
             params = weights_params(store, name)
-            if numbers:
-                params = replace(params, class_weights="balanced" if journal.balanced else numbers)
+            if journal.class_weights:
+                background, cell = journal.class_weights
+                params = replace(params, class_weights="balanced" if journal.balanced else (background, cell))
             (job,) = plan_weights(store, params, [name])
             (spec,) = job.outputs
             now = spec.provenance.parameters["class_weights"]
