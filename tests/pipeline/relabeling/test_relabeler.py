@@ -117,7 +117,7 @@ def test_an_edit_costs_few_shards_and_gives_the_store_of_the_edited_labels(tmp_p
     scratch = make(edited, tmp_path / "scratch.zarr", ImportParams(val_fraction=0.3), FIXED)
     done = relabelled(url, edited / "masks/a.tif")
     equal(url, scratch)
-    assert done.images == ["a"]
+    assert done.images == ("a",)
     assert done.class_weights is None
     assert 1 <= done.shards["instances"].recomputed <= 4 < done.shards["instances"].kept
     for kind in ("target", "weights"):
@@ -391,7 +391,7 @@ def test_what_is_half_done_refuses_other_images(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(Killed):
         relabelled(url, edited / "masks/a.tif")
     kill.left = -1
-    with pytest.raises(Conflict, match=r"new labels of a are coming into .*: a run was stopped"):
+    with pytest.raises(Conflict, match=r"an update of the labels of a of .* was stopped"):
         relabelled(url, edited / "masks/b.tif")
     relabelled(url, edited / "masks/a.tif", edited / "masks/b.tif")
     equal(url, make(edited, tmp_path / "scratch.zarr", ImportParams(), FIXED))

@@ -20,7 +20,8 @@ from unetprep.engine.run import Scheduler, run_stage
 from unetprep.errors import Conflict, Failure
 from unetprep.format import layout
 from unetprep.params import ImportParams, WeightsParams
-from unetprep.relabeling import relabeler as relabel
+from unetprep.relabeling import comparison
+from unetprep.relabeling.relabeler import relabel
 from unetprep.sources.digest import ShardDigest, ShardDigests
 from unetprep.stages import STAGES
 from unetprep.stages import importing as importing_stage
@@ -136,9 +137,9 @@ def test_labels_that_change_while_they_are_compared_are_refused(
         return planned
 
     before = tree(url)
-    monkeypatch.setattr(relabel, "plan_labels", then_undo)
+    monkeypatch.setattr(comparison, "plan_labels", then_undo)
     with pytest.raises(Failure, match=r"y\.npy has changed since"):
-        relabel.relabel(url, [labels], Scheduler(workers=1))
+        relabel(url, [labels], Scheduler(workers=1))
     assert tree(url) == before
 
 
