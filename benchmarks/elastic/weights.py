@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.measure import described, machine, page, ratio, write
 from unetprep.engine.importing import import_images
 from unetprep.engine.run import Scheduler, run_stage
-from unetprep.fetching import fetch_files
+from unetprep.fetching import fetch
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.store import Store
@@ -105,7 +105,7 @@ def main(*given: str) -> None:
     named = dict(word.split("=", 1) for word in given)
     if not named:
         with tempfile.TemporaryDirectory() as folder:
-            files = fetch_files("nuclei", folder).files
+            files = fetch("nuclei", folder).files
             sets = {"nuclei": compare(next(path for path in files if "mask" in path))}
     else:
         sets = {name: compare(path) for name, path in named.items()}

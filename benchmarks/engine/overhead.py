@@ -17,8 +17,10 @@ import numpy as np
 
 from benchmarks.engine.jobs import nothing
 from benchmarks.measure import machine, write
+from unetprep.engine.batches import BatchQueue, peak_bytes
 from unetprep.engine.pending import JobPlan
-from unetprep.engine.run import Queue, Scheduler, peak_bytes, pool_of
+from unetprep.engine.pools import pool_of
+from unetprep.engine.run import Scheduler
 from unetprep.store import Store
 
 HERE = Path(__file__).parent
@@ -32,7 +34,7 @@ def measure(kind: str, num_shards: int) -> dict[str, float]:
         warm_up(pool)
         start = time.perf_counter()
         job = nothing(num_shards)
-        queue = Queue([JobPlan(job, (), np.arange(num_shards))])
+        queue = BatchQueue([JobPlan(job, (), np.arange(num_shards))])
         done = sum(done.num_shards for done in pool.run(Store("nowhere"), queue))
         seconds = time.perf_counter() - start
     assert done == num_shards
@@ -42,7 +44,7 @@ def measure(kind: str, num_shards: int) -> dict[str, float]:
 def warm_up(pool: Any) -> None:
     """Let every worker import what it needs."""
     job = nothing(100)
-    list(pool.run(Store("nowhere"), Queue([JobPlan(job, (), np.arange(100))])))
+    list(pool.run(Store("nowhere"), BatchQueue([JobPlan(job, (), np.arange(100))])))
 
 
 def in_processes(kind: str, num_shards: int) -> dict[str, Any]:

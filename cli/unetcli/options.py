@@ -9,6 +9,7 @@ import click
 
 from unetcli.errors import FROM_THE_BEGINNING, exit_codes
 from unetprep.credentials import mask_credentials
+from unetprep.parameter import value_from
 
 SCHEMA_VERSION = 1
 RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
@@ -86,12 +87,13 @@ def from_fields(kind: type, name_of: Callable[[str], str], only: tuple[str, ...]
 
 def _option(field: Field[Any], name: str, annotated: Any) -> Callable[[Command], Command]:
     kind = next((t for t in get_args(annotated) if t is not type(None)), annotated)  # of float | None: float
-    choices = field.metadata["choices"]
+    choices = tuple(map(str, field.metadata["choices"]))
+    kind = str if field.metadata.get("parse") else kind
     return click.option(
         f"--{name}/--no-{name}" if kind is bool else f"--{name}",
         field.name,
         type=click.Choice(choices) if choices else kind,
-        default=field.default,
+        default=str(field.default) if choices else field.default,
         show_default=field.default not in ("", None),
         help=field.metadata["help"],
     )
@@ -99,7 +101,7 @@ def _option(field: Field[Any], name: str, annotated: Any) -> Callable[[Command],
 
 def chosen(kind: type, values: Mapping[str, Any]) -> Any:
     """The parameter object from the values of its options."""
-    return kind(**{f.name: values[f.name] for f in fields(kind) if f.name in values})
+    return kind(**{f.name: value_from(f, values[f.name]) for f in fields(kind) if f.name in values})
 
 
 def common(command: Command) -> Command:

@@ -14,14 +14,14 @@ from unetprep.credentials import mask_credentials
 from unetprep.storage.output import check_log
 
 SECONDS_BETWEEN_LINES = 5.0
-PACKAGE, ENGINE = "unetprep", "unetprep.engine.run"  # whose log it is
+PACKAGE, ENGINE = "unetprep", "unetprep.engine.run"  # loggers
 
-OnProgress = Callable[..., None]  # (done, total), and anything to show behind, by name
+OnProgress = Callable[..., None]  # (done, total), and further values to show, by name
 
 
 @contextmanager
 def progress(title: str, quiet: bool) -> Iterator[OnProgress]:
-    """A function to report progress with, as long as the block lasts."""
+    """A function that reports progress inside of the block: (done, total), and values to show by name."""
     log = logging.getLogger(ENGINE)
     shows = [_lines(title, log.info)] if log.isEnabledFor(logging.INFO) else []
 
@@ -42,7 +42,7 @@ def progress(title: str, quiet: bool) -> Iterator[OnProgress]:
 
 @contextmanager
 def stage_progress(quiet: bool) -> Iterator[OnProgress]:
-    """A function (stage, done, total) to report the progress of one stage after the other with."""
+    """A function (stage, done, total) that reports the progress of one stage after the other."""
     current, show = "", None
     with ExitStack() as stack:
 
@@ -58,12 +58,12 @@ def stage_progress(quiet: bool) -> Iterator[OnProgress]:
 
 
 @contextmanager
-def telling(quiet: bool, log_file: str | None) -> Iterator[None]:
-    """Show the news of a cluster on stderr, of a quiet command warnings alone; add all that happens to a log file."""
+def logging_to(log_file: str | None, quiet: bool) -> Iterator[None]:
+    """Print messages of a cluster on stderr, of a quiet command only warnings; append all messages to a log file."""
     log, before = logging.getLogger(PACKAGE), logging.getLogger(PACKAGE).level
-    news = _News(logging.WARNING if quiet else logging.INFO)
-    news.addFilter(lambda record: record.name != ENGINE)
-    handlers: list[logging.Handler] = [news]
+    printing = _PrintingHandler(logging.WARNING if quiet else logging.INFO)
+    printing.addFilter(lambda record: record.name != ENGINE)
+    handlers: list[logging.Handler] = [printing]
     if log_file:
         handlers.append(logging.FileHandler(check_log(log_file)))
         handlers[-1].setFormatter(_Masked("%(asctime)s %(levelname)s %(message)s"))
@@ -89,7 +89,7 @@ class _Masked(logging.Formatter):
         return mask_credentials(super().format(record))
 
 
-class _News(logging.Handler):
+class _PrintingHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         _print(record.getMessage())
 
@@ -105,7 +105,7 @@ def _bar(title: str) -> Iterator[OnProgress]:
         yield lambda done, total, **shown: bar.update(task, completed=done, total=total, shown=_text(shown))
 
 
-def _lines(title: str, say: Callable[[str], None]) -> OnProgress:
+def _lines(title: str, write: Callable[[str], None]) -> OnProgress:
     start = time.monotonic()
     last = start - SECONDS_BETWEEN_LINES
 
@@ -116,7 +116,7 @@ def _lines(title: str, say: Callable[[str], None]) -> OnProgress:
             last = now
             left = (now - start) / done * (total - done) if done else 0
             until = f"{timedelta(seconds=round(left))} left" if left >= 1 else ""
-            say(" ".join(part for part in (title, f"{done}/{total}", _text(shown), until) if part))
+            write(" ".join(part for part in (title, f"{done}/{total}", _text(shown), until) if part))
 
     return report
 

@@ -1,5 +1,8 @@
-"""Summary of a store's contents as plain values."""
+"""Contents of a store: its images, fields and tiles, and the state of each array."""
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from unetprep.format.layout import (
@@ -14,48 +17,125 @@ from unetprep.format.layout import (
     weights_path,
 )
 from unetprep.stages.from_provenance import tiles_parameters
+from unetprep.storage.paths import StrPath
 from unetprep.store import Store
 
+NO_ARRAY = ("missing", "damaged")  # states of an array of which nothing else is known
+OF_IMAGE = ("split", "dims", "intensity", "spacing", "unit", "source")
+OF_TILES = ("tile", "output", "margin", "depth")
 
-def describe(url: str) -> dict[str, Any]:
-    """Images, fields and tiles of a store, and the state of each array: finished, unfinished, stale or missing.
+
+@dataclass(frozen=True)
+class ArrayInfo:
+    """An array: its state (finished, unfinished, stale, missing or damaged), shape, size and parameters."""
+
+    state: str
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    stored_bytes: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the array is in the store, finished or not."""
+        return self.state not in NO_ARRAY
+
+    def as_values(self) -> dict[str, Any]:
+        """The array as values for JSON."""
+        return {**vars(self), "shape": list(self.shape)} if self.exists else {"state": self.state}
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """An image: what was recorded of it at import, and its arrays by name."""
+
+    name: str
+    record: Mapping[str, Any]  # split, dims, intensity, spacing, unit and source; None where nothing is recorded
+    arrays: Mapping[str, ArrayInfo]
+
+    def as_values(self) -> dict[str, Any]:
+        """The image as values for JSON."""
+        arrays = {key: array.as_values() for key, array in self.arrays.items()}
+        return {"name": self.name, **self.record, "arrays": arrays}
+
+
+@dataclass(frozen=True)
+class FieldsInfo:
+    """The deformation fields: the share of them that fold, and the largest share of a tile at which one does."""
+
+    grids: ArrayInfo
+    folding_fields: float | None = None
+    most_folded: float | None = None
+
+    def as_values(self) -> dict[str, Any]:
+        """The fields as values for JSON."""
+        folding = {"folding_fields": self.folding_fields, "most_folded": self.most_folded}
+        return {**self.grids.as_values(), **({} if self.folding_fields is None else folding)}
+
+
+@dataclass(frozen=True)
+class TilesInfo:
+    """The tiles: their array, and the geometry (tile, output, margin, depth) that is recorded."""
+
+    array: ArrayInfo
+    geometry: Mapping[str, int]
+
+    def as_values(self) -> dict[str, Any]:
+        """The tiles as values for JSON."""
+        return {**self.array.as_values(), **self.geometry}
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """Contents of a store."""
+
+    store: str
+    format_version: int
+    images: tuple[ImageInfo, ...]
+    fields: FieldsInfo
+    tiles: TilesInfo
+
+    def as_values(self) -> dict[str, Any]:
+        """The contents as values for JSON."""
+        return {
+            "store": self.store,
+            "format_version": self.format_version,
+            "images": [image.as_values() for image in self.images],
+            "fields": self.fields.as_values(),
+            "tiles": self.tiles.as_values(),
+        }
+
+
+def info(store: StrPath) -> StoreInfo:
+    """Read what a store holds, and which of its arrays are finished.
 
     Raises InvalidInput if there is no store of this format.
+
+        {image.name: image.arrays["weights"].state for image in unetprep.info("ds.zarr").images}
     """
-    store = Store.open(url)
-    return {
-        "store": url,
-        "format_version": FORMAT_VERSION,
-        "images": [_image(store, name) for name in store.names],
-        "fields": _fields(store),
-        "tiles": _tiles(store),
-    }
+    url = os.fspath(store)
+    opened = Store.open(url)
+    images = tuple(_image(opened, name) for name in opened.names)
+    return StoreInfo(url, FORMAT_VERSION, images, _fields(opened), _tiles(opened))
 
 
-def _array(store: Store, path: str) -> dict[str, Any]:
-    if (state := store.state(path)) in ("missing", "damaged"):
-        return {"state": state}
-    record = store.record(path)
+def _array(store: Store, path: str, parameters: Mapping[str, Any] | None = None) -> ArrayInfo:
+    if (state := store.state(path)) in NO_ARRAY:
+        return ArrayInfo(state)
+    recorded = store.record(path).get("parameters", {}) if parameters is None else parameters
     array = store.shards(path)
-    return {
-        "state": state,
-        "shape": list(array.shape),
-        "dtype": array.dtype.name,
-        "stored_bytes": store.stored_bytes(path),
-        "parameters": record.get("parameters", {}),
-    }
+    return ArrayInfo(state, tuple(array.shape), array.dtype.name, store.stored_bytes(path), recorded)
 
 
-def _fields(store: Store) -> dict[str, Any]:
-    """With the share of the fields that fold somewhere, and the greatest share of a tile at which one does."""
-    found = _array(store, GRIDS)
-    if store.state(FOLDING) == "finished":
-        shares = store.read_all(FOLDING)
-        found |= {"folding_fields": float((shares > 0).mean()), "most_folded": float(shares.max())}
-    return found
+def _fields(store: Store) -> FieldsInfo:
+    grids = _array(store, GRIDS)
+    if store.state(FOLDING) != "finished":
+        return FieldsInfo(grids)
+    shares = store.read_all(FOLDING)
+    return FieldsInfo(grids, float((shares > 0).mean()), float(shares.max()))
 
 
-def _image(store: Store, name: str) -> dict[str, Any]:
+def _image(store: Store, name: str) -> ImageInfo:
     record = store.record(image_path(name))
     paths = {
         "image": pixels_path(name),
@@ -64,17 +144,10 @@ def _image(store: Store, name: str) -> dict[str, Any]:
         "weights": weights_path(name),
     }
     arrays = {key: _array(store, path) for key, path in paths.items()}
-    return {
-        "name": name,
-        **{key: record.get(key) for key in ("split", "dims", "intensity", "spacing", "unit", "source")},
-        "arrays": arrays,
-    }
+    return ImageInfo(name, {key: record.get(key) for key in OF_IMAGE}, arrays)
 
 
-def _tiles(store: Store) -> dict[str, Any]:
-    is_virtual = "index_only" in tiles_parameters(store)
-    found = _array(store, CUT if is_virtual else f"{TILES}/image")
-    if found["state"] not in ("missing", "damaged"):
-        found |= {"parameters": tiles_parameters(store)}
-    geometry = store.record(TILES)
-    return {**found, **{key: geometry[key] for key in ("tile", "output", "margin", "depth") if key in geometry}}
+def _tiles(store: Store) -> TilesInfo:
+    parameters, geometry = tiles_parameters(store), store.record(TILES)
+    array = _array(store, CUT if "index_only" in parameters else f"{TILES}/image", parameters)
+    return TilesInfo(array, {key: geometry[key] for key in OF_TILES if key in geometry})

@@ -4,6 +4,7 @@ A manifest is not trusted. Its fields are matched against plain patterns before 
 unpacked but never built, installed or imported, and files are written below the output folder only.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -94,8 +95,10 @@ def read_manifest(name: str) -> Manifest:
     )
 
 
-def fetch_files(name: str, out: str | None = None) -> Fetched:
-    """Fetch a data set into a folder, `data/NAME` unless another is named. Files with the right content are kept.
+def fetch(name: str, out: str | os.PathLike[str] | None = None) -> Fetched:
+    """Fetch a public data set into a folder, by default `data/NAME`. Files with the right content are kept.
+
+    `name` is that of a manifest that comes with unetprep, or the path of a manifest.
 
     Raises InvalidInput for an unknown name or an invalid manifest, Conflict if a file of another content, a folder or a
     link is in the place of a file, and Failure if the download fails or a file is not what the manifest states; then

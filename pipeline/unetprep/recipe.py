@@ -1,24 +1,24 @@
 """Recipes: one TOML file with the parameters of every stage, from import to tiles."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args
 
 from unetprep.errors import InvalidInput
-from unetprep.parameter import CONTROL, Params, option_name
-from unetprep.params import ClusterParams, DeformParams, ImportParams, TilesParams, WeightsParams
+from unetprep.parameter import CONTROL, Params, option_name, value_from
+from unetprep.params import ClusterParams, ImportParams
+from unetprep.stages.table import STAGES
 from unetprep.toml_files import read_toml
 
 P = TypeVar("P", bound=Params)
 CLUSTER_PATHS = ("log_folder", "tls_ca", "tls_cert", "tls_key")
-STAGE_PARAMS: dict[str, type[Params]] = {"weights": WeightsParams, "deform": DeformParams, "tiles": TilesParams}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recipe says. Paths are as seen from the folder of the recipe."""
+    """Contents of a recipe. Relative paths start at the folder of the recipe."""
 
     out: str
     images: tuple[str, ...]
@@ -29,7 +29,10 @@ class Recipe:
 
 
 def read_recipe(path: str) -> Recipe:
-    """Read a recipe. Raises InvalidInput for what is not TOML, an unknown key or a value of the wrong type."""
+    """Read a recipe, a TOML file.
+
+    Raises InvalidInput for a file that is not TOML, an unknown key, or a value of the wrong type.
+    """
     data = _read_toml(path)
     section = dict(data.get("import", {}))
     images, labels = (_paths(section.pop(key, ()), path) for key in ("image", "labels"))
@@ -43,13 +46,13 @@ def read_recipe(path: str) -> Recipe:
         images,
         labels,
         params_from(ImportParams, section, f"[import] of {path}", also=("image", "labels")),
-        {name: params_from(kind, data.get(name, {}), f"[{name}] of {path}") for name, kind in STAGE_PARAMS.items()},
+        {s.name: params_from(s.params, data.get(s.name, {}), f"[{s.name}] of {path}") for s in STAGES.values()},
         _cluster_from(data, path),
     )
 
 
 def read_cluster(path: str) -> ClusterParams:
-    """Section [cluster] of a recipe, or of a file that holds nothing else."""
+    """Read section [cluster] of a recipe, or of a file that holds nothing else."""
     data = _read_toml(path)
     if "cluster" not in data:
         raise InvalidInput(f"{path} says nothing about a cluster", allowed="a TOML file with a section [cluster]")
@@ -58,7 +61,7 @@ def read_cluster(path: str) -> ClusterParams:
 
 def _read_toml(path: str) -> dict[str, Any]:
     data = read_toml(path, "the recipe")
-    sections = ("import", *STAGE_PARAMS, "cluster")
+    sections = ("import", *STAGES, "cluster")
     _check_keys(data, ["out", *sections], path)
     for name in sections:
         if not isinstance(data.get(name, {}), dict):
@@ -76,28 +79,28 @@ def _cluster_from(data: Mapping[str, Any], path: str) -> ClusterParams:
 def params_from(kind: type[P], values: Mapping[str, Any], where: str, also: tuple[str, ...] = ()) -> P:
     """Parameters of one stage from the values of a section, by their names on the command line."""
     known = {option_name(f.name): f for f in fields(kind)}
-    types = get_type_hints(kind)
     _check_keys(values, [*known, *also], where)
-    given: dict[str, Any] = {}
-    for key, value in values.items():
-        default, annotated = known[key].default, types[known[key].name]
-        if get_origin(annotated) is tuple:  # tuple[str, ...]
-            if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-                raise InvalidInput(f"{key} in {where} is {value!r}", allowed='a list of texts, ["...", "..."]')
-            given[known[key].name] = tuple(value)
-            continue
-        wanted: type = next((t for t in get_args(annotated) if t is not type(None)), annotated)  # of int | None: int
-        value = str(value) if wanted is str and isinstance(value, int) else value
-        if not isinstance(value, (int, float) if wanted is float else wanted) or (
-            isinstance(value, bool) and wanted is not bool
-        ):
-            allowed = f"a value of type {wanted.__name__}" if default is None else f"a value like {default!r}"
-            raise InvalidInput(f"{key} in {where} is {value!r}", allowed=allowed)
-        try:
-            given[known[key].name] = wanted(value)
-        except OverflowError:
-            raise InvalidInput(f"{key} in {where} is {str(value)[:40]}...", allowed="a float64 number") from None
-    return kind(**given)
+    return kind(**{known[key].name: _value(known[key], value, f"{key} in {where}") for key, value in values.items()})
+
+
+def _value(field: Field[Any], value: Any, where: str) -> Any:
+    """The value of a parameter. Raises InvalidInput for one of another type than the parameter has."""
+    if field.metadata["choices"] or field.metadata["parse"]:
+        return value_from(field, value)  # checked by the parameter class
+    if field.type == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise InvalidInput(f"{where} is {value!r}", allowed='a list of texts, ["...", "..."]')
+        return tuple(value)
+    kind: Any = next((t for t in get_args(field.type) if t is not type(None)), field.type)  # of int | None: int
+    value = str(value) if kind is str and isinstance(value, int) else value
+    if not isinstance(value, (int, float) if kind is float else kind) or (isinstance(value, bool) and kind is not bool):
+        is_optional = field.default is None
+        allowed = f"a value of type {kind.__name__}" if is_optional else f"a value like {field.default!r}"
+        raise InvalidInput(f"{where} is {value!r}", allowed=allowed)
+    try:
+        return kind(value)
+    except OverflowError:
+        raise InvalidInput(f"{where} is {str(value)[:40]}...", allowed="a float64 number") from None
 
 
 def _check_keys(values: Mapping[str, Any], known: list[str], where: str) -> None:

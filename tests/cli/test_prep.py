@@ -206,10 +206,10 @@ def test_what_is_there_is_kept(run: Run, cells: Path) -> None:
     ("line", "code", "message"),
     [
         ("unetprep tiles --out ds.zarr --tile 500", 3, "allowed: 492 or 508, and so on in steps of 16"),
-        ("unetprep tiles --in labels.tif --out ds.zarr", 3, "one store: this stage reads what stands in it"),
+        ("unetprep tiles --in labels.tif --out ds.zarr", 3, "one store: this stage reads the arrays that it holds"),
         ("unetprep tiles --out ds.zarr --tile 188", 3, "images/labels/image is missing in ds.zarr"),
-        ("unetprep weights --out ds.zarr --class-weights 1", 3, "class-weights is '1'"),
-        ("unetprep deform --out ds.zarr --grid 1", 3, "grid is '1'\n  allowed: a number from 2"),
+        ("unetprep weights --out ds.zarr --class-weights 1", 3, "class-weights is 1\n"),
+        ("unetprep deform --out ds.zarr --grid 1", 3, "grid is 1,1\n  allowed: a number from 2"),
         ("unetprep weights --out ds.zarr --scheduler abacus", 3, "scheduler is 'abacus'"),
         ("unetprep weights --in labels.tif", 2, "Missing option '--out'"),
         ("unetprep wieghts", 2, "Did you mean 'weights'?"),

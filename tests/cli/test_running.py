@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from unetcli.progress import progress
+from unetprep.errors import InvalidInput
 
 UNETPREP = (sys.executable, "-c", "from unetcli.prep.main import main; main()")
 LONG = "deform --out ds.zarr --fields 8000000"
@@ -101,6 +102,8 @@ def test_lines_tell_rate_and_time_left(capsys: pytest.CaptureFixture[str], monke
 
 def test_the_endpoint_of_a_server_may_be_named(run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
-    monkeypatch.setattr("unetprep.contents.describe", lambda store: {"store": os.environ["AWS_ENDPOINT_URL_S3"]})
-    monkeypatch.setattr("unetcli.prep.describing.as_text", str)
-    assert "http://127.0.0.1:2" in run("unetprep info s3://bucket/x --endpoint-url http://127.0.0.1:2").stdout
+    def refuse(store: str) -> None:
+        raise InvalidInput(os.environ["AWS_ENDPOINT_URL_S3"])
+
+    monkeypatch.setattr("unetprep.contents.info", refuse)
+    assert "http://127.0.0.1:2" in run("unetprep info s3://bucket/x --endpoint-url http://127.0.0.1:2", 3).stderr

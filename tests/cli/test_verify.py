@@ -15,7 +15,7 @@ def test_verify_says_what_is_at_fault_and_what_to_do(run: Run, cells: Path) -> N
     said = run("unetprep verify ds.zarr").stdout.splitlines()
     assert len(said) == 1
     assert said[0].startswith("ds.zarr: intact; ")
-    assert said[0].endswith("computed once more: 1 of target, 1 of weights")
+    assert said[0].endswith("recomputed: 1 of target, 1 of weights")
     flip(cells / "ds.zarr/images/labels/weights/c/0/0/0")
     said = run("unetprep verify ds.zarr", 3).stdout.splitlines()
     shard = "images/labels/weights/c/0/0/0"

@@ -20,8 +20,10 @@ from dask.config import set as set_config
 from distributed import Security
 
 from tests.cluster.conftest import PATIENCE, free_ports, until
+from unetprep.engine.batches import ShardBatch
 from unetprep.engine.dask_cluster import connected, kept_connections, num_threads
-from unetprep.engine.run import Batch, Summary, pool_of, run_stage
+from unetprep.engine.pools import pool_of
+from unetprep.engine.run import Summary, run_stage
 from unetprep.engine.scheduler import Scheduler, Tls
 from unetprep.errors import Failure, InvalidInput, Stopped
 from unetprep.params import DeformParams
@@ -170,7 +172,7 @@ def test_whatever_is_asked_of_a_lost_scheduler_is_told(tmp_path: Path, monkeypat
         asked = {
             "num_workers": lambda: pool.num_workers,
             "retries": pool.retries,
-            "submit": lambda: pool.submit(store, Batch(job, ())),
+            "submit": lambda: pool.submit(store, ShardBatch(job, ())),
             "another": pool_of(scheduler).__enter__,
         }
         process.kill()
@@ -196,7 +198,7 @@ def test_a_worker_that_dies_between_its_work_and_its_report(tmp_path: Path, monk
         store = Store.open_or_create(str(tmp_path / "ds.zarr"))
         with pool_of(Scheduler(address, wait_s=20)) as pool:
             (job,) = STAGES["deform"].steps[0](store, DeformParams(fields=1))
-            (done,), _ = pool.wait({pool.submit(store, Batch(job, ()))})
+            (done,), _ = pool.wait({pool.submit(store, ShardBatch(job, ()))})
             worker.kill()
             with pytest.raises(Failure, match="has had no worker for 20 seconds"):
                 pool.result(done)

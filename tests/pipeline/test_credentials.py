@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import unettrain.errors
 from unetcli.options import result
 from unetcli.prep.main import main
-from unetcli.progress import telling
+from unetcli.progress import logging_to
 from unetprep.credentials import mask_credentials
 from unetprep.errors import InvalidInput
 from unetprep.storage.base import Remote
@@ -90,7 +90,7 @@ def test_locks_and_logs_hold_no_password(
     with locked(Folder(str(tmp_path / "ds.zarr")), str(tmp_path / "ds.zarr")):
         found = (tmp_path / "ds.zarr" / LOCK).read_text()
     assert "import --image https://user:***@" in found
-    with telling(False, str(tmp_path / "log")):
+    with logging_to(str(tmp_path / "log"), quiet=False):
         logging.getLogger("unetprep").warning("waiting for %s", URL)
     for said in ((tmp_path / "log").read_text(), capsys.readouterr().err):
         assert "waiting for https://user:***@" in said

@@ -11,7 +11,7 @@ import pytest
 
 from unetprep import fetching
 from unetprep.errors import Conflict, Failure, InvalidInput
-from unetprep.fetching import fetch_files, manifest_names, read_manifest
+from unetprep.fetching import fetch, manifest_names, read_manifest
 from unetprep.toml_files import MAX_BYTES
 from unetprep.unpacking import Member, is_present, unpack
 
@@ -143,7 +143,7 @@ def test_names_of_data_sets_are_no_paths(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_pip_builds_nothing_and_takes_no_field_as_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = give(monkeypatch)
-    fetched = fetch_files(write_manifest(tmp_path), str(tmp_path / "out"))
+    fetched = fetch(write_manifest(tmp_path), str(tmp_path / "out"))
     assert asked[0][-2:] == ["--", "cellpack==1.0"]
     assert {"--only-binary=:all:", "--no-deps", "--no-input"} <= set(asked[0])
     assert fetched.files == {str(tmp_path / "out/img.tif"): "fetched"}
@@ -158,14 +158,14 @@ def test_pip_builds_nothing_and_takes_no_field_as_an_option(tmp_path: Path, monk
 def test_another_wheel_than_asked_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     give(monkeypatch, name)
     with pytest.raises(Failure, match="the package index gave"):
-        fetch_files(write_manifest(tmp_path), str(tmp_path / "out"))
+        fetch(write_manifest(tmp_path), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 def test_spellings_of_one_package_and_version_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     give(monkeypatch, "Cell_Pack-1.0.0-1-py3-none-any.whl")
     source = {**SOURCE, "package": "cell.pack", "version": "1.0"}
-    assert fetch_files(write_manifest(tmp_path, source), str(tmp_path / "out")).files
+    assert fetch(write_manifest(tmp_path, source), str(tmp_path / "out")).files
 
 
 def member(num_bytes: int | None = None, max_bytes: int = 10**6, path: str = "img.tif") -> Member:

@@ -5,13 +5,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import unettrain.errors
-from unetcli.prep.planning import sides
+from unetcli.prep.plan import sides
 from unetprep.engine.scheduler import Scheduler, Tls
 from unetprep.errors import InvalidInput
-from unetprep.estimate.forecast import forecast_generated
+from unetprep.estimate.synthetic import forecast_synthetic
 from unetprep.parameter import Params
 from unetprep.params import (
     ClusterParams,
@@ -31,16 +32,16 @@ REFUSED: list[tuple[type[Params], dict[str, Any]]] = [
     (WeightsParams, {"sigma": 1e9}),
     (WeightsParams, {"sigma": 400.0}),
     (WeightsParams, {"formula": "falk2019", "rim_sigma": 1e8}),
-    (WeightsParams, {"spacing": "1e-9,1e-9"}),
-    (WeightsParams, {"spacing": "1e-300,1"}),
-    (WeightsParams, {"spacing": "1e9,1"}),
+    (WeightsParams, {"spacing": (1e-9, 1e-9)}),
+    (WeightsParams, {"spacing": (1e-300, 1)}),
+    (WeightsParams, {"spacing": (1e9, 1)}),
     (TilesParams, {"margin_px": 10**8}),
     (TilesParams, {"random": 10**12}),
     (TilesParams, {"tile_px": 16 * 10**8 + 60}),
     (TilesParams, {"depth": 11}),
     (DeformParams, {"fields": 10**12}),
     (DeformParams, {"tile_px": 10**9}),
-    (DeformParams, {"tile_px": 4096, "grid": "4000"}),
+    (DeformParams, {"tile_px": 4096, "grid": (4000, 4000)}),
     (DeformParams, {"max_folding": 1.5}),
     (LintParams, {"tiny_px": 10**13}),
     (VerifyParams, {"samples": 10**10}),
@@ -75,8 +76,8 @@ def test_no_number_is_nan_or_infinite(kind: type[Params], value: float) -> None:
 
 def test_limits_leave_room_for_what_is_used() -> None:
     WeightsParams(sigma=300.0)
-    WeightsParams(sigma=5e-3, spacing="1e-3,1e-3")
-    WeightsParams(sigma=5000.0, spacing="4000,150,150")
+    WeightsParams(sigma=5e-3, spacing=(1e-3, 1e-3))
+    WeightsParams(sigma=5000.0, spacing=(4000, 150, 150))
     TilesParams(tile_px=8188, margin_px=4096)
     DeformParams(fields=10**6, tile_px=8188)
     ImportParams(seed=2**64 - 1, ignore_label=-(2**63))
@@ -91,12 +92,12 @@ def test_a_training_is_bounded_too(name: str) -> None:
 @pytest.mark.parametrize("shape", ["100000000,64,64", "1,100000000,100000000", "1000000000,1,1,1"])
 def test_a_forecast_counts_only_what_can_be_counted(shape: str) -> None:
     with pytest.raises(InvalidInput, match=r"shards|says that it has"):
-        forecast_generated(sides(shape), 1, None, "2", "uint8", Scheduler())
+        forecast_synthetic(sides(shape), 1, None, 2, "uint8", Scheduler())
 
 
 def test_a_forecast_of_more_cells_than_pixels_is_refused() -> None:
     with pytest.raises(InvalidInput, match="up to one in 16 pixels, 256"):
-        forecast_generated((1, 1, 64, 64), 1, 257, "2", "uint8", Scheduler())
+        forecast_synthetic((1, 1, 64, 64), 1, 257, 2, "uint8", Scheduler())
 
 
 @pytest.mark.parametrize(
@@ -162,3 +163,30 @@ def test_workers_of_one_machine_and_tls_files_of_slurm_are_checked(tmp_path: Any
         path.write_text("")
     with pytest.raises(InvalidInput, match="for Slurm, whose job scripts name them"):
         Scheduler("slurm", memory_bytes=2**30, tls=Tls(*map(str, paths)))
+
+
+def test_numbers_are_numbers_and_equal_values_are_one_parameter() -> None:
+    params = WeightsParams(spacing=(4, 1, 1), class_weights=(1, 2), sigma=5)
+    assert params == WeightsParams(spacing=np.array([4, 1, 1]), class_weights=[1.0, 2.0], sigma=np.float32(5))  # type: ignore[arg-type]
+    assert (params.spacing, params.fixed_class_weights()) == ((4.0, 1.0, 1.0), (1.0, 2.0))
+    assert DeformParams(grid=(3, 5)).nodes() == (3, 5)
+    with pytest.raises(InvalidInput, match=r"spacing is '4,1,1'\n  allowed: two or three numbers"):
+        WeightsParams(spacing="4,1,1")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=r"sigma is '5'\n  allowed: a number"):
+        WeightsParams(sigma="5")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("weights", "deform"),
+    [
+        ('spacing = "4,1,1"\nclass-weights = "1,2.5"', 'grid = "3,5"'),
+        ("spacing = [4, 1, 1]\nclass-weights = [1, 2.5]", "grid = [3, 5]"),
+    ],
+)
+def test_a_recipe_gives_numbers_as_text_or_as_lists(tmp_path: Path, weights: str, deform: str) -> None:
+    imports = '[import]\nlabels = "a.tif"\ndims = "3"\nconnectivity = 26\n'
+    (tmp_path / "r.toml").write_text(f'out = "a.zarr"\n{imports}[weights]\n{weights}\n[deform]\n{deform}\n')
+    recipe = read_recipe(str(tmp_path / "r.toml"))
+    assert recipe.importing == ImportParams(dims=3, connectivity=26)
+    assert recipe.stages["weights"] == WeightsParams(spacing=(4, 1, 1), class_weights=(1, 2.5))
+    assert recipe.stages["deform"] == DeformParams(grid=(3, 5))

@@ -67,7 +67,7 @@ def connected(scheduler: Scheduler) -> "Iterator[Client]":
         if scheduler not in _clients:
             (_keeping[-1] if _keeping else own).enter_context(_connect(scheduler))
         client = _clients[scheduler]
-        with told(client, scheduler):
+        with translate_errors(client, scheduler):
             yield client
 
 
@@ -83,7 +83,7 @@ def _connect(scheduler: Scheduler) -> "Iterator[Client]":
     }
     opener = {"processes": _processes, "slurm": _slurm}.get(scheduler.address, _running)
     with _ended_by_sigterm(), dask.config.set(settings), opener(scheduler) as (client, check):
-        with told(client, scheduler):
+        with translate_errors(client, scheduler):
             _wait_for_a_worker(client, scheduler, check)
             _check_versions(client)
         _clients[scheduler] = client
@@ -214,7 +214,7 @@ def _leave(*_: object) -> NoReturn:
 
 
 def _wait_for_a_worker(client: "Client", scheduler: Scheduler, check: Callable[[], None]) -> None:
-    start = told = time.monotonic()
+    start = last_news = time.monotonic()
     while not client.nthreads():
         check()
         now = time.monotonic()
@@ -226,8 +226,8 @@ def _wait_for_a_worker(client: "Client", scheduler: Scheduler, check: Callable[[
                 if scheduler.address == "slurm"
                 else f"start one, or see why it ends: dask worker {scheduler.address}",
             )
-        if now - told > SECONDS_BETWEEN_NEWS:
-            told = now
+        if now - last_news > SECONDS_BETWEEN_NEWS:
+            last_news = now
             log.info("%s: still no worker after %d minutes", scheduler.address, (now - start) // 60)
         time.sleep(0.1)
     log.info("%s: %d worker(s); dashboard: %s", scheduler.address, len(client.nthreads()), dashboard(client) or "none")
@@ -303,7 +303,7 @@ def _executing(name: str, dask_worker: Any) -> bool:
 
 
 @contextmanager
-def told(client: "Client", scheduler: Scheduler) -> Iterator[None]:
+def translate_errors(client: "Client", scheduler: Scheduler) -> Iterator[None]:
     """Raise Failure for what inside the block goes wrong with the cluster; other errors stay as they are."""
     try:
         yield

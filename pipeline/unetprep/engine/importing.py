@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from unetprep.engine.batches import BatchResult
 from unetprep.engine.pending import plan_jobs
-from unetprep.engine.run import Done, Scheduler, Summary, run_plans
+from unetprep.engine.run import Scheduler, Summary, run_plans
 from unetprep.engine.thread_tasks import OnProgress
 from unetprep.format.layout import image_path, pixels_path
 from unetprep.params import ImportParams
-from unetprep.stages.importing import Import, plan_import
+from unetprep.sources import Source
+from unetprep.stages.importing import Import, first_readings_bytes, plan_import
 from unetprep.stages.ranges import range_summary, range_warnings
+from unetprep.stages.splits import Part
 from unetprep.storage.lock import locked
 from unetprep.storage.output import check_sources
 from unetprep.storage.registry import open_storage
@@ -41,25 +44,39 @@ class ImportSummary(Summary):
         return f"import: {len(names)} image{'s' * bool(more)} without cells: {names[0]}{more}"
 
 
+class ImportCheck:
+    """Checks of an import before it reads, and before it writes. These accept everything."""
+
+    def before_reading(self, parts: Sequence[Part], params: ImportParams) -> None:
+        """Raise InvalidInput if the sources cannot be read."""
+
+    def before_writing(self, planned: Import, has_images: bool) -> None:
+        """Raise InvalidInput if the planned arrays cannot be written."""
+
+
 def import_images(
     url: str,
-    images: Sequence[str],
-    labels: Sequence[str],
+    images: Sequence[str | Source],
+    labels: Sequence[str | Source],
     params: ImportParams,
     scheduler: Scheduler,
     *,
     overwrite: bool = False,
     on_progress: OnProgress = lambda done, total, **shown: None,
+    check: ImportCheck | None = None,
 ) -> ImportSummary:
-    """Import images and labels, files or folders, into the store at `url`, which is made if it is not there.
+    """Import images and labels, files or arrays, into the store at `url`, which is created if it does not exist.
 
     Images with extreme outliers are named in warnings, which are also logged.
     """
     start = time.perf_counter()
-    check_sources(url, (*images, *labels))
+    check_sources(url, [path for path in (*images, *labels) if isinstance(path, str)])
     Store.refuse_other(url)
     with locked(open_storage(url), url):
-        planned, total, done = _import(url, images, labels, params, scheduler, overwrite, on_progress)
+        planned = plan_import(images, labels, params, (check or _FirstPassFits(scheduler)).before_reading)
+        if check:
+            check.before_writing(planned, bool(images))
+        total, done = _write(url, planned, bool(images), scheduler, overwrite, on_progress)
     warnings = range_warnings(planned.ranges)
     for warning in warnings:
         log.warning("%s", warning)
@@ -68,28 +85,29 @@ def import_images(
     return ImportSummary(**vars(summary), without_cells=planned.without_cells, ranges=ranges, warnings=warnings)
 
 
-def _import(
-    url: str,
-    images: Sequence[str],
-    labels: Sequence[str],
-    params: ImportParams,
-    scheduler: Scheduler,
-    overwrite: bool,
-    on_progress: OnProgress,
-) -> tuple[Import, int, Done]:
-    reader = scheduler.worker.for_one_thread()
-    planned = plan_import(images, labels, params, lambda needed: reader.refuse(reader.fixed_bytes + needed))
+class _FirstPassFits(ImportCheck):
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._reader = scheduler.worker.for_one_thread()
+
+    def before_reading(self, parts: Sequence[Part], params: ImportParams) -> None:
+        self._reader.refuse(self._reader.fixed_bytes + first_readings_bytes(parts, params))
+
+
+def _write(
+    url: str, planned: Import, has_images: bool, scheduler: Scheduler, overwrite: bool, on_progress: OnProgress
+) -> tuple[int, BatchResult]:
+    """Create the arrays of a planned import, and copy the sources into them."""
     store = Store.open_or_create(url)
     planned.refuse_leakage(store)
     plans = plan_jobs(store, planned.jobs, overwrite)
     known = {name for name in store.names if store.record(image_path(name))}
     if any(plan.missing.size for plan in plans) or not set(planned.images) <= known:
         with_pixels = {name for name in planned.images if store.record(pixels_path(name))}
-        added = {n: about for n, about in planned.images.items() if images or n not in with_pixels}
+        added = {n: about for n, about in planned.images.items() if has_images or n not in with_pixels}
         store.add_images(added)
         _drop_pixel_sizes(store, added)
     done = run_plans(store, plans, scheduler, on_progress)
-    return planned, sum(plan.num_shards for plan in plans), done
+    return sum(plan.num_shards for plan in plans), done
 
 
 def _drop_pixel_sizes(store: Store, images: Mapping[str, Mapping[str, object]]) -> None:

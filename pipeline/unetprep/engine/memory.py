@@ -5,7 +5,7 @@ decoded pictures), and one working set for each of its threads, since each works
 
     memory >= process_bytes() + kept + threads * working set of a task
 
-With threads of one process that is all there is; with several processes, as on a cluster, each has as much.
+Threads of one process share this memory; several processes, as on a cluster, have as much each.
 """
 
 import ctypes
@@ -32,31 +32,31 @@ M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of malloc.h
 
 
 def num_cores() -> int:
-    """Cores that this process may use, of which a job on a shared machine has only a part."""
+    """Cores that this process may use; on a shared machine a job may have only a part of them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
-def share_memory() -> None:
-    """Have all threads take their memory from one heap; once for a process, before it has threads.
+def limit_malloc_arenas() -> None:
+    """Have all threads allocate from one malloc arena; once for a process, before it has threads.
 
-    By itself the C library of Linux has a heap for each thread, and what one of them has freed is not there for the
-    others: 40 to 100 MiB more, and never the same. It costs no time that we could measure.
+    By default glibc has an arena for each thread, and memory that one thread frees is not available to the others: 40
+    to 100 MiB more, which vary from run to run. One arena costs no time that we could measure.
     """
-    _tell_allocator(M_ARENA_MAX, 1)
+    _set_malloc_option(M_ARENA_MAX, 1)
 
 
 @cache
-def give_back_memory() -> None:
-    """Have large arrays give their memory back as soon as they are gone; once for a process.
+def lower_mmap_threshold() -> None:
+    """Return the memory of large arrays to the system when they are freed; once for a process.
 
-    By itself the C library of Linux keeps those of up to 32 MiB, which no formula foresees. It costs some time, so only
-    a process whose memory is bounded does it.
+    By default glibc keeps freed blocks of up to 32 MiB, which no formula predicts. The setting costs some time, so
+    it is made only in a process whose memory is limited.
     """
-    _tell_allocator(M_MMAP_THRESHOLD, LARGE_ARRAY_BYTES)
+    _set_malloc_option(M_MMAP_THRESHOLD, LARGE_ARRAY_BYTES)
 
 
-def _tell_allocator(option: int, value: int) -> None:
+def _set_malloc_option(option: int, value: int) -> None:
     with suppress(AttributeError, OSError, TypeError):  # another system, which has another library
         ctypes.CDLL(None).mallopt(option, value)
 
@@ -76,7 +76,7 @@ def process_bytes() -> int:
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that works on tasks: how much memory it may have, if that is bounded, and its threads."""
+    """A worker process: its memory limit, if it has one, and its threads."""
 
     memory_bytes: int | None
     threads: int
@@ -84,22 +84,22 @@ class Worker:
 
     @property
     def fixed_bytes(self) -> int:
-        """What it has before it does anything: measured of this process, a constant for workers elsewhere."""
+        """Memory before any task: measured for this process, a constant for workers elsewhere."""
         return PROCESS_BYTES + CLUSTER_BYTES if self.on_cluster else process_bytes()
 
     def peak_bytes(self, job: Job, packing: Sequence[float] | None = None) -> int:
-        """How much memory it needs for tasks of a job, `packing` being what becomes of a byte; see Job.working_set."""
+        """Peak memory for tasks of a job; `packing` is the compressed size of a byte, see Job.working_set."""
         return self._around(job) + self.threads * job.working_set(packing)
 
     def smallest_bytes(self, job: Job) -> int:
-        """The least memory that it can do with."""
+        """The least memory that tasks of a job need, in the smallest blocks."""
         return self._around(job) + self.threads * job.smallest_working_set()
 
     def _around(self, job: Job) -> int:
         return self.fixed_bytes + job.resident_bytes()
 
     def fit(self, jobs: Sequence[Job]) -> list[Job]:
-        """The jobs with the best blocks that fit. InvalidInput, naming the least memory that would do, if none does."""
+        """The jobs with the best blocks that fit. Raises InvalidInput, naming the least memory, if none fits."""
         if self.memory_bytes is None:
             return list(jobs)
         fitting = [job.within((self.memory_bytes - self._around(job)) / self.threads) for job in jobs]
@@ -108,7 +108,7 @@ class Worker:
         return [job for job in fitting if job]
 
     def refuse(self, needed_bytes: int) -> None:
-        """InvalidInput if that is more than it may have."""
+        """Raise InvalidInput, naming the least memory that would do, if the worker has less than `needed_bytes`."""
         if self.memory_bytes is not None and needed_bytes > self.memory_bytes:
             least = ceil(needed_bytes / STEP_BYTES) * STEP_BYTES
             threads = f" and its {self.threads} threads" if self.threads > 1 else ""
@@ -119,12 +119,12 @@ class Worker:
             )
 
     def threads_for(self, task_bytes: int) -> int:
-        """How many of its threads can work side by side on tasks that need so much; InvalidInput if not even one."""
+        """How many threads can run tasks of `task_bytes` each at a time. Raises InvalidInput if not even one can."""
         self.for_one_thread().refuse(self.fixed_bytes + task_bytes)
         if self.memory_bytes is None:
             return self.threads
         return min(self.threads, (self.memory_bytes - self.fixed_bytes) // task_bytes)
 
     def for_one_thread(self) -> "Worker":
-        """The same process when but one of its threads works."""
+        """The process when a single thread works."""
         return replace(self, threads=1)

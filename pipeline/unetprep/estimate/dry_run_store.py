@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.estimate.overlay_storage import Overlay
+from unetprep.estimate.overlay_storage import OverlayStorage
 from unetprep.format.boxes import Box, Index
 from unetprep.format.sharding import Chunks
 from unetprep.storage.lru_cache import NOTHING_KEPT, Recent
@@ -18,36 +18,36 @@ if TYPE_CHECKING:
     from unetprep.stages.base import Job
 
 
-class Imagined(Store):
-    """Metadata are written into memory. Of arrays that jobs are to make, those chunks are computed that are read.
+class DryRunStore(Store):
+    """A store whose metadata are written to memory, and whose pending chunks are computed when they are read.
 
-    `seconds` is the time that this took, which is not part of what is measured. Outputs of a job that are sums over
-    its blocks are not computed: they are what `set_mean` said.
+    `seconds` is the time that these computations took; it is no part of what is measured. Outputs of a job that are
+    sums over its blocks are not computed: they have the values given to `set_mean`.
     """
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self.overlay = Overlay(self.storage)
+        self.overlay = OverlayStorage(self.storage)
         self.storage = self.overlay
         self.seconds = 0.0
         self.clock: Callable[[], float] = time.perf_counter
-        self.imagined: set[str] = set()  # keys of shards, which hold a part of their chunks alone
+        self.computed_shards: set[str] = set()  # keys of shards, of which only some chunks are computed
         self._jobs: dict[str, Job] = {}
-        self._there: dict[str, NDArray[np.bool_]] = {}
+        self._exists: dict[str, NDArray[np.bool_]] = {}
         self._chunks: dict[str, Chunks] = {}
         self._means: dict[str, NDArray[Any]] = {}
 
-    def expect(self, job: "Job", there: NDArray[np.bool_]) -> None:
-        """Take it that a job is done; `there` says which of its shards really are."""
+    def expect(self, job: "Job", exists: NDArray[np.bool_]) -> None:
+        """Treat a job as done; `exists` says which of its shards really exist."""
         for spec in job.outputs:
-            self._jobs[spec.path], self._there[spec.path] = job, there.reshape(job.num_shards)
+            self._jobs[spec.path], self._exists[spec.path] = job, exists.reshape(job.num_shards)
 
     def set_mean(self, path: str, values: NDArray[Any]) -> None:
-        """What every part of an array holds, which is not known better."""
+        """Set the values of every shard of an array, of which only the mean is known."""
         self._means[path] = values
 
     def read(self, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
-        """Read a box, of which nothing may be there yet."""
+        """Read a box, computing its pending chunks."""
         if path in self._means:
             sides = (range(*b.indices(n)) for b, n in zip(box, self.shards(path).shape, strict=True))
             return np.broadcast_to(self._means[path], tuple(map(len, sides)))
@@ -58,19 +58,19 @@ class Imagined(Store):
         return super().read(path, box, recent)
 
     def read_all(self, path: str) -> NDArray[Any]:
-        """A whole array, of which nothing may be there yet."""
+        """Read a whole array, computing its pending chunks."""
         whole = tuple(slice(0, n) for n in self.shards(path).shape)
         return self.read(path, whole) if path in self._means else super().read_all(path)
 
     def _compute_missing(self, path: str, box: Box) -> None:
-        shards, there = self.shards(path), self._there[path]
+        shards, exists = self.shards(path), self._exists[path]
         box = tuple(slice(*b.indices(n)) for b, n in zip(box, shards.shape, strict=True))
         for index in product(*(range(b.start // s, -(-b.stop // s)) for b, s in zip(box, shards.shard, strict=True))):
-            if not there[index[: there.ndim]]:
+            if not exists[index[: exists.ndim]]:
                 self._compute_in_shard(path, index, box)
 
     def _compute_in_shard(self, path: str, index: Index, box: Box) -> None:
-        """Compute the chunks of a shard that a box touches and that are not yet there, and what lies between them."""
+        """Compute the pending chunks of a shard that a box meets, and those between them."""
         job, shards = self._jobs[path], self.shards(path)
         of_job = job.boxes(index)
         whole = of_job[0]
@@ -91,4 +91,4 @@ class Imagined(Store):
         values = job.compute(self, job.boxes_along(part, of_job))[0]
         chunks |= shards.encode_chunks(values, tuple(map(int, low)))
         self.overlay.written[key] = shards.join(chunks)
-        self.imagined.add(key)
+        self.computed_shards.add(key)

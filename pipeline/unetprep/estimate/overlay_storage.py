@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from unetprep.storage.base import Range, Storage
 
 
-class Overlay(Storage):
-    """Never changes the storage below. `written` is what was put, by key."""
+class OverlayStorage(Storage):
+    """A storage that never changes the one below. `written` holds the objects that were put, by key."""
 
     def __init__(self, below: Storage) -> None:
         self.written: dict[str, bytes] = {}
@@ -15,14 +15,14 @@ class Overlay(Storage):
         self._deleted: set[str] = set()
 
     def get(self, key: str) -> bytes:
-        """What was written, else what is below."""
+        """The object that was written, else the one below."""
         if key in self.written:
             return self.written[key]
         self._refuse_deleted(key)
         return self._below.get(key)
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
-        """Parts of it."""
+        """Parts of an object."""
         if key not in self.written:
             self._refuse_deleted(key)
             return self._below.get_ranges(key, ranges)
@@ -39,12 +39,12 @@ class Overlay(Storage):
         return bool(self._deleted) and any("/".join(parts[:n]) in self._deleted for n in range(1, len(parts) + 1))
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep it in memory."""
+        """Keep an object in memory."""
         self.written[key] = data
         self.num_puts += 1
 
     def put_new(self, key: str, data: bytes) -> bool:
-        """Keep it in memory, unless it is there."""
+        """Keep an object in memory, unless it exists."""
         try:
             self.get(key)
         except OSError:
@@ -53,20 +53,20 @@ class Overlay(Storage):
         return False
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """What would be there."""
+        """The objects in memory and those below that were not deleted."""
         yield from ((key, len(data)) for key, data in self.written.items() if key.startswith(prefix))
         for key, num_bytes in self._below.listing(prefix):
             if key not in self.written and not self._is_deleted(key):
                 yield key, num_bytes
 
     def delete(self, prefix: str) -> None:
-        """Hide it."""
+        """Hide an object, or all below a prefix."""
         for key in [key for key in self.written if key == prefix or key.startswith(f"{prefix}/")]:
             del self.written[key]
         self._deleted.add(prefix)
 
     def get_below(self, key: str) -> bytes | None:
-        """The object that stands below; None if there is none."""
+        """The object in the storage below; None if there is none."""
         try:
             return self._below.get(key)
         except OSError:

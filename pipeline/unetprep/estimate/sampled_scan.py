@@ -2,27 +2,29 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from unetprep.format.boxes import Box, Index, box_shape
-from unetprep.format.layout import pixel_chunks
+from unetprep.format.layout import image_path, pixel_chunks, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import Source
 from unetprep.sources.connected_components import Names
 from unetprep.sources.first_pass import Scan
 from unetprep.sources.synthetic import clock
 from unetprep.stages.base import Shape
-from unetprep.stages.importing import FirstReading, LabelScan
+from unetprep.stages.importing import FirstReading, Import, LabelScan
+from unetprep.store import Store
 
 WHOLE_PX = 2**24  # of all sources together, as long as they are read whole
-GLANCE_PX = 2**20  # of each that is not
-UNKNOWN = "?" * 64  # in the place of a digest
-CELL_PX = 64  # a cell is hardly smaller, so there are hardly more
+WINDOW_PX = 2**20  # of each source that is not read whole
+UNKNOWN = "?" * 64  # instead of a digest
+CELL_PX = 64  # hardly any cell is smaller, which bounds their number
 
 
-class UnknownNames(Mapping[Index, Names]):
-    """Names for the pieces of every shard, as long as nobody knows them: each shard begins with 1."""
+class UnknownLabelMaps(Mapping[Index, Names]):
+    """Placeholder label maps of all shards: connected components of each are numbered from 1."""
 
     def __getitem__(self, index: Index) -> Names:
         nothing = np.empty(0, np.int64)
@@ -39,8 +41,8 @@ class UnknownNames(Mapping[Index, Names]):
 
 
 @dataclass
-class Glance(FirstReading):
-    """Reads small sources whole, so that all is known of them, and of others a window."""
+class SampledScan(FirstReading):
+    """First pass that reads small sources whole, and a window of each large one."""
 
     left_px: int = WHOLE_PX
     read_px: int = 0
@@ -57,8 +59,8 @@ class Glance(FirstReading):
         return scan if is_whole else replace(scan, digest=UNKNOWN)
 
     def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
-        """The labels, or those of a window. Of the others it is taken that they are several cells."""
-        window, is_whole = self._window(box, pixel_chunks(box_shape(box[1:]), int(params.dims))[1])
+        """The labels, or those of a window; all others are assumed to be several cells."""
+        window, is_whole = self._window(box, pixel_chunks(box_shape(box[1:]), params.dims)[1])
         start = clock()
         seen = super().labels(source, window, params, pieces)
         self.seconds += clock() - start
@@ -67,10 +69,10 @@ class Glance(FirstReading):
         num_px, window_px = _num_px(box[1:]), _num_px(window[1:])
         most = num_px // CELL_PX if pieces else max(int(seen.scan.high), num_px // CELL_PX)
         scan = Scan(seen.scan.low, min(most, 2**31 - 1), UNKNOWN)
-        return LabelScan(scan, np.array([1, 2]), seen.num_pieces * num_px // window_px, UnknownNames())
+        return LabelScan(scan, np.array([1, 2]), seen.num_pieces * num_px // window_px, UnknownLabelMaps())
 
     def seconds_for_all(self) -> float:
-        """How long it would take to read everything."""
+        """Time that reading all sources would take."""
         return self.seconds * self.all_px / max(1, self.read_px)
 
     def _window(self, box: Box, shard: Shape) -> tuple[Box, bool]:
@@ -81,15 +83,15 @@ class Glance(FirstReading):
             self.read_px += num_px
             return box, True
         if not self.guesses:
-            self.guesses.append("of large images a window was read, not all: faults elsewhere are not seen")
+            self.guesses.append("only a window of each large image was read: faults elsewhere are not seen")
         window = _middle(box, shard)
         self.read_px += _num_px(window)
         return window, False
 
 
 def _middle(box: Box, shard: Shape) -> Box:
-    """A window around the middle of a box, not larger than a shard: full rows of it as far as they go."""
-    left, found = GLANCE_PX, list(box)
+    """A window around the middle of a box, at most a shard; it has full rows as far as possible."""
+    left, found = WINDOW_PX, list(box)
     for axis in (3, 2, 1):
         b = box[axis]
         length = max(1, min(b.stop - b.start, shard[axis - 1], left))
@@ -101,3 +103,29 @@ def _middle(box: Box, shard: Shape) -> Box:
 
 def _num_px(box: Box) -> int:
     return int(np.prod(box_shape(box), dtype=np.int64))
+
+
+def with_known_values(store: Store, planned: Import) -> Import:
+    """A plan in which sources that were not read whole have the values that the store records of them, if it does."""
+    jobs = []
+    for job in planned.jobs:
+        (output,) = job.outputs
+        record = store.record(output.path)
+        made = output.provenance
+        if made.inputs.get("pixels") == UNKNOWN and record.get("inputs"):
+            seen = {k: record.get("parameters", {}).get(k, v) for k, v in made.parameters.items() if k == "intensity"}
+            made = replace(made, inputs=record["inputs"], parameters={**made.parameters, **seen})
+            output = replace(output, provenance=made)
+        jobs.append(replace(job, outputs=(output,)))
+    outputs = [job.outputs[0] for job in planned.jobs]
+    unknown = {output.path for output in outputs if output.provenance.inputs.get("pixels") == UNKNOWN}
+    images = {
+        name: about | (_recorded_ranges(store, name) if pixels_path(name) in unknown else {})
+        for name, about in planned.images.items()
+    }
+    return replace(planned, images=images, jobs=tuple(jobs))
+
+
+def _recorded_ranges(store: Store, name: str) -> dict[str, Any]:
+    record = store.record(image_path(name))
+    return {key: record[key] for key in ("intensity", "percentiles") if key in record}

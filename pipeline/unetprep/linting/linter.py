@@ -12,6 +12,8 @@ from unetprep.linting.label_scan import num_blocks, survey
 from unetprep.linting.rules import Finding, Labels, judge
 from unetprep.params import LintParams, num_neighbours
 from unetprep.sources import Source, expand, open_labels
+from unetprep.sources.arrays import Inputs, as_inputs
+from unetprep.sources.pairing import one_channel
 from unetprep.store import Store
 
 IMPORT = "unetprep import --labels LABELS --out STORE"
@@ -25,18 +27,29 @@ class Linted:
     shape: tuple[int, ...]  # (z, y, x) or (y, x)
     dtype: str
     cells: int
-    findings: list[Finding]
+    findings: Sequence[Finding]
 
 
 def lint(
-    paths: Sequence[str],
-    params: LintParams,
+    labels: Inputs,
+    params: LintParams | None = None,
     ignored: Sequence[str] = (),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    name: str = "labels",
 ) -> list[Linted]:
-    """Hold label images against every rule but those `ignored`. Raises InvalidInput for what cannot be read."""
-    todo = [image for path in expand(paths) for image in _images(path, params)]
-    total, done = sum(num_blocks(source, int(how.dims)) for source, how in todo), 0
+    """Check label images against every rule but those `ignored`; nothing is changed.
+
+    `labels` are files, folders, stores or arrays, `name` that of a single array. Raises InvalidInput for labels that
+    cannot be read.
+
+        for image in unetprep.lint("masks/"):
+            print(image.path, [finding.message for finding in image.findings])
+    """
+    params, inputs = params or LintParams(), as_inputs(labels, name)
+    todo = [(one_channel(source), params) for source in inputs if isinstance(source, Source)]
+    todo += [image for path in expand([p for p in inputs if isinstance(p, str)]) for image in _images(path, params)]
+    total, done = sum(num_blocks(source, how.dims) for source, how in todo), 0
 
     def advance() -> None:
         nonlocal done
@@ -47,7 +60,7 @@ def lint(
 
 
 def _images(path: str, params: LintParams) -> list[tuple[Source, LintParams]]:
-    """The label images that a path stands for, and how each is to be taken: a store says so of its own."""
+    """The label images of a path, and the parameters of each; a store determines dims and ignored label of its own."""
     store = _store(path)
     if store is None:
         return [(open_labels(path), params)]
@@ -55,7 +68,7 @@ def _images(path: str, params: LintParams) -> list[tuple[Source, LintParams]]:
     for name in store.names:
         store.finished_array(labels_path(name, "instances"), IMPORT)
         source = open_labels(f"{store.url}/{labels_path(name, 'instances')}")
-        images.append((source, replace(params, dims=str(store.dims(name)), ignore_label=IGNORED)))
+        images.append((source, replace(params, dims=store.dims(name), ignore_label=IGNORED)))
     return images
 
 
@@ -69,8 +82,7 @@ def _store(path: str) -> Store | None:
 
 
 def _lint_image(source: Source, params: LintParams, ignored: Sequence[str], on_block: Callable[[], None]) -> Linted:
-    dims = int(params.dims)
     connectivity = num_neighbours(params.dims, params.connectivity, corners=True)
-    labels = Labels(survey(source, dims, connectivity, params.ignore_label, on_block), dims, source.dtype)
+    labels = Labels(survey(source, params.dims, connectivity, params.ignore_label, on_block), params.dims, source.dtype)
     shape = source.shape[2:] if source.shape[1] == 1 else source.shape[1:]
     return Linted(source.path, shape, source.dtype, labels.num_cells, judge(labels, params.least_px(), ignored))

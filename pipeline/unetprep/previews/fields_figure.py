@@ -7,19 +7,22 @@ from matplotlib.figure import Figure
 from unetprep.pictures import Colour, colours_of_cells
 from unetprep.previews.fields import FieldsPreview, Moved
 from unetprep.previews.pixels import cells_over
-from unetprep.previews.weights_figure import DPI, as_png, shortened
+from unetprep.previews.weights_figure import DPI, in_style, shortened
 
 PANEL_PX, GAP_PX = 320, 16
 LEFT_PX, RIGHT_PX, TOP_PX, TITLE_PX, BOTTOM_PX = 28, 28, 92, 56, 28
 
 
-def draw_fields(preview: FieldsPreview) -> bytes:
-    """The picture as a PNG."""
-    return as_png(lambda: compose_fields(preview))
-
-
 def compose_fields(preview: FieldsPreview) -> Figure:
-    """The figure: a column for each field and one before them; the board above, the tile with its cells below."""
+    """The figure of a preview of fields: a column for each field, and one for the undeformed tile before them.
+
+    The checkerboard is above, the tile with its cells below.
+    """
+    with in_style():
+        return _compose(preview)
+
+
+def _compose(preview: FieldsPreview) -> Figure:
     columns = len(preview.moved)
     colours = colours_of_cells(np.concatenate([moved.instances for moved in preview.moved], axis=1))  # one for all
     width = LEFT_PX + columns * PANEL_PX + (columns - 1) * GAP_PX + RIGHT_PX

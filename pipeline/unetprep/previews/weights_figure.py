@@ -4,7 +4,7 @@ Everything is placed in whole pixels, and a pixel of the image takes a whole num
 than a panel, so that nothing is blurred. The colour maps are perceptually even (viridis, inferno).
 """
 
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -70,20 +70,30 @@ class Sheet:
 
 
 def draw(preview: Preview) -> bytes:
-    """The picture as a PNG."""
-    return as_png(lambda: compose(preview))
+    """The figure of a preview as a PNG."""
+    return as_png(compose(preview))
 
 
-def as_png(make: Callable[[], Figure]) -> bytes:
-    """A figure that is made in our style: the same bytes for the same figure."""
-    with style.context(["default", STYLE]):  # whatever the user's own settings are
-        png = BytesIO()
-        make().savefig(png, format="png", metadata={"Software": SOFTWARE})
+def in_style() -> AbstractContextManager[None]:
+    """A context in which figures are made in one style, whatever the user's settings are."""
+    return style.context(["default", STYLE])
+
+
+def as_png(figure: Figure) -> bytes:
+    """A figure as a PNG; equal figures give equal bytes."""
+    png = BytesIO()
+    with in_style():
+        figure.savefig(png, format="png", metadata={"Software": SOFTWARE})
     return png.getvalue()
 
 
 def compose(preview: Preview) -> Figure:
-    """The figure: five or six panels, two colour bars, a heading."""
+    """The figure of a preview: five or six panels, two colour bars, a heading."""
+    with in_style():
+        return _compose(preview)
+
+
+def _compose(preview: Preview) -> Figure:
     height, width = preview.weights.shape
     longer = max(height, width)
     scale = PANEL_PX // longer or PANEL_PX / longer

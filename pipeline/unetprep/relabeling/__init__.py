@@ -1,1 +1,1 @@
-"""TODO relabeling."""
+"""Updates of a finished store after its labels were edited."""

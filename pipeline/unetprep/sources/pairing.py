@@ -43,17 +43,19 @@ def _names(path: str) -> list[str]:
         return names_in(path)
 
 
-def find_pairs(images: Sequence[str], labels: Sequence[str], axes: str = "") -> list[tuple[str, Source | None, Source]]:
+def find_pairs(
+    images: Sequence[str | Source], labels: Sequence[str | Source], axes: str = ""
+) -> list[tuple[str, Source | None, Source]]:
     """(name, image, labels) for every label image; the image is None if no images are given at all.
 
     A single image goes with a single label image whatever they are called. Several are paired by file name, of which an
     ending such as `_mask` or `_image` does not count. Raises InvalidInput if one is left over, or if a pair's sizes
     differ.
     """
-    label_sources = [open_labels(path) for path in expand(labels)]
+    label_sources = [*map(one_channel, _opened(labels)), *map(open_labels, expand(_paths(labels)))]
     if not images:
         return [(name, None, source) for name, source in _by_name(label_sources, LABEL_ENDING).items()]
-    image_sources = [open_source(path, axes) for path in expand(images)]
+    image_sources = [*_opened(images), *(open_source(path, axes) for path in expand(_paths(images)))]
     if len(image_sources) == len(label_sources) == 1:
         pairs = [(image_sources[0].stem, image_sources[0], label_sources[0])]
     else:
@@ -67,7 +69,11 @@ def find_pairs(images: Sequence[str], labels: Sequence[str], axes: str = "") -> 
 
 def open_labels(path: str) -> Source:
     """Labels have one channel: planes of a TIFF that call themselves channels are slices, colours are refused."""
-    labels = open_source(path)
+    return one_channel(open_source(path))
+
+
+def one_channel(labels: Source) -> Source:
+    """The labels, of one channel; likewise."""
     if labels.axes == "cyx":
         return replace(labels, axes="zyx")
     if labels.shape[0] != 1:
@@ -77,6 +83,14 @@ def open_labels(path: str) -> Source:
             hint="save the labels as numbers, not as colours",
         )
     return labels
+
+
+def _opened(inputs: Sequence[str | Source]) -> list[Source]:
+    return [source for source in inputs if isinstance(source, Source)]
+
+
+def _paths(inputs: Sequence[str | Source]) -> list[str]:
+    return [path for path in inputs if isinstance(path, str)]
 
 
 def _by_name(sources: list[Source], ending: re.Pattern[str]) -> dict[str, Source]:

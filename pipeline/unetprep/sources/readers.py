@@ -233,7 +233,7 @@ def open_source(path: str, axes: str = "") -> Source:
     if is_url(path):
         source = replace(source, endpoint=endpoint_of_environment())
     refuse_dtype(source)
-    source = _with_axes(source, axes or source.axes)
+    source = with_axes(source, axes or source.axes)
     check_shape(path, source.shape)
     with readable(path):
         _check_parts(source)
@@ -284,7 +284,7 @@ def _open(path: str) -> Source:
         return PictureSource(path, "yxc"[: pixels.ndim], pixels.shape, pixels.dtype.name)
     if suffix == ".npy":
         shape, dtype = _npy_kind(path)
-        return NpySource(path, _guessed_axes(shape), shape, dtype.name)
+        return NpySource(path, guessed_axes(shape), shape, dtype.name)
     if is_url(path) or Path(path).is_dir():
         return _open_zarr(path)
     raise InvalidInput(f"{path} ends in {suffix!r}, which is no image format known here", allowed=FORMATS)
@@ -319,17 +319,18 @@ def _open_zarr(path: str) -> Source:
         if is_url(path) and not names_in(path):
             raise InvalidInput(f"{path} is not there", allowed=f"an image: {FORMATS}") from None
         raise InvalidInput(f"{path} is a folder without a Zarr array", allowed=f"an image: {FORMATS}") from None
-    axes = "".join("z" if a in STACK_AXES else a for a in array.axes or _guessed_axes(array.shape))
+    axes = "".join("z" if a in STACK_AXES else a for a in array.axes or guessed_axes(array.shape))
     return ZarrSource(path, axes, array.shape, array.dtype, array_path=array.path)
 
 
-def _guessed_axes(shape: tuple[int, ...]) -> str:
+def guessed_axes(shape: tuple[int, ...]) -> str:
+    """Axes of an array whose file does not name them: (y, x), (z, y, x), (y, x, c) or (c, z, y, x)."""
     if len(shape) == 3 and shape[-1] <= MAX_CHANNELS_LAST:
         return "yxc"
     return {2: "yx", 3: "zyx", 4: "czyx"}.get(len(shape), "?" * len(shape))
 
 
-def _with_axes(source: Source, axes: str) -> Source:
+def with_axes(source: Source, axes: str) -> Source:
     """Leave out axes of length 1 where there are two of a kind, and check what is left."""
     axes = axes.lower()
     shape = source.file_shape

@@ -1,8 +1,5 @@
-"""Table of stages by command name. A new stage is a module in this package and one line below."""
+"""Stages of the pipeline: plans and jobs that compute the arrays of a store. `table.py` lists them."""
 
-from unetprep.stages.base import Stage
-from unetprep.stages.deform import DEFORM
-from unetprep.stages.tiles import TILES_STAGE
-from unetprep.stages.weights import WEIGHTS
-
-STAGES: dict[str, Stage] = {stage.name: stage for stage in (WEIGHTS, DEFORM, TILES_STAGE)}
+from unetprep.stages.table import STAGES as STAGES
+from unetprep.stages.table import Stage as Stage
+from unetprep.stages.table import stage_of as stage_of

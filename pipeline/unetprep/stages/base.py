@@ -1,4 +1,4 @@
-"""Base classes of stages and jobs. A new stage is a module in `stages/`, its parameters, and a line in `STAGES`.
+"""Base class of jobs: arrays whose shards are computed together.
 
 A task computes one shard, whole or in blocks of whole chunks. Of the blocks that are done it holds the compressed
 chunks alone, so the block decides how much memory it needs:
@@ -13,7 +13,7 @@ chunks alone, so the block decides how much memory it needs:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from unetprep.format.boxes import Box, Index, box_shape, inside, shard_box, shard_counts
 from unetprep.format.layout import ArraySpec
-from unetprep.parameter import Params
 
 if TYPE_CHECKING:
     from unetprep.format.sharding import Chunks, Shards
@@ -223,13 +222,3 @@ class _Made:
         if self._values is not None:
             self._chunks = self._shards.encode_chunks(self._values, (0,) * len(self._box))
         return self._chunks
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A command: its parameters, and its steps, each planned only when the one before it is in the store."""
-
-    name: str
-    params: type[Params]
-    steps: tuple[Callable[["Store", Any], Sequence[Job]], ...]
-    describe: Callable[["Store", Any], None] = lambda store, params: None

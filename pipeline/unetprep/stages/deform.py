@@ -13,7 +13,7 @@ from unetprep.kernels.folding import folded_shares
 from unetprep.kernels.random_fields import draw_grids
 from unetprep.kernels.spline import displacement_field
 from unetprep.params import DeformParams
-from unetprep.stages.base import COMPILED_BYTES, Blocks, Job, Stage
+from unetprep.stages.base import COMPILED_BYTES, Blocks, Job
 from unetprep.store import Store
 
 KERNEL_VERSION = 1
@@ -142,11 +142,11 @@ def plan_dense(store: Store, params: DeformParams) -> Sequence[Job]:
     return [DenseJob((spec,), params.interpolation)]
 
 
-def describe_fields(store: Store, params: DeformParams) -> None:
-    """Take away dense fields of grids that have been replaced."""
+def describe(store: Store, params: DeformParams) -> None:
+    """Remove dense fields that were made from grids which have been replaced."""
     inputs = store.record(DENSE).get("inputs", {})
     if params.dense == "none" and inputs and inputs[GRIDS] != store.record(GRIDS)["fingerprint"]:
         store.remove(DENSE)
 
 
-DEFORM = Stage("deform", DeformParams, (plan_fields, plan_dense), describe_fields)
+STEPS = (plan_fields, plan_dense)

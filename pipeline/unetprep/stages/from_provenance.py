@@ -29,8 +29,8 @@ def weights_params(store: Store, name: str) -> WeightsParams:
     return WeightsParams(
         formula=formula,
         **{constant: made[constant] for constant in DEFAULTS[formula]},
-        spacing=",".join(map(repr, made["spacing"])),
-        class_weights="auto" if own else ",".join(map(repr, made["class_weights"])),
+        spacing=made["spacing"],
+        class_weights="auto" if own else made["class_weights"],
         border_on=made["border_on"],
         separate=separate_of(store, name),
         engine=made["engine"],
@@ -40,7 +40,7 @@ def weights_params(store: Store, name: str) -> WeightsParams:
 def fields_params(store: Store) -> DeformParams:
     """Those of the deformation fields."""
     made = store.record(GRIDS)["parameters"]
-    return DeformParams(**{**made, "grid": ",".join(map(str, made["grid"]))})
+    return DeformParams(**made)
 
 
 def tiles_parameters(store: Store) -> dict[str, Any]:

@@ -173,17 +173,17 @@ class Import:
 
 
 def plan_import(
-    images: Sequence[str],
-    labels: Sequence[str],
+    images: Sequence[str | Source],
+    labels: Sequence[str | Source],
     params: ImportParams,
-    refuse: Callable[[int], None] = lambda needed_bytes: None,
+    before_reading: Callable[[Sequence[Part], ImportParams], None] = lambda parts, params: None,
 ) -> Import:
     """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used.
 
-    Before the reading `refuse` is asked whether there is enough memory for it.
+    `before_reading` may refuse the first pass, if there is too little memory for it.
     """
     parts = split_parts(find_pairs(images, labels, params.axes), params)
-    refuse(first_readings_bytes(parts, params))
+    before_reading(parts, params)
     return plan_parts(parts, params, FirstReading())
 
 
@@ -231,7 +231,7 @@ def first_reading_bytes(part: Part, params: ImportParams) -> int:
     also their numbers in 32 and in 64 bits. Image: as in the file, as stored, which pixels are finite, and histograms.
     """
     shape = box_shape(part.box[1:])
-    shard = tuple(map(min, pixel_chunks(shape, int(params.dims))[1], shape))
+    shard = tuple(map(min, pixel_chunks(shape, params.dims)[1], shape))
     needs = []
     for source, channels in ((part.labels, 1), (part.image, part.box[0].stop - part.box[0].start)):
         if source is not None:
@@ -265,7 +265,7 @@ class FirstReading:
     def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
         """The labels, and their connected pieces if they are asked for."""
         shape = box_shape(box[1:])
-        chunk, shard = pixel_chunks(shape, int(params.dims))
+        chunk, shard = pixel_chunks(shape, params.dims)
         joiner = Joiner(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
         scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, chunk, params.ignore_label, joiner)
         num_pieces, names = joiner.names() if joiner else (0, {})
@@ -299,7 +299,7 @@ def _refuse_mask(source: Source, params: ImportParams, label: int, reading: Firs
 def _plan_part(
     part: Part, seen: LabelScan, params: ImportParams, reading: FirstReading, ranges: dict[str, ImageRange]
 ) -> tuple[dict[str, object], list[ImportJob]]:
-    dims, attributes = int(params.dims), _attributes(part, params)
+    dims, attributes = params.dims, _attributes(part, params)
     about = dict(attributes)
     jobs: list[ImportJob] = [_labels_job(part, seen, params, attributes)]
     files = [part.labels.path]
@@ -327,12 +327,12 @@ def _attributes(part: Part, params: ImportParams) -> dict[str, object]:
     sizes = params.pixel_sizes()
     spacing = {"spacing": list(sizes)} if sizes else {}
     unit = {"unit": params.unit} if params.unit else {}
-    return {"dims": int(params.dims), "split": part.split, **spacing, **unit}
+    return {"dims": params.dims, "split": part.split, **spacing, **unit}
 
 
 def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> LabelsJob:
     """The digest is that of the labels as they were; what is made of them are parameters."""
-    dims = int(params.dims)
+    dims = params.dims
     connectivity = num_neighbours(params.dims, params.connectivity) if params.instances == "components" else None
     rule = {
         "instances": "components" if connectivity else "ids",

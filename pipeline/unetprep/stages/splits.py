@@ -54,7 +54,7 @@ def _strips(
     name: str, image: Source | None, labels: Source, fractions: dict[str, float], params: ImportParams
 ) -> list[Part]:
     sides = labels.shape
-    axis = 1 if params.dims == "2" and sides[1] > 2 else max((2, 3), key=lambda a: sides[a])
+    axis = 1 if params.dims == 2 and sides[1] > 2 else max((2, 3), key=lambda a: sides[a])
     lengths = {split: _share(fraction, sides[axis]) for split, fraction in fractions.items()}
     lengths["train"] = sides[axis] - sum(lengths.values())
     if lengths["train"] < 1:

@@ -28,7 +28,7 @@ from unetprep.kernels.separate import HALO_PX
 from unetprep.kernels.tiling import border_px, output_size
 from unetprep.kernels.weight_formula import IGNORED, recorded_formula
 from unetprep.params import TilesParams
-from unetprep.stages.base import Blocks, Job, Stage
+from unetprep.stages.base import Blocks, Job
 from unetprep.stages.tile_positions import Places, PlacesJob, Tiled, plan_places
 from unetprep.stages.weights import IMPORT
 from unetprep.storage.lru_cache import Recent
@@ -305,7 +305,7 @@ def _training_intensity(store: Store) -> dict[str, list[float]] | None:
     }
 
 
-def describe_tiles(store: Store, params: TilesParams) -> None:
+def describe(store: Store, params: TilesParams) -> None:
     """Write the geometry, and which arrays are coordinates, into the group's attributes."""
     store.update_record(
         TILES,
@@ -323,4 +323,4 @@ def describe_tiles(store: Store, params: TilesParams) -> None:
             store.remove(f"{TILES}/{name}")
 
 
-TILES_STAGE = Stage("tiles", TilesParams, (plan_places, plan_tiles), describe_tiles)
+STEPS = (plan_places, plan_tiles)

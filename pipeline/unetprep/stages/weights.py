@@ -26,8 +26,9 @@ from unetprep.kernels.separate import HALO_PX, separate_instances
 from unetprep.kernels.two_nearest import LARGEST_LABEL
 from unetprep.kernels.weight_formula import DEFAULTS, Formula
 from unetprep.kernels.weights import NUM_CLASSES, balanced_class_weights, count_classes
+from unetprep.parameter import as_text
 from unetprep.params import WeightsParams
-from unetprep.stages.base import COMPILED_BYTES, Blocks, Job, Shape, Stage
+from unetprep.stages.base import COMPILED_BYTES, Blocks, Job, Shape
 from unetprep.stages.weight_backends import ENGINE_BYTES, ENGINES
 from unetprep.store import Store
 
@@ -165,11 +166,11 @@ def plan_weights(store: Store, params: WeightsParams, names: Sequence[str] | Non
 
 def _spacing(params: WeightsParams, store: Store, name: str, dims: int) -> tuple[float, ...]:
     """The pixel size along each axis: as given, else that of the import in pixels along x, else 1."""
-    spacing = params.spacings() or relative_sizes(store.record(image_path(name)).get("spacing"), dims)
+    spacing = params.spacing or relative_sizes(store.record(image_path(name)).get("spacing"), dims)
     if len(spacing) != dims:
         what = "a volume" if dims == 3 else "made of independent slices (dims 2)"
         raise InvalidInput(
-            f"spacing is {params.spacing!r}, but image {name!r} is {what}",
+            f"spacing is {as_text(params.spacing)}, but image {name!r} is {what}",
             allowed=f"{dims} numbers, {','.join('zyx'[-dims:])}",
             hint="whether a stack is one volume is said at import, with --dims",
         )
@@ -218,4 +219,4 @@ def refuse_without_cells(store: Store, way_out: str = "--class-weights 1,1 compu
     )
 
 
-WEIGHTS = Stage("weights", WeightsParams, (plan_targets, plan_weights))
+STEPS = (plan_targets, plan_weights)

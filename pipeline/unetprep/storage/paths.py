@@ -4,10 +4,13 @@ Nothing that somebody else wrote may name a file outside of the folder it belong
 any file is touched; a path that is about to be written or deleted is checked for symbolic links too.
 """
 
+import os
 import re
 from pathlib import Path
 
 from unetprep.errors import InvalidInput
+
+StrPath = str | os.PathLike[str]
 
 ALLOWED_NAME = "one plain file or folder name: not empty, not . or .., without /, \\ and control characters"
 ALLOWED_KEY = "a relative path: plain names separated by /, without . and .."

@@ -1,6 +1,7 @@
 """Verifier: checks that every object is present and intact, and that recomputed shards are equal."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ from unetprep.stages.from_provenance import (
 )
 from unetprep.storage.base import Storage
 from unetprep.storage.lock import holder, locked
+from unetprep.storage.paths import StrPath
 from unetprep.store import Store
 from unetprep.verification.faults import Fault, to_do
 from unetprep.verification.inventory import Inventory, is_coordinate, take_inventory
@@ -51,39 +53,44 @@ from unetprep.verification.recompute import differences
 from unetprep.verification.values import problem_with, problem_with_positions
 
 
-@dataclass
+@dataclass(frozen=True)
 class Verified:
-    """What was found, and how much was looked at."""
+    """Result of a verification: faults and notes, and how many objects were read."""
 
-    faults: list[Fault] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
     num_documents: int = 0
     num_shards: int = 0
-    recomputed: dict[str, int] = field(default_factory=dict)  # shards of each kind
+    recomputed: Mapping[str, int] = field(default_factory=dict)  # shards of each kind
 
 
 def verify(
-    url: str,
-    params: VerifyParams,
-    workers: int = 0,
+    store: StrPath,
+    params: VerifyParams | None = None,
+    workers: int | None = None,
     *,
     repair: bool = False,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Verified:
-    """Look at every object of a store. Nothing is changed, unless `repair`, which deletes damaged shards.
+    """Check every object of a store: that it exists, is intact, and is what its inputs make it.
 
-    Raises InvalidInput if there is no store.
+    Nothing is changed, unless `repair`, which deletes damaged shards. `workers` is the number of threads. Raises
+    InvalidInput if there is no store.
+
+        for fault in unetprep.verify("ds.zarr").faults:
+            print(fault.path, fault.message, fault.to_do)
     """
-    store = Store(url)
+    url = os.fspath(store)
+    opened = Store(url)
     num_workers = workers or num_cores()
-    notes = _leftovers(store.storage)
-    with locked(store.storage, url) if repair else nullcontext(), ThreadPoolExecutor(num_workers) as executor:
-        verifier = Verifier(store, Tasks(executor, num_workers * TASKS_A_WORKER, on_progress))
-        verifier.look(params)
+    notes = _leftovers(opened.storage)
+    with locked(opened.storage, url) if repair else nullcontext(), ThreadPoolExecutor(num_workers) as executor:
+        verifier = Verifier(opened, Tasks(executor, num_workers * TASKS_A_WORKER, on_progress))
+        verifier.check(params or VerifyParams())
         if repair:
             verifier.repair()
-    verifier.found.notes[:0] = notes
-    return verifier.found
+    verifier.notes[:0] = notes
+    return verifier.result()
 
 
 def _leftovers(storage: Storage) -> list[str]:
@@ -134,33 +141,39 @@ class Verifier:
     """One look at a store: first the objects, then the shards of each array, then those that are computed again."""
 
     def __init__(self, store: Store, tasks: Tasks) -> None:
-        self.found = Verified()
+        self.faults: list[Fault] = []
+        self.notes: list[str] = []
+        self._num_documents = self._num_shards = 0
+        self._recomputed: dict[str, int] = {}
         self._store, self._tasks = store, tasks
         self._objects = Inventory({})
         self._at_fault: set[str] = set()  # nodes with any fault: what was made from them is not computed again
         self._damaged: dict[str, Callable[[], Seen]] = {}  # by the object: how to look at it again
 
-    def look(self, params: VerifyParams) -> None:
-        """All of it."""
+    def check(self, params: VerifyParams) -> None:
+        """Check objects, images, shards and states, and recompute a sample."""
         objects = self._objects = take_inventory(self._store.storage, self._fetch)
         root = objects.nodes.get("")
         if not (root.problem if root else IMAGES in objects.nodes):
             Store.open(self._store.url)  # which says what is there instead of a store
-        self.found.num_documents = len(objects.nodes)
+        self._num_documents = len(objects.nodes)
         if not objects.is_sealed:
-            self.found.notes.append("not sealed: other software made the store, so a changed document may go unnoticed")
+            self.notes.append("not sealed: other software made the store, so a changed document may go unnoticed")
         if JOURNAL in self._record(IMAGES):
             names = ", ".join(self._record(IMAGES)[JOURNAL]["fingerprints"])
-            self.found.notes.append(
-                f"new labels of {names} were coming in: repeat that unetprep relabel before all else"
-            )
+            self.notes.append(f"new labels of {names} were coming in: repeat that unetprep relabel before all else")
         self._look_at_objects()
         self._look_at_images()
         self._look_at_shards()
         self._look_at_states()
         for number, kind in enumerate(("target", "weights", "fields", "tiles")):
             self._compute_again(kind, params, number)
-        self.found.faults.sort(key=lambda fault: (fault.path, fault.kind))
+        self.faults.sort(key=lambda fault: (fault.path, fault.kind))
+
+    def result(self) -> Verified:
+        """Everything that was found."""
+        notes = tuple(self.notes)
+        return Verified(tuple(self.faults), notes, self._num_documents, self._num_shards, self._recomputed)
 
     def repair(self) -> None:
         """Delete damaged shards and say that their arrays are not complete: repeating the stage writes them again."""
@@ -171,14 +184,14 @@ class Verifier:
             if self._record(array).get("complete"):
                 self._store.set_complete(array, False)
             self._store.storage.delete(key)
-            self.found.notes.append(f"{key}: deleted")
+            self.notes.append(f"{key}: deleted")
 
     def _fetch(self, keys: Iterable[str]) -> Iterator[bytes]:
         return self._tasks.run([partial(self._store.storage.get, key) for key in keys])
 
     def _fault(self, kind: str, node: str, path: str, message: str) -> None:
         self._at_fault.add(node)
-        self.found.faults.append(Fault(kind, path, message, to_do(kind, node, self._store.url)))
+        self.faults.append(Fault(kind, path, message, to_do(kind, node, self._store.url)))
 
     def _record(self, path: str) -> dict[str, Any]:
         return self._objects.nodes[path].record if path in self._objects.nodes else {}
@@ -222,7 +235,7 @@ class Verifier:
         for path, indices in sorted(self._objects.shards.items()):
             shards = self._shards(path)
             if shards is None:
-                self.found.notes.append(f"{path}: its {len(indices)} shards were not looked at, for want of a document")
+                self.notes.append(f"{path}: its {len(indices)} shards were not looked at, for want of a document")
                 continue
             keep = digest_of(self._record(path)) is not None
             for index in sorted(indices):
@@ -230,7 +243,7 @@ class Verifier:
                     tasks.append(partial(look_at, self._store.storage, path, shards, index, keep))
                 else:
                     self._fault("unknown", path, f"{path}/{shard_key(index)}", "the array has no such shard")
-        self.found.num_shards = len(tasks)
+        self._num_shards = len(tasks)
         digests: dict[str, Any] = {}
         for look, seen in zip(tasks, self._tasks.run(tasks), strict=True):
             if seen.kind == "damaged":
@@ -265,12 +278,12 @@ class Verifier:
         for output, needed, plan in self._origins(kind):
             if output not in self._objects.nodes or needed & self._at_fault:
                 if output in self._objects.nodes:
-                    self.found.notes.append(f"{output}: not computed once more, for other faults stand in the way")
+                    self.notes.append(f"{output}: not computed once more, for other faults stand in the way")
                 continue
             job = plan()
             other = job and contradiction(self._store, job)
             if job is None:
-                self.found.notes.append(f"{output}: not computed once more: another release or software made it")
+                self.notes.append(f"{output}: not computed once more: another release or software made it")
             elif other:
                 key = self._objects.key_of(other)
                 self._fault("metadata", other, key, "it is intact, but belongs to other inputs or another place")
@@ -285,7 +298,7 @@ class Verifier:
             for key, what in found.items():
                 self._fault("differs", node_of(key), key, what)
         if jobs:
-            self.found.recomputed[kind] = len(tasks)
+            self._recomputed[kind] = len(tasks)
 
     def _origins(self, kind: str) -> Iterator[tuple[str, set[str], Callable[[], Job | None]]]:
         """For the arrays of a kind: one of them, the nodes that decide it, and how to plan it."""

@@ -15,7 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from unetprep.engine.memory import give_back_memory
+from unetprep.engine.memory import lower_mmap_threshold
 from unetprep.engine.pending import plan_job
 from unetprep.format.boxes import box_shape
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
@@ -25,9 +25,9 @@ from unetprep.stages.importing import plan_import
 from unetprep.store import Store
 
 CHOSEN: dict[str, Any] = {
-    "weights": WeightsParams(class_weights="1,2"),
-    "edt": WeightsParams(class_weights="1,2", engine="edt"),
-    "deform": DeformParams(fields=4096, grid="24"),
+    "weights": WeightsParams(class_weights=(1, 2)),
+    "edt": WeightsParams(class_weights=(1, 2), engine="edt"),
+    "deform": DeformParams(fields=4096, grid=(24, 24)),
     "tiles": TilesParams(tile_px=316),
 }
 
@@ -73,7 +73,7 @@ def measure(store: Store, job: Job, index: tuple[int, ...]) -> dict[str, Any]:
 
 def steps_of(store: Store, name: str, files: str) -> Iterator[Sequence[Job]]:
     """The jobs of a stage, planned step by step as a command would."""
-    dims = str(store.dims(store.names[0]))
+    dims = store.dims(store.names[0])
     labels = [str(p) for p in Path(files).glob("labels.*")]
     if name == "import":
         yield plan_import([str(p) for p in Path(files).glob("image.*")], labels, ImportParams(dims=dims)).jobs
@@ -87,7 +87,7 @@ def steps_of(store: Store, name: str, files: str) -> Iterator[Sequence[Job]]:
 
 def main(url: str, files: str, names: list[str]) -> None:
     """Measure in turn."""
-    give_back_memory()  # as a process does whose memory is bounded
+    lower_mmap_threshold()  # as a process does whose memory is bounded
     store, found = Store.open(url), []
     for name in names:
         for jobs in steps_of(store, name, files):

@@ -38,7 +38,7 @@ def cells(folder: Path, shape: tuple[int, ...], number: int, ending: str = "npy"
     return folder
 
 
-def measured(folder: Path, dims: str, names: list[str]) -> list[dict[str, Any]]:
+def measured(folder: Path, dims: int, names: list[str]) -> list[dict[str, Any]]:
     url = str(folder / "ds.zarr")
     images, labels = [str(folder / "image.npy")], [str(folder / "labels.npy")]
     import_images(url, images, labels, ImportParams(dims=dims), LOCAL)
@@ -55,14 +55,14 @@ def measured(folder: Path, dims: str, names: list[str]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("dims", "shape", "names", "num_found"),
     [
-        ("2", (2100, 1500), ["import", "weights", "deform", "tiles", "edt", "components"], 26),
-        ("3", (66, 300, 270), ["import", "weights", "components"], 13),
+        (2, (2100, 1500), ["import", "weights", "deform", "tiles", "edt", "components"], 26),
+        (3, (66, 300, 270), ["import", "weights", "components"], 13),
     ],
 )
 def test_tasks_take_what_was_said(
-    tmp_path: Path, dims: str, shape: tuple[int, ...], names: list[str], num_found: int
+    tmp_path: Path, dims: int, shape: tuple[int, ...], names: list[str], num_found: int
 ) -> None:
-    found = measured(cells(tmp_path / "files", shape, 4000 if dims == "2" else 400), dims, names)
+    found = measured(cells(tmp_path / "files", shape, 4000 if dims == 2 else 400), dims, names)
     for row in found:
         assert row["measured"] <= 1.1 * row["at_most"] + NOISE, row
         assert row["measured"] - row["said"] <= max(0.25 * row["measured"], NOISE), row
@@ -99,7 +99,7 @@ def test_a_tiff_of_one_strip_is_decoded_whole(tmp_path: Path) -> None:
 
 def test_the_block_follows_from_the_memory_and_a_refusal_names_the_least(tmp_path: Path) -> None:
     files = cells(tmp_path / "files", (1500, 1300), 200)
-    url, params = str(tmp_path / "ds.zarr"), WeightsParams(class_weights="1,2")
+    url, params = str(tmp_path / "ds.zarr"), WeightsParams(class_weights=(1, 2))
     import_images(url, [], [str(files / "labels.npy")], ImportParams(), LOCAL)
     run_stage(Store.open(url), STAGES["weights"], params, LOCAL)
     jobs = list(STAGES["weights"].steps[1](Store.open(url), params))
@@ -139,11 +139,11 @@ def test_other_sizes_are_refused(text: str) -> None:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with files and stores of noisy images, in 2D and in 3D, with weights of the first."""
     folder = tmp_path_factory.mktemp("least")
-    for dims, shape in (("2", (700, 900)), ("3", (34, 150, 140))):
+    for dims, shape in ((2, (700, 900)), (3, (34, 150, 140))):
         files = cells(folder / f"files{dims}", shape, 200)
         paths = [str(files / "image.npy")], [str(files / "labels.npy")]
         import_images(str(folder / f"{dims}.zarr"), *paths, ImportParams(dims=dims), LOCAL)
-    run_stage(Store.open(str(folder / "2.zarr")), STAGES["weights"], WeightsParams(class_weights="1,2"), LOCAL)
+    run_stage(Store.open(str(folder / "2.zarr")), STAGES["weights"], WeightsParams(class_weights=(1, 2)), LOCAL)
     return folder
 
 

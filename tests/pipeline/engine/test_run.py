@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from tests.pipeline.conftest import LOCAL, tree
+from unetprep.engine.batches import BatchQueue
 from unetprep.engine.importing import import_images
 from unetprep.engine.pending import JobPlan, plan_job
-from unetprep.engine.run import Queue, Scheduler, run_plans, run_stage
+from unetprep.engine.run import Scheduler, run_plans, run_stage
 from unetprep.errors import Conflict, Failure, InvalidInput, Stopped
 from unetprep.format import layout
 from unetprep.format.boxes import Box, Index, box_shape
@@ -63,7 +64,7 @@ def plan_of(job: Job, numbers: list[int]) -> JobPlan:
 
 def test_every_missing_shard_is_handed_out_once_and_only_with_those_of_its_job() -> None:
     first, second = calling(print), calling(print, 4, 5)
-    queue = Queue([plan_of(first, [3, 7, 299]), plan_of(second, []), plan_of(second, [0, 1])])
+    queue = BatchQueue([plan_of(first, [3, 7, 299]), plan_of(second, []), plan_of(second, [0, 1])])
     taken = []
     while queue.num_left:
         batch = queue.take(2)

@@ -14,6 +14,7 @@ from scipy import ndimage
 import unetprep
 from tests import reference
 from tests.synthetic import cell_labels
+from unetcli.options import chosen
 from unetprep.errors import InvalidInput
 from unetprep.kernels.separate import separate_instances
 from unetprep.kernels.weight_formula import Gaussian, make_formula
@@ -216,12 +217,12 @@ def test_unusable_input_is_refused(labels: NDArray[np.integer], options: dict[st
 @pytest.mark.parametrize("text", ["1e300,1", "1,1e39", "0,0", "1e-300,1", "nan,1", "inf,1", "-1,1", "1", "a,b"])
 def test_class_weights_that_no_training_can_use_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match=r"class-weights is .*\n.*not both 0"):
-        WeightsParams(class_weights=text)
+        chosen(WeightsParams, {"class_weights": text})
 
 
 @pytest.mark.parametrize(("text", "numbers"), [("0,1", (0, 1)), ("1e15,1e-15", (1e15, 1e-15)), ("none", (1, 1))])
 def test_class_weights_that_float32_keeps_are_taken(text: str, numbers: tuple[float, float]) -> None:
-    assert WeightsParams(class_weights=text).fixed_class_weights() == numbers
+    assert chosen(WeightsParams, {"class_weights": text}).fixed_class_weights() == numbers
 
 
 def test_a_border_term_that_float32_cannot_hold_is_refused() -> None:
@@ -237,6 +238,6 @@ def test_pixels_of_the_largest_anisotropy() -> None:
     found = unetprep.weight_map(labels, sigma=5, spacing=(1000, 1), class_weights=(1, 1))
     expected = reference.weight_map(labels, (labels > 0).astype(np.uint8), (1, 1), spacing=(1000, 1))
     np.testing.assert_allclose(found, expected, atol=2e-6)
-    assert WeightsParams(spacing="1000,1").spacings() == (1000, 1)
+    assert WeightsParams(spacing=(1000, 1)).spacing == (1000, 1)
     with pytest.raises(InvalidInput, match="1001 times as long along one axis"):
-        WeightsParams(spacing="1001,1")
+        WeightsParams(spacing=(1001, 1))

@@ -76,15 +76,15 @@ def touching_of(labels: np.ndarray) -> tuple[dict[tuple[int, int], tuple[int, ..
     return pairs, len(pixels)
 
 
-@pytest.mark.parametrize("dims", ["2", "3"])
+@pytest.mark.parametrize("dims", [2, 3])
 def test_pairs_that_touch_are_those_of_a_slow_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dims: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dims: int
 ) -> None:
     labels = np.kron(np.random.default_rng(2).integers(0, 9, (4, 4, 5)), np.ones((2, 3, 4), int))
-    labels = labels[:1] if dims == "2" else labels
+    labels = labels[:1] if dims == 2 else labels
     tiny_shards(monkeypatch)
     (finding,) = (f for f in look(tmp_path, labels, dims=dims).findings if f.rule == "touching")
-    pairs, num_pixels = touching_of(labels[0] if dims == "2" else labels)
+    pairs, num_pixels = touching_of(labels[0] if dims == 2 else labels)
     found = {(place.what["id"], place.what["other"]): place.at for place in finding.places}
     assert found == pairs
     assert finding.count == len(pairs)
@@ -104,7 +104,7 @@ def test_a_corner_is_a_contact_and_a_pixel_of_background_is_none(tmp_path: Path)
 def test_a_pair_counts_in_every_slice_and_once_in_a_volume(tmp_path: Path) -> None:
     stack = np.stack([squares((2, 2), (8, 2))] * 3)
     assert only(look(tmp_path, stack)).count == 3
-    assert only(look(tmp_path, stack, dims="3")).count == 1
+    assert only(look(tmp_path, stack, dims=3)).count == 1
 
 
 def test_the_edge_of_the_image_is_no_outline(tmp_path: Path) -> None:
@@ -133,14 +133,14 @@ def test_a_corner_holds_a_piece_together_unless_sides_are_asked_for(tmp_path: Pa
     labels = squares((2, 2), (8, 8), (30, 30))
     labels[labels == 2] = 1
     assert look(tmp_path, labels).findings == []
-    assert rules(look(tmp_path, labels, connectivity="4")) == ["split"]
+    assert rules(look(tmp_path, labels, connectivity=4)) == ["split"]
 
 
 def test_slices_have_cells_of_their_own_and_a_volume_has_not(tmp_path: Path) -> None:
     stack = np.stack([squares((2, 2), (20, 20)), squares((2, 2), (40, 40)) // 2 * 3 + squares((30, 2))])
     assert look(tmp_path, stack).findings == []
     assert look(tmp_path, stack).cells == 4
-    volume = look(tmp_path, stack, dims="3")
+    volume = look(tmp_path, stack, dims=3)
     assert (volume.cells, rules(volume)) == (3, ["split"])
     stack[0, 50:54, 50:54] = 2
     assert only(look(tmp_path, stack)).hint.endswith("--dims 3")
@@ -154,7 +154,7 @@ def test_tiny_pieces_and_their_limit(tmp_path: Path) -> None:
     assert (finding.places[0].at, finding.places[0].what) == ((40, 40), {"id": 3, "px": 9})
     assert only(look(tmp_path, labels, tiny_px=11)).count == 2
     assert look(tmp_path, labels, tiny_px=0).findings == []
-    assert only(look(tmp_path, np.stack([labels] * 2), dims="3")).count == 2
+    assert only(look(tmp_path, np.stack([labels] * 2), dims=3)).count == 2
 
 
 # -- values that are no cells -----------------------------------------------------------------------------------------
@@ -261,10 +261,10 @@ def tiny_shards(monkeypatch: pytest.MonkeyPatch, side: int = 4) -> None:
 
 @given(
     labels=hnp.arrays(np.int8, hnp.array_shapes(min_dims=2, max_dims=3, max_side=11), elements=st.integers(-1, 4)),
-    dims=st.sampled_from(["2", "3"]),
+    dims=st.sampled_from([2, 3]),
 )
 def test_blocks_of_any_size_give_the_same(
-    tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, dims: str
+    tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, dims: int
 ) -> None:
     folder = tmp_path_factory.mktemp("lint")
     labels = labels if labels.shape[-1] > 4 else np.repeat(labels, 5, axis=-1)  # or they would be channels
@@ -288,7 +288,7 @@ def test_a_store_knows_how_its_labels_are_to_be_seen(tmp_path: Path) -> None:
     labels = np.stack([squares((2, 2), (30, 30), side=20)] * 3).astype(np.int16)
     labels[:, :, 60:], labels[0, 2, 2:] = -5, -5
     path, url = save(tmp_path / "y.npy", labels), str(tmp_path / "ds.zarr")
-    import_images(url, [], [path], ImportParams(dims="3", ignore_label=-5), LOCAL)
+    import_images(url, [], [path], ImportParams(dims=3, ignore_label=-5), LOCAL)
     (found,) = lint([url], LintParams())
     assert (found.path, found.cells, found.findings) == (f"{url}/images/y/labels/instances/instances", 2, [])
     (alone,) = lint([f"{url}/images/y/labels/instances"], LintParams())

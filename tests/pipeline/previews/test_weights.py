@@ -35,8 +35,8 @@ def counted(read: Callable[..., Any], seen: list[tuple[str, int]]) -> Callable[.
     return reading
 
 
-def weigh(store: Store, **options: str) -> None:
-    run_stage(store, STAGES["weights"], WeightsParams(**options), LOCAL)  # type: ignore[arg-type]
+def weigh(store: Store, **options: Any) -> None:
+    run_stage(store, STAGES["weights"], WeightsParams(**options), LOCAL)
 
 
 def test_a_window_shows_the_store_and_the_distances_of_the_whole_image(store: Store) -> None:
@@ -58,8 +58,8 @@ def test_a_slice_of_a_volume_has_the_distances_of_the_volume(tmp_path: Path) -> 
     labels = np.stack([cell_labels((40, 50), 9, seed, radius=8) for seed in range(5)]).astype(np.int32)
     tifffile.imwrite(tmp_path / "labels.tif", labels)
     url = str(tmp_path / "ds.zarr")
-    import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(dims="3"), LOCAL)
-    weigh(Store.open(url), spacing="4,1,1")
+    import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(dims=3), LOCAL)
+    weigh(Store.open(url), spacing=(4, 1, 1))
     shown = select(url, View())
     assert (shown.z, shown.image, shown.weights.shape) == (2, None, (40, 50))
     distances = reference.two_nearest(labels, (4.0, 1.0, 1.0))[:, 2]

@@ -9,7 +9,7 @@ import zarr
 
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
-from unetprep.contents import describe
+from unetprep.contents import info
 from unetprep.engine.importing import import_images
 from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, InvalidInput
@@ -23,7 +23,7 @@ from unetprep.store import Store
 from unetprep.verification import verify
 
 VOLUME = np.stack([cell_labels((40, 36), 7, seed) for seed in (0, 0, 1)]).astype(np.int32)
-MICROMETERS: dict[str, Any] = {"dims": "3", "spacing": "0.235,0.15,0.15", "unit": "micrometer"}
+MICROMETERS: dict[str, Any] = {"dims": 3, "spacing": (0.235, 0.15, 0.15), "unit": "micrometer"}
 
 
 def imported(folder: Path, labels: np.ndarray = VOLUME, overwrite: bool = False, **options: Any) -> Store:
@@ -35,7 +35,7 @@ def imported(folder: Path, labels: np.ndarray = VOLUME, overwrite: bool = False,
 
 
 def weigh(store: Store, **options: Any) -> list[float]:
-    run_stage(store, STAGES["weights"], WeightsParams(class_weights="1,1", **options), LOCAL)
+    run_stage(store, STAGES["weights"], WeightsParams(class_weights=(1, 1), **options), LOCAL)
     found: list[float] = Store.open(store.url).record("images/x/weights")["parameters"]["spacing"]
     return found
 
@@ -62,12 +62,12 @@ def test_sizes_are_stored_and_written_to_all_ome_metadata(tmp_path: Path) -> Non
         "/labels/instances": (sizes, units),
         "/labels/target": (sizes, units),
     }
-    assert describe(store.url)["images"][0]["spacing"] == sizes
+    assert info(store.url).images[0].record["spacing"] == sizes
 
 
 def test_without_sizes_nothing_is_claimed_whatever_the_weights_were_told(tmp_path: Path) -> None:
-    store = imported(tmp_path, dims="3")
-    assert weigh(store, spacing="0.235,0.15,0.15") == [0.235, 0.15, 0.15]
+    store = imported(tmp_path, dims=3)
+    assert weigh(store, spacing=(0.235, 0.15, 0.15)) == [0.235, 0.15, 0.15]
     assert not {"spacing", "unit"} & set(store.record("images/x"))
     assert scales(store) == {
         "": ([1.0] * 4, [None] * 4),
@@ -77,24 +77,24 @@ def test_without_sizes_nothing_is_claimed_whatever_the_weights_were_told(tmp_pat
 
 
 def test_slices_have_no_size_along_z_unless_it_is_given(tmp_path: Path) -> None:
-    store = imported(tmp_path, spacing="0.3,0.1", unit="nanometer")
+    store = imported(tmp_path, spacing=(0.3, 0.1), unit="nanometer")
     assert weigh(store) == [3.0, 1.0]
     assert store.record("images/x")["spacing"] == [None, 0.3, 0.1]
     assert scales(store)["/labels/target"] == ([1.0, 0.3, 0.1], [None, "nanometer", "nanometer"])
-    other = imported(tmp_path / "other", spacing="2,0.1,0.1")
+    other = imported(tmp_path / "other", spacing=(2, 0.1, 0.1))
     assert weigh(other) == [1.0, 1.0]
     assert scales(other)[""] == ([1.0, 2.0, 0.1, 0.1], [None] * 4)
 
 
 def test_weights_measure_with_the_sizes_of_the_import_in_pixels_along_x(tmp_path: Path) -> None:
-    known, unknown = imported(tmp_path / "known", **MICROMETERS), imported(tmp_path / "unknown", dims="3")
+    known, unknown = imported(tmp_path / "known", **MICROMETERS), imported(tmp_path / "unknown", dims=3)
     ratio = float(f"{0.235 / 0.15:.12g}")
     assert weigh(known) == [ratio, 1.0, 1.0]
-    weigh(unknown, spacing=f"{ratio!r},1,1")
+    weigh(unknown, spacing=(ratio, 1, 1))
     ours, theirs = (np.asarray(store.array("images/x/weights")[:]) for store in (known, unknown))
     np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(Conflict, match="spacing is"):
-        weigh(known, spacing="4,1,1")
+        weigh(known, spacing=(4, 1, 1))
     assert relative_sizes([0.3, 0.1, 0.1], 3) == (3.0, 1.0, 1.0)
     assert relative_sizes(None, 2) == (1.0, 1.0)
 
@@ -104,24 +104,24 @@ def test_other_sizes_are_a_conflict_and_replaced_altogether_on_demand(tmp_path: 
     before = tree(store.url)
     for other, message in (
         (
-            {**MICROMETERS, "spacing": "0.5,0.15,0.15"},
+            {**MICROMETERS, "spacing": (0.5, 0.15, 0.15)},
             r"spacing is \[0.235, 0.15, 0.15\] there and \[0.5, 0.15, 0.15\]",
         ),
         ({**MICROMETERS, "unit": "nanometer"}, "unit is micrometer there and nanometer now"),
-        ({"dims": "3"}, r"spacing is \[0.235, 0.15, 0.15\] there and is not given now"),
+        ({"dims": 3}, r"spacing is \[0.235, 0.15, 0.15\] there and is not given now"),
     ):
         with pytest.raises(Conflict, match=message):
             imported(tmp_path, **other)
     assert tree(store.url) == before
-    imported(tmp_path, dims="3", overwrite=True)
-    imported(tmp_path / "anew", dims="3")
+    imported(tmp_path, dims=3, overwrite=True)
+    imported(tmp_path / "anew", dims=3)
     assert tree(store.url) == tree(tmp_path / "anew" / "ds.zarr")
 
 
 def test_weights_are_outdated_by_other_sizes(tmp_path: Path) -> None:
     store = imported(tmp_path, **MICROMETERS)
     weigh(store)
-    imported(tmp_path, overwrite=True, **{**MICROMETERS, "spacing": "0.5,0.15,0.15"})
+    imported(tmp_path, overwrite=True, **{**MICROMETERS, "spacing": (0.5, 0.15, 0.15)})
     assert Store.open(store.url).state("images/x/weights") == "stale"
 
 
@@ -129,13 +129,13 @@ def test_relabel_and_verify_know_the_sizes(tmp_path: Path) -> None:
     edited = VOLUME.copy()
     edited[:, :6, :6] = 1
     for name, labels in (("old", VOLUME), ("new", edited)):
-        for size, options in (("3d", MICROMETERS), ("2d", {"spacing": "0.3,0.1"})):
+        for size, options in (("3d", MICROMETERS), ("2d", {"spacing": (0.3, 0.1)})):
             weigh(imported(tmp_path / f"{name}{size}", labels, **options))
     for size in ("3d", "2d"):
         old, new = str(tmp_path / f"old{size}" / "ds.zarr"), tmp_path / f"new{size}"
         relabel(old, [str(new / "y.npy")], LOCAL, image="x")
         assert tree(old) == tree(new / "ds.zarr")
-        assert verify(old, VerifyParams(all=True), workers=1).faults == []
+        assert verify(old, VerifyParams(all=True), workers=1).faults == ()
 
 
 def test_verify_names_a_group_whose_sizes_are_not_those_of_the_import(tmp_path: Path) -> None:
@@ -152,12 +152,12 @@ def test_verify_names_a_group_whose_sizes_are_not_those_of_the_import(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dims": "3", "spacing": "1,1"}, "spacing is '1,1' with dims 3"),
-        ({"spacing": "0,1"}, "spacing is '0,1'"),
+        ({"dims": 3, "spacing": (1, 1)}, "spacing is 1,1 with dims 3"),
+        ({"spacing": (0, 1)}, "spacing is 0,1"),
         ({"spacing": "nan,1"}, "spacing is 'nan,1'"),
-        ({"spacing": "1"}, "spacing is '1'"),
+        ({"spacing": (1,)}, "spacing is 1"),
         ({"spacing": "inf,1"}, "spacing is 'inf,1'"),
-        ({"spacing": "1,1", "unit": "um"}, "unit is 'um'[^$]*micrometer"),
+        ({"spacing": (1, 1), "unit": "um"}, "unit is 'um'[^$]*micrometer"),
         ({"unit": "micrometer"}, "no spacing is given"),
     ],
 )

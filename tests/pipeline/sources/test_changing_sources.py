@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
 from unetprep.engine import importing
+from unetprep.engine.batches import ShardBatch, run_batch
 from unetprep.engine.importing import import_images
 from unetprep.engine.pending import plan_job, plan_jobs
-from unetprep.engine.run import Batch, Scheduler, run_batch, run_stage
+from unetprep.engine.run import Scheduler, run_stage
 from unetprep.errors import Conflict, Failure
 from unetprep.format import layout
 from unetprep.params import ImportParams, WeightsParams
-from unetprep.relabeling import relabeler as relabel
+from unetprep.relabeling import comparison
+from unetprep.relabeling.relabeler import relabel
 from unetprep.sources.digest import ShardDigest, ShardDigests
 from unetprep.stages import STAGES
 from unetprep.stages import importing as importing_stage
@@ -100,7 +102,7 @@ def test_a_task_that_travels_to_a_worker_checks_its_own_shards(tmp_path: Path, i
     store = Store.open_or_create(str(tmp_path / "ds.zarr"))
     (job,) = plan_import([], [labels], ImportParams(instances=instances)).jobs
     store.create(plan_job(store, job).create[0])
-    batch = pickle.loads(pickle.dumps(Batch(job.of([(0, 1, 1)]), ((0, 1, 1),))))
+    batch = pickle.loads(pickle.dumps(ShardBatch(job.of([(0, 1, 1)]), ((0, 1, 1),))))
     assert len(batch.job.digests.numbers) == 1
     assert run_batch(store, batch).num_shards == 1
     save(tmp_path / "y.npy", np.roll(LABELS, 1, 0))
@@ -124,7 +126,7 @@ def test_labels_that_change_while_they_are_compared_are_refused(
 ) -> None:
     labels, url = save(tmp_path / "y.npy", LABELS), str(tmp_path / "ds.zarr")
     import_images(url, [], [labels], ImportParams(), LOCAL)
-    run_stage(Store.open(url), STAGES["weights"], WeightsParams(class_weights="1,1"), LOCAL)
+    run_stage(Store.open(url), STAGES["weights"], WeightsParams(class_weights=(1, 1)), LOCAL)
     edited = LABELS.copy()
     edited[:5, :5] = 3
     save(tmp_path / "y.npy", edited)
@@ -135,9 +137,9 @@ def test_labels_that_change_while_they_are_compared_are_refused(
         return planned
 
     before = tree(url)
-    monkeypatch.setattr(relabel, "plan_labels", then_undo)
+    monkeypatch.setattr(comparison, "plan_labels", then_undo)
     with pytest.raises(Failure, match=r"y\.npy has changed since"):
-        relabel.relabel(url, [labels], Scheduler(workers=1))
+        relabel(url, [labels], Scheduler(workers=1))
     assert tree(url) == before
 
 

@@ -140,15 +140,15 @@ def components(folder: Path, mask: np.ndarray, **params: object) -> np.ndarray:
 
 @pytest.mark.usefixtures("tiny_shards")
 @pytest.mark.parametrize(
-    ("dims", "connectivity", "sides"), [("2", "4", 1), ("2", "8", 2), ("3", "6", 1), ("3", "26", 3), ("3", "auto", 1)]
+    ("dims", "connectivity", "sides"), [(2, 4, 1), (2, 8, 2), (3, 6, 1), (3, 26, 3), (3, "auto", 1)]
 )
 def test_an_import_of_components_is_the_labelling_of_the_whole(
-    tmp_path: Path, dims: str, connectivity: str, sides: int
+    tmp_path: Path, dims: int, connectivity: str | int, sides: int
 ) -> None:
     mask = np.random.default_rng(0).random((7, 60, 50)) < 0.4
     found = components(tmp_path, mask, dims=dims, connectivity=connectivity)
     structure = ndimage.generate_binary_structure(3, sides)
-    if dims == "2":
+    if dims == 2:
         structure[[0, 2]] = False
     expected, count = ndimage.label(mask, structure)
     assert found.dtype == np.int32
@@ -182,15 +182,15 @@ def test_another_rule_is_a_conflict_that_names_it(tmp_path: Path) -> None:
     mask = np.kron(np.eye(4, dtype=np.uint8), np.ones((5, 5), np.uint8))
     assert components(tmp_path, mask).max() == 4
     with pytest.raises(Conflict, match="connectivity is 4 there and 8 now"):
-        components(tmp_path, mask, connectivity="8")
+        components(tmp_path, mask, connectivity=8)
     with pytest.raises(Conflict, match="ignore-label is None there and 7 now"):
         components(tmp_path, mask, ignore_label=7)
     with pytest.raises(Conflict, match="instances is components there and ids now"):
         import_images(str(tmp_path / "ds.zarr"), [], [str(tmp_path / "y.npy")], ImportParams(instances="ids"), LOCAL)
 
 
-@pytest.mark.parametrize(("dims", "connectivity"), [("2", "6"), ("2", "26"), ("3", "4"), ("3", "8")])
-def test_a_connectivity_of_other_dims_is_refused(dims: str, connectivity: str) -> None:
+@pytest.mark.parametrize(("dims", "connectivity"), [(2, 6), (2, 26), (3, 4), (3, 8)])
+def test_a_connectivity_of_other_dims_is_refused(dims: int, connectivity: str | int) -> None:
     with pytest.raises(InvalidInput, match=f"connectivity is {connectivity} with dims {dims}\n  allowed: . or"):
         ImportParams(dims=dims, connectivity=connectivity)
 
@@ -198,7 +198,7 @@ def test_a_connectivity_of_other_dims_is_refused(dims: str, connectivity: str) -
 def test_the_connectivity_decides_what_looks_like_a_mask(tmp_path: Path) -> None:
     mask = np.kron(np.eye(4, dtype=np.uint8), np.ones((5, 5), np.uint8))
     path = save(tmp_path / "y.npy", mask)
-    import_images(str(tmp_path / "one.zarr"), [], [path], ImportParams(connectivity="8"), LOCAL)
+    import_images(str(tmp_path / "one.zarr"), [], [path], ImportParams(connectivity=8), LOCAL)
     with pytest.raises(InvalidInput, match="its only label is 1, in 4 separate pieces"):
         import_images(str(tmp_path / "two.zarr"), [], [path], ImportParams(), LOCAL)
 

@@ -25,23 +25,23 @@ from unetprep.store import Store
 STAGES_RUN: list[tuple[str, Params]] = [
     ("weights", WeightsParams(formula="falk2019", separate="symmetric", engine="edt")),
     ("weights", WeightsParams()),
-    ("deform", DeformParams(fields=5000, grid="2", sigma_px=2.0, tile_px=8, dense="float16")),
+    ("deform", DeformParams(fields=5000, grid=(2, 2), sigma_px=2.0, tile_px=8, dense="float16")),
     ("tiles", TilesParams(tile_px=60, depth=2, margin_px=8)),
 ]
 
 
-@pytest.fixture(params=["2", "3"])
-def dims(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=[2, 3])
+def dims(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Small shards: of stacks of independent slices, and of volumes."""
     monkeypatch.setitem(layout.PIXEL_CHUNK, 2, (1, 16, 16))
     monkeypatch.setitem(layout.PIXEL_SHARD, 2, (1, 48, 64))
     monkeypatch.setitem(layout.PIXEL_CHUNK, 3, (2, 16, 16))
     monkeypatch.setitem(layout.PIXEL_SHARD, 3, (4, 32, 48))
-    return str(request.param)
+    return int(request.param)
 
 
 @pytest.fixture
-def files(tmp_path: Path, dims: str) -> Path:
+def files(tmp_path: Path, dims: int) -> Path:
     """Two images of other sizes, none of which shards divide; some pixels are ignored."""
     for name, depth, shape in (("a", 3, (90, 75)), ("b", 5, (40, 61))):
         labels = np.stack([cell_labels(shape, 12, seed=z, radius=9) for z in range(depth)])
@@ -78,14 +78,14 @@ def check(store: Store, jobs: list[Job]) -> int:
     return count
 
 
-def test_every_stage_writes_the_same_bytes_in_any_blocks(files: Path, dims: str) -> None:
+def test_every_stage_writes_the_same_bytes_in_any_blocks(files: Path, dims: int) -> None:
     url = str(files / "ds.zarr")
     store = Store.open_or_create(url)
     params = ImportParams(dims=dims, ignore_label=999)
     planned = plan_import([str(files / "images")], [str(files / "masks")], params)
     store.add_images(planned.images)
     assert check(store, list(planned.jobs)) > 100
-    for name, chosen in STAGES_RUN[dims == "3" :]:
+    for name, chosen in STAGES_RUN[dims == 3 :]:
         for step in STAGES[name].steps:
             jobs = [replace(job, outputs=_fresh(store, job)) for job in step(store, chosen)]
             of_one_block = sum(job.outputs[0].path in (GRIDS, PLACED) for job in jobs)
@@ -100,7 +100,7 @@ def _fresh(store: Store, job: Job) -> tuple[ArraySpec, ...]:
     return job.outputs
 
 
-def test_connected_pieces_are_found_in_whole_shards(files: Path, dims: str) -> None:
+def test_connected_pieces_are_found_in_whole_shards(files: Path, dims: int) -> None:
     params = ImportParams(dims=dims, instances="components", ignore_label=999)
     for job in plan_import([], [str(files / "masks")], params).jobs:
         assert list(job.block_shapes()) == [job.outputs[0].shard]
@@ -108,7 +108,7 @@ def test_connected_pieces_are_found_in_whole_shards(files: Path, dims: str) -> N
         assert job.within(job.working_set() - 1) is None
 
 
-def test_a_bounded_run_writes_the_same_store(files: Path, dims: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bounded_run_writes_the_same_store(files: Path, dims: int, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = []
 
     def smallest(self: Job, room_bytes: float) -> Job:

@@ -10,7 +10,7 @@ from tests.synthetic import cell_image, cell_labels
 from unetprep.engine.importing import ImportSummary, import_images
 from unetprep.engine.run import run_stage
 from unetprep.errors import InvalidInput
-from unetprep.estimate.forecast import Forecaster
+from unetprep.estimate.forecaster import Forecaster
 from unetprep.linting.linter import lint
 from unetprep.params import ImportParams, LintParams, TilesParams, VerifyParams, WeightsParams
 from unetprep.previews.weights import View, select
@@ -69,7 +69,7 @@ def test_their_weights_are_the_class_weight_and_their_tiles_background(tmp_path:
 
 def test_other_commands_work_with_them(tmp_path: Path) -> None:
     url = made(tmp_path, a=CELLS, b=EMPTY)
-    assert verify(url, VerifyParams(all=True), workers=1).faults == []
+    assert verify(url, VerifyParams(all=True), workers=1).faults == ()
     assert [[f.rule for f in image.findings] for image in lint([url], LintParams())][1] == ["empty"]
     assert select(url, View("b", None, None, None)).weights.shape == (60, 50)
 
@@ -97,10 +97,10 @@ def test_a_store_without_any_cell_cannot_be_balanced_and_takes_given_class_weigh
     url, _ = imported(tmp_path, a=EMPTY, b=EMPTY)
     with pytest.raises(InvalidInput, match=r"no training image .* has a cell[^$]*--class-weights 1,1"):
         run_stage(Store.open(url), STAGES["weights"], WEIGHTS, LOCAL)
-    run_stage(Store.open(url), STAGES["weights"], WeightsParams(class_weights="1,2"), LOCAL)
+    run_stage(Store.open(url), STAGES["weights"], WeightsParams(class_weights=(1, 2)), LOCAL)
     assert (values(url, "images/a/weights") == 1).all()
     relabel(url, [save(tmp_path / "b.tif", CELLS)], LOCAL)
-    assert verify(url, VerifyParams(all=True), workers=1).faults == []
+    assert verify(url, VerifyParams(all=True), workers=1).faults == ()
 
 
 def test_relabelling_that_leaves_no_cell_is_refused_before_anything_changes(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_relabelling_that_leaves_no_cell_is_refused_before_anything_changes(tmp_
         relabel(url, [save(tmp_path / "a.tif", EMPTY)], LOCAL)
     assert tree(url) == before
     relabel(url, [str(tmp_path / "a.tif")], LOCAL, keep_class_weights=True)
-    assert verify(url, VerifyParams(all=True), workers=1).faults == []
+    assert verify(url, VerifyParams(all=True), workers=1).faults == ()
 
 
 def test_a_forecast_whose_sample_has_no_cell_is_no_refusal(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_components_hang_together_by_sides_and_not_through_slices(tmp_path: Path
     assert (found[0, 0, 0], found[0, 1, 1], found[0, 3, 2], found[0, 3, 4]) == (1, 2, 3, 3)
     assert set(found[1].ravel()) == {0, 4, 5, 6}
     (tmp_path / "volume").mkdir()
-    volume = run(tmp_path / "volume", None, mask, instances="components", dims="3")
+    volume = run(tmp_path / "volume", None, mask, instances="components", dims=3)
     assert stored(volume, "images/y/labels/instances/instances").max() == 3
 
 

@@ -174,7 +174,7 @@ def test_instances_reach_as_far_as_a_cell_matters_and_know_nothing_outside(store
         y, x = (100 + tiles[a][t] - SMALL.margin_px - reach for a in ("y0", "x0"))
         np.testing.assert_array_equal(instances, padded[y : y + side, x : x + side])
     assert np.asarray(store.array("tiles/y_cells")[:])[[0, -1]].tolist() == [-21, 40]
-    run_stage(store, STAGES["weights"], replace(NARROW, spacing="2,2"), LOCAL, overwrite=True)
+    run_stage(store, STAGES["weights"], replace(NARROW, spacing=(2, 2)), LOCAL, overwrite=True)
     run_stage(store, STAGES["tiles"], replace(SMALL, instances=True), LOCAL, overwrite=True)
     assert store.record("tiles/instances")["parameters"]["instances"]["reach_px"] == 7
     assert store.array("tiles/instances").shape[1:] == (side - 2 * (13 - 7),) * 2
@@ -188,7 +188,7 @@ def test_instances_go_with_the_tiles_that_had_them(store: Store) -> None:
     run_stage(store, STAGES["tiles"], SMALL, LOCAL, overwrite=True)
     assert not store.record("tiles/instances")
     assert not {"instances", "y_cells", "x_cells"} & {path.name for path in Path(store.url, "tiles").iterdir()}
-    assert verify(store.url, VerifyParams(all=True)).faults == []
+    assert verify(store.url, VerifyParams(all=True)).faults == ()
 
 
 @pytest.mark.parametrize("codec", ["none", "zstd"])
@@ -205,7 +205,7 @@ def test_another_codec_holds_the_same_values_and_is_another_store(store: Store, 
     for name, values in zip(names, before, strict=True):
         np.testing.assert_array_equal(store.read_all(f"tiles/{name}"), values)
         np.testing.assert_array_equal(np.asarray(store.array(f"tiles/{name}")[:]), values)
-    assert verify(store.url, VerifyParams(all=True)).faults == []
+    assert verify(store.url, VerifyParams(all=True)).faults == ()
     assert tiles_params(store) == replace(SMALL, codec=codec)
 
 
@@ -226,7 +226,7 @@ def test_instances_that_could_not_give_the_weights_are_refused(store: Store, tmp
         run_stage(store, STAGES["tiles"], wide, LOCAL)
     labels, url = np.stack([cell_labels((30, 30), 4)] * 3), str(tmp_path / "volume.zarr")
     import_images(
-        url, [save(tmp_path / "x.npy", labels)], [save(tmp_path / "y.npy", labels)], ImportParams(dims="3"), LOCAL
+        url, [save(tmp_path / "x.npy", labels)], [save(tmp_path / "y.npy", labels)], ImportParams(dims=3), LOCAL
     )
     run_stage(Store.open(url), STAGES["weights"], NARROW, LOCAL)
     with pytest.raises(InvalidInput, match="image 'x' is a volume"):
@@ -276,7 +276,7 @@ def test_random_tiles_lie_in_training_images_and_depend_on_seed_name_and_number_
             covering = tile_origins(store.array(f"images/{name}/weights").shape[1], OUTPUT)
             assert np.unique(tiles["y0"][of_image]).tolist() == list(covering)
     check_against_images(store, tiles)
-    assert verify(store.url, VerifyParams(all=True)).faults == []
+    assert verify(store.url, VerifyParams(all=True)).faults == ()
 
 
 def test_random_places_of_a_part_are_those_of_the_whole() -> None:
@@ -305,7 +305,7 @@ def test_virtual_tiles_hold_their_places_alone(store: Store) -> None:
     stored = tiled(store)
     with pytest.raises(Conflict, match="index-only is None there and"):
         run_stage(store, STAGES["tiles"], replace(SMALL, index_only=True), LOCAL)
-    assert verify(store.url, VerifyParams(all=True)).faults == []  # nothing was taken away
+    assert verify(store.url, VerifyParams(all=True)).faults == ()  # nothing was taken away
     run_stage(store, STAGES["tiles"], replace(SMALL, index_only=True), LOCAL, overwrite=True)
     virtual = tiled(Store.open(store.url), replace(SMALL, index_only=True))
     assert set(ARRAYS) - set(virtual) == {"image", "target", "weights"}
@@ -313,11 +313,11 @@ def test_virtual_tiles_hold_their_places_alone(store: Store) -> None:
         np.testing.assert_array_equal(values, stored[name])
     others = {"intensity_low", "intensity_high", "tile", "zarr.json"}
     assert {path.name for path in Path(store.url, "tiles").iterdir()} == {*virtual} | others
-    assert verify(store.url, VerifyParams(all=True)).faults == []
+    assert verify(store.url, VerifyParams(all=True)).faults == ()
     assert tiles_params(Store.open(store.url)) == replace(SMALL, index_only=True)
     run_stage(Store.open(store.url), STAGES["tiles"], SMALL, LOCAL, overwrite=True)
     np.testing.assert_array_equal(Store.open(store.url).read_all("tiles/image"), stored["image"])
-    assert verify(store.url, VerifyParams(all=True)).faults == []
+    assert verify(store.url, VerifyParams(all=True)).faults == ()
 
 
 @pytest.mark.parametrize(

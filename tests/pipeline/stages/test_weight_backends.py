@@ -63,8 +63,8 @@ def covered_store(folder: Path, engine: str) -> str:
     labels = (1 + np.indices((6, 24, 24)) // np.array([3, 8, 8]).reshape(3, 1, 1, 1)).astype(np.int32)
     save(folder / "y.npy", labels[0] + 10 * labels[1] + 100 * labels[2])
     url = str(folder / "ds.zarr")
-    import_images(url, [], [str(folder / "y.npy")], ImportParams(dims="3"), LOCAL)
-    run_stage(Store.open(url), STAGES["weights"], WeightsParams(spacing="1.567,1,1", engine=engine), LOCAL)
+    import_images(url, [], [str(folder / "y.npy")], ImportParams(dims=3), LOCAL)
+    run_stage(Store.open(url), STAGES["weights"], WeightsParams(spacing=(1.567, 1, 1), engine=engine), LOCAL)
     return url
 
 
@@ -75,7 +75,7 @@ def test_verify_accepts_a_volume_without_background(
     monkeypatch.setitem(layout.PIXEL_CHUNK, 3, (3, 8, 16))
     monkeypatch.setitem(layout.PIXEL_SHARD, 3, (6, 16, 16))
     found = verify(covered_store(tmp_path, engine), VerifyParams(all=True), workers=1)
-    assert found.faults == []
+    assert found.faults == ()
     assert found.recomputed["weights"] > 1
 
 
@@ -86,7 +86,7 @@ def test_maps_of_an_outdated_engine_are_not_taken_for_current(tmp_path: Path, mo
         with monkeypatch.context() as patch:
             patch.setitem(WEIGHTS_VERSIONS, outdated, 1)
             url = covered_store(folder, engine)
-        again = WeightsParams(spacing="1.567,1,1", engine=engine)
+        again = WeightsParams(spacing=(1.567, 1, 1), engine=engine)
         if engine == outdated:
             with pytest.raises(Conflict, match="by version 1 of the computation"):
                 run_stage(Store.open(url), STAGES["weights"], again, LOCAL)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, tree
 from tests.servers import S3Server
-from unetprep.contents import describe
+from unetprep.contents import info
 from unetprep.engine.importing import import_images
 from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, Failure, InvalidInput
@@ -90,7 +90,7 @@ def test_what_a_server_lost_is_found_and_written_again(files: Path, s3: str) -> 
     storage.put("images/a/image/c/0/0/0/0", b"")
     do_it_all(files, url)
     assert objects(url) == before
-    assert {image["arrays"]["weights"]["state"] for image in describe(url)["images"]} == {"finished"}
+    assert {image.arrays["weights"].state for image in info(url).images} == {"finished"}
 
 
 def test_two_runs_at_once_and_a_place_without_a_store(files: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:

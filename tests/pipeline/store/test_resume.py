@@ -1,3 +1,4 @@
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def weights(store: Store, **options: object) -> int:
 
 
 def test_weights_equal_the_formula_over_the_whole_image(chopped: Store) -> None:
-    weights(chopped, class_weights="0.5,2")
+    weights(chopped, class_weights=(0.5, 2))
     for name in chopped.names:
         labels = np.asarray(chopped.array(f"images/{name}/labels/instances/instances")[0])
         target = np.asarray(chopped.array(f"images/{name}/labels/target/target")[0])
@@ -80,7 +81,7 @@ def test_the_halo_holds_every_cell_that_matters(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setitem(layout.PIXEL_SHARD, 2, (1, side, side))
         url = str(tmp_path / f"{side}.zarr")
         import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(), LOCAL)
-        weights(Store.open(url), class_weights="0,1")
+        weights(Store.open(url), class_weights=(0, 1))
         found.append(np.asarray(Store(url).array("images/labels/weights")[0]))
     at_edges = found[1][[30, 100, 15, 48], [15, 48, 120, 190]]
     np.testing.assert_allclose(at_edges, 10 * np.exp(-(30**2) / 50), rtol=1e-5)
@@ -126,16 +127,16 @@ def test_a_volume_of_flat_voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     labels = np.stack([cell_labels((40, 50), 9, seed, radius=8) for seed in range(7)]).astype(np.int32)
     tifffile.imwrite(tmp_path / "labels.tif", labels)
     url = str(tmp_path / "ds.zarr")
-    import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(dims="3"), LOCAL)
-    weights(Store.open(url), spacing="4,1,1", class_weights="0.5,2")
+    import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(dims=3), LOCAL)
+    weights(Store.open(url), spacing=(4, 1, 1), class_weights=(0.5, 2))
     target = reference.separate(labels)
     expected = reference.weight_map(labels, target, (0.5, 2), spacing=(4, 1, 1))
     found = np.asarray(Store(url).array("images/labels/weights")[:])
     np.testing.assert_allclose(found, expected, atol=2e-6)
     with pytest.raises(Conflict, match=r"spacing is \[4.0, 1.0, 1.0\] there and \[1.0, 1.0, 1.0\] now"):
-        weights(Store.open(url), class_weights="0.5,2")
-    with pytest.raises(InvalidInput, match="spacing is '4,1', but image 'labels' is a volume"):
-        weights(Store.open(url), spacing="4,1")
+        weights(Store.open(url), class_weights=(0.5, 2))
+    with pytest.raises(InvalidInput, match="spacing is 4,1, but image 'labels' is a volume"):
+        weights(Store.open(url), spacing=(4, 1))
 
 
 def test_a_second_run_does_nothing(chopped: Store) -> None:
@@ -162,7 +163,7 @@ def test_a_shard_of_zeros_is_written_too(tmp_path: Path, small_shards: None) -> 
     labels[:4, :4] = 1
     tifffile.imwrite(tmp_path / "labels.tif", labels)
     import_images(url := str(tmp_path / "ds.zarr"), [], [str(tmp_path / "labels.tif")], ImportParams(), LOCAL)
-    weights(store := Store.open(url), class_weights="0,1", w0=0.0)
+    weights(store := Store.open(url), class_weights=(0, 1), w0=0.0)
     assert not np.asarray(store.array("images/labels/weights")[0, 32:]).any()
     assert store.written("images/labels/weights").all()
     assert store.written("images/labels/weights").size == 4
@@ -254,7 +255,7 @@ def test_a_scheduler_that_is_not_there_is_named(store: Store) -> None:
 
 
 def test_fields_have_their_place_in_the_store(store: Store) -> None:
-    run_stage(store, STAGES["deform"], DeformParams(fields=7, grid="4", sigma_px=3.0, seed=9), LOCAL)
+    run_stage(store, STAGES["deform"], DeformParams(fields=7, grid=(4, 4), sigma_px=3.0, seed=9), LOCAL)
     grids = store.array("fields/grids")
     assert grids.shape == (7, 2, 4, 4)
     assert store.record("fields/grids")["interpolation"] == "cubic-bspline"
@@ -266,19 +267,19 @@ def test_fields_have_their_place_in_the_store(store: Store) -> None:
         (lambda: WeightsParams(sigma=0), r"sigma is 0\n  allowed: at least 0.001"),
         (lambda: WeightsParams(sigma=float("nan")), "sigma is nan"),
         (
-            lambda: WeightsParams(class_weights="1"),
-            "class-weights is .1.\n  allowed: auto, balanced, none, or two numbers",
+            lambda: WeightsParams(class_weights=(1,)),  # type: ignore[arg-type]
+            "class-weights is 1\n  allowed: auto, balanced, none, or two numbers",
         ),
-        (lambda: WeightsParams(class_weights="-1,2"), "class-weights is"),
-        (lambda: WeightsParams(class_weights="1,inf"), "class-weights is"),
-        (lambda: WeightsParams(formula="falk2019", class_weights="1,2"), "but the formula falk2019 has its own"),
+        (lambda: WeightsParams(class_weights=(-1, 2)), "class-weights is"),
+        (lambda: WeightsParams(class_weights=(1, math.inf)), "class-weights is"),
+        (lambda: WeightsParams(formula="falk2019", class_weights=(1, 2)), "but the formula falk2019 has its own"),
         (lambda: WeightsParams(rim_sigma=3), "the formula 'paper' has no rim-sigma, only w0, sigma"),
         (lambda: WeightsParams(formula="falk2019", background_weight=2), "background-weight is 2.0\n  allowed: 0 to 1"),
-        (lambda: WeightsParams(spacing="4,1,0"), "spacing is '4,1,0'\n  allowed: two or three numbers over 0"),
+        (lambda: WeightsParams(spacing=(4, 1, 0)), "spacing is 4,1,0\n  allowed: two or three numbers over 0"),
         (lambda: WeightsParams(separate="yes"), "separate is 'yes'\n  allowed: raster, symmetric, none"),
-        (lambda: DeformParams(grid="1"), "grid is '1'"),
+        (lambda: DeformParams(grid=(1, 1)), "grid is 1,1"),
         (lambda: DeformParams(fields=0), "fields is 0"),
-        (lambda: ImportParams(dims="4"), "dims is '4'"),
+        (lambda: ImportParams(dims=4), "dims is 4"),
     ],
 )
 def test_parameters_are_checked(make: object, message: str) -> None:

@@ -9,7 +9,7 @@ import yaozarrs
 
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
-from unetprep.contents import describe
+from unetprep.contents import info
 from unetprep.engine.importing import import_images
 from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, InvalidInput
@@ -72,22 +72,22 @@ def test_a_lost_shard_is_found_and_written_again(store: Store) -> None:
 
 
 def test_shards_of_an_array_whose_metadata_are_gone_are_not_taken_over(store: Store) -> None:
-    run_stage(store, STAGES["weights"], WeightsParams(class_weights="9,9"), LOCAL)
+    run_stage(store, STAGES["weights"], WeightsParams(class_weights=(9, 9)), LOCAL)
     for name in ("a", "b"):
         (Path(store.url) / f"images/{name}/weights/zarr.json").unlink()
     store = Store.open(store.url)
-    assert run_stage(store, STAGES["weights"], WeightsParams(class_weights="1,1", w0=0), LOCAL).shards_written == 2
+    assert run_stage(store, STAGES["weights"], WeightsParams(class_weights=(1, 1), w0=0), LOCAL).shards_written == 2
     assert set(np.unique(store.array("images/a/weights")[:])) == {1}
 
 
 def test_a_stack_taken_as_a_volume_is_something_else(tmp_path: Path) -> None:
     labels = np.stack([cell_labels((30, 30), 4, seed) for seed in range(3)])
     url, path = str(tmp_path / "ds.zarr"), save(tmp_path / "y.npy", labels)
-    import_images(url, [], [path], ImportParams(dims="2"), LOCAL)
+    import_images(url, [], [path], ImportParams(dims=2), LOCAL)
     run_stage(Store.open(url), STAGES["weights"], WeightsParams(), LOCAL)
     with pytest.raises(Conflict, match="dims is 2 there and 3 now"):
-        import_images(url, [], [path], ImportParams(dims="3"), LOCAL)
-    import_images(url, [], [path], ImportParams(dims="3"), LOCAL, overwrite=True)
+        import_images(url, [], [path], ImportParams(dims=3), LOCAL)
+    import_images(url, [], [path], ImportParams(dims=3), LOCAL, overwrite=True)
     with pytest.raises(Conflict, match=r"dims is 2 there and 3 now|from other"):
         run_stage(Store.open(url), STAGES["weights"], WeightsParams(), LOCAL)
 
@@ -127,7 +127,7 @@ def test_other_splits_make_the_tiles_stale(files: Path, store: Store) -> None:
     with pytest.raises(Conflict, match="split is train there and test now"):
         import_images(store.url, *source, params, LOCAL)
     import_images(store.url, *source, params, LOCAL, overwrite=True)
-    assert describe(store.url)["tiles"]["state"] == "stale"
+    assert info(store.url).tiles.array.state == "stale"
     with pytest.raises(Conflict, match=r"images: . is \['train', .*\] there and \['test', .*\] now"):
         run_stage(Store.open(store.url), STAGES["tiles"], TILES, LOCAL)
     with pytest.raises(InvalidInput, match="has been replaced since"):

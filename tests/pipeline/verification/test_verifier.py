@@ -71,7 +71,7 @@ def named(found: Verified) -> list[tuple[str, str]]:
 def test_a_whole_store_has_no_faults_and_is_not_touched(copy: Path) -> None:
     before = tree(copy)
     found = look(copy, ALL)
-    assert (found.faults, found.notes) == ([], [])
+    assert (found.faults, found.notes) == ((), ())
     assert found.num_documents + found.num_shards == len(before)
     assert found.recomputed == {"target": 5, "weights": 5, "fields": 1, "tiles": 2}
     assert look(copy, VerifyParams(samples=3)).recomputed == {"target": 3, "weights": 3, "fields": 1, "tiles": 2}
@@ -213,7 +213,7 @@ def test_leftovers_of_a_killed_run_are_no_faults(copy: Path) -> None:
     (copy / "images/a/weights/c/0/0/.partial-1234").write_bytes(b"half")
     (copy / ".lock").write_text(json.dumps({"command": "unetprep x", "pid": 1, "host": "elsewhere"}))
     found = look(copy)
-    assert found.faults == []
+    assert found.faults == ()
     assert found.notes[0].startswith("images/a/weights/c/0/0/.partial-1234: left behind by a run that was killed")
     assert found.notes[1].startswith(".lock: unetprep x (process 1 on elsewhere) works on the store")
 
@@ -234,8 +234,8 @@ def test_a_document_of_another_image_is_intact_but_not_of_this_place(
     for seed, name in enumerate("ab"):
         tifffile.imwrite(tmp_path / f"masks/{name}.tif", cell_labels((40, 40), 6, seed=seed))
     import_images(str(url), [], [str(tmp_path / "masks")], ImportParams(), LOCAL)
-    run_stage(Store.open(str(url)), STAGES["weights"], WeightsParams(class_weights="1,1"), LOCAL)
-    assert look(url, ALL).faults == []
+    run_stage(Store.open(str(url)), STAGES["weights"], WeightsParams(class_weights=(1, 1)), LOCAL)
+    assert look(url, ALL).faults == ()
     (url / "images/a" / document).write_bytes((url / "images/b" / document).read_bytes())
     of_a = [(kind, path) for kind, path in named(look(url)) if kind != "stale"]
     assert of_a == [(kind, f"images/a/{path}") for kind, path in found_at]
@@ -314,14 +314,14 @@ def test_repair_deletes_damaged_shards_and_repeating_the_stages_mends_the_store(
     assert {kind for kind, _ in named(look(copy))} == {"unfinished", "stale"}
     folder = str(Path(copy).parent)
     make(Path(folder), str(copy))
-    assert look(copy, ALL).faults == []
+    assert look(copy, ALL).faults == ()
     assert tree(copy) == whole
 
 
 def test_components_are_held_against_what_is_made_from_them(tmp_path: Path) -> None:
     make(tmp_path, str(tmp_path / "c.zarr"), instances="components", connectivity="8")
     found = look(tmp_path / "c.zarr", ALL)
-    assert found.faults == []
+    assert found.faults == ()
 
 
 def test_a_volume_and_flat_voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,11 +330,11 @@ def test_a_volume_and_flat_voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     labels = np.stack([cell_labels((40, 50), 9, seed, radius=8) for seed in range(7)]).astype(np.int32)
     tifffile.imwrite(tmp_path / "labels.tif", labels)
     url = str(tmp_path / "ds.zarr")
-    import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(dims="3"), LOCAL)
-    options = {"spacing": "4,1,1", "engine": "edt", "formula": "falk2019", "separate": "symmetric"}
+    import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(dims=3), LOCAL)
+    options = {"spacing": (4, 1, 1), "engine": "edt", "formula": "falk2019", "separate": "symmetric"}
     run_stage(Store.open(url), STAGES["weights"], WeightsParams(**options), LOCAL)  # type: ignore[arg-type]
     found = verify(url, ALL)
-    assert found.faults == []
+    assert found.faults == ()
     assert found.recomputed == {"target": 8, "weights": 8}
 
 
@@ -345,7 +345,7 @@ def test_a_store_without_seals_is_other_software_s_and_no_fault(copy: Path) -> N
             document["attributes"].get("unetprep", {}).pop("checksum", None)
             (copy / key).write_bytes(json.dumps(document).encode())
     found = look(copy)
-    assert found.faults == []
+    assert found.faults == ()
     assert "not sealed" in found.notes[0]
 
 

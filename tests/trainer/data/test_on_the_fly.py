@@ -35,7 +35,7 @@ Make = Callable[..., tuple[str, str]]
 def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Two stores of the same images: with stored tiles, and with virtual ones."""
 
-    def stores(params: TilesParams = TILES, dims: str = "2", channels: int = 0) -> tuple[str, str]:
+    def stores(params: TilesParams = TILES, dims: int = 2, channels: int = 0) -> tuple[str, str]:
         folder = tmp_path_factory.mktemp("virtual")
         for kind in ("images", "masks"):
             (folder / kind).mkdir()
@@ -44,7 +44,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
             image = cell_image(labels).astype(int) * (200 if name == "b" and not channels else 1)
             if channels:
                 image = np.stack([image] * channels, axis=-1)
-            if dims == "3":
+            if dims == 3:
                 labels, image = np.stack([labels, labels.T.reshape(shape)]), np.stack([image, image[::-1]])
             save(
                 folder / "images" / f"{name}.npy", image.astype(np.uint16 if name == "b" and not channels else np.uint8)
@@ -101,7 +101,7 @@ def test_so_are_those_that_overlap_lie_at_random_or_reach_far(make: Make, how: d
 
 
 def test_so_are_those_of_volumes_and_of_colours(make: Make) -> None:
-    same_tiles(*make(replace(TILES, instances=False), dims="3"), instances=False)
+    same_tiles(*make(replace(TILES, instances=False), dims=3), instances=False)
     same_tiles(*make(channels=3), instances=True)
 
 

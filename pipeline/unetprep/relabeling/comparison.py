@@ -1,0 +1,54 @@
+"""Comparison of edited labels with those that are stored, shard by shard."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import product
+
+from unetprep.engine.memory import Worker
+from unetprep.engine.thread_tasks import TASKS_A_WORKER, OnProgress, Tasks
+from unetprep.format.boxes import Box, Index
+from unetprep.relabeling.affected import changed_box
+from unetprep.relabeling.matching import import_params
+from unetprep.stages.importing import LabelsJob, first_readings_bytes, plan_labels
+from unetprep.stages.splits import Part
+from unetprep.store import Store
+
+
+def plan_edited_labels(store: Store, parts: Sequence[Part], reader: Worker) -> dict[str, LabelsJob]:
+    """Read and check the edited labels, and plan their arrays, by image. Raises InvalidInput as an import does."""
+    by_file: dict[str, list[Part]] = {}
+    for part in parts:
+        by_file.setdefault(part.labels.path, []).append(part)
+    jobs: dict[str, LabelsJob] = {}
+    for of_file in by_file.values():
+        params = import_params(store, of_file[0].name)
+        reader.threads_for(first_readings_bytes(of_file, params))
+        jobs |= {part.name: job for part, job in zip(of_file, plan_labels(of_file, params), strict=True)}
+    return jobs
+
+
+def changed_boxes(
+    store: Store, jobs: Mapping[str, LabelsJob], reader: Worker, on_progress: OnProgress
+) -> dict[str, list[Box]]:
+    """Boxes around the pixels that the edit changes, at most one for each shard, by image."""
+    stored = {name: 4 * job.num_values(job.outputs[0]) for name, job in jobs.items()}
+    num_workers = reader.threads_for(max(job.working_set() + stored[name] for name, job in jobs.items()))
+    with ThreadPoolExecutor(num_workers) as executor:
+        tasks = Tasks(executor, num_workers * TASKS_A_WORKER, on_progress)
+        found = {}
+        for name, job in jobs.items():
+            compare = [partial(_changed_in, store, job, index) for index in product(*map(range, job.num_shards))]
+            found[name] = [box for box in tasks.run(compare) if box]
+    return found
+
+
+def _changed_in(store: Store, job: LabelsJob, index: Index) -> Box | None:
+    (box,) = job.boxes(index)
+    task = job.of([index]).watching()
+    (after,) = task.compute(store, [box])
+    task.refuse_changes(box)
+    try:
+        return changed_box(store.read(job.outputs[0].path, box), after, box)
+    except FileNotFoundError:  # deleted by a run that was killed
+        return box

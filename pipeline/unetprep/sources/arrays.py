@@ -1,0 +1,82 @@
+"""Arrays in memory as sources: NumPy arrays, and whatever converts to one with `__array__`, such as xarray."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.errors import InvalidInput
+from unetprep.format.boxes import Box
+from unetprep.sources.limits import check_shape
+from unetprep.sources.readers import Source, guessed_axes, refuse_dtype, with_axes
+from unetprep.storage.paths import StrPath
+
+
+class SupportsArray(Protocol):
+    """What `numpy.asarray` takes for an array."""
+
+    def __array__(self) -> NDArray[Any]:
+        """The values as an array."""
+        ...
+
+
+Inputs = StrPath | Sequence[StrPath | Source] | SupportsArray | Mapping[str, SupportsArray]
+"""Files and folders, or arrays: one, or several by name."""
+
+
+@dataclass(frozen=True)
+class ArraySource(Source):
+    """An array in memory. Its path, which errors and provenance name, is "array NAME"."""
+
+    name: str
+    pixels: NDArray[Any] = field(compare=False, repr=False)
+
+    @property
+    def stem(self) -> str:
+        """The name by which images and labels are paired."""
+        return self.name
+
+    def at_absolute_path(self) -> Source:
+        """The source itself: it has no path."""
+        return self
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        return self.pixels[box]
+
+
+def open_array(name: str, array: SupportsArray, axes: str = "") -> ArraySource:
+    """An array as a source; `axes` are those of its shape, by default its `dims` if it has any, else guessed.
+
+    Raises InvalidInput for a dtype that cannot be used, an empty array, and axes that are not clear.
+    """
+    pixels = np.asarray(array)
+    dims = "".join(map(str, getattr(array, "dims", ())))
+    known = axes or (dims if set(dims) <= set("czyx") else "") or guessed_axes(pixels.shape)
+    source = ArraySource(f"array {name}", known, pixels.shape, pixels.dtype.name, name, pixels)
+    refuse_dtype(source)
+    with_axes(source, known)
+    check_shape(source.path, source.shape)
+    return source
+
+
+def as_inputs(given: Inputs, name: str = "", axes: str = "") -> list[str | Source]:
+    """Paths as texts, and arrays as sources. `name` is that of a single array.
+
+    Raises InvalidInput for an array without a name.
+    """
+    if isinstance(given, str | os.PathLike):
+        return [os.fspath(given)]
+    if isinstance(given, Mapping) and not hasattr(given, "__array__"):
+        return [open_array(key, array, axes) for key, array in given.items()]
+    if hasattr(given, "__array__"):
+        if not (name := name or str(getattr(given, "name", None) or "")):
+            raise InvalidInput(
+                "an array is given without a name",
+                allowed='name="cells", or a mapping of names to arrays',
+                hint="the image is stored under this name",
+            )
+        return [open_array(name, given, axes)]
+    return [path if isinstance(path, Source) else os.fspath(path) for path in given]
