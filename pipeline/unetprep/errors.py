@@ -3,10 +3,10 @@
 from unetprep.credentials import mask_credentials
 
 
-class UnetprepError(Exception):
-    """Root of every error that this package raises on purpose.
+class ReportedError(Exception):
+    """Base of the errors of unetprep and unettrain: their message, for people.
 
-    `problem` says what is wrong and what was seen; `allowed` what would have been right; `hint` what to do now.
+    `problem` says what is wrong and what was seen; `allowed` what would have been right; `hint` what to do.
     Passwords and signatures in URLs are masked.
     """
 
@@ -19,17 +19,21 @@ class UnetprepError(Exception):
         super().__init__(mask_credentials("\n".join(lines)))
 
 
+class UnetprepError(ReportedError):
+    """Root of every error that unetprep raises on purpose."""
+
+
 class InvalidInput(UnetprepError):
     """A file, array, store or parameter that cannot be used."""
 
 
 class Conflict(UnetprepError):
-    """What is to be written stands there already, made in another way."""
+    """An output, a parameter or a running command is in the way of what was asked for."""
 
 
 class Failure(UnetprepError):
-    """Valid input that could not be carried through: a download, a write, a worker."""
+    """Valid work that failed: a download, a write, a worker."""
 
 
 class Stopped(KeyboardInterrupt):
-    """The process was asked to end, as by a cluster when the time of a job is up."""
+    """The process was asked to end (SIGTERM), for example by a cluster at the walltime of a job."""

@@ -5,13 +5,16 @@ Parameters are numbers, texts, and tuples of them. Command lines and recipes wri
 """
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args, get_type_hints
 
-from unetprep.errors import InvalidInput
+from unetprep.annotations import conforms, describe_type
+from unetprep.errors import InvalidInput, ReportedError
 
 LARGEST = 2**64 - 1
+BOUNDS = ("least", "above", "most", "under")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -20,19 +23,24 @@ def parameter(
     help: str,
     *,
     least: float | None = None,
+    above: float | None = None,
     most: float | None = None,
+    under: float | None = None,
     choices: tuple[str | int, ...] = (),
     form: tuple[str, str] | None = None,
     parse: Callable[[str], Any] | None = None,
+    changes_result: bool = True,
 ) -> Any:
     """A field of a parameter class: its default, its help, the values it may have, and how text becomes one of them.
 
-    A number is finite and lies between `least` and `most`, both included. A text matches `form`, a pattern and its
-    description; no text holds control characters. `parse` turns text such as "4,1,1" into a value, and returns text
-    that it does not understand unchanged, for the class to refuse.
+    A number is finite, at least `least` or above `above`, and at most `most` or under `under`. A text matches `form`, a
+    pattern and its description; no text holds control characters. `parse` turns text such as "4,1,1" into a value, and
+    returns text that it does not understand unchanged, for the class to refuse. `changes_result` False: the parameter
+    does not affect what is computed.
     """
-    metadata = {"help": help, "least": least, "most": most, "choices": choices, "form": form, "parse": parse}
-    return field(default=default, metadata=metadata)
+    metadata = {"help": help, "choices": choices, "form": form, "parse": parse, "changes_result": changes_result}
+    bounds = {"least": least, "above": above, "most": most, "under": under}
+    return field(default=default, metadata=metadata | bounds)
 
 
 def option_name(field_name: str) -> str:
@@ -83,14 +91,22 @@ def as_text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Params:
-    """Base of the parameter classes: checks every value against its field's limits."""
+    """Base of the parameter classes: checks every value against the type and the limits of its field.
+
+    Raises `invalid_input` for a value that is not allowed.
+    """
+
+    invalid_input: ClassVar[type[ReportedError]] = InvalidInput
 
     def __post_init__(self) -> None:
+        types = get_type_hints(type(self))
         for f in fields(self):
-            value, name = _plain(getattr(self, f.name)), option_name(f.name)
-            if value is not None:  # None: not given
-                _check(name, value, f)
-                value = _as_floats(value) if _mentions(f.type, float) else value
+            value, annotated = _plain(getattr(self, f.name)), types[f.name]
+            if value is not None or not conforms(None, annotated):
+                problem = _fault(option_name(f.name), value, f, annotated)
+                if problem:
+                    raise self.invalid_input(problem[0], allowed=problem[1])
+                value = _as_floats(value) if _mentions(annotated, float) else value
             object.__setattr__(self, f.name, value)
 
 
@@ -115,40 +131,52 @@ def _mentions(annotated: Any, kind: type) -> bool:
     return annotated is kind or any(_mentions(part, kind) for part in get_args(annotated))
 
 
-def _check(name: str, value: Any, f: Field[Any]) -> None:
-    """Raise InvalidInput for a value beyond the limits of its field."""
+def _fault(name: str, value: Any, f: Field[Any], annotated: Any) -> tuple[str, str] | None:
+    """What is wrong with the value of a field and what is allowed; None for a value that is allowed."""
     choices = f.metadata["choices"]
     if choices and value not in choices:
-        raise InvalidInput(f"{name} is {value!r}", allowed=", ".join(map(str, choices)))
-    if isinstance(value, str) and not _mentions(f.type, str) and not f.metadata["parse"]:
-        raise InvalidInput(f"{name} is {value[:80]!r}", allowed="a number")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        _check_number(name, value, f.metadata["least"], f.metadata["most"])
+        return f"{name} is {value!r}"[:200], ", ".join(map(str, choices))
+    if not f.metadata["parse"] and not conforms(value, annotated):
+        return f"{name} is {value!r}"[:200], describe_type(annotated)
+    if isinstance(value, int | float) and not isinstance(value, bool) and not _is_within(value, f):
+        return f"{name} is {str(value)[:80]}", _allowed_numbers(f)
     for text in value if isinstance(value, tuple) else (value,):
-        if isinstance(text, str):
-            _check_text(name, text, f.metadata["form"])
+        if isinstance(text, str) and (problem := _fault_of_text(name, text, f.metadata["form"])):
+            return problem
+    return None
 
 
-def _check_number(name: str, value: float, least: float | None, most: float | None) -> None:
-    """Raise InvalidInput for a number outside of its field's bounds, or one that is not finite."""
-    low, high = -LARGEST if least is None else least, LARGEST if most is None else most
-    if low <= value <= high:  # False for NaN
-        return
-    if most is not None:
-        allowed = f"{least} to {most}" if least is not None else f"up to {most}"
-    else:
-        allowed = "finite numbers" if least is None else f"at least {least}, and finite"
-    raise InvalidInput(f"{name} is {str(value)[:80]}", allowed=allowed)
+def _is_within(value: float, f: Field[Any]) -> bool:
+    """Whether a number is finite and within the bounds of its field."""
+    least, above, most, under = (f.metadata[bound] for bound in BOUNDS)
+    largest = LARGEST if isinstance(value, int) else sys.float_info.max
+    return (
+        -largest <= value <= largest  # False for NaN
+        and (least is None or value >= least)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+        and (under is None or value < under)
+    )
 
 
-def _check_text(name: str, text: str, form: tuple[str, str] | None) -> None:
-    """Raise InvalidInput for control characters, and for a text that does not match the pattern of its field.
+def _allowed_numbers(f: Field[Any]) -> str:
+    least, above, most, under = (f.metadata[bound] for bound in BOUNDS)
+    if least is not None and most is not None:
+        return f"{least} to {most}"
+    lower = f"at least {least}" if least is not None else f"above {above}" if above is not None else ""
+    upper = f"up to {most}" if most is not None else f"under {under}" if under is not None else ""
+    if not upper:
+        return f"{lower}, and finite" if lower else "finite numbers"
+    return f"{lower} and {upper}" if lower else upper
+
+
+def _fault_of_text(name: str, text: str, form: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Control characters, or a text that does not match the pattern of its field.
 
     Texts are written to job scripts, logs and messages, in which a line break would begin another line.
     """
     if CONTROL.search(text):
-        raise InvalidInput(
-            f"{name} is {text[:80]!r}", allowed="a text without line breaks and other control characters"
-        )
+        return f"{name} is {text[:80]!r}", "a text without line breaks and other control characters"
     if form is not None and text and re.fullmatch(form[0], text) is None:
-        raise InvalidInput(f"{name} is {text[:80]!r}", allowed=form[1])
+        return f"{name} is {text[:80]!r}", form[1]
+    return None

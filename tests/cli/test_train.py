@@ -203,7 +203,7 @@ def test_tiles_can_be_drawn_by_what_they_hold(run: Run, store: Path) -> None:
     run(f"unettrain fit ds.zarr {SMALL} --sampling foreground --steps 3")
     shutil.rmtree(store / "tiles/density")
     refused = run(f"unettrain fit ds.zarr {SMALL} --sampling foreground --run runs/other", 3).stderr
-    assert "do not say how much there is to be learned" in refused
+    assert "do not record how much foreground they hold" in refused
     assert "to do:   unetprep tiles --out ds.zarr --tile" in refused
 
 

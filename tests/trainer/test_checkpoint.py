@@ -167,7 +167,7 @@ def test_every_field_is_checked(tmp_path: Path, name: str) -> None:
         ({"network": asdict(NETWORK) | {"depth": True}}, r"says depth is True"),
         (
             {"network": asdict(NETWORK) | {"depth": 10**9}},
-            r"cannot be built: depth is 1000000000\n.*at most 16",
+            r"cannot be built: depth is 1000000000\n.*1 to 16",
         ),
         (
             {"network": asdict(NETWORK) | {"base_channels": 4096}},

@@ -25,7 +25,7 @@ def test_every_field_has_help_that_ends_in_a_stop(cls: type) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"steps": 0}, "steps is 0\n  allowed: at least 1"),
+        ({"steps": 0}, "steps is 0\n  allowed: 1 to 1000000000000"),
         ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'\n  allowed: sgd, adam"),
         ({"normalizer": "mean"}, "allowed: weights, pixels, none"),
         ({"momentum": 1.0}, "momentum is 1.0\n  allowed: at least 0 and under 1"),
@@ -41,8 +41,8 @@ def test_every_field_has_help_that_ends_in_a_stop(cls: type) -> None:
         ({"steps": True}, "steps is True\n  allowed: an integer"),
         ({"deform": 1}, "deform is 1\n  allowed: true or false"),
         ({"optimizer": ["sgd"]}, "optimizer is .*allowed: sgd, adam"),
-        ({"blur": 1e6}, "blur is 1000000.0\n  allowed: at least 0, at most 100"),
-        ({"base_channels": 10**6}, "base-channels is 1000000\n  allowed: at least 1, at most 4096"),
+        ({"blur": 1e6}, "blur is 1000000.0\n  allowed: 0 to 100"),
+        ({"base_channels": 10**6}, "base-channels is 1000000\n  allowed: 1 to 4096"),
         ({"num_classes": 257}, "num-classes is 257"),
         ({"seed": -1}, "seed is -1"),
         ({"num_classes": 1}, "num-classes is 1"),

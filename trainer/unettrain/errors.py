@@ -1,22 +1,10 @@
 """Exceptions of unettrain. Each states the problem, the value seen, the values allowed, and what to do."""
 
-from unetprep.credentials import mask_credentials
+from unetprep.errors import ReportedError
 
 
-class UnettrainError(Exception):
-    """Root of every error that this package raises on purpose.
-
-    `problem` says what is wrong and what was seen; `allowed` what would have been right; `hint` what to do now.
-    Passwords and signatures in URLs are masked.
-    """
-
-    def __init__(self, problem: str, *, allowed: str = "", hint: str = "") -> None:
-        lines = [problem]
-        if allowed:
-            lines.append(f"  allowed: {allowed}")
-        if hint:
-            lines.append(f"  to do:   {hint}")
-        super().__init__(mask_credentials("\n".join(lines)))
+class UnettrainError(ReportedError):
+    """Root of every error that unettrain raises on purpose."""
 
 
 class InvalidInput(UnettrainError):
@@ -24,8 +12,8 @@ class InvalidInput(UnettrainError):
 
 
 class Conflict(UnettrainError):
-    """What is to be written stands there already, made in another way."""
+    """An output, a parameter or a running command is in the way of what was asked for."""
 
 
 class Failure(UnettrainError):
-    """Valid input that could not be carried through: a training that diverged, a write."""
+    """Valid work that failed: a training that diverged, a write."""

@@ -10,6 +10,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from unetprep.annotations import conforms
 from unettrain.checkpoint import Checkpoint
 from unettrain.data.checked_array import CheckedArray
 from unettrain.data.chunk_reader import Chunks
@@ -19,7 +20,6 @@ from unettrain.errors import InvalidInput
 from unettrain.instances import label_components
 from unettrain.reporting.regions import Region
 from unettrain.run_dir import RunDir, load_best, read_record, recorded_store
-from unettrain.schema import conforms
 from unettrain.stream.tile_stream import ORDER
 
 COLUMNS = ("image_index", "z", "y0", "x0", "split", "foreground")
