@@ -3,7 +3,7 @@
     E = sum over x of w(x) * -log p_target(x)(x)          (the printed formula lacks the minus)
 
 As printed it is a plain sum, 150,544 times the mean at 388 x 388 pixels. The authors' later plugin (Falk et al. 2019)
-divides by the sum of the weights, which makes a step size hold for any tile size and any scale of the weights.
+divides by the sum of the weights, so that one learning rate suits any tile size and any scale of the weights.
 """
 
 import torch
@@ -19,8 +19,8 @@ def weighted_cross_entropy(scores: Tensor, target: Tensor, weights: Tensor, norm
     """The loss of a batch, a float32 scalar, computed in float32 also under autocast.
 
     scores (b, class, y, x) of any float dtype, before the softmax; target (b, y, x) int64; weights (b, y, x), not
-    negative. `normalizer` says what sum(w * CE) over the whole batch is divided by: "weights", sum(w); "pixels", the
-    number of pixels, those of weight 0 included; "none", nothing. Where every weight is 0 the loss is 0.
+    negative. `normalizer` is the divisor of sum(w * CE) over the batch: "weights", sum(w); "pixels", the number of
+    pixels, including those of weight 0; "none", 1. If every weight is 0 the loss is 0.
     """
     if normalizer not in NORMALIZERS:
         raise InvalidInput(f"normalizer is {normalizer!r}", allowed=", ".join(NORMALIZERS))
@@ -28,7 +28,7 @@ def weighted_cross_entropy(scores: Tensor, target: Tensor, weights: Tensor, norm
 
 
 def weighted_sums(scores: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """sum(w * CE) and sum(w) over a batch, float32: what validation adds up over a whole split."""
+    """sum(w * CE) and sum(w) over a batch, float32; validation accumulates them over a split."""
     with torch.autocast(scores.device.type, enabled=False):
         entropy = F.cross_entropy(scores.float(), target, reduction="none")  # (b, y, x)
         weights = weights.float()
@@ -36,7 +36,7 @@ def weighted_sums(scores: Tensor, target: Tensor, weights: Tensor) -> tuple[Tens
 
 
 def normalize(weighted: Tensor, weight: Tensor, num_pixels: int, normalizer: str) -> Tensor:
-    """sum(w * CE) over what `normalizer` names; 0 where the sum of the weights is 0."""
+    """sum(w * CE) divided as `normalizer` says; 0 if the sum of the weights is 0."""
     if normalizer == "weights":
         return weighted / weight.clamp_min(torch.finfo(torch.float32).tiny)
     return weighted / num_pixels if normalizer == "pixels" else weighted

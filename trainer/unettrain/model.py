@@ -1,9 +1,9 @@
 """The U-Net of Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597), section 2 and Fig. 1. Unpadded: 572 -> 388.
 
-Two places where the paper is silent follow the authors' 2015 release: the order of the concatenation, [upsampled,
-skip], and where dropout stands: after the last ReLU of the last level with a skip, before both pool and skip, and
-after the last ReLU of the bottom. `variant="release"` is that network throughout: its last up-convolution keeps its
-channels, and every up-convolution is followed by a ReLU.
+Where the paper gives no details, the authors' 2015 release is followed: the order of the concatenation, [upsampled,
+skip], and the position of dropout, after the last ReLU of the deepest level with a skip (before both pooling and skip)
+and after the last ReLU of the bottom. `variant="release"` is that network throughout: its last up-convolution keeps the
+number of channels, and a ReLU follows every up-convolution.
 """
 
 import math
@@ -18,12 +18,12 @@ from unettrain.errors import InvalidInput
 
 
 class UNet(nn.Module):
-    """Scores (logits) of every class from an image: (b, c, tile, tile) float -> (b, class, output, output).
+    """The network: image (b, c, tile, tile) float -> scores (logits) of every class (b, class, output, output).
 
-    The initial weights depend on `seed` alone; torch's global random state is left as it was. Dropout is active in
-    training mode only: call `eval()` before predicting. Raises InvalidInput for an image of the wrong number of
-    channels or of a size that the network would have to cut in silence. With `seed` None the parameters have shapes
-    but no values (torch's meta device).
+    The initial weights depend on `seed` alone, and torch's global random state is not changed. Dropout is active in
+    training mode only: call `eval()` before predicting. With `seed` None the parameters have shapes but no values
+    (torch's meta device). Raises InvalidInput for an image with another number of channels, or of a size at which
+    pooling would silently drop pixels.
     """
 
     def __init__(self, config: UNetConfig | None = None, seed: int | None = 0) -> None:
@@ -32,7 +32,7 @@ class UNet(nn.Module):
         widths = [config.base_channels << level for level in range(config.depth + 1)]  # 64, 128, 256, 512, 1024
         skips = widths[:-1]
         ups = [widths[1], *skips[1:]] if config.variant == "release" else skips
-        with torch.device("meta"):  # the numbers come from initialize(), not from torch's own initialisation
+        with torch.device("meta"):  # values come from initialize()
             self.down = nn.ModuleList(
                 two_convolutions(c_in, c_out)
                 for c_in, c_out in zip([config.in_channels, *skips[:-1]], skips, strict=True)
@@ -46,7 +46,7 @@ class UNet(nn.Module):
             self.initialize(seed)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Scores of the part of the image that has full context."""
+        """Scores of the part of the image with full context."""
         self._check(image)
         x = image  # (b, c, 572, 572)
         skips = []
@@ -99,7 +99,7 @@ class UNet(nn.Module):
 
 
 def check_side(side_px: int, depth: int) -> None:
-    """Raise InvalidInput, naming the nearest legal sizes, for a tile that would have to be cut in silence."""
+    """Raise InvalidInput, naming the nearest legal sizes, for a tile at which pooling would drop pixels."""
     if not is_legal_tile(side_px, depth):
         below, above = legal_tiles_near(side_px, depth)
         raise InvalidInput(
@@ -109,13 +109,13 @@ def check_side(side_px: int, depth: int) -> None:
 
 
 def two_convolutions(c_in: int, c_out: int) -> nn.Sequential:
-    """Twice: 3x3 convolution without padding, ReLU. Takes 4 pixels off a side."""
+    """Two 3x3 convolutions without padding, each followed by a ReLU. Each side shrinks by 4 pixels."""
     return nn.Sequential(
         nn.Conv2d(c_in, c_out, 3), nn.ReLU(inplace=True), nn.Conv2d(c_out, c_out, 3), nn.ReLU(inplace=True)
     )
 
 
 def centre_crop(skip: Tensor, like: Tensor) -> Tensor:
-    """The centre of `skip` (b, c, y, x), of the sides of `like`."""
+    """The centre of `skip` (b, c, y, x), cropped to the sides of `like`."""
     top, left = ((a - b) // 2 for a, b in zip(skip.shape[2:], like.shape[2:], strict=True))
     return skip[:, :, top : top + like.shape[2], left : left + like.shape[3]]

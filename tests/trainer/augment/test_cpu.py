@@ -227,8 +227,8 @@ def test_blur_is_scipys_and_leaves_target_and_weights_alone() -> None:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({"rotation": -1.0}, "rotation is -1.0\n  allowed: at least 0"),
-        ({"scale": 0.9}, "scale is 0.9\n  allowed: at least 1"),
+        ({"rotation": -1.0}, "rotation is -1.0\n  allowed: 0 to 360"),
+        ({"scale": 0.9}, "scale is 0.9\n  allowed: 1 to 16"),
         ({"shift": float("nan")}, "shift is nan"),
         ({"noise": float("inf")}, "noise is inf"),
         ({"blur": -0.1}, "blur is -0.1"),

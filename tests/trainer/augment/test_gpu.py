@@ -148,7 +148,7 @@ def test_it_serves_tensors_that_know_no_store_or_margin() -> None:
 
 def test_what_does_not_go_together_is_refused() -> None:
     image, labels, weights = batch(tiles(2))
-    with pytest.raises(ValueError, match="1 draws, 2 images, 2 labels and 2 weights are not one of each a tile"):
+    with pytest.raises(ValueError, match="1 draws, 2 images, 2 labels and 2 weights: one of each is needed"):
         augment_batch([Draw()], image, labels, weights, FIELDS, MARGIN)
     with pytest.raises(ValueError, match=r"order is 2, not one of \(1, 3\)"):
         warp_batch(image, labels, weights, [Transform()] * 2, MARGIN, 2)

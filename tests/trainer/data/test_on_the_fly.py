@@ -167,7 +167,7 @@ def test_images_that_were_made_anew_are_refused_when_they_are_opened(make: Make)
     _, url = make()
     tiles = open_tiles(url)
     run_stage(Store.open(url), STAGES["weights"], WeightsParams(sigma=2.0), LOCAL, overwrite=True)
-    with pytest.raises(Failure, match=r"images/a/weights of .* was made anew since its tiles were placed") as caught:
+    with pytest.raises(Failure, match=r"images/a/weights of .* was replaced after its tiles were placed") as caught:
         tiles.read(0)
     assert "unetprep tiles --out" in str(caught.value)
     with pytest.raises(InvalidInput, match=r"tiles/foreground of .* is stale"):

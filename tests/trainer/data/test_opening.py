@@ -85,7 +85,7 @@ def test_missing_stages_name_their_commands(make_store: MakeStore) -> None:
 def test_an_unfinished_array_is_refused(make_store: MakeStore, name: str) -> None:
     store = make_store()
     change(store, f"tiles/{name}", complete=False)
-    with pytest.raises(InvalidInput, match=f"tiles/{name} of .* is not finished\n.*it goes on: unetprep tiles"):
+    with pytest.raises(InvalidInput, match=f"tiles/{name} of .* is not finished\n.*run it again to continue: unetprep tiles"):
         open_tiles(store)
 
 
@@ -185,5 +185,5 @@ def test_a_density_that_is_not_finished_is_none(make_store: MakeStore) -> None:
     array = zarr.open_array(str(store), path="tiles/density", mode="r+")
     array.attrs["unetprep"] = {**array.attrs["unetprep"], "complete": False}  # type: ignore[dict-item]
     assert open_tiles(store).density is None
-    with pytest.raises(InvalidInput, match="do not say how much there is to be learned"):
+    with pytest.raises(InvalidInput, match="do not record how much foreground"):
         TileStream(store, sampling="foreground")

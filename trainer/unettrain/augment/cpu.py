@@ -1,8 +1,9 @@
-"""Augmentation (Ronneberger et al. 2015, section 3.1): parameters are sampled once, then applied to a whole tile.
+"""Augmentation of single tiles on the CPU (Ronneberger et al. 2015, section 3.1).
 
-Smooth deformation comes from the stored fields; turns, rotation, scale and shift are composed with it, so that a tile
-is resampled once. Gray values vary as in the authors' later plugin (Falk et al. 2019): black in U(-0.05, 0.05), white
-in U(0.95, 1.05), and the slope of the curve between them in U(0.8, 1.2).
+Parameters are sampled once and applied to image, target and weights together. Smooth deformation comes from the stored
+fields; turns, rotation, scale and shift are composed with it, so that a tile is resampled once. Gray values vary as in
+the authors' later plugin (Falk et al. 2019): black in U(-0.05, 0.05), white in U(0.95, 1.05), and the slope of the
+curve between them in U(0.8, 1.2).
 """
 
 from typing import Any
@@ -32,11 +33,11 @@ def apply(
     rule: WeightRule | None = None,
     out: Arrays | None = None,
 ) -> Arrays:
-    """Image (c, tile, tile) float32, target (output, output) and weights of one tile, from its stored arrays.
+    """Augmented image (c, tile, tile) float32, target (output, output) uint8 and weights float32 of a stored tile.
 
-    The image is scaled so that the image's range becomes 0 to 1, and then changed in its gray values, blurred and
-    made noisy. Without augmentation the arrays are exactly the centre of the stored tile. A tile with instances needs
-    the rule by which target and weights follow from these once they are moved. `out`: three contiguous arrays for them.
+    The image is scaled from its intensity range to 0..1; then gray values, blur and noise are applied. Without
+    augmentation the result is exactly the centre of the stored tile. For a tile with instances, target and weights are
+    computed by `rule` from the moved instances. `out`: three contiguous arrays to write to.
     """
     crop = (stored.image.shape[-1] - tile_px) // 2
     image, target, weights = out or _empty(stored, tile_px, rule)

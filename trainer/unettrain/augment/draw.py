@@ -1,4 +1,4 @@
-"""Augmentation parameters, sampled from (seed, epoch, tile)."""
+"""Sampling of augmentation parameters, a pure function of (seed, epoch, tile), and the coordinates they lead to."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -23,7 +23,7 @@ NO_AUGMENTATION = Augmentation(deform=False, flips=False, gray_values=False)
 
 @dataclass(frozen=True)
 class Draw:
-    """What happens to one tile. `dataclasses.asdict` writes it out as plain values; `Draw(**values)` is it again."""
+    """Augmentation parameters of one tile. `dataclasses.asdict` gives plain values; `Draw(**values)` restores it."""
 
     field: int | None = None  # None: no deformation
     turn: int = 0  # one of the eight TURNS
@@ -31,14 +31,14 @@ class Draw:
     white: float = 1.0
     slope: float = 1.0  # of the gray curve at black; 2 - slope at white
     angle: float = 0.0  # degrees
-    scale: float = 1.0  # times larger than it was
+    scale: float = 1.0  # magnification
     shift: tuple[float, float] = (0.0, 0.0)  # pixels, y and x
     noise: float = 0.0  # standard deviation
-    noise_key: tuple[int, int, int] = (0, 0, 0)  # seed, epoch and sample: the noise is a function of them
+    noise_key: tuple[int, int, int] = (0, 0, 0)  # seed, epoch and sample, which determine the noise
     blur: float = 0.0  # pixels
 
     def __post_init__(self) -> None:
-        """Raises InvalidInput for what no tile can be drawn."""
+        """Check the values. Raises InvalidInput for values that no tile can be augmented with."""
         object.__setattr__(self, "shift", tuple(self.shift))
         object.__setattr__(self, "noise_key", tuple(self.noise_key))
         if not (self.field is None or self.field >= 0):
@@ -57,13 +57,13 @@ class Draw:
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """Turn, rotation and scale as one."""
+        """Turn, rotation and scale as one matrix (2, 2)."""
         c, s = np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))
         return np.asarray(np.array([[c, -s], [s, c]]) @ TURNS[self.turn] / self.scale)
 
 
 def draw(augmentation: Augmentation, num_fields: int, seed: int, epoch: int, sample: int) -> Draw:
-    """What happens to tile `sample` in this epoch. A pure function; one kind switched off leaves the others alone."""
+    """Sample the parameters of tile `sample` in an epoch. Switching off one kind does not change the others."""
     numbers = rng.generator(rng.AUGMENTATION, seed, epoch, sample).random(10)
     spread = (2 * numbers - 1).tolist()
     a, gray = augmentation, float(augmentation.gray_values)
@@ -83,7 +83,7 @@ def draw(augmentation: Augmentation, num_fields: int, seed: int, epoch: int, sam
 
 
 def margin_needed(augmentation: Augmentation, fields: StoredFields, tile_px: int) -> int:
-    """How many pixels around a tile come into it, by the largest of the fields and all else that may be drawn.
+    """Margin in pixels from which augmentation may move pixels into a tile, for the largest field and all ranges.
 
     Raises ValueError for fields that do not cover a tile of this size.
     """
@@ -93,20 +93,20 @@ def margin_needed(augmentation: Augmentation, fields: StoredFields, tile_px: int
     half = (tile_px - 1) / 2
     v = abs(lattice(max(fields.grids.shape[2:]), tile_px) - half)
     far, near = np.maximum(v[:, None], v), np.minimum(v[:, None], v)  # from the centre, along either axis
-    angle = np.minimum(np.arctan2(near, far), np.radians(augmentation.rotation))  # that takes it the farthest out
+    angle = np.minimum(np.arctan2(near, far), np.radians(augmentation.rotation))  # of the farthest displacement
     out = (far * np.cos(angle) + near * np.sin(angle)) * augmentation.scale + augmentation.shift + moved - half
     return ceil(float(out.max()) - 1e-9) + augmentation.cubic
 
 
 def transform_of(choice: Draw, fields: StoredFields) -> Transform:
-    """Where the pixels of a tile come from. Raises InvalidInput for a field that is not there."""
+    """Transform from the pixels of a tile to their sources. Raises InvalidInput for a missing field."""
     if choice.field is not None and choice.field >= len(fields.grids):
-        raise InvalidInput(f"field is {choice.field}", allowed=f"one of the {len(fields.grids)} fields that there are")
+        raise InvalidInput(f"field is {choice.field}", allowed=f"one of the {len(fields.grids)} fields of the store")
     grid = None if choice.field is None else fields.grids[choice.field]
     return Transform(choice.matrix, choice.shift, grid, fields.interpolation)
 
 
 def noise(choice: Draw, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """What is added to an image (c, y, x) of range 0 to 1."""
+    """Noise to add to an image (c, y, x) of range 0 to 1."""
     generator = rng.generator(rng.NOISE, *choice.noise_key)
     return np.float32(choice.noise) * generator.standard_normal(shape, np.float32)

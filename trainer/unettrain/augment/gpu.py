@@ -1,7 +1,7 @@
-"""Augmentation of a whole batch by torch on the device of its tensors, equivalent to `augment` on the CPU.
+"""Augmentation of a whole batch by torch on the device of its tensors, equivalent to `cpu`.
 
-The parameters are the same `Draw`s, and so are coordinates and rules (`unetprep.kernels.warp`): coordinates in float64,
-so that labels come from the same pixels; interpolation in float32, which may round otherwise in the last bits.
+Parameters, coordinates and rules are those of `cpu` and `unetprep.kernels.warp`. Coordinates are float64, so that
+labels come from the same pixels; interpolation is float32 and may differ in the last bits.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from unetprep.kernels.warp import SHIFT, Transform, check_tile, keys
 from unettrain.augment.draw import Draw, noise, transform_of
 from unettrain.data.opening import NO_FIELDS, StoredFields
 
-BLUR_REACH = 4.0  # standard deviations, as scipy cuts its Gaussians
+BLUR_REACH = 4.0  # standard deviations at which scipy truncates its Gaussians
 
 
 def augment_batch(
@@ -31,24 +31,24 @@ def augment_batch(
     intensity: Tensor | None = None,
     cubic: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Move a batch of tiles and change their gray values, one draw a tile, every pixel resampled once.
+    """Augment a batch of tiles, with one `Draw` for each; every pixel is resampled once.
 
     image (b, c, side + 2 margin_px, same) of any number dtype; labels and weights (b, output + 2 margin_px, same),
-    labels uint8 or of a signed integer dtype, weights float; all on one device that knows float64. `side` and `output`
-    are those of the result. `intensity` (b, 2) is what becomes 0 and 1 of each image, which is then clipped to
-    `unetprep.kernels.intensity_rules.CLIP`; None: it is so already.
+    labels uint8 or of a signed integer dtype, weights float; all on one device that supports float64. `side` and
+    `output` are the sides of the result. `intensity` (b, 2): the range of each image that becomes 0..1, clipped to
+    `unetprep.kernels.intensity_rules.CLIP`; None for images that are scaled already.
 
     Returns image (b, c, side, side) float32; labels (b, output, output) of their own dtype, each the nearest pixel's (a
     tie goes to the larger coordinate); weights (b, output, output) float32, 0 where the nearest pixel has 0. Beyond the
-    given tile the image is mirrored, labels and weights are 0. Labels are equal to those of `augment.cpu.apply`,
-    but for pixels within 1e-9 of a tie; images of range 0 to 1, and weights, are within 1e-5. Noise is made on the CPU,
-    to be the same numbers.
+    given tile the image is mirrored, labels and weights are 0. Labels equal those of `augment.cpu.apply` except for
+    pixels within 1e-9 of a tie; images of range 0 to 1, and weights, agree within 1e-5. Noise is generated on the CPU,
+    so that its numbers are equal too.
 
-    Raises ValueError for no tile, another number of draws than of tiles, and shapes that are not these.
+    Raises ValueError for an empty batch, unequal numbers of draws and tiles, and other shapes.
     """
     if not len(draws) == len(image) == len(labels) == len(weights) > 0:
         sizes = f"{len(draws)} draws, {len(image)} images, {len(labels)} labels and {len(weights)} weights"
-        raise ValueError(f"{sizes} are not one of each a tile")
+        raise ValueError(f"{sizes}: one of each is needed for every tile")
     if intensity is not None and intensity.shape != (len(image), 2):
         raise ValueError(f"intensity has shape {tuple(intensity.shape)}, not {(len(image), 2)}")
     transforms = [transform_of(draw, fields) for draw in draws]
@@ -89,10 +89,10 @@ def warp_batch(
 
 
 def _coordinates(transforms: Sequence[Transform], side: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Where the pixels of each tile come from, y and x (b, side, side), counted from the tile's first pixel.
+    """Source coordinates y and x (b, side, side) of the pixels of each tile, from the tile's first pixel.
 
-    The affine part is linear along a row as well, so it is two more columns of the product that expands the grid. They
-    are rounded as the CPU's are.
+    The affine part is linear along a row, so it adds two columns to the product that expands the grid. Coordinates are
+    rounded as on the CPU.
     """
     v = np.arange(side) - (side - 1) / 2
     places = []
@@ -111,7 +111,7 @@ def _within(p: Tensor, size: int) -> Tensor:
 
 
 def _index(p: Tensor, size: int) -> Tensor:
-    """Whole coordinates as an index, the edge pixel mirrored without being repeated."""
+    """Integer coordinates as indices, mirrored at the edge pixels without repeating them."""
     period = max(1, 2 * (size - 1))
     i = p.long().remainder(period)
     return torch.minimum(i, period - i) if size > 1 else torch.zeros_like(i)
@@ -149,14 +149,14 @@ def _cubic(array: Tensor, y: Tensor, x: Tensor) -> Tensor:
 
 
 def _change_gray(image: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """`unetprep.kernels.gray_values.change_gray`, one curve a tile."""
+    """`unetprep.kernels.gray_values.change_gray` with one curve for each tile."""
     numbers = torch.tensor([(d.black, d.white - d.black, d.slope - 1) for d in draws], dtype=torch.float32)
     black, height, bend = numbers.to(image.device).reshape(-1, 3, 1, 1, 1).unbind(1)
     return image * ((1 + bend) - bend * image) * height + black
 
 
 def _blur(image: Tensor, sigmas: Sequence[float]) -> Tensor:
-    """A Gaussian of its own for each tile, mirrored at the edge."""
+    """A separate Gaussian for each tile, mirrored at the edge."""
     reach = max(int(BLUR_REACH * s + 0.5) for s in sigmas)
     i = np.arange(-reach, reach + 1)
     kernels = np.stack([_gaussian(i, s) for s in sigmas])
@@ -169,7 +169,7 @@ def _blur(image: Tensor, sigmas: Sequence[float]) -> Tensor:
 
 
 def _gaussian(i: NDArray[np.integer], sigma: float) -> NDArray[np.float64]:
-    """Weights at whole distances; of no width: the pixel itself."""
+    """Weights at integer distances; sigma 0 leaves the pixel unchanged."""
     weights = np.where(i == 0, 1.0, 0.0)
     if sigma:
         weights = np.where(abs(i) <= int(BLUR_REACH * sigma + 0.5), np.exp(-0.5 * (i / sigma) ** 2), 0.0)

@@ -1,6 +1,6 @@
 """On-the-fly tiles: windows of the images with mirrored edges, bit-identical to stored tiles.
 
-Of a chunk a tile needs a part, and its neighbours the rest, so what was decoded is kept for a while (`decoded`).
+Neighbouring tiles share chunks, so decoded chunks are cached (`chunk_cache`).
 """
 
 import threading
@@ -28,11 +28,11 @@ Place = tuple[int, int, int]  # z, y, x
 
 
 class OnTheFlyPixels:
-    """The pixels of virtual tiles.
+    """Pixels of on-the-fly tiles.
 
-    `places` (tile, 4): image, z, y and x at which each tile's output begins. `inputs`: by the path, the fingerprints of
-    the arrays that the tiles were placed on. Threads may read side by side. Raises Failure where one of these arrays
-    has been replaced since, or is damaged.
+    `places` (tile, 4): image index, and z, y and x of the first pixel of each tile's output. `inputs`: fingerprints of
+    the arrays that the tiles were placed on, by path. Safe for threads. Raises Failure if one of these arrays has been
+    replaced since, or is damaged.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class OnTheFlyPixels:
         self._store, self._root, self._names, self._places = store, root, names, places
         self._geometry, self._inputs = geometry, inputs
         self._decoded, self._files, self._mine = Decoded(cache_bytes), OpenFiles(), threading.local()
-        # Nothing that would hold these windows: the files are closed when nobody has them any more.
+        # Without a reference to self, so that the files are closed with the last reference to this object.
         self._array = lru_cache(OPEN_ARRAYS)(partial(_open, store, root, inputs, self._files))
 
     def read(self, index: int, into: StoredTile) -> None:
-        """The pixels of one tile, into arrays as of `Geometry.empty`."""
+        """Read the pixels of one tile into arrays as of `Geometry.empty`."""
         which, z, y, x = self._places[index].tolist()
         name, g = self._names[which], self._geometry
         y, x = y - g.margin_px, x - g.margin_px
@@ -68,7 +68,7 @@ class OnTheFlyPixels:
             self._within(cells, (z, y - g.reach_px, x - g.reach_px), into.instances, IGNORED)
 
     def _mirrored(self, chunks: Chunks, start: Place, out: NDArray[Any]) -> None:
-        """A window (..., y, x) of one slice; what lies outside the image is mirrored into it."""
+        """Read a window (..., y, x) of one slice; pixels outside the image are mirrored."""
         z, *corner = start
         sizes = zip(corner, out.shape[-2:], chunks.shape[-2:], strict=True)
         rows, columns = (mirrored_runs(first, first + n, size) for first, n, size in sizes)
@@ -81,7 +81,7 @@ class OnTheFlyPixels:
             self._decoded.copy(chunks, (z, top, left), out)
 
     def _within(self, chunks: Chunks, start: Place, out: NDArray[Any], outside: int) -> None:
-        """A window (y, x) of one slice; what lies outside the image is that number."""
+        """Read a window (y, x) of one slice; pixels outside the image get the value `outside`."""
         z, *corner = start
         inside = [
             slice(max(0, -a), max(0, min(n, size - a)))
@@ -93,7 +93,7 @@ class OnTheFlyPixels:
         self._decoded.copy(chunks, (z, corner[0] + rows.start, corner[1] + columns.start), out[rows, columns])
 
     def _scratch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array of this thread's own, whose memory is used again and again."""
+        """An array of this thread, whose memory is reused."""
         needed = prod(shape) * dtype.itemsize
         if len(getattr(self._mine, "bytes", ())) < needed:
             self._mine.bytes = np.empty(needed, np.uint8)
@@ -106,7 +106,7 @@ def _open(store: str | Path, root: zarr.Group, inputs: Mapping[str, str], files:
         array = open_array(root, path, store, f"unetprep weights --out {store}")
     if fingerprint(array) != inputs.get(path):
         raise Failure(
-            f"{path} of {store} was made anew since its tiles were placed",
+            f"{path} of {store} was replaced after its tiles were placed",
             hint=f"unetprep tiles --out {store} --index-only --overwrite",
         )
     return Chunks(array, store, files, storage_of(str(store)))

@@ -1,4 +1,4 @@
-"""Opening of tiles, fields and images of a store as pipeline/LAYOUT.md defines them."""
+"""Opening of the tiles, fields and images of a store, as pipeline/LAYOUT.md defines them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ PLACES = ("image_index", "z", "y0", "x0", "split", "intensity_low", "intensity_h
 
 @dataclass(frozen=True)
 class StoredFields:
-    """Grids of displacements (field, 2, gy, gx), in pixels, all in memory: 72 bytes each at 3 x 3."""
+    """Displacement grids (field, 2, gy, gx) in pixels, all in memory: 72 bytes for each 3 x 3 grid."""
 
     grids: NDArray[np.float32]
     fingerprints: dict[str, str] = field(default_factory=dict)
@@ -46,7 +46,7 @@ NO_FIELDS = StoredFields(np.zeros((0, 2, 1, 1), np.float32))
 
 @dataclass(frozen=True)
 class StoredImage:
-    """One image: pixels (c, z, y, x), read where they are cut, and (low, high), what becomes 0 and 1."""
+    """One image: pixels (c, z, y, x), read on slicing, and the (low, high) intensities that become 0 and 1."""
 
     name: str
     pixels: CheckedArray
@@ -57,9 +57,9 @@ class StoredImage:
 
 @translate_errors
 def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
-    """The tiles of a store. Raises InvalidInput where they are missing, unfinished, stale or not as LAYOUT.md says.
+    """The tiles of a store. Raises InvalidInput if they are missing, unfinished, outdated or against LAYOUT.md.
 
-    Of images that virtual tiles are cut from, up to `cache_bytes` are kept in memory.
+    For on-the-fly tiles up to `cache_bytes` of decoded images are kept in memory.
     """
     root, command = open_store(store), f"unetprep tiles --out {store}"
     columns = [open_array(root, f"tiles/{name}", store, command) for name in PLACES]
@@ -103,7 +103,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
 
 @translate_errors
 def open_fields(store: str | Path) -> StoredFields:
-    """All grids of displacements of a store. Raises InvalidInput where they are missing, unfinished or malformed."""
+    """All displacement grids of a store. Raises InvalidInput if they are missing, unfinished or malformed."""
     root = open_store(store)
     grids = open_array(root, "fields/grids", store, f"unetprep deform --out {store}   (or train with --no-deform)")
     if grids.ndim != 4 or grids.shape[1] != 2 or 0 in grids.shape:
@@ -118,7 +118,7 @@ def open_fields(store: str | Path) -> StoredFields:
 
 @translate_errors
 def image_names(store: str | Path) -> tuple[str, ...]:
-    """The images of a store, in its order."""
+    """Names of the images of a store, in its order."""
     open_store(store)
     return tuple(recorded(store, "images").get("names", ()))
 
@@ -142,7 +142,7 @@ def open_image(store: str | Path, name: str) -> StoredImage:
 def stored_intensity(path: str) -> tuple[float, float] | None:
     """(low, high) that a store records for its image at STORE/images/NAME; None for any other path.
 
-    Raises InvalidInput where what the store says is damaged.
+    Raises InvalidInput if that document is damaged.
     """
     if not (Path(path).is_dir() or "://" in path):
         return None
@@ -157,12 +157,12 @@ def _stored(arrays: Sequence[zarr.Array[Any]], store: str | Path) -> StoredPixel
 
 
 def _all_of(array: zarr.Array[Any], store: str | Path) -> NDArray[Any]:
-    """A small array, of which every shard is there and whole."""
+    """All values of a small array. Raises Failure for a missing or damaged shard."""
     return Chunks(array, store, storage=storage_of(str(store))).read_all()
 
 
 def _density(root: zarr.Group, num: int, store: str | Path) -> NDArray[np.float64] | None:
-    """None where it is not there, or not yet."""
+    """Foreground density of each tile; None if the store has none."""
     if not recorded(store, "tiles/density").get("complete"):
         return None
     density = open_array(root, "tiles/density", store, f"unetprep tiles --out {store}")

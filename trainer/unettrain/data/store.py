@@ -1,8 +1,7 @@
-"""Opening of a store, with checks of its version, completeness and freshness.
+"""Opening of a store, with checks of version, integrity, completeness and freshness.
 
-Refused are another format version, documents that are invalid or whose checksum does not fit, an array that is missing
-or not finished, and one that was computed from something that has since been replaced: every array records the
-fingerprints of those it was computed from.
+Refused are other format versions, invalid documents, wrong checksums, missing or unfinished arrays, and outdated ones:
+every array records the fingerprints of its inputs, which are compared with those in the store.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +28,7 @@ OURS = ("images/", "fields/", "tiles/")
 
 
 def open_store(store: str | Path) -> zarr.Group:
-    """The root group of the store at a path or URL, for reading. Raises InvalidInput if it is none of ours."""
+    """Root group of the store at a path or URL, for reading. Raises InvalidInput if it is not a store of unetprep."""
     found = recorded(store, "")
     try:
         with reading(store) as place:
@@ -50,7 +49,7 @@ def open_store(store: str | Path) -> zarr.Group:
 
 @contextmanager
 def reading(store: str | Path) -> Iterator[Any]:
-    """What zarr opens a store by. Whatever a server's client raises inside becomes a Failure that says what to do.
+    """What zarr opens the store by. Errors of a server inside become a Failure that says what to do.
 
     Raises InvalidInput for a URL of an unknown kind.
     """
@@ -68,14 +67,14 @@ def reading(store: str | Path) -> Iterator[Any]:
 
 
 def translate_errors(opens: Callable[Concatenate[Where, Rest], Found]) -> Callable[Concatenate[Where, Rest], Found]:
-    """For a function that opens something of a store: the errors of `reading`."""
+    """Decorator for functions that open a part of a store: translates errors as `reading` does."""
 
     @wraps(opens)
     def opened(store: Where, /, *rest: Rest.args, **more: Rest.kwargs) -> Found:
         try:
             with reading(store):
                 return opens(store, *rest, **more)
-        except (ValueError, KeyError, TypeError) as error:  # of zarr, at documents that are damaged
+        except (ValueError, KeyError, TypeError) as error:  # raised by zarr for damaged documents
             said = f"{type(error).__name__}: {error}"
             hint = f"unetprep verify {store} names what is damaged; --repair deletes it, to be made anew"
             raise Failure(f"the metadata of {store} cannot be read: {said}", hint=hint) from error
@@ -85,7 +84,7 @@ def translate_errors(opens: Callable[Concatenate[Where, Rest], Found]) -> Callab
 
 @lru_cache(64)
 def storage_of(store: str) -> Storage:
-    """Where the store at a path or URL lies."""
+    """Storage of the store at a path or URL."""
     try:
         return open_storage(store)
     except (unetprep.errors.InvalidInput, ImportError) as error:
@@ -93,35 +92,34 @@ def storage_of(store: str) -> Storage:
 
 
 def attributes(array: zarr.Array[Any]) -> dict[str, Any]:
-    """The attributes of ours of an array that `open_array` has opened, which checks its document; {} if it has none."""
+    """Attributes of unetprep of an array from `open_array`, which checks its document; {} if it has none."""
     found = array.attrs.get(KEY)
     return found if isinstance(found, dict) else {}
 
 
 def fingerprint(array: zarr.Array[Any]) -> str:
-    """What stands for the values of an array."""
+    """Fingerprint of the values of an array."""
     return str(attributes(array).get("fingerprint", ""))
 
 
 def open_array(root: zarr.Group, path: str, store: str | Path, command: str) -> zarr.Array[Any]:
-    """An array that is there and finished.
+    """An array that exists and is finished.
 
-    Raises InvalidInput with the command that makes it, and where its document is damaged.
+    Raises InvalidInput with the command that makes it, or if its document is damaged.
     """
     found = recorded(store, path)
     array = root.get(path)
     if not isinstance(array, zarr.Array):
         raise InvalidInput(f"{store} has no {path}", hint=command)
     if not found.get("complete", False):
-        raise InvalidInput(f"{path} of {store} is not finished", hint=f"run it again, it goes on: {command}")
+        raise InvalidInput(f"{path} of {store} is not finished", hint=f"run it again to continue: {command}")
     return array
 
 
 def recorded(store: str | Path, path: str) -> dict[str, Any]:
-    """The attributes of ours of a group or array, read from its document alone; {} where it is not there.
+    """Attributes of unetprep of a group or array, from its document alone; {} if it does not exist.
 
-    Raises InvalidInput for an invalid document, for one whose checksum does not fit, and for a path that leaves the
-    store.
+    Raises InvalidInput for an invalid document, a wrong checksum, and a path that leaves the store.
     """
     try:
         key = safe_key(f"{path}/{DOCUMENT}" if path else DOCUMENT, f"a path in a document of {store}")
@@ -134,7 +132,7 @@ def recorded(store: str | Path, path: str) -> dict[str, Any]:
 
 
 def parsed_record(document: bytes, path: str, store: str | Path) -> dict[str, Any]:
-    """The attributes of ours in the document of the node at `path`. Raises InvalidInput as `recorded` does."""
+    """Attributes of unetprep in the document of the node at `path`. Raises InvalidInput as `recorded` does."""
     where = f"{path}/{DOCUMENT}".lstrip("/")
     hint = f"unetprep verify {store} names all that is damaged, and what to do about it"
     try:
@@ -144,7 +142,7 @@ def parsed_record(document: bytes, path: str, store: str | Path) -> dict[str, An
 
 
 def image_record(store: str | Path, name: str, *required: str) -> dict[str, Any]:
-    """The attributes of ours of an image. Raises InvalidInput where one of `required` is missing."""
+    """Attributes of unetprep of an image. Raises InvalidInput if one of `required` is missing."""
     found = recorded(store, f"images/{name}")
     if missing := [key for key in required if key not in found]:
         raise InvalidInput(f"image {name!r} of {store} lacks {', '.join(missing)}")
@@ -152,10 +150,10 @@ def image_record(store: str | Path, name: str, *required: str) -> dict[str, Any]
 
 
 def refuse_stale(paths: Sequence[str], store: str | Path) -> None:
-    """Raise InvalidInput if one of the arrays, or one it was computed from, was made of something since replaced.
+    """Raise InvalidInput if one of the arrays, or one of its inputs, was computed from an array since replaced.
 
-    What is no longer in the store cannot be compared and is passed over: the groups `tiles` and `fields` may travel
-    without the images. At import an input is a file that lay elsewhere.
+    Inputs that are not in the store cannot be compared and are skipped: the groups `tiles` and `fields` may be copied
+    without the images, and the inputs of an import are files.
     """
     seen, waiting = set(paths), list(paths)
     while waiting:

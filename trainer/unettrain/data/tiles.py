@@ -19,7 +19,7 @@ SPLITS = ("train", "val", "test")
 class StoredTile:
     """One tile with its margin: image (c, tile + 2 margin, same), target and weights (output + 2 margin, same).
 
-    Where instances are read, (output + 2 margin + 2 reach, same), the two are empty: they follow from these.
+    With instances (output + 2 margin + 2 reach, same), target and weights are empty, as they follow from the instances.
     """
 
     image: NDArray[Any]
@@ -31,24 +31,24 @@ class StoredTile:
 
 @dataclass(frozen=True)
 class WeightRule:
-    """How the target and the weights of a store follow from its instances."""
+    """Rule by which target and weights of a store follow from its instances."""
 
     formula: Formula
     class_weights: tuple[float, ...]
     spacing: tuple[float, ...]
     separate: str
-    reach_px: int  # how far beyond the output the stored instances reach
+    reach_px: int  # margin of the stored instances beyond the output
 
     @staticmethod
     def of(made: Mapping[str, Any]) -> "WeightRule":
-        """From what stands with the tiles."""
+        """The rule in the recorded parameters of the tiles."""
         class_weights, spacing = tuple(made["class_weights"]), tuple(made["spacing"])
         return WeightRule(recorded_formula(made), class_weights, spacing, str(made["separate"]), int(made["reach_px"]))
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """The sizes of all tiles of a store, in pixels, and what their images hold."""
+    """Sizes of all tiles of a store in pixels, and channels and dtype of their images."""
 
     tile_px: int
     output_px: int
@@ -60,21 +60,21 @@ class Geometry:
 
     @property
     def outer_px(self) -> int:
-        """Side of a tile's image, its margin included."""
+        """Side of the image of a tile, including its margin."""
         return self.tile_px + 2 * self.margin_px
 
     @property
     def inner_px(self) -> int:
-        """Side of its target and weights."""
+        """Side of the target and weights of a tile, including its margin."""
         return self.output_px + 2 * self.margin_px
 
     @property
     def cells_px(self) -> int:
-        """Side of its instances."""
+        """Side of the instances of a tile, including margin and reach."""
         return self.inner_px + 2 * self.reach_px
 
     def empty(self, instances: bool = False) -> StoredTile:
-        """Arrays for a tile, to read into; with instances instead of target and weights, if those are asked for."""
+        """Uninitialised arrays of a tile to read into; `instances`: with instances instead of target and weights."""
         image, side = np.empty((self.num_channels, self.outer_px, self.outer_px), self.dtype), self.inner_px
         if instances:
             nothing = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
@@ -83,19 +83,19 @@ class Geometry:
 
 
 class Pixels(Protocol):
-    """Where the pixels of tiles come from: `StoredPixels`, or `windows.OnTheFlyPixels` of the images."""
+    """Source of the pixels of tiles: `StoredPixels`, or `on_the_fly.OnTheFlyPixels`."""
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """What stands for the values that a training sees, by the array."""
+        """Fingerprints of the arrays that a training reads, by path."""
 
     def read(self, index: int, into: StoredTile) -> None:
-        """The pixels of one tile, into arrays as of `Geometry.empty`."""
+        """Read the pixels of one tile into arrays as of `Geometry.empty`."""
 
 
 @dataclass(frozen=True)
 class StoredPixels:
-    """The arrays of tiles that were cut out beforehand."""
+    """Arrays of stored tiles."""
 
     image: Chunks
     target: Chunks
@@ -104,11 +104,11 @@ class StoredPixels:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """Of the three arrays of every store."""
+        """Fingerprints of image, target and weights, by path."""
         return {array.path: array.fingerprint for array in (self.image, self.target, self.weights)}
 
     def read(self, index: int, into: StoredTile) -> None:
-        """One chunk of each array."""
+        """Read one chunk of each array."""
         self.image.read_row(index, into.image)
         if into.instances is None:
             self.target.read_row(index, into.target)
@@ -120,7 +120,7 @@ class StoredPixels:
 
 @dataclass(frozen=True)
 class Tiles:
-    """The tiles of a store, read one by one when asked for."""
+    """The tiles of a store, read on demand."""
 
     geometry: Geometry
     names: tuple[str, ...]
@@ -128,29 +128,29 @@ class Tiles:
     split: NDArray[np.uint8]
     intensity: NDArray[np.float32]  # (tile, 2), low and high
     pixels: Pixels
-    rule: WeightRule | None = None  # where instances can be read
-    density: NDArray[np.float64] | None = None  # of what is to be learned, for each tile, 0 to 1
-    parameters: Mapping[str, Any] = field(default_factory=dict)  # those that the tiles were made with
-    training_intensity: Mapping[str, Any] = field(default_factory=dict)  # as the store records it; may be empty
+    rule: WeightRule | None = None  # if the tiles have instances
+    density: NDArray[np.float64] | None = None  # of foreground in each tile, 0 to 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # of the stage that made the tiles
+    training_intensity: Mapping[str, Any] = field(default_factory=dict)  # as recorded; may be empty
 
     @property
     def tile_px(self) -> int:
-        """Side of the network's input."""
+        """Side of the input of the network."""
         return self.geometry.tile_px
 
     @property
     def output_px(self) -> int:
-        """Side of the network's output."""
+        """Side of the output of the network."""
         return self.geometry.output_px
 
     @property
     def margin_px(self) -> int:
-        """Further pixels around a tile."""
+        """Width of the margin around a tile."""
         return self.geometry.margin_px
 
     @property
     def depth(self) -> int:
-        """How many times a network for these tiles pools."""
+        """Pooling steps of a network for these tiles."""
         return self.geometry.depth
 
     @property
@@ -160,25 +160,25 @@ class Tiles:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """What stands for the values that a training sees."""
+        """Fingerprints of the arrays that a training reads, by path."""
         return self.pixels.fingerprints
 
     def training_images(self) -> TrainingImages:
-        """The intensities of the training images."""
+        """Intensity ranges of the training images."""
         return TrainingImages.of(self.intensity_rule, self.geometry.dtype.name, self.training_intensity)
 
     def indices(self, split: str) -> NDArray[np.intp]:
-        """Numbers of the tiles of one split, which may be none."""
+        """Numbers of the tiles of a split; may be empty."""
         if split not in SPLITS:
             raise InvalidInput(f"split is {split!r}", allowed=", ".join(SPLITS))
         return np.flatnonzero(self.split == SPLITS.index(split))
 
     def empty(self, instances: bool = False) -> StoredTile:
-        """Arrays for a tile, to read into; with instances instead of target and weights, if those are asked for."""
+        """Uninitialised arrays of a tile to read into; `instances`: with instances instead of target and weights."""
         return self.geometry.empty(instances)
 
     def read(self, index: int, into: StoredTile | None = None) -> StoredTile:
-        """One tile, from the store: into these arrays, whose contents are then another tile's, or into new ones."""
+        """Read one tile from the store, into the given arrays or into new ones."""
         found = into or self.empty()
         self.pixels.read(index, found)
         low, high = self.intensity[index].tolist()
