@@ -1,7 +1,7 @@
-"""Checkpoints: a network in one file, with its configuration and all that is needed to go on training it.
+"""Checkpoints: a network with its configuration and the state needed to continue its training, in one file.
 
-A file is replaced atomically. It is read with torch's `weights_only`, which runs no code that a file might carry, and
-only after the checksums of its zip archive have been verified: torch itself does not verify them.
+Files are replaced atomically. They are read with torch's `weights_only`, which runs no code from a file, after the
+checksums of the zip archive have been verified, which torch does not do.
 """
 
 import struct
@@ -33,7 +33,7 @@ FOREIGN_CONTENT = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network after `step` updates, the tile it was trained on, and, to go on, the optimizer's state."""
+    """A network after `step` updates, the side of its training tiles, and the optimizer's state to continue."""
 
     network: UNetConfig
     weights: dict[str, Any]
@@ -41,27 +41,27 @@ class Checkpoint:
     step: int
     seed: int
     best_loss: float | None = None
-    pending_loss: float | None = None  # of the last update, where its validation and its log line are still to come
+    pending_loss: float | None = None  # of the last update, until it is validated and logged
     optimizer: dict[str, Any] = field(default_factory=dict)
-    intensity_rule: str = "auto"  # by which the range of a new image is found
-    run: str = ""  # fingerprint of the run's configuration and data; "" in files of version 0.1.0
+    intensity_rule: str = "auto"  # for the range of a new image
+    run: str = ""  # fingerprint of the run's configuration and data; "" in early files
     best_iou: float | None = None  # on the validation split, of the network of `best_loss`
     val_iou: float | None = None  # of the last validation
     constant: bool | None = None  # whether all pixels had the same output at the last validation; None: not known
-    image_dtype: str = ""  # of the stored training images; "" in checkpoints of releases before it was recorded
+    image_dtype: str = ""  # of the stored training images; "" in early files
     training_intensity: dict[str, Any] = field(
         default_factory=dict
     )  # as unettrain.data.intensity.TrainingImages writes it
 
     def build(self) -> UNet:
-        """The network itself, on the CPU, in evaluation mode."""
+        """The network, on the CPU and in evaluation mode."""
         model = UNet(self.network)
         model.load_state_dict(self.weights)
         return model.eval()
 
 
 class _Recorded:
-    """A file that keeps the OSError of a failed write, which torch replaces by a RuntimeError that does not name it."""
+    """A file that keeps the OSError of a failed write; torch raises a RuntimeError instead, which does not name it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -79,7 +79,7 @@ class _Recorded:
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint. The file at `path` is replaced once the new one is on disk, and kept if that fails."""
+    """Write a checkpoint. An existing file is replaced once the new one is on disk, and kept if that fails."""
     content = {f.name: getattr(checkpoint, f.name) for f in fields(checkpoint)}
     content |= {"format": FORMAT, "format_version": FORMAT_VERSION, "network": asdict(checkpoint.network)}
     with replacing(path) as file:
@@ -95,8 +95,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint onto the CPU, and verify it.
 
-    Raises InvalidInput for a file that is no checkpoint, of another format version, damaged, or whose network has
-    weights that are not finite.
+    Raises InvalidInput for a file that is not a checkpoint, is damaged or of another format version, or whose weights
+    are not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -105,7 +105,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         _verify_archive(path)
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-        except UnpicklingError:  # torch's own message advises to load the file in a way that runs its code
+        except UnpicklingError:  # torch's message suggests loading the file in a way that runs its code
             raise InvalidInput(
                 f"{path} is no checkpoint of unettrain: it holds objects other than plain data, and was not loaded",
                 allowed="best.pt or last.pt of a run",
@@ -118,7 +118,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _verify_archive(path: Path) -> None:
-    """Raise InvalidInput for what is no archive of torch, and for one whose bytes are not those that were written."""
+    """Raise InvalidInput for a file that is not an archive of torch, or whose checksums do not match."""
     try:
         if not is_zipfile(path):
             _refuse(path, "is no checkpoint: not a file that torch wrote, or cut short")
@@ -130,7 +130,7 @@ def _verify_archive(path: Path) -> None:
     except DAMAGED_ARCHIVE as error:
         _refuse(path, f"is no checkpoint, or damaged: {error}")
     except OSError as error:
-        if error.errno != EINVAL:  # of a seek to before the file
+        if error.errno != EINVAL:  # a seek before the start of the file
             raise
         _refuse(path, "is no checkpoint, or damaged: its directory points outside of it")
     if damaged:
@@ -138,9 +138,9 @@ def _verify_archive(path: Path) -> None:
 
 
 def _is_plain(entries: Sequence[ZipInfo], size: int) -> bool:
-    """Whether the entries of an archive of `size` bytes are stored as torch stores them, one beside the other.
+    """Whether the entries of an archive of `size` bytes are stored as torch stores them: uncompressed, no directories.
 
-    torch takes an entry with the attribute of a directory for one, and returns uninitialized memory in its place.
+    For an entry with the attribute of a directory torch returns uninitialised memory.
     """
     plain = (e.compress_type == ZIP_STORED and e.external_attr == e.internal_attr == 0 for e in entries)
     return all(plain) and sum(entry.file_size for entry in entries) <= size
@@ -148,15 +148,15 @@ def _is_plain(entries: Sequence[ZipInfo], size: int) -> bool:
 
 def _refuse(path: Path, problem: str) -> NoReturn:
     hints = {
-        "last.pt": "restore it from a backup, or start the run anew with fit --overwrite; best.pt beside it can still"
-        " be used by predict",
+        "last.pt": "restore it from a backup, or start the run again with fit --overwrite; predict can still use"
+        " best.pt beside it",
         "best.pt": "restore it from a backup, or predict with last.pt of the same run",
     }
     raise InvalidInput(f"{path} {problem}", hint=hints.get(path.name, "restore the file from a backup"))
 
 
 def _validated(path: Path, content: object) -> Checkpoint:
-    """The checkpoint in a file's content, whose fields are all there and of the right types."""
+    """The checkpoint in the content of a file, whose fields must be complete and of the right types."""
     is_ours = isinstance(content, dict) and isinstance(content.get("format"), str) and content["format"] == FORMAT
     if not isinstance(content, dict) or not is_ours:
         raise InvalidInput(f"{path} is no checkpoint of unettrain", allowed="best.pt or last.pt of a run")
@@ -174,14 +174,14 @@ def _validated(path: Path, content: object) -> Checkpoint:
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
-    """Whether all values are finite. Least and greatest value tell, and take no memory."""
+    """Whether all values are finite. Minimum and maximum show it without extra memory."""
     return tensor.numel() == 0 or all(bool(extreme.isfinite()) for extreme in tensor.aminmax())
 
 
 def _check_weights(path: Path, checkpoint: Checkpoint) -> None:
-    """Raise InvalidInput for weights that are not those of the network, or that a diverged training left."""
+    """Raise InvalidInput for weights that do not fit the network or are not finite."""
     network, weights = checkpoint.network, checkpoint.weights
-    num = 10 * network.depth + 6  # checked first, since a network is built to know its shapes
+    num = 10 * network.depth + 6  # checked before a network is built to compare shapes
     expected = UNet(network, seed=None).state_dict() if len(weights) == num else {}
     if not expected or weights.keys() != expected.keys():
         raise InvalidInput(f"{path} does not hold the weights of its network, of depth {network.depth}")

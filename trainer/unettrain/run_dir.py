@@ -1,4 +1,4 @@
-"""The directory of a run: its files, its lock, and whether a run may go on in it."""
+"""Run directories: their files, their lock, and checks whether a training may continue in one."""
 
 import hashlib
 import json
@@ -27,12 +27,12 @@ FORMAT_VERSION = 1
 SOFTWARE = "unettrain"
 FILES = ("last.pt", "best.pt", "scores.json", "report.html", "log.jsonl", "config.json")  # in order of removal
 OLD_TEMPORARY = re.compile(r"\.(last|best)\.pt\.\d+")  # as version 0.1.0 named them
-ANEW = "another directory, or --overwrite to start afresh"
+ANEW = "another directory, or --overwrite to start from the beginning"
 
 
 @dataclass(frozen=True)
 class RunDir:
-    """Where the files of a run lie. `fingerprint` stands for its configuration and data, "" if not known."""
+    """Paths of the files of a run. `fingerprint` identifies its configuration and data; "" if not known."""
 
     path: Path
     fingerprint: str = ""
@@ -40,22 +40,22 @@ class RunDir:
 
     @property
     def config(self) -> Path:
-        """What is trained, on what, by which version."""
+        """Configuration, data and software version."""
         return self.path / "config.json"
 
     @property
     def log(self) -> Path:
-        """One JSON object a logged step."""
+        """The log: one JSON object for each logged step."""
         return self.path / "log.jsonl"
 
     @property
     def last(self) -> Path:
-        """The run as it stood when it was last saved."""
+        """The last saved state, to continue from."""
         return self.path / "last.pt"
 
     @property
     def best(self) -> Path:
-        """The network of the lowest validation loss; the last one where nothing is validated."""
+        """The network with the lowest validation loss; the last one without a validation split."""
         return self.path / "best.pt"
 
     def save(self, path: Path, checkpoint: Checkpoint) -> None:
@@ -71,7 +71,7 @@ class RunDir:
             file.write(json.dumps(record) + "\n")
 
     def cut_log(self, step: int) -> None:
-        """Remove what was logged after a step, if anything was: a run that goes on from there will log it again."""
+        """Remove log lines after a step, which a run that continues from there will write again."""
         content = read_regular(self.log).decode(errors="replace") if self.log.exists() else ""
         kept = "".join(f"{line}\n" for line in content.splitlines() if _step_of(line) <= step)
         if kept != content:
@@ -81,7 +81,7 @@ class RunDir:
 
 @contextmanager
 def locked_run(path: str | Path) -> Iterator[Lock]:
-    """Hold the lock of a run directory, which is made if it is not there.
+    """Hold the lock of a run directory, which is created if needed.
 
     Raises Conflict if another process trains in it, InvalidInput for a path that cannot be a directory of this machine.
     """
@@ -129,11 +129,11 @@ def open_run(
     overwrite: bool,
     lock: Lock | None = None,
 ) -> RunDir:
-    """Make the directory of a run, or find that the one that is there is the same run, and record the configuration.
+    """Create a run directory, or check that the existing one is the same run, and record the configuration.
 
-    `data` holds the fingerprints of the arrays trained on. Raises Conflict, naming what differs, where another run
-    stands; with `overwrite` its files are removed: checkpoints first and config.json last, so that whatever ends the
-    process leaves no checkpoint beside the configuration of another run.
+    `data`: fingerprints of the arrays of the training, and of their order. Raises Conflict, naming the differences, if
+    the directory holds another run. With `overwrite` its files are removed, checkpoints first and config.json last, so
+    that no interruption leaves a checkpoint beside the configuration of another run.
     """
     record = _record(store, data, network, config)
     run = RunDir(Path(path), record["fingerprint"], lock)
@@ -150,9 +150,9 @@ def open_run(
 
 
 def load_last(run: RunDir, config: FitConfig, network: UNetConfig) -> Checkpoint | None:
-    """The checkpoint to go on from, None where the run is at its beginning.
+    """The checkpoint to continue from; None at the beginning of a run.
 
-    Raises Conflict if last.pt belongs to another run than config.json, and if only best.pt is left of a run.
+    Raises Conflict if last.pt belongs to another run than config.json, or if a run has best.pt but no last.pt.
     """
     if run.last.exists():
         found = load_checkpoint(run.last)
@@ -160,16 +160,16 @@ def load_last(run: RunDir, config: FitConfig, network: UNetConfig) -> Checkpoint
         return found
     if run.best.exists() and load_checkpoint(run.best).step > config.validate_every:
         raise Conflict(
-            f"{run.path} holds a best.pt without last.pt: the training would begin anew and replace it",
+            f"{run.path} holds a best.pt without last.pt: the training would start from the beginning and replace it",
             hint=f"restore last.pt from a backup, or move best.pt away, or {ANEW}",
         )
     return None
 
 
 def load_best(run_dir: str | Path) -> Checkpoint:
-    """The best network of a run, the last one where none was validated yet.
+    """The best network of a run; the last one if none was validated yet.
 
-    Raises InvalidInput where there is none, and Conflict if it belongs to another run than config.json.
+    Raises InvalidInput if there is none, Conflict if it belongs to another run than config.json.
     """
     run = RunDir(Path(run_dir))
     path = next((path for path in (run.best, run.last) if path.exists()), None)
@@ -182,7 +182,7 @@ def load_best(run_dir: str | Path) -> Checkpoint:
     if found.run and record.get("fingerprint") and found.run != record["fingerprint"]:
         raise Conflict(
             f"{path} is of another run than {run.config}",
-            hint=f"name {path} itself to predict with it all the same; or restore the files of one run",
+            hint=f"give {path} itself to predict with it anyway, or restore the files of one run",
         )
     return found
 
@@ -203,12 +203,12 @@ def _record(store: str | Path, data: Mapping[str, str], network: UNetConfig, con
 
 
 def recorded_store(record: Mapping[str, Any], run_dir: str | Path) -> str:
-    """The store that a run was trained on. Raises InvalidInput if its URL held a password, which is not recorded."""
+    """The store of a run. Raises InvalidInput if its URL contained a password, which is not recorded."""
     store = str(record["store"])
     if MASK in store:
         raise InvalidInput(
             f"the store of {run_dir} was opened with a password in its URL, which is not recorded: {store}",
-            hint="name the store again: --store URL",
+            hint="give the store again: --store URL",
         )
     return store
 
@@ -218,16 +218,16 @@ def _free_fields() -> set[str]:
 
 
 def _refuse_files_of_others(run: RunDir, overwrite: bool) -> None:
-    """Raise Conflict where a directory without config.json holds files that the run would replace or change."""
+    """Raise Conflict if a directory without config.json holds files that the run would replace or change."""
     found = next((path for path in (run.last, run.best, run.log) if os.path.lexists(path)), None)
     if found and not overwrite:
         raise Conflict(f"{run.path} holds a {found.name} without its config.json", hint=ANEW)
     if found and not _holds_files_of_a_run(run):
-        raise Conflict(f"{found} is not of unettrain, and is not removed", hint="another directory")
+        raise Conflict(f"{found} was not written by unettrain, and is not removed", hint="another directory")
 
 
 def _holds_files_of_a_run(run: RunDir) -> bool:
-    """Whether the log, or else a checkpoint, tells that unettrain wrote the files of a directory."""
+    """Whether the log or a checkpoint shows that unettrain wrote the files of a directory."""
     if run.log.is_file():
         with run.log.open(errors="replace") as file:
             return _step_of(file.readline()) < float("inf")
@@ -245,7 +245,7 @@ def _remove_files(run: RunDir) -> None:
     if run.config.exists():
         record = _json_object(run.config)
         if not (_holds_files_of_a_run(run) if record is None else _is_record(record)):
-            raise Conflict(f"{run.config} is not of unettrain, and is not removed", hint="another directory")
+            raise Conflict(f"{run.config} was not written by unettrain, and is not removed", hint="another directory")
     for name in FILES:
         (run.path / name).unlink(missing_ok=True)
         if name == "best.pt":
@@ -253,7 +253,7 @@ def _remove_files(run: RunDir) -> None:
 
 
 def _refuse_another(run: RunDir, record: dict[str, Any]) -> None:
-    """Raise Conflict if the run that stands there would give another result than `record`."""
+    """Raise Conflict if the existing run would give another result than `record`."""
     there = _json_object(run.config)
     if there is None:
         raise Conflict(f"{run.config} cannot be read: it is no JSON object", hint=ANEW)
@@ -302,7 +302,7 @@ def _is_record(record: Mapping[str, Any]) -> bool:
 
 
 def _missing(record: Mapping[str, Any]) -> str:
-    """What a document lacks to be the record of a run of this format version; "" if nothing."""
+    """What is missing from a document for it to be the record of a run; "" if nothing."""
     if record.get("format_version") != FORMAT_VERSION:
         return f"its format_version is not {FORMAT_VERSION}"
     if not str(record.get("software")).startswith(SOFTWARE) or not isinstance(record.get("store"), str):
@@ -315,4 +315,4 @@ def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
     except (ValueError, LookupError, TypeError, RecursionError, OverflowError):
-        return float("inf")  # not written by fit, or cut short by a kill
+        return float("inf")  # not written by fit, or truncated by a kill

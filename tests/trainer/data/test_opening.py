@@ -85,7 +85,9 @@ def test_missing_stages_name_their_commands(make_store: MakeStore) -> None:
 def test_an_unfinished_array_is_refused(make_store: MakeStore, name: str) -> None:
     store = make_store()
     change(store, f"tiles/{name}", complete=False)
-    with pytest.raises(InvalidInput, match=f"tiles/{name} of .* is not finished\n.*run it again to continue: unetprep tiles"):
+    with pytest.raises(
+        InvalidInput, match=f"tiles/{name} of .* is not finished\n.*run it again to continue: unetprep tiles"
+    ):
         open_tiles(store)
 
 
