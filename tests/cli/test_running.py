@@ -102,6 +102,7 @@ def test_lines_tell_rate_and_time_left(capsys: pytest.CaptureFixture[str], monke
 
 def test_the_endpoint_of_a_server_may_be_named(run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+
     def refuse(store: str) -> None:
         raise InvalidInput(os.environ["AWS_ENDPOINT_URL_S3"])
 

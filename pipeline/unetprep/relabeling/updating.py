@@ -17,7 +17,7 @@ from unetprep.relabeling.journal import Journal
 from unetprep.relabeling.preconditions import TILE_ARRAYS
 from unetprep.stages.base import Job
 from unetprep.stages.from_provenance import separate_of, tiles_params, weights_params
-from unetprep.stages.importing import LabelsJob
+from unetprep.stages.import_jobs import LabelsJob
 from unetprep.stages.tiles import TilesJob, plan_tiles
 from unetprep.stages.weights import plan_targets, plan_weights
 from unetprep.store import Store
