@@ -21,12 +21,12 @@ def test_relabel_brings_a_store_up_to_date_and_says_what_it_did(run: Run, cells:
     edit(cells)
     said = run("unetprep relabel ds.zarr --labels labels.tif").stdout.splitlines()
     assert said[:3] == [
-        "instances: 1 shards computed again, 0 kept",
-        "target: 1 shards computed again, 0 kept",
-        "weights: 1 shards computed again, 0 kept",
+        "instances: 1 shards recomputed, 0 kept",
+        "target: 1 shards recomputed, 0 kept",
+        "weights: 1 shards recomputed, 0 kept",
     ]
     assert said[3].startswith("the class weights follow the labels: ")
-    assert said[3].endswith("so all weights were computed again (--keep-class-weights keeps the numbers)")
+    assert said[3].endswith("so all weights were recomputed (--keep-class-weights keeps the numbers)")
     run("unetprep weights --in labels.tif --out scratch.zarr")
     assert tree(cells / "ds.zarr") == tree(cells / "scratch.zarr")
     again = run("unetprep relabel ds.zarr --labels labels.tif").stdout

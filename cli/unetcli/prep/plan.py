@@ -21,16 +21,24 @@ if TYPE_CHECKING:
 HEAD = ("", "arrays", "shards", "existing", "tasks", "files", "to write", "per task", "per worker", "time")
 
 
+EXAMPLES = """
+unetprep plan weights --in labels.tif --out ds.zarr --memory 2GiB
+unetprep plan run recipe.toml
+unetprep plan --shape 1,16384,16384 --cells 200000 --images 1000
+"""
+
+
 def plan_group(planned: Sequence[Examples]) -> click.Group:
     """The command `plan`, with a command for each of those that it can estimate: the same with --dry-run set."""
-    group: click.Group = click.group(
+    group = PlanGroup(
         "plan",
-        cls=PlanGroup,
+        params=plan_synthetic.params,
+        callback=plan_synthetic.callback,
         invoke_without_command=True,
         short_help="Print what a command would do, and do nothing.",
-        examples="unetprep plan weights --in labels.tif --out ds.zarr --memory 2GiB\nunetprep plan run recipe.toml\n"
-        "unetprep plan --shape 1,16384,16384 --cells 200000 --images 1000",
-    )(_plan)
+        help=plan_synthetic.help,
+        examples=EXAMPLES,
+    )
     for command in planned:
         assert command.callback is not None
         group.add_command(
@@ -46,13 +54,14 @@ def plan_group(planned: Sequence[Examples]) -> click.Group:
     return group
 
 
+@click.command()
 @click.option("--shape", metavar="Z,Y,X", help="Sides in pixels of images that do not exist yet; or c,z,y,x.")
 @click.option("--cells", type=click.IntRange(1, 10**9), help="Cells in each of them.  [default: one in 1300 pixels]")
 @click.option("--images", type=click.IntRange(1, 10**6), default=1, help="How many images.")
 @click.option("--dtype", default="uint8", type=click.Choice(("uint8", "uint16", "float32")), help="Of the images.")
 @click.option("--dims", default="2", type=click.Choice(("2", "3")), help=DIMS_HELP)
 @with_store_options
-def _plan(shape: str | None, cells: int | None, images: int, dtype: str, dims: str, **values: Any) -> None:
+def plan_synthetic(shape: str | None, cells: int | None, images: int, dtype: str, dims: str, **values: Any) -> None:
     """Print what a command would do: tasks, files, bytes, memory and time. Nothing is written.
 
     The command and its options follow, as they would be without plan; --dry-run does the same. Bytes and time come from

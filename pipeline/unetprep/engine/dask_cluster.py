@@ -286,7 +286,7 @@ def patiently(client: "Client", scheduler: Scheduler, ask: Callable[[float], T])
         if time.monotonic() - last_seen > scheduler.patience_s:
             raise Failure(
                 f"{scheduler.address} has had no worker for {scheduler.patience_s} seconds",
-                hint="see why they ended, start others, and repeat the command: it goes on where it stopped",
+                hint="see why they ended, start others, and repeat the command: it continues where it stopped",
             )
 
 
@@ -322,7 +322,7 @@ def _failure(error: Exception, client: "Client", scheduler: Scheduler) -> Failur
     from distributed.comm.core import CommClosedError
     from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
 
-    again = "repeat the command: it goes on where it stopped"
+    again = "repeat the command: it continues where it stopped"
     if isinstance(error, KilledWorker | NoValidWorkerError | NoWorkerError):
         where = f" (their output is in {scheduler.slurm.log_folder})" if scheduler.address == "slurm" else ""
         return Failure(

@@ -13,7 +13,8 @@ from unetprep.engine.thread_tasks import OnProgress
 from unetprep.format.layout import image_path, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import Source
-from unetprep.stages.importing import Import, first_readings_bytes, plan_import
+from unetprep.stages.first_reading import first_readings_bytes
+from unetprep.stages.importing import Import, plan_import
 from unetprep.stages.ranges import range_summary, range_warnings
 from unetprep.stages.splits import Part
 from unetprep.storage.lock import locked

@@ -21,7 +21,8 @@ from unetprep.estimate.step_forecast import StepForecast, by_kind, put_seconds
 from unetprep.parameter import Params
 from unetprep.params import ImportParams
 from unetprep.sources import Source, find_pairs
-from unetprep.stages.importing import first_readings_bytes, plan_parts
+from unetprep.stages.first_reading import first_readings_bytes
+from unetprep.stages.importing import plan_parts
 from unetprep.stages.splits import Part, split_parts
 from unetprep.stages.table import Stage
 from unetprep.storage.output import check_sources

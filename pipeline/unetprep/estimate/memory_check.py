@@ -13,7 +13,8 @@ from unetprep.estimate.dry_run import DryRun
 from unetprep.estimate.sampled_scan import SampledScan, with_known_values
 from unetprep.parameter import Params
 from unetprep.params import ImportParams
-from unetprep.stages.importing import Import, first_readings_bytes, plan_parts
+from unetprep.stages.first_reading import first_readings_bytes
+from unetprep.stages.importing import Import, plan_parts
 from unetprep.stages.splits import Part
 from unetprep.stages.table import Stage
 

@@ -14,7 +14,8 @@ from unetprep.sources.connected_components import Names
 from unetprep.sources.first_pass import Scan
 from unetprep.sources.synthetic import clock
 from unetprep.stages.base import Shape
-from unetprep.stages.importing import FirstReading, Import, LabelScan
+from unetprep.stages.first_reading import FirstReading, LabelScan
+from unetprep.stages.importing import Import
 from unetprep.store import Store
 
 WHOLE_PX = 2**24  # of all sources together, as long as they are read whole

@@ -1,9 +1,9 @@
 """Shards affected by an edit of the labels: those within the kernels' reach of a changed pixel.
 
 +-------------------+
-|   halo            |     A shard is computed from what lies in its box and the halo around it. So it is stale
-|   +-----------+   |     where that box meets a changed pixel, which is where the changed pixels, grown by the
-|   |   shard  +----+-+   halo, meet the shard.
+|   halo            |     A shard is computed from its box and the halo around it. It is affected if these hold
+|   +-----------+   |     a changed pixel, that is, if the changed pixels, grown by the halo, meet the shard.
+|   |   shard  +----+-+
 |   +----------|----+ |
 |              |edit| |
 +--------------+----+-+
@@ -25,7 +25,7 @@ Halo = tuple[int, ...]
 
 
 def changed_box(before: NDArray[np.int32], after: NDArray[np.int32], box: Box) -> Box | None:
-    """The smallest box of all pixels that changed, of those that stand in `box`; None if none did."""
+    """The smallest box around the changed pixels in `box`; None if none changed."""
     where = np.argwhere(before != after)
     if not len(where):
         return None
@@ -33,8 +33,8 @@ def changed_box(before: NDArray[np.int32], after: NDArray[np.int32], box: Box) -
     return tuple(slice(b.start + int(a), b.start + int(z) + 1) for b, a, z in zip(box, low, high, strict=True))
 
 
-def touched_shards(spec: ArraySpec, changed: Iterable[Box], halo: Halo) -> set[Index]:
-    """The shards of an array (z, y, x) within reach of what changed."""
+def affected_shards(spec: ArraySpec, changed: Iterable[Box], halo: Halo) -> set[Index]:
+    """The affected shards of an array (z, y, x): those within `halo` of a changed box."""
     found: set[Index] = set()
     for box in changed:
         wide = grow(box, halo, spec.shape)
@@ -42,15 +42,15 @@ def touched_shards(spec: ArraySpec, changed: Iterable[Box], halo: Halo) -> set[I
     return found
 
 
-def touched_tiles(job: TilesJob, changed: Mapping[str, Sequence[Box]], halos: Mapping[str, Halo]) -> set[Index]:
-    """The shards with a tile whose window holds a changed pixel of the target or weights.
+def affected_tiles(job: TilesJob, changed: Mapping[str, Sequence[Box]], halos: Mapping[str, Halo]) -> set[Index]:
+    """The affected shards of tiles: those with a tile whose window holds a changed pixel of target or weights.
 
-    `changed` are boxes of labels, and `halos` how far from these the weights of an image change.
+    `changed` are boxes of labels, and `halos` the distance up to which the weights of an image change.
     """
-    places, params = job.places, job.params
+    positions, params = job.positions, job.params
     around = (output_size(params.tile_px, params.depth), params.margin_px)
-    stale = np.zeros(places.starts[-1], bool)
-    for image, (first, stop) in zip(places.images, pairwise(places.starts), strict=True):
+    stale = np.zeros(positions.starts[-1], bool)
+    for image, (first, stop) in zip(positions.images, pairwise(positions.starts), strict=True):
         boxes = changed.get(image.name, ())
         if boxes:
             z, y0, x0 = image.origins(0, stop - first, params).T
@@ -64,7 +64,7 @@ def touched_tiles(job: TilesJob, changed: Mapping[str, Sequence[Box]], halos: Ma
 
 
 def _windows(origins: NDArray[np.int64], size: int, output_px: int, margin: int) -> NDArray[np.intp]:
-    """The first pixel and the one behind the last that each tile reads along an axis, mirrored ones included."""
+    """First pixel and end of the range that each tile reads along an axis, including mirrored pixels."""
     starts, which = np.unique(origins, return_inverse=True)
     found = []
     for start in starts.tolist():

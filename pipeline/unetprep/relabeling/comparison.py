@@ -10,7 +10,9 @@ from unetprep.engine.thread_tasks import TASKS_A_WORKER, OnProgress, Tasks
 from unetprep.format.boxes import Box, Index
 from unetprep.relabeling.affected import changed_box
 from unetprep.relabeling.matching import import_params
-from unetprep.stages.importing import LabelsJob, first_readings_bytes, plan_labels
+from unetprep.stages.first_reading import first_readings_bytes
+from unetprep.stages.import_jobs import LabelsJob
+from unetprep.stages.importing import plan_labels
 from unetprep.stages.splits import Part
 from unetprep.store import Store
 

@@ -23,7 +23,7 @@ from unetprep.relabeling.preconditions import refuse_unfinished
 from unetprep.relabeling.updating import Shares, Updater, invalidate
 from unetprep.stages.base import Job
 from unetprep.stages.from_provenance import weights_params
-from unetprep.stages.importing import LabelsJob
+from unetprep.stages.import_jobs import LabelsJob
 from unetprep.stages.splits import Part
 from unetprep.stages.weights import balancing_images, count_pixels, plan_weights, refuse_without_cells
 from unetprep.storage.lock import locked

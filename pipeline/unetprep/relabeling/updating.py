@@ -12,12 +12,12 @@ from unetprep.format.boxes import Index
 from unetprep.format.layout import CUT, ArraySpec, counts_path, labels_path, weights_path
 from unetprep.format.sharding import shard_key
 from unetprep.params import WeightsParams
-from unetprep.relabeling.affected import touched_shards, touched_tiles
+from unetprep.relabeling.affected import affected_shards, affected_tiles
 from unetprep.relabeling.journal import Journal
 from unetprep.relabeling.preconditions import TILE_ARRAYS
 from unetprep.stages.base import Job
 from unetprep.stages.from_provenance import separate_of, tiles_params, weights_params
-from unetprep.stages.importing import LabelsJob
+from unetprep.stages.import_jobs import LabelsJob
 from unetprep.stages.tiles import TilesJob, plan_tiles
 from unetprep.stages.weights import plan_targets, plan_weights
 from unetprep.store import Store
@@ -53,7 +53,7 @@ class Updater:
         """Recompute whatever `jobs`, those of the edited labels, affect."""
         changed = self._journal.changed
         none = (0, 0, 0)
-        self._update("instances", [(job, touched_shards(job.outputs[0], changed[n], none)) for n, job in jobs.items()])
+        self._update("instances", [(job, affected_shards(job.outputs[0], changed[n], none)) for n, job in jobs.items()])
         self._update_targets(jobs)
         halos = self._update_weights()
         self._update_tiles(halos)
@@ -64,7 +64,7 @@ class Updater:
             if self._store.record(labels_path(name, "target")):
                 params = WeightsParams(separate=separate_of(self._store, name))
                 (job,) = plan_targets(self._store, params, [name])
-                todo.append((job, touched_shards(job.outputs[0], self._journal.changed[name], job.halo)))
+                todo.append((job, affected_shards(job.outputs[0], self._journal.changed[name], job.halo)))
         self._update("target", todo)
 
     def _update_weights(self) -> dict[str, tuple[int, ...]]:
@@ -79,7 +79,7 @@ class Updater:
             now = spec.provenance.parameters["class_weights"]
             halos[name] = job.halo
             is_new = journal.everything or made["parameters"]["class_weights"] != now
-            todo.append((job, None if is_new else touched_shards(spec, journal.changed.get(name, ()), job.halo)))
+            todo.append((job, None if is_new else affected_shards(spec, journal.changed.get(name, ()), job.halo)))
             if journal.class_weights and journal.class_weights != now:
                 self.class_weights = (journal.class_weights, now)
         self._update("weights", todo)
@@ -97,7 +97,7 @@ class Updater:
             (tiles,) = plan_tiles(self._store, tiles_params(self._store))
             assert isinstance(tiles, TilesJob)
             is_new = self._journal.everything or self.class_weights is not None
-            affected = None if is_new else touched_tiles(tiles, self._journal.changed, halos)
+            affected = None if is_new else affected_tiles(tiles, self._journal.changed, halos)
             self._update("tiles", [(tiles, affected)])
 
     def _update(self, kind: str, todo: Sequence[tuple[Job, set[Index] | None]]) -> None:

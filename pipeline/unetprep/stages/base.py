@@ -1,12 +1,12 @@
 """Base class of jobs: arrays whose shards are computed together.
 
-A task computes one shard, whole or in blocks of whole chunks. Of the blocks that are done it holds the compressed
-chunks alone, so the block decides how much memory it needs:
+A task computes one shard, as a whole or in blocks of whole chunks. It keeps only the compressed chunks of finished
+blocks, so the size of a block determines its memory:
 
     +-----------------+
     |  compressed     |
-    +-----------------+  one shard: what is done, the block that is being computed with its halo around it,
-    |  block          |  and what is still to come. The shard's bytes are the same for every block.
+    +-----------------+  one shard: finished blocks, the block that is being computed with its halo,
+    |  block          |  and pending blocks. The shard's bytes are the same for every block.
     +-----------------+
     |                 |
     +-----------------+
@@ -37,7 +37,7 @@ ENCODER_BYTES = 3 * 2**20  # what the codecs, the index of a shard and small obj
 
 @dataclass(frozen=True)
 class Job(ABC):
-    """Arrays whose shards are computed together, one task a shard. Sent to workers, so it holds no open files.
+    """Arrays whose shards are computed together, one task a shard. Jobs are sent to workers, and hold no open files.
 
     The outputs share the number of shards along their first axes; where they have several arrays, task k writes shard k
     of each. Axes of one name are one axis. `block`, whole chunks of the first output, is what a task computes at a
@@ -57,11 +57,14 @@ class Job(ABC):
         return tuple(shard_box((index + (0,) * len(o.shape))[: len(o.shape)], o.shape, o.shard) for o in self.outputs)
 
     def of(self, indices: Iterable[Index]) -> "Job":
-        """The same job with what it needs for some of its shards alone: this is what a worker is sent."""
+        """The job with the data for some of its shards only, which is sent to a worker."""
         return self
 
     def run(self, store: "Store", index: Index) -> int:
-        """Task `index`: compute its boxes and write each as one shard. Returns the pixels of the first; 0 of a list."""
+        """Compute the boxes of task `index`, and write each as one shard.
+
+        Returns the pixels of the first output; 0 for a one-dimensional output.
+        """
         boxes = self.boxes(index)
         for spec, box, chunks in zip(self.outputs, boxes, self.encode(store, boxes), strict=True):
             store.write(spec, box, chunks)
@@ -71,35 +74,35 @@ class Job(ABC):
     def encode(self, store: "Store", boxes: Sequence[Box]) -> "list[Chunks]":
         """The compressed chunks of the boxes of one shard, for each output."""
         made = [
-            _Made(store.shards(spec.path), box, self.is_divided(spec))
+            _EncodedOutput(store.shards(spec.path), box, self.is_divided(spec))
             for spec, box in zip(self.outputs, boxes, strict=True)
         ]
         for part in self.parts(boxes):
             self._add(made, part, store)
         return [output.finish() for output in made]
 
-    def _add(self, made: "Sequence[_Made]", part: Sequence[Box], store: "Store") -> None:
-        """Compute and encode a block; when this returns its values are gone."""
+    def _add(self, made: "Sequence[_EncodedOutput]", part: Sequence[Box], store: "Store") -> None:
+        """Compute and encode a block. Its values are freed on return."""
         for output, box, values in zip(made, part, self.compute(store, part), strict=True):
             output.add(box, values)
 
     @abstractmethod
     def compute(self, store: "Store", boxes: Sequence[Box]) -> Blocks:
-        """The values of a block, one array for each output, which has its box.
+        """The values of a block, one array for each output, in the shape of its box.
 
-        An output of which a block does not bring whole chunks is put together from all of them, by adding them up.
+        An output of which a block does not give whole chunks is the sum of the values of all blocks.
         """
 
     # -- blocks -------------------------------------------------------------------------------------------------------
 
     @property
     def block_shape(self) -> Shape:
-        """What a task computes at a time, of the first output."""
+        """The block that a task computes at a time, of the first output."""
         return self.block or self.outputs[0].shard
 
     @property
     def halo(self) -> Shape:
-        """How far around a block it reads, along each axis of the first output."""
+        """How far around a block a task reads, along each axis of the first output."""
         return (0,) * len(self.outputs[0].shape)
 
     def block_shapes(self) -> Iterator[Shape]:
@@ -116,7 +119,7 @@ class Job(ABC):
             yield self.boxes_along(tuple(map(slice, starts, stops)), boxes)
 
     def boxes_along(self, part: Box, boxes: Sequence[Box]) -> tuple[Box, ...]:
-        """For each output, what belongs to a part of the first; `boxes` are those of the shard."""
+        """For each output, the box that belongs to a part of the first; `boxes` are those of the shard."""
         axes = dict(zip(self.outputs[0].dims, part, strict=True))
         return tuple(
             tuple(axes.get(d, b) for d, b in zip(spec.dims, box, strict=True))
@@ -124,39 +127,39 @@ class Job(ABC):
         )
 
     def is_divided(self, spec: ArraySpec) -> bool:
-        """Whether every block brings whole chunks of an output; else it is put together from all of them."""
+        """Whether every block gives whole chunks of an output; else the output is the sum of all blocks."""
         sides = dict(zip(self.outputs[0].dims, self.block_shape, strict=True))
         shared = [(sides[d], c) for d, c in zip(spec.dims, spec.chunk, strict=True) if d in sides]
         return bool(shared) and all(n % c == 0 for n, c in shared)
 
     def is_sum(self, spec: ArraySpec) -> bool:
-        """Whether an output has no axis of the first one, so that every block brings a summand of all of it."""
+        """Whether an output has no axis of the first one, so that it is a sum over all blocks."""
         return not set(spec.dims) & set(self.outputs[0].dims)
 
     # -- memory -------------------------------------------------------------------------------------------------------
 
     def extent(self, around: Shape | None = None) -> Shape:
-        """Sides of the largest block with so much around it, as far as the array goes."""
+        """Sides of the largest block with its halo, or with `around`, within the array."""
         grown = (n + 2 * h for n, h in zip(self.block_shape, around or self.halo, strict=True))
         return tuple(map(min, grown, self.outputs[0].shape))
 
     def num_values(self, spec: ArraySpec) -> int:
-        """How many values the largest block brings of an output."""
+        """How many values of an output the largest block gives."""
         sides = dict(zip(self.outputs[0].dims, self.extent((0,) * len(self.outputs[0].dims)), strict=True))
         return prod(sides.get(d, min(n, s)) for d, n, s in zip(spec.dims, spec.shape, spec.shard, strict=True))
 
     @abstractmethod
     def compute_bytes(self) -> int:
-        """How much memory computing a block takes at most, its results included."""
+        """Peak memory of computing a block, including its results."""
 
     def resident_bytes(self) -> int:
-        """What the process keeps for this job between tasks."""
+        """Memory that the process keeps for this job between tasks."""
         return 0
 
     def working_set(self, packing: Sequence[float] | None = None) -> int:
-        """How much memory a task takes at most, in bytes.
+        """Peak memory of a task, in bytes.
 
-        `packing` says how many bytes become of one of each output when it is compressed; 1 is the worst.
+        `packing` is the compressed size of a byte of each output; 1 is the worst case.
         """
         packed, divided, values, held = [], 0.0, 0, 0
         for spec, ratio in zip(self.outputs, packing or [1.0] * len(self.outputs), strict=True):
@@ -175,10 +178,10 @@ class Job(ABC):
         return round(max(while_computing, while_encoding, while_writing)) + ENCODER_BYTES
 
     def within(self, room_bytes: float) -> "Job | None":
-        """This job with the best block whose working set has room; None if there is none.
+        """The job with the best block whose working set fits; None if none does.
 
-        The whole shard, if it has room. Else the block with which the fewest pixels are read twice, as part of a halo;
-        of several the one of the longest rows, since files and arrays lie row by row, and then the largest.
+        The best block is the whole shard, else the one with which the fewest pixels are read twice, as part of a halo;
+        then the one with the longest rows, since files and arrays are stored by rows, and then the largest.
         """
         for job in sorted((replace(self, block=block) for block in self.block_shapes()), key=preference):
             if job.working_set() <= room_bytes:
@@ -186,21 +189,21 @@ class Job(ABC):
         return None
 
     def smallest_working_set(self) -> int:
-        """The least that a task can do with."""
+        """The smallest working set of a task."""
         return min(replace(self, block=block).working_set() for block in self.block_shapes())
 
     def pixels_read(self) -> int:
-        """How many pixels a task on a whole shard reads, those twice that lie in the halo of two blocks."""
+        """Pixels that a task reads for a whole shard; those in the halo of two blocks count twice."""
         sides = zip(self.outputs[0].shard, self.block_shape, self.halo, strict=True)
         return prod(shard + 2 * halo * -(-shard // block) for shard, block, halo in sides)
 
 
 def preference(job: Job) -> tuple[int, ...]:
-    """The smaller, the better is a job's block, if it fits; see Job.within."""
+    """Sort key of blocks, the best first; see Job.within."""
     return job.pixels_read(), *(-n for n in reversed(job.block_shape))
 
 
-class _Made:
+class _EncodedOutput:
     """One output of a task, block by block."""
 
     def __init__(self, shards: "Shards", box: Box, is_divided: bool) -> None:
@@ -209,7 +212,7 @@ class _Made:
         self._values = None if is_divided else np.zeros(box_shape(box), shards.dtype)
 
     def add(self, box: Box, values: NDArray[Any]) -> None:
-        """Take the values of a block."""
+        """Add the values of a block."""
         where = inside(box, self._box)
         if self._values is not None:
             self._values[where] += values

@@ -31,7 +31,7 @@ class DeformJob(Job):
     params: DeformParams
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
-        """Some fields; each depends on the seed and its own number alone."""
+        """Some fields; each depends only on the seed and its own number."""
         made = tuple(np.empty(box_shape(box), np.float32) for box in boxes)
         at = 0
         for some in self.drawn(range(boxes[0][0].start, boxes[0][0].stop)):
@@ -41,13 +41,13 @@ class DeformJob(Job):
         return made
 
     def drawn(self, fields: range) -> Iterator[Blocks]:
-        """Grids and shares, of as many fields at a time as have room."""
+        """Grids and shares, a bounded number of fields at a time."""
         at_once = max(1, VALUES_AT_ONCE // (2 * prod(self.params.nodes())))
         for first in range(0, len(fields), at_once):
             yield self._draw(fields[first : first + at_once])
 
     def _draw(self, fields: Sequence[int]) -> Blocks:
-        """Grids and shares of some fields. Raises InvalidInput where none can be found that folds little enough."""
+        """Grids and shares of some fields. Raises InvalidInput if every attempt at a field folds too much."""
         p, side = self.params, (self.params.tile_px, self.params.tile_px)
         grids = np.empty((len(fields), 2, *p.nodes()), np.float32)
         shares, again = np.empty(len(fields), np.float32), np.arange(len(fields))
@@ -58,23 +58,23 @@ class DeformJob(Job):
             if not again.size:
                 return grids, shares
         raise InvalidInput(
-            f"sigma is {p.sigma_px:g}: each of {ATTEMPTS} fields drawn in the place of field {fields[int(again[0])]}"
+            f"sigma is {p.sigma_px:g}: each of {ATTEMPTS} attempts at field {fields[int(again[0])]}"
             f" folds at more than {p.max_folding:g} of a tile of {p.tile_px}",
             allowed="a smaller sigma, fewer nodes, or a greater max-folding",
         )
 
     def resident_bytes(self) -> int:
-        """The compiled kernels."""
+        """Memory of the compiled kernels."""
         return COMPILED_BYTES
 
     def compute_bytes(self) -> int:
-        """The numbers, and what it takes to draw some of them at a time."""
+        """Memory for the values, and for sampling some of them at a time."""
         return 4 * sum(self.num_values(spec) for spec in self.outputs) + DRAWING_BYTES
 
 
 @dataclass(frozen=True)
 class DenseJob(Job):
-    """The fields, expanded."""
+    """The fields with one displacement a pixel."""
 
     interpolation: str
 
@@ -87,11 +87,11 @@ class DenseJob(Job):
         return (made,)
 
     def resident_bytes(self) -> int:
-        """The compiled kernels."""
+        """Memory of the compiled kernels."""
         return COMPILED_BYTES
 
     def compute_bytes(self) -> int:
-        """The values, and those of one field as real numbers, with what is between the two products."""
+        """Memory for the values, and for those of one field in float64 with an intermediate product."""
         spec = self.outputs[0]
         return self.num_values(spec) * np.dtype(spec.dtype).itemsize + 3 * 8 * prod(spec.shape[1:])
 
@@ -124,13 +124,13 @@ def plan_fields(store: Store, params: DeformParams) -> Sequence[Job]:
     )
     job = DeformJob(outputs, params)
     if params.max_folding < 1 and store.record(GRIDS).get("fingerprint") != made.fingerprint:
-        for _ in job.drawn(range(params.fields)):  # refused, if one is, before anything is replaced
+        for _ in job.drawn(range(params.fields)):  # raises, if a field cannot be sampled, before anything is replaced
             pass
     return [job]
 
 
 def plan_dense(store: Store, params: DeformParams) -> Sequence[Job]:
-    """One array of fields (field, axis, y, x), where it is asked for."""
+    """One array of fields (field, axis, y, x), if `dense` asks for it."""
     if params.dense == "none":
         return []
     side = (2, params.tile_px, params.tile_px)

@@ -10,19 +10,19 @@ from unetprep.kernels.weight_formula import DEFAULTS
 from unetprep.params import DeformParams, TilesParams, WeightsParams
 from unetprep.stages.base import Job
 from unetprep.stages.deform import plan_dense, plan_fields
-from unetprep.stages.tile_positions import plan_places
+from unetprep.stages.tile_positions import plan_positions
 from unetprep.stages.tiles import plan_tiles
 from unetprep.stages.weights import plan_targets, plan_weights
 from unetprep.store import Store
 
 
 def separate_of(store: Store, name: str) -> str:
-    """How the cells of an image were kept apart in its target."""
+    """The rule that separates the cells of an image in its target."""
     return str(store.record(labels_path(name, "target"))["parameters"]["separate"])
 
 
 def weights_params(store: Store, name: str) -> WeightsParams:
-    """Those of the weight map of one image. The class weights are the numbers that were used."""
+    """Parameters of the weight map of one image. The class weights are the numbers that were used."""
     made = store.record(weights_path(name))["parameters"]
     formula = made["formula"]
     own = WeightsParams(formula=formula).made_formula().class_weights
@@ -38,18 +38,18 @@ def weights_params(store: Store, name: str) -> WeightsParams:
 
 
 def fields_params(store: Store) -> DeformParams:
-    """Those of the deformation fields."""
+    """Parameters of the deformation fields."""
     made = store.record(GRIDS)["parameters"]
     return DeformParams(**made)
 
 
 def tiles_parameters(store: Store) -> dict[str, Any]:
-    """What is recorded of the tiles: of where they lie, and of what is cut out."""
+    """Recorded parameters of the tiles: of their positions, and of the arrays that are cut."""
     return {key: value for path in (PLACED, CUT) for key, value in store.record(path).get("parameters", {}).items()}
 
 
 def tiles_params(store: Store) -> TilesParams:
-    """Those of the tiles."""
+    """Parameters of the tiles."""
     made = tiles_parameters(store)
     names = ("tile_px", "margin_px", "depth", "stride_px", "random", "seed", "codec")
     kept = {name: made[name] for name in names if name in made}
@@ -57,22 +57,22 @@ def tiles_params(store: Store) -> TilesParams:
 
 
 def target_job(store: Store, name: str) -> Job | None:
-    """What made the target of an image, or None."""
+    """The job that made the target of an image; None if another release made it."""
     return _job(store, lambda: plan_targets(store, WeightsParams(separate=separate_of(store, name)), [name]))
 
 
 def weights_job(store: Store, name: str) -> Job | None:
-    """What made the weight map of an image, or None."""
+    """The job that made the weight map of an image; None if another release made it."""
     return _job(store, lambda: plan_weights(store, weights_params(store, name), [name]))
 
 
 def fields_job(store: Store) -> Job | None:
-    """What made the deformation fields, or None."""
+    """The job that made the deformation fields; None if another release made them."""
     return _job(store, lambda: plan_fields(store, fields_params(store)))
 
 
 def dense_job(store: Store) -> Job | None:
-    """What expanded them, or None."""
+    """The job that made the dense fields; None if another release made them."""
 
     def plan() -> Sequence[Job]:
         made = store.record(DENSE)["parameters"]
@@ -81,18 +81,18 @@ def dense_job(store: Store) -> Job | None:
     return _job(store, plan)
 
 
-def places_job(store: Store) -> Job | None:
-    """What decided where the tiles lie, or None."""
-    return _job(store, lambda: plan_places(store, tiles_params(store)))
+def positions_job(store: Store) -> Job | None:
+    """The job that computed the positions of the tiles; None if another release made them."""
+    return _job(store, lambda: plan_positions(store, tiles_params(store)))
 
 
 def tiles_job(store: Store) -> Job | None:
-    """What made the tiles, or None."""
+    """The job that made the tiles; None if another release made them."""
     return _job(store, lambda: plan_tiles(store, tiles_params(store)))
 
 
 def _job(store: Store, plan: Callable[[], Sequence[Job]]) -> Job | None:
-    """None if another release or other software made the arrays: then they may be something else."""
+    """The planned job; None if another release or other software made the arrays."""
     try:
         (job,) = plan()
     except (KeyError, TypeError, InvalidInput):  # what other software recorded, or an array that is not finished
@@ -106,6 +106,6 @@ def _is_ours(record: dict[str, Any], spec: ArraySpec) -> bool:
 
 
 def contradiction(store: Store, job: Job) -> str:
-    """The first array of a job that says to be something else than what the job makes it; "" if none does."""
+    """Path of the first array of a job whose fingerprint is not that of the job; "" if there is none."""
     others = (s.path for s in job.outputs if store.record(s.path).get("fingerprint") != s.provenance.fingerprint)
     return next(others, "")

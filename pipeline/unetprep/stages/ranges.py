@@ -7,13 +7,13 @@ from typing import Any
 from unetprep.kernels.intensity_rules import intensity_rule_for
 from unetprep.kernels.percentiles import RobustRange
 
-EXTREME = 4.0  # times the robust range: what the rule minmax may span without a warning
-MOST_WARNINGS = 5  # images that are named
+EXTREME = 4.0  # extremes of more than so many robust ranges are warned of
+MOST_WARNINGS = 5  # images named in warnings
 
 
 @dataclass(frozen=True)
 class ImageRange:
-    """Range of one image: `low` and `high` become 0 and 1 by `rule`; `robust` is what its values are."""
+    """Range of one image: `low` and `high` become 0 and 1 by `rule`; `robust` holds percentiles and extremes."""
 
     dtype: str
     rule: str

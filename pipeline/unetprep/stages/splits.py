@@ -17,7 +17,7 @@ from unetprep.sources import Source
 
 @dataclass(frozen=True)
 class Part:
-    """An image of the store to be: which box (c, z, y, x) of which sources, and what it is for."""
+    """An image to be imported: a box (c, z, y, x) of its sources, and its split."""
 
     name: str
     image: Source | None
@@ -27,7 +27,7 @@ class Part:
 
 
 def split_parts(pairs: Sequence[tuple[str, Source | None, Source]], params: ImportParams) -> list[Part]:
-    """Give every image its split; cut a single one along its longest side (a stack of slices between slices)."""
+    """Assign a split to every image; cut a single image along its longest side (a stack between its slices)."""
     fractions = {"val": params.val_fraction, "test": params.test_fraction}
     if len(pairs) == 1 and any(fractions.values()):
         return _strips(*pairs[0], fractions, params)

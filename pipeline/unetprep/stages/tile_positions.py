@@ -23,8 +23,8 @@ PLACES_A_SHARD = 1 << 14
 
 
 @dataclass(frozen=True)
-class Tiled:
-    """What a task must know of one image."""
+class TiledImage:
+    """An image that is cut into tiles: what a task needs to know of it."""
 
     name: str
     sides: tuple[int, int, int]  # (z, y, x)
@@ -32,11 +32,11 @@ class Tiled:
     intensity: tuple[float, float]
 
     def num_tiles(self, params: TilesParams) -> int:
-        """How many tiles it has."""
+        """How many tiles the image has."""
         return self._random(params) or self.sides[0] * len(self._rows(params, 1)) * len(self._rows(params, 2))
 
     def origins(self, first: int, stop: int, params: TilesParams) -> NDArray[np.int64]:
-        """Where the outputs of its tiles `first` to `stop` begin, (tile, 3), as z, y, x; tiles go along x first."""
+        """Origins of the outputs of tiles `first` to `stop`, (tile, 3), as z, y, x; numbered along x first."""
         if self._random(params):
             return random_origins(params.seed, self.name, first, stop, self.sides, _output(params))
         (rows, columns), numbers = (self._rows(params, axis) for axis in (1, 2)), np.arange(first, stop)
@@ -47,21 +47,21 @@ class Tiled:
         return (params.random or 0) if self.split == "train" else 0
 
     def _rows(self, params: TilesParams, axis: int) -> range:
-        """The origins along an axis. What is trained on may overlap; what is scored counts once."""
+        """The origins along an axis. Training tiles may overlap; validation and test tiles cover every pixel once."""
         stride = params.stride_px if self.split == "train" else None
         return tile_origins(self.sides[axis], _output(params), stride)
 
 
 @dataclass(frozen=True)
-class Places:
-    """The tiles of all images, numbered in their order."""
+class TilePositions:
+    """Positions of the tiles of all images, numbered in the order of the images."""
 
-    images: tuple[Tiled, ...]
+    images: tuple[TiledImage, ...]
     params: TilesParams
 
     @cached_property
     def starts(self) -> list[int]:
-        """The number of the first tile of each image, and behind them the number of all tiles."""
+        """The number of the first tile of each image, followed by the number of all tiles."""
         return list(accumulate((image.num_tiles(self.params) for image in self.images), initial=0))
 
     def at(self, first: int, stop: int) -> NDArray[np.int64]:
@@ -77,26 +77,26 @@ class Places:
 
 
 @dataclass(frozen=True)
-class PlacesJob(Job):
-    """What is known of each tile before a pixel is read."""
+class TilePositionsJob(Job):
+    """Position, split and intensity range of each tile, which follow from the shapes of the images."""
 
-    places: Places
+    positions: TilePositions
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
         """The columns of PLACES."""
-        which, z, y0, x0 = self.places.at(boxes[0][0].start, boxes[0][0].stop).T
-        images = self.places.images
+        which, z, y0, x0 = self.positions.at(boxes[0][0].start, boxes[0][0].stop).T
+        images = self.positions.images
         splits = np.array([SPLITS.index(image.split) for image in images])
         low, high = np.array([image.intensity for image in images]).T
         columns = (which, z, y0, x0, splits[which], low[which], high[which])
         return tuple(values.astype(kind) for values, kind in zip(columns, PLACES.values(), strict=True))
 
     def compute_bytes(self) -> int:
-        """Some integers a tile, and as many an image."""
-        return 128 * (self.block_shape[0] + len(self.places.images))
+        """Memory for some integers of each tile and each image."""
+        return 128 * (self.block_shape[0] + len(self.positions.images))
 
 
-def plan_places(store: Store, params: TilesParams) -> Sequence[Job]:
+def plan_positions(store: Store, params: TilesParams) -> Sequence[Job]:
     """One job for all images."""
     if not store.names:
         raise InvalidInput(f"{store.url} holds no images", hint=f"run: {IMPORT}")
@@ -104,8 +104,8 @@ def plan_places(store: Store, params: TilesParams) -> Sequence[Job]:
     for name in store.names:
         z, y, x = store.finished_array(pixels_path(name), IMPORT).shape[1:]
         record = store.image_record(name, "split", "intensity")
-        images.append(Tiled(name, (z, y, x), record["split"], tuple(record["intensity"])))
-    places = Places(tuple(images), params)
+        images.append(TiledImage(name, (z, y, x), record["split"], tuple(record["intensity"])))
+    positions = TilePositions(tuple(images), params)
     made = Provenance(
         "tiles",
         KERNEL_VERSION,
@@ -115,12 +115,12 @@ def plan_places(store: Store, params: TilesParams) -> Sequence[Job]:
         },
         {},
     )
-    total = places.starts[-1]
+    total = positions.starts[-1]
     chunk = (min(PLACES_A_SHARD, total),)
     outputs = (
         ArraySpec(f"{TILES}/{name}", (total,), kind, ("tile",), chunk, chunk, made) for name, kind in PLACES.items()
     )
-    return [PlacesJob(tuple(outputs), places)]
+    return [TilePositionsJob(tuple(outputs), positions)]
 
 
 def _output(params: TilesParams) -> int:

@@ -29,43 +29,43 @@ from unetprep.kernels.tiling import border_px, output_size
 from unetprep.kernels.weight_formula import IGNORED, recorded_formula
 from unetprep.params import TilesParams
 from unetprep.stages.base import Blocks, Job
-from unetprep.stages.tile_positions import Places, PlacesJob, Tiled, plan_places
+from unetprep.stages.tile_positions import TiledImage, TilePositions, TilePositionsJob, plan_positions
 from unetprep.stages.weights import IMPORT
 from unetprep.storage.lru_cache import Recent
 from unetprep.store import Store
 
 KERNEL_VERSION = 2
 KEPT_BYTES = 128 * 2**20  # of decoded chunks, while the tiles of a shard are cut
-BACKGROUND_DENSITY = 0.1  # of cells 1, of what counts for nothing 0: Falk et al. 2019
+BACKGROUND_DENSITY = 0.1  # that of cells is 1, that of ignored pixels 0: Falk et al. 2019
 
 
 @dataclass(frozen=True)
 class TilesJob(Job):
-    """What is cut out of the images for each tile; of virtual ones the arrays of LEARNED alone."""
+    """Arrays that are cut from the images for each tile; with `index_only`, only those of LEARNED."""
 
-    places: Places
-    chunk: tuple[int, int, int]  # of the images, (z, y, x), the largest
+    positions: TilePositions
+    chunk: tuple[int, int, int]  # largest chunk of the images, (z, y, x)
     reach_px: int = 0  # how far around the output a cell matters, where instances are kept
 
     @property
     def params(self) -> TilesParams:
-        """Those of the stage."""
-        return self.places.params
+        """The parameters of the stage."""
+        return self.positions.params
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
-        """Some of the tiles of a shard, one after the other; neighbours share chunks, which are decoded once."""
+        """Some tiles of a shard, one after the other; chunks that neighbouring tiles share are decoded once."""
         made = {
             spec.path.rpartition("/")[2]: np.empty(box_shape(box), spec.dtype)
             for spec, box in zip(self.outputs, boxes, strict=True)
         }
         recent = Recent(KEPT_BYTES)
-        for row, place in enumerate(self.places.at(boxes[0][0].start, boxes[0][0].stop).tolist()):
+        for row, place in enumerate(self.positions.at(boxes[0][0].start, boxes[0][0].stop).tolist()):
             for name, values in self._tile(store, recent, *place).items():
                 made[name][row] = values
         return tuple(made.values())
 
     def compute_bytes(self) -> int:
-        """All tiles of a block, the chunks that are kept, and of one tile each array twice, as read and mirrored."""
+        """Memory for all tiles of a block, cached chunks, and each array of one tile twice, as read and mirrored."""
         sizes = {
             spec.path.rpartition("/")[2]: self.num_values(spec) * np.dtype(spec.dtype).itemsize for spec in self.outputs
         }
@@ -76,21 +76,21 @@ class TilesJob(Job):
         return round(sum(sizes.values()) + one + self._kept_bytes(image, instances))
 
     def _kept_bytes(self, image: float, instances: float) -> float:
-        """Of decoded chunks, for tiles of which the image and the instances have so many bytes."""
+        """Bytes of cached chunks, for tiles whose image and instances have so many bytes."""
         outer_px, output_px = (
             self.params.tile_px + 2 * self.params.margin_px,
             self._inner_px - 2 * self.params.margin_px,
         )
         of_image, of_cells = image / outer_px**2, 4 * bool(instances) + 5  # bytes a pixel; target and weights have 5
         depth, *sides = self.chunk
-        largest = [max(i.sides[axis] for i in self.places.images) for axis in (1, 2)]
+        largest = [max(i.sides[axis] for i in self.positions.images) for axis in (1, 2)]
 
         def touched(window_px: float) -> float:
             """Pixels of the chunks that a window meets."""
             along = (min(-(-n // c), window_px / c + 1) * c for n, c in zip(largest, sides, strict=True))
             return depth * prod(along)
 
-        tiles_an_image = self.places.starts[-1] / len(self.places.images)
+        tiles_an_image = self.positions.starts[-1] / len(self.positions.images)
         num, num_images = self.block_shape[0], 1 + self.block_shape[0] / tiles_an_image
         wide = touched(output_px * max(1.0, min(num, tiles_an_image)) ** 0.5 + outer_px)
         by_tile = num * (of_image * touched(outer_px) + of_cells * touched(self._inner_px))
@@ -102,7 +102,7 @@ class TilesJob(Job):
         return output_size(self.params.tile_px, self.params.depth) + 2 * self.params.margin_px
 
     def _tile(self, store: Store, recent: Recent, which: int, z: int, y0: int, x0: int) -> dict[str, Any]:
-        image, p, inner = self.places.images[which], self.params, self._inner_px
+        image, p, inner = self.positions.images[which], self.params, self._inner_px
         around = (z, y0 - p.margin_px, x0 - p.margin_px)
         target, weights = (
             store.read_mirrored(path, around, (1, inner, inner), recent)[0]
@@ -123,7 +123,7 @@ class TilesJob(Job):
         pixels = self._image(store, recent, image, (z, y0, x0))
         return {"image": pixels, "target": target, "weights": weights, **instances, **learned}
 
-    def _image(self, store: Store, recent: Recent, image: Tiled, origin: tuple[int, int, int]) -> NDArray[Any]:
+    def _image(self, store: Store, recent: Recent, image: TiledImage, origin: tuple[int, int, int]) -> NDArray[Any]:
         (z, y0, x0), p = origin, self.params
         before, outer = border_px(p.depth) // 2 + p.margin_px, p.tile_px + 2 * p.margin_px
         path = pixels_path(image.name)
@@ -131,23 +131,23 @@ class TilesJob(Job):
         return store.read_mirrored(path, (0, z, y0 - before, x0 - before), shape, recent)[:, 0]
 
     def _instances(
-        self, store: Store, recent: Recent, image: Tiled, around: tuple[int, int, int]
+        self, store: Store, recent: Recent, image: TiledImage, around: tuple[int, int, int]
     ) -> NDArray[np.integer]:
-        """The cells, reaching further than the target; outside the image nothing is known."""
+        """The cells, `reach_px` further than the target; pixels outside of the image are ignored."""
         z, y, x = around
         start, side = (z, y - self.reach_px, x - self.reach_px), self._inner_px + 2 * self.reach_px
         ids = store.read_mirrored(labels_path(image.name, "instances"), start, (1, side, side), recent)[0]
         return _only(ids, _inside(image, start, side), IGNORED)
 
 
-def _inside(image: Tiled, start: tuple[int, int, int], side: int) -> tuple[slice, slice]:
+def _inside(image: TiledImage, start: tuple[int, int, int], side: int) -> tuple[slice, slice]:
     """The rows and columns of a window that lie in the image."""
     rows, columns = (slice(max(0, -a), min(side, n - a)) for a, n in zip(start[1:], image.sides[1:], strict=True))
     return rows, columns
 
 
 def _only(values: NDArray[Any], part: tuple[slice, slice], outside: int) -> NDArray[Any]:
-    """A part of an array as it is, and another value around."""
+    """An array with `outside` in place of all values outside of a part."""
     if values[part].shape == values.shape:
         return values
     out = np.full_like(values, outside)
@@ -156,9 +156,9 @@ def _only(values: NDArray[Any], part: tuple[slice, slice], outside: int) -> NDAr
 
 
 def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
-    """One job for the tiles of all images, whose places are known."""
-    (placed,) = plan_places(store, params)
-    assert isinstance(placed, PlacesJob)
+    """One job for the tiles of all images, whose positions are known."""
+    (placed,) = plan_positions(store, params)
+    assert isinstance(placed, TilePositionsJob)
     channels: dict[str, int] = {}
     inputs = {placed.outputs[0].path: placed.outputs[0].provenance.fingerprint}
     dtypes = set()
@@ -180,12 +180,12 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
     depth, height, width = map(
         max, zip(*(store.shards(pixels_path(name)).chunk[1:] for name in store.names), strict=True)
     )
-    job = TilesJob((), placed.places, (depth, height, width), rule["instances"]["reach_px"] if rule else 0)
+    job = TilesJob((), placed.positions, (depth, height, width), rule["instances"]["reach_px"] if rule else 0)
     return [replace(job, outputs=_outputs(job, num_channels, dtype, made))]
 
 
 def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
-    """How weights follow from instances, the same in all images; `reach_px`: how far from a pixel a cell can matter."""
+    """How weights follow from instances, in all images alike; `reach_px` is the distance up to which a cell matters."""
     rules = {}
     for name in store.names:
         weights = store.parameters(weights_path(name), "formula", "border_on", "spacing")
@@ -222,7 +222,7 @@ def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
 
 
 def _outputs(job: TilesJob, channels: int, dtype: str, made: Provenance) -> tuple[ArraySpec, ...]:
-    params, total = job.params, job.places.starts[-1]
+    params, total = job.params, job.positions.starts[-1]
     outer = params.tile_px + 2 * params.margin_px
     inner = outer - border_px(params.depth)
     wide = inner + 2 * job.reach_px
@@ -272,18 +272,18 @@ def _check_channels(channels: dict[str, int]) -> None:
 
 
 def _common_rule(store: Store) -> str:
-    """The rule by which the intensities of all images were found, which holds for images to come."""
+    """The intensity rule of all images, which holds for new images too."""
     rules = {name: _rule_of(store, name) for name in store.names}
     if len(set(rules.values())) > 1:
         raise InvalidInput(
             f"the images of {store.url} were imported with different --intensity: {rules}",
-            hint="import them anew with one rule; a network needs to know which one holds for new images",
+            hint="import them again with one rule; a network needs to know which one holds for new images",
         )
     return str(store.image_record(store.names[0], "intensity_rule")["intensity_rule"])
 
 
 def _rule_of(store: Store, name: str) -> str:
-    """The rule of an image; of stores of older releases, which recorded no percentiles, what `auto` meant there."""
+    """The rule of an image; for stores of older releases, which recorded no percentiles, what `auto` meant."""
     record, pixels = store.image_record(name, "intensity_rule"), store.record(pixels_path(name))
     rule = str(record["intensity_rule"])
     is_older = "percentiles" not in record and pixels.get("parameters", {}).get("dtype") != "uint8"
@@ -319,8 +319,8 @@ def describe(store: Store, params: TilesParams) -> None:
     )
     store.set_coordinates(TILES, [*PLACES, *LEARNED])
     if made := store.record(CUT).get("parameters"):
-        for name in absent_from_tiles(made):  # those of tiles that have been replaced
+        for name in absent_from_tiles(made):  # arrays of tiles that have been replaced
             store.remove(f"{TILES}/{name}")
 
 
-STEPS = (plan_places, plan_tiles)
+STEPS = (plan_positions, plan_tiles)

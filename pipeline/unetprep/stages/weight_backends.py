@@ -28,7 +28,7 @@ def weigh_block_by_edt(
     spacing: tuple[float, ...],
     core: Box,
 ) -> NDArray[np.float32]:
-    """The same as `weigh_block`, by a transform of `edt` for each cell, in its bounding box and the reach around it."""
+    """The result of `weigh_block`, by one `edt` transform for each cell, in its bounding box and the reach around."""
     independent = len(spacing) == 2
     stacks = labels if independent else labels[None]
     distances = np.stack([_two_nearest(stack, formula.reach, spacing) for stack in stacks], axis=1)
@@ -47,7 +47,7 @@ def edt_bytes(
     largest_label: int,
     has_ignored: bool,
 ) -> int:
-    """How much memory `weigh_block_by_edt` takes, besides labels and target, for cells that are small."""
+    """Memory of `weigh_block_by_edt` in addition to labels and target, for small cells."""
     stack = shape if len(spacing) == 3 else (1, *shape[1:])
     names = (4 + 3 * 8 + 8) * math.prod(stack)  # sorting: the labels, their order, and what becomes of it
     distances = 2 * 8 * (math.prod(shape) + math.prod(stack))

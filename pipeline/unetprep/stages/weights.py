@@ -49,7 +49,7 @@ class TargetJob(Job):
 
     @property
     def halo(self) -> Shape:
-        """As far as separation looks."""
+        """The reach of the separation of cells."""
         return (HALO_PX if self.dims == 3 else 0, HALO_PX, HALO_PX)
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
@@ -61,11 +61,11 @@ class TargetJob(Job):
         return target, count_classes(target, labels[core]).reshape(1, 1, 1, NUM_CLASSES)
 
     def resident_bytes(self) -> int:
-        """The compiled kernels."""
+        """Memory of the compiled kernels."""
         return COMPILED_BYTES
 
     def compute_bytes(self) -> int:
-        """The labels and the target with the halo; and when classes are counted, which labels are ignored."""
+        """Memory for labels and target with the halo, and, when classes are counted, for the ignored labels."""
         return (4 + 1) * prod(self.extent()) + prod(self.extent((0, 0, 0)))
 
 
@@ -84,14 +84,14 @@ class WeightsJob(Job):
 
     @property
     def halo(self) -> Shape:
-        """As far as a cell can matter."""
+        """The distance up to which a cell matters."""
         reach = (max(HALO_PX, math.ceil(self.formula.reach / size)) for size in self.spacing)
         return (0,) * (3 - len(self.spacing)) + tuple(reach)
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
-        """A block, from labels that reach as far around it as a cell can matter.
+        """A block, from its labels and those around it, as far as a cell matters.
 
-        The target follows from them: taking it anew costs a tenth of what reading it would.
+        The target is recomputed from them, which costs a tenth of reading it.
         """
         (box,) = boxes
         outer = grow(box, self.halo, self.outputs[0].shape)
@@ -100,11 +100,11 @@ class WeightsJob(Job):
         return (ENGINES[self.engine](labels, target, self.class_weights, self.formula, self.spacing, core),)
 
     def resident_bytes(self) -> int:
-        """The compiled kernels."""
+        """Memory of the compiled kernels."""
         return COMPILED_BYTES
 
     def compute_bytes(self) -> int:
-        """Labels and target with the halo, and what the engine needs."""
+        """Memory for labels and target with the halo, and for the engine."""
         outer, core = self.extent(), self.extent((0, 0, 0))
         needs = ENGINE_BYTES[self.engine](outer, core, self.formula, self.spacing, self.largest_label, self.has_ignored)
         return (4 + 1) * prod(outer) + needs
@@ -165,14 +165,14 @@ def plan_weights(store: Store, params: WeightsParams, names: Sequence[str] | Non
 
 
 def _spacing(params: WeightsParams, store: Store, name: str, dims: int) -> tuple[float, ...]:
-    """The pixel size along each axis: as given, else that of the import in pixels along x, else 1."""
+    """The pixel size along each axis: the parameter, else that of the import in pixels along x, else 1."""
     spacing = params.spacing or relative_sizes(store.record(image_path(name)).get("spacing"), dims)
     if len(spacing) != dims:
         what = "a volume" if dims == 3 else "made of independent slices (dims 2)"
         raise InvalidInput(
             f"spacing is {as_text(params.spacing)}, but image {name!r} is {what}",
             allowed=f"{dims} numbers, {','.join('zyx'[-dims:])}",
-            hint="whether a stack is one volume is said at import, with --dims",
+            hint="--dims of the import says whether a stack is one volume",
         )
     return spacing
 
@@ -210,12 +210,12 @@ def balancing_images(store: Store) -> list[str]:
     return [name for name in store.names if store.record(image_path(name)).get("split") == "train"] or store.names
 
 
-def refuse_without_cells(store: Store, way_out: str = "--class-weights 1,1 computes weights all the same") -> NoReturn:
+def refuse_without_cells(store: Store, way_out: str = "--class-weights 1,1 needs no cells") -> NoReturn:
     """Raise the InvalidInput for a store whose classes cannot be balanced."""
     raise InvalidInput(
-        f"no training image of {store.url} has a cell, so that its classes cannot be balanced",
+        f"no training image of {store.url} has a cell, so its classes cannot be balanced",
         allowed="images without cells, as long as one for training has some",
-        hint=f"see that these are the labels that you mean; {way_out}",
+        hint=f"check that these are the right labels; {way_out}",
     )
 
 

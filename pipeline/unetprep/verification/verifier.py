@@ -38,7 +38,7 @@ from unetprep.stages.from_provenance import (
     contradiction,
     dense_job,
     fields_job,
-    places_job,
+    positions_job,
     target_job,
     tiles_job,
     weights_job,
@@ -310,7 +310,7 @@ class Verifier:
         if kind == "tiles":
             tiles = {path for path in self._objects.nodes if path.partition("/")[0] == TILES} | {PLACED}
             every = {path for n in names for path in (*_labels_of(n), weights_path(n), pixels_path(n))}
-            for path, plan in ((PLACED, places_job), (CUT, tiles_job)):
+            for path, plan in ((PLACED, positions_job), (CUT, tiles_job)):
                 yield path, {IMAGES, *tiles, *every}, partial(plan, store)
         for name in names:
             if kind == "target":

@@ -22,10 +22,10 @@ from unetprep.format.boxes import grow
 from unetprep.format.layout import ArraySpec, Provenance
 from unetprep.kernels.mirror import mirrored_tile
 from unetprep.params import ImportParams, TilesParams, VerifyParams, WeightsParams
-from unetprep.relabeling.affected import touched_shards, touched_tiles
+from unetprep.relabeling.affected import affected_shards, affected_tiles
 from unetprep.relabeling.relabeler import Relabelled, relabel
 from unetprep.stages import STAGES
-from unetprep.stages.tile_positions import Places, Tiled
+from unetprep.stages.tile_positions import TiledImage, TilePositions
 from unetprep.stages.tiles import TilesJob, plan_tiles
 from unetprep.storage.local import Folder
 from unetprep.store import Store
@@ -443,7 +443,7 @@ def test_a_shard_is_stale_just_where_what_it_reads_meets_the_edit(data: st.DataO
     spec = ArraySpec("x", shape, "int32", layout.AXES, shard, shard, Provenance("", 0, {}, {}))
     changed = np.zeros(shape, bool)
     changed[box] = True
-    found = touched_shards(spec, [box], halo)
+    found = affected_shards(spec, [box], halo)
     for index in np.ndindex(*(-(-n // s) for n, s in zip(shape, shard, strict=True))):
         read = tuple(slice(max(0, i * s - h), (i + 1) * s + h) for i, s, h in zip(index, shard, halo, strict=True))
         assert (index in found) == changed[read].any()
@@ -454,8 +454,8 @@ def test_a_shard_is_stale_just_where_what_it_reads_meets_the_edit(data: st.DataO
 def test_a_tile_is_stale_just_where_its_mirrored_window_meets_the_edit(data: st.DataObject) -> None:
     sides = [tuple(data.draw(st.integers(1, n)) for n in (3, 70, 70)) for _ in range(2)]
     stride, random = data.draw(st.sampled_from([(None, None), (7, None), (None, 15)]))
-    images = tuple(Tiled(name, shape, "train", (0.0, 1.0)) for name, shape in zip("ab", sides, strict=True))  # type: ignore[arg-type]
-    places = Places(images, replace(TILES, stride_px=stride, random=random))
+    images = tuple(TiledImage(name, shape, "train", (0.0, 1.0)) for name, shape in zip("ab", sides, strict=True))  # type: ignore[arg-type]
+    places = TilePositions(images, replace(TILES, stride_px=stride, random=random))
     shape = (places.starts[-1], 1)
     spec = ArraySpec("tiles/image", shape, "uint8", ("tile", "c"), (1, 1), (1, 1), Provenance("", 0, {}, {}))
     job = TilesJob((spec,), places, (1, 256, 256))
@@ -464,7 +464,7 @@ def test_a_tile_is_stale_just_where_its_mirrored_window_meets_the_edit(data: st.
     halo = (0, data.draw(st.integers(0, 5)), data.draw(st.integers(0, 5)))
     changed = np.zeros(sides[1], bool)
     changed[grow(box, halo, sides[1])] = True
-    found = touched_tiles(job, {"b": [box]}, {"b": halo})
+    found = affected_tiles(job, {"b": [box]}, {"b": halo})
     _, first_of_b, total = places.starts
     for k, (which, z, y, x) in enumerate(places.at(first_of_b, total).tolist(), first_of_b):
         window = mirrored_tile(changed[z], (y - 8, x - 8), (36, 36))

@@ -20,7 +20,7 @@ from unetprep.format.boxes import shard_box, shard_counts
 from unetprep.params import ImportParams
 from unetprep.sources.connected_components import AXES_ACROSS, Joiner
 from unetprep.sources.readers import Source
-from unetprep.stages import importing
+from unetprep.stages import first_reading
 from unetprep.store import Store
 
 
@@ -204,7 +204,7 @@ def test_the_connectivity_decides_what_looks_like_a_mask(tmp_path: Path) -> None
 
 
 def test_more_pieces_than_can_be_numbered_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "LARGEST_LABEL", 4)
+    monkeypatch.setattr(first_reading, "LARGEST_LABEL", 4)
     mask = np.eye(5, dtype=np.uint8)
     with pytest.raises(InvalidInput, match=r"y\.npy has 5 connected pieces\n  allowed: up to 4 cells"):
         components(tmp_path, mask)

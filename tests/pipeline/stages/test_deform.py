@@ -63,7 +63,7 @@ def test_what_always_folds_is_refused_before_anything_is_replaced(
 ) -> None:
     store = deform(store, fields=2)
     before = store.read_all(GRIDS)
-    with pytest.raises(InvalidInput, match=r"sigma is 20: each of 100 fields drawn in the place of field 0 folds"):
+    with pytest.raises(InvalidInput, match=r"sigma is 20: each of 100 attempts at field 0 folds"):
         deform(store, overwrite=True, fields=1, grid=(9, 9), sigma_px=20.0, max_folding=0.0)
     monkeypatch.setattr("unetprep.stages.deform.ATTEMPTS", 1)
     shares = folded_shares(draw_grids(0, range(50), (5, 5), 2.5), (60, 60), "bspline")

@@ -319,7 +319,7 @@ def test_repair_deletes_damaged_shards_and_repeating_the_stages_mends_the_store(
 
 
 def test_components_are_held_against_what_is_made_from_them(tmp_path: Path) -> None:
-    make(tmp_path, str(tmp_path / "c.zarr"), instances="components", connectivity="8")
+    make(tmp_path, str(tmp_path / "c.zarr"), instances="components", connectivity=8)
     found = look(tmp_path / "c.zarr", ALL)
     assert found.faults == ()
 

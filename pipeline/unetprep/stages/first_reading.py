@@ -1,0 +1,107 @@
+"""First reading of the sources of an import: values, digests, connected components, and what cannot be imported."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.errors import InvalidInput
+from unetprep.format.boxes import Box, Index, box_shape
+from unetprep.format.layout import pixel_chunks
+from unetprep.kernels.percentiles import WORKING_BYTES
+from unetprep.params import ImportParams, num_neighbours
+from unetprep.sources import Source
+from unetprep.sources.connected_components import Joiner, Names
+from unetprep.sources.first_pass import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype
+from unetprep.sources.memory import kept_of_all, reading_bytes
+from unetprep.stages.splits import Part
+
+
+@dataclass(frozen=True)
+class LabelScan:
+    """Result of a first reading of labels: also up to two of their numbers, and the label maps of their components."""
+
+    scan: Scan
+    ids: NDArray[np.int64]
+    num_pieces: int
+    names: Mapping[Index, Names]
+
+
+class FirstReading:
+    """Reads sources as a whole."""
+
+    def image(self, source: Source, box: Box, dims: int) -> Scan:
+        """The values of an image."""
+        chunk, shard = pixel_chunks(box_shape(box[1:]), dims)
+        return scan_image(source, box, shard, chunk)
+
+    def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
+        """The labels, and with `pieces` their connected components."""
+        shape = box_shape(box[1:])
+        chunk, shard = pixel_chunks(shape, params.dims)
+        joiner = Joiner(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
+        scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, chunk, params.ignore_label, joiner)
+        num_pieces, names = joiner.names() if joiner else (0, {})
+        if num_pieces > LARGEST_LABEL:
+            raise InvalidInput(
+                f"{source.path} has {num_pieces} connected components",
+                allowed=f"up to {LARGEST_LABEL} cells in an image",
+                hint="it is noise rather than a mask of cells, or should be cut into several images",
+            )
+        return LabelScan(scan, ids, num_pieces, names)
+
+
+def _check_labels(source: Source, parts: Sequence[LabelScan], params: ImportParams, reading: FirstReading) -> None:
+    """Refuse labels that look like a mask. All strips of an image count, since one strip may hold a single number."""
+    ids = np.unique(np.concatenate([part.ids for part in parts]))
+    if params.instances == "auto" and len(ids) == 1:
+        _refuse_mask(source, params, int(ids[0]), reading)
+
+
+def _refuse_mask(source: Source, params: ImportParams, label: int, reading: FirstReading) -> None:
+    """Refuse one number in several components: without instances there is no second nearest cell."""
+    pieces = reading.labels(source, tuple(slice(0, n) for n in source.shape), params, pieces=True).num_pieces
+    if pieces > 1:
+        raise InvalidInput(
+            f"{source.path} looks like a binary mask: its only label is {label}, in {pieces} separate pieces",
+            allowed="a number of its own for each cell; without it no border between two cells is known",
+            hint="--instances components numbers the connected pieces; --instances ids takes them as one cell",
+        )
+
+
+def read_labels(parts: Sequence[Part], params: ImportParams, reading: FirstReading) -> list[LabelScan]:
+    """Read and check the labels of all parts."""
+    seen = [reading.labels(part.labels, part.box, params, params.instances == "components") for part in parts]
+    for source, parts_of_it in groupby(zip(parts, seen, strict=True), lambda pair: pair[0].labels):
+        _check_labels(source, [labels for _, labels in parts_of_it], params, reading)
+    return seen
+
+
+def first_readings_bytes(parts: Sequence[Part], params: ImportParams) -> int:
+    """Memory that a first reading of parts takes, one after the other."""
+    sources = [source for part in parts for source in (part.labels, part.image) if source is not None]
+    return max(first_reading_bytes(part, params) for part in parts) + kept_of_all(sources)
+
+
+def first_reading_bytes(part: Part, params: ImportParams) -> int:
+    """Memory that a first reading of a part takes, a shard at a time.
+
+    Labels: as in the file, without ignored ones too, and then those of the cells, or as stored, with a mask; for
+    components also their numbers in 32 and in 64 bits. Image: as in the file, as stored, which pixels are finite, and
+    histograms.
+    """
+    shape = box_shape(part.box[1:])
+    shard = tuple(map(min, pixel_chunks(shape, params.dims)[1], shape))
+    needs = []
+    for source, channels in ((part.labels, 1), (part.image, part.box[0].stop - part.box[0].start)):
+        if source is not None:
+            there, here = np.dtype(source.dtype).itemsize, np.dtype(stored_dtype(source)).itemsize
+            pieces = 4 + 8 if params.instances == "components" else 0
+            known = there * (1 if params.ignore_label is None else 2)
+            each = there + here + 1 if source is part.image else known + max(there, 4 + pieces) + 1
+            counted = WORKING_BYTES if source is part.image else 0
+            needs.append(channels * prod(shard) * each + reading_bytes(source, (channels, *shard)) + counted)
+    return max(needs)
