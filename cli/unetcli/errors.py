@@ -1,4 +1,4 @@
-"""Exit codes, and the one place that turns an error into one and into a message."""
+"""Exit codes, and the translation of errors to exit codes and messages."""
 
 import traceback
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ FROM_THE_BEGINNING = "the same command starts from the beginning"
 def exit_codes(verbose: bool = False, when_repeated: str = FROM_THE_BEGINNING) -> Iterator[None]:
     """Turn an expected error, SIGINT or SIGTERM into one message on stderr and an exit code.
 
-    `when_repeated` says what the command does if it is repeated after it was stopped. An unexpected exception passes,
-    unless a signal arrived: libraries turn its exception into others.
+    `when_repeated` says what the command does when it is repeated after it was stopped. Unexpected exceptions pass,
+    unless a signal arrived: libraries may turn its exception into another.
     """
     try:
         with stopping.stoppable():
@@ -55,7 +55,7 @@ def exit_codes(verbose: bool = False, when_repeated: str = FROM_THE_BEGINNING) -
 
 
 def _code_of(error: Exception) -> int | None:
-    """The exit code of an error, None if it is not an expected one."""
+    """The exit code of an error; None if the error is unexpected."""
     if isinstance(error, ImportError) and stopping.received():
         return None
     code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)

@@ -25,7 +25,7 @@ Command = Callable[..., Any]
 
 
 class WithExamples(click.Command):
-    """Whatever has a help page that begins with examples."""
+    """A command whose help page begins with examples."""
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,7 +49,7 @@ class Examples(WithExamples):
             return super().invoke(ctx)
 
     def when_repeated(self, params: Mapping[str, Any]) -> str:
-        """What the command does if it is repeated after it was stopped."""
+        """What the command does when it is repeated after it was stopped."""
         if self.name not in RESUMED or params.get("dry_run") or (params.get("overwrite") and self.name != "fit"):
             return FROM_THE_BEGINNING
         return "the same command goes on from here" + (", without --overwrite" if params.get("overwrite") else "")
@@ -59,12 +59,12 @@ class ExamplesGroup(WithExamples, click.Group):
     """A group that lists its commands in the order in which they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they were added."""
+        """The names of the commands, in the order in which they were added."""
         return list(self.commands)
 
 
 class PlanGroup(ExamplesGroup):
-    """A group that does something by itself too, whose errors become exit codes."""
+    """A group that is also a command, whose errors become exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the group or one of its commands."""
@@ -107,15 +107,15 @@ def chosen(kind: type, values: Mapping[str, Any]) -> Any:
 def common(command: Command) -> Command:
     """Options of every command that prints a result."""
     for option in (
-        click.option("-v", "--verbose", is_flag=True, help="With an error, also say where in the program it arose."),
+        click.option("-v", "--verbose", is_flag=True, help="With an error, also print its traceback."),
         click.option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
-        click.option("--json", "as_json", is_flag=True, help="The result as one JSON object on stdout."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout."),
     ):
         command = option(command)
     return command
 
 
 def result(command: str, values: dict[str, Any], text: str, as_json: bool) -> None:
-    """Print a result on stdout: a line for people, or one JSON object; passwords in URLs are masked."""
+    """Print a result on stdout, as text or as one JSON object; passwords in URLs are masked."""
     document = {"schema_version": SCHEMA_VERSION, "command": command, **values}
     click.echo(mask_credentials(json.dumps(document, indent=1) if as_json else text))

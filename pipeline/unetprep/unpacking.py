@@ -1,4 +1,4 @@
-"""Unpacking of single members of a zip archive: streamed, bounded in size, verified, and never outside of a folder."""
+"""Unpacking of members of a zip archive: streamed, limited in size, verified, and only into a folder."""
 
 import hashlib
 import shutil
@@ -71,7 +71,7 @@ def unpack(archive: Path, members: Sequence[Member], folder: Path) -> None:
 
 
 def _check_space(archive: Path, members: Sequence[Member], folder: Path) -> None:
-    """Refuse early, from the sizes in the archive's directory, what does not fit; `_copy` holds the bound in any case.
+    """Check the sizes in the archive's directory against the free space; `_copy` enforces the limits in any case.
 
     Raises Failure.
     """
@@ -111,7 +111,7 @@ def _verify(archive: Path, member: Member, out: BinaryIO | None) -> None:
 
 
 def _copy(source: BinaryIO | IO[bytes], out: BinaryIO | None, max_bytes: int) -> tuple[str, int]:
-    """SHA-256 and size of what `source` gives, copied to `out`, if any; it stops at the first block too many."""
+    """SHA-256 and size of `source`, which is copied to `out`, if any; stops behind `max_bytes`."""
     digest, size = hashlib.sha256(), 0
     while size <= max_bytes and (block := source.read(BLOCK)):
         digest.update(block)

@@ -135,7 +135,7 @@ def running(scheduler: Scheduler, folder: Path) -> Iterator[tuple[Future[Summary
 def test_a_cluster_that_is_lost_under_a_run_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
-    monkeypatch.setattr("unetprep.engine.dask_cluster.SECONDS_BETWEEN_LOOKS", 0.5)
+    monkeypatch.setattr("unetprep.engine.dask_cluster.SECONDS_BETWEEN_CHECKS", 0.5)
     port = str(free_ports(1)[0])
     address = f"tcp://127.0.0.1:{port}"
     server = dask("scheduler", "--host", "tcp://127.0.0.1", "--port", port, "--no-dashboard")
@@ -190,7 +190,7 @@ def test_whatever_is_asked_of_a_lost_scheduler_is_told(tmp_path: Path, monkeypat
 
 def test_a_worker_that_dies_between_its_work_and_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it reports is with it until the client asks."""
-    monkeypatch.setattr("unetprep.engine.dask_cluster.SECONDS_BETWEEN_LOOKS", 0.5)
+    monkeypatch.setattr("unetprep.engine.dask_cluster.SECONDS_BETWEEN_CHECKS", 0.5)
     port = str(free_ports(1)[0])
     address = f"tcp://127.0.0.1:{port}"
     server = dask("scheduler", "--host", "tcp://127.0.0.1", "--port", port, "--no-dashboard")

@@ -1,6 +1,6 @@
 """Schedulers and connections to them: local threads, worker processes, Slurm jobs, or a running Dask scheduler.
 
-Nothing here is needed for threads of this process, so Dask's `distributed` (two seconds) is imported where it is used.
+Threads of this process need none of this, so Dask's `distributed`, whose import takes two seconds, is imported on use.
 """
 
 import logging
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-ALLOWED_FAILURES = 3  # workers that may die with a task in hand before it is given up
-STARTS = 3  # of worker processes, before it is given up
-RESUMABLE = 75  # exit code of a run that was asked to stop and can be repeated
+ALLOWED_FAILURES = 3  # workers that may die with a task before it is given up
+STARTS = 3  # attempts to start worker processes
+RESUMABLE = 75  # exit code of a run that was stopped and can be continued
 CONNECT_SECONDS = 15
-SECONDS_BETWEEN_NEWS = 60.0
-SECONDS_BETWEEN_LOOKS = 10.0
-STOP_SECONDS = 20.0  # for tasks to come to an end: shorter than Slurm waits before it kills
-# The tasks of a worker run side by side already, each on one core. A worker of Slurm gets these in its job script.
+SECONDS_BETWEEN_MESSAGES = 60.0
+SECONDS_BETWEEN_CHECKS = 10.0
+STOP_SECONDS = 20.0  # for tasks to end: shorter than Slurm waits before it kills
+# Tasks of a worker already run in parallel, one on each core. A worker of Slurm gets these in its job script.
 ONE_THREAD = {
     f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "NUMBA", "BLOSC")
 }
-NOT_A_SCHEDULER = (OSError, TypeError, ValueError, LookupError, struct.error, MemoryError)  # as Dask says it
+NOT_A_SCHEDULER = (OSError, TypeError, ValueError, LookupError, struct.error, MemoryError)  # exceptions of Dask
 
 
 # -- connecting -------------------------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ _keeping: list[ExitStack] = []
 
 @contextmanager
 def kept_connections() -> Iterator[None]:
-    """Inside this block, the first use of a scheduler connects, and later ones find the same workers."""
+    """Inside of this block, the first use of a scheduler connects, and later ones share its workers."""
     with ExitStack() as stack:
         _keeping.append(stack)
         try:
@@ -57,11 +57,11 @@ def kept_connections() -> Iterator[None]:
 
 @contextmanager
 def connected(scheduler: Scheduler) -> "Iterator[Client]":
-    """A client of the scheduler, which has at least one worker; everything that was started ends with the block.
+    """A client of the scheduler, which has at least one worker. Whatever was started ends with the block.
 
-    Not for `local`. A SIGTERM that nobody else takes care of ends the program in order, so that no jobs are left.
-    Raises Failure where nothing answers or no worker comes, or where, inside the block, the cluster lets one down;
-    InvalidInput where the settings do not fit.
+    Not for `local`. SIGTERM, if nothing else handles it, ends the program through all `finally`, so that no jobs are
+    left. Raises Failure if no scheduler answers, no worker comes, or the cluster fails inside of the block, and
+    InvalidInput for settings that do not fit.
     """
     with ExitStack() as own:
         if scheduler not in _clients:
@@ -78,7 +78,7 @@ def _connect(scheduler: Scheduler) -> "Iterator[Client]":
 
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
-        # With no worker left a task would wait for ever. This is for the schedulers that start here.
+        # Without a worker a task would wait for ever. This applies to schedulers that are started here.
         "distributed.scheduler.no-workers-timeout": f"{scheduler.patience_s}s",
     }
     opener = {"processes": _processes, "slurm": _slurm}.get(scheduler.address, _running)
@@ -93,7 +93,7 @@ def _connect(scheduler: Scheduler) -> "Iterator[Client]":
             del _clients[scheduler]
 
 
-Opened = tuple["Client", Callable[[], None]]  # and what raises when no worker can be hoped for
+Opened = tuple["Client", Callable[[], None]]  # and a check that raises when no worker can come
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def _processes(scheduler: Scheduler) -> Iterator[Opened]:
 
 
 def _local_cluster(scheduler: Scheduler) -> "LocalCluster":
-    """A worker that dies while it starts takes the others with it: then all are started anew."""
+    """Start worker processes. A worker that dies while it starts ends the others: then all are started again."""
     from distributed import LocalCluster
 
     for tries_left in reversed(range(STARTS)):
@@ -124,7 +124,7 @@ def _local_cluster(scheduler: Scheduler) -> "LocalCluster":
             if not tries_left:
                 raise Failure(
                     f"the worker processes could not be started: {error.__cause__ or error}",
-                    hint="see that there is memory for them, or ask for fewer: --workers",
+                    hint="check that there is memory for them, or use fewer: --workers",
                 ) from error
     raise AssertionError
 
@@ -161,7 +161,7 @@ def _running(scheduler: Scheduler) -> Iterator[Opened]:
         secure = address.startswith("tls://")
         raise Failure(
             f"no Dask scheduler answers at {address}: {error}",
-            hint="see that it runs, that the host and port are right and not behind a firewall, and that "
+            hint="check that it runs, that the host and port are right and not behind a firewall, and that "
             + (
                 "its certificate and yours come from the same authority"
                 if secure
@@ -194,7 +194,7 @@ def _security(scheduler: Scheduler) -> "Security | None":
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM, which would end the process at once, leave through all `finally`; unless somebody handles it."""
+    """Turn SIGTERM, unless it is handled already, into an exit that runs all `finally`."""
     here = threading.current_thread() is threading.main_thread()
     if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -226,7 +226,7 @@ def _wait_for_a_worker(client: "Client", scheduler: Scheduler, check: Callable[[
                 if scheduler.address == "slurm"
                 else f"start one, or see why it ends: dask worker {scheduler.address}",
             )
-        if now - last_news > SECONDS_BETWEEN_NEWS:
+        if now - last_news > SECONDS_BETWEEN_MESSAGES:
             last_news = now
             log.info("%s: still no worker after %d minutes", scheduler.address, (now - start) // 60)
         time.sleep(0.1)
@@ -234,7 +234,7 @@ def _wait_for_a_worker(client: "Client", scheduler: Scheduler, check: Callable[[
 
 
 def _check_versions(client: "Client") -> None:
-    """The scheduler and all workers have this package, in this version, and the same Python."""
+    """Raise Failure unless the scheduler and all workers have this version of the package, and the same Python."""
     found: Any = client.get_versions(packages=["unetprep"])
     mine = f"unetprep {__version__}, Python {sys.version_info.major}.{sys.version_info.minor}"
     for who, about in {"the scheduler": found["scheduler"], **(found["workers"] or {})}.items():
@@ -250,20 +250,20 @@ def _check_versions(client: "Client") -> None:
 
 
 def num_threads(client: "Client", scheduler: Scheduler) -> int:
-    """Threads that tasks run on: those of the workers there, or, if more, of all that may yet come."""
+    """Threads that run tasks: those of the present workers, or of all planned workers if these are more."""
     planned = {"processes": 1, "slurm": scheduler.slurm.cores}.get(scheduler.address, 0) * scheduler.num_workers
     return int(max(1, planned, sum(client.nthreads().values())))
 
 
 def dashboard(client: "Client") -> str:
-    """The address of Dask's dashboard, empty where there is none."""
+    """The address of Dask's dashboard; empty if there is none."""
     if "dashboard" not in client.scheduler_info(n_workers=0)["services"]:
         return ""
     return str(client.dashboard_link)
 
 
 def first_finished(client: "Client", running: set[Any], scheduler: Scheduler) -> tuple[set[Any], set[Any]]:
-    """Wait until a task is finished. Returns those that are and those that are not. Raises Failure as `patiently`."""
+    """Wait until a task is finished. Returns finished and running tasks. Raises Failure as `patiently` does."""
     from distributed import wait
 
     found = patiently(client, scheduler, lambda s: wait(running, timeout=s, return_when="FIRST_COMPLETED"))
@@ -271,27 +271,27 @@ def first_finished(client: "Client", running: set[Any], scheduler: Scheduler) ->
 
 
 def patiently(client: "Client", scheduler: Scheduler, ask: Callable[[float], T]) -> T:
-    """What `ask` returns, which is given some seconds to do so and may raise TimeoutError, until it does.
+    """Call `ask(seconds)`, which may raise TimeoutError, until it returns, and return its result.
 
-    Without workers it never might, be it that tasks wait for one, or that the last took what it had finished with it;
-    and a scheduler of its own does not tell, so they are counted here. Raises Failure where none has been there for as
-    long as one would wait for the first, or where the scheduler is lost.
+    Without workers it might never return: tasks wait for one, or results were lost with the last. A scheduler that was
+    started elsewhere does not report this, so workers are counted here. Raises Failure if there has been no worker for
+    as long as the first one is waited for, or if the connection is lost.
     """
     last_seen = time.monotonic()
     while True:
         try:
-            return ask(SECONDS_BETWEEN_LOOKS)
+            return ask(SECONDS_BETWEEN_CHECKS)
         except TimeoutError:
             last_seen = time.monotonic() if client.nthreads() else last_seen
         if time.monotonic() - last_seen > scheduler.patience_s:
             raise Failure(
                 f"{scheduler.address} has had no worker for {scheduler.patience_s} seconds",
-                hint="see why they ended, start others, and repeat the command: it continues where it stopped",
+                hint="find out why they ended, start others, and repeat the command: it continues where it stopped",
             )
 
 
 def end_tasks(client: "Client", running: set[Any], name: str) -> None:
-    """Begin none of these tasks any more, and wait a while for those functions of this name that run."""
+    """Cancel tasks, and wait a limited time for running functions of this name."""
     client.cancel(list(running))
     deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline and any(client.run(_executing, name, on_error="ignore").values()):
@@ -304,7 +304,7 @@ def _executing(name: str, dask_worker: Any) -> bool:
 
 @contextmanager
 def translate_errors(client: "Client", scheduler: Scheduler) -> Iterator[None]:
-    """Raise Failure for what inside the block goes wrong with the cluster; other errors stay as they are."""
+    """Translate errors of the cluster inside of the block to Failure; other errors stay as they are."""
     try:
         yield
     except UnetprepError:
@@ -316,7 +316,7 @@ def translate_errors(client: "Client", scheduler: Scheduler) -> Iterator[None]:
 
 
 def _failure(error: Exception, client: "Client", scheduler: Scheduler) -> Failure | None:
-    """What to tell a user of an error of the cluster; None for an error of any other kind."""
+    """The Failure for an error of the cluster; None for an error of any other kind."""
     from concurrent.futures import CancelledError
 
     from distributed.comm.core import CommClosedError
@@ -329,7 +329,7 @@ def _failure(error: Exception, client: "Client", scheduler: Scheduler) -> Failur
             f"the workers died or went away{where}: {error}",
             hint=f"most often it is memory: give each more with memory in [cluster] or --memory; then {again}",
         )
-    # A client that is closing raises errors of any kind; one that has not noticed yet, one of these two.
+    # A closing client raises errors of any kind; one that has not noticed the loss, one of these two.
     if client.status != "running" or isinstance(error, CancelledError | CommClosedError):
         return Failure(f"the connection to the scheduler {scheduler.address} was lost", hint=again)
     return None

@@ -20,7 +20,7 @@ PLANNING_THREADS = 16
 
 @dataclass(frozen=True)
 class JobPlan:
-    """The arrays of a job that are to be made (anew), and the shards that are to be computed, by number in C order."""
+    """The arrays of a job that are to be created, and its pending shards, by number in C order."""
 
     job: Job
     create: tuple[ArraySpec, ...]
@@ -28,21 +28,21 @@ class JobPlan:
 
     @property
     def num_shards(self) -> int:
-        """All shards of the job, done or not."""
+        """The number of all shards of the job, existing or pending."""
         return prod(self.job.num_shards)
 
 
 def plan_jobs(store: Store, jobs: Sequence[Job], overwrite: bool = False) -> list[JobPlan]:
-    """Plan many jobs side by side: it is all waiting for the disk or for a server."""
+    """Plan many jobs concurrently: planning mostly waits for the disk or for a server."""
     with ThreadPoolExecutor(PLANNING_THREADS) as executor:
         return list(executor.map(lambda job: plan_job(store, job, overwrite), jobs))
 
 
 def plan_job(store: Store, job: Job, overwrite: bool = False) -> JobPlan:
-    """Compare a job with what stands in the store.
+    """Compare a job with the store.
 
-    An array of the same fingerprint is kept, and only its missing shards are computed. One that was made in another way
-    is a Conflict that says what differs, unless `overwrite`, which makes everything anew.
+    An array of the same fingerprint is kept, and only its missing shards are pending. One of another fingerprint is a
+    Conflict that names the difference, unless `overwrite`, which makes all shards pending.
     """
     create = []
     for spec in job.outputs:
@@ -64,7 +64,7 @@ def plan_job(store: Store, job: Job, overwrite: bool = False) -> JobPlan:
 
 
 def missing_shards(store: Store, job: Job) -> NDArray[np.int64]:
-    """The numbers of the shards that not every output has; axes that only some outputs have are not divided."""
+    """The numbers of the shards that are missing in an output; axes that only some outputs have are not divided."""
     return np.flatnonzero(~np.logical_and.reduce([store.written(spec.path).ravel() for spec in job.outputs]))
 
 

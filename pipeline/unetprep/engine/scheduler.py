@@ -1,4 +1,4 @@
-"""Where the tasks of a stage run: threads, worker processes, Slurm jobs or a running Dask scheduler."""
+"""Schedulers: threads, worker processes, Slurm jobs or a running Dask scheduler, with their limits."""
 
 import os
 import re
@@ -17,7 +17,7 @@ ADDRESSES = ("tcp://", "tls://", "inproc://")
 
 @dataclass(frozen=True)
 class Tls:
-    """Files of certificates; empty: what Dask's own configuration says."""
+    """Files of certificates; without any, Dask's own configuration is used."""
 
     ca: str = ""
     cert: str = ""
@@ -35,7 +35,7 @@ class Tls:
 
 @dataclass(frozen=True)
 class Scheduler:
-    """Where tasks run.
+    """A scheduler of tasks.
 
     `local`: threads of this process. `processes`: worker processes of this machine, of one thread each. `slurm`: jobs
     of a Slurm cluster, one worker in each. Anything else is the address of a Dask scheduler.
@@ -73,8 +73,8 @@ class Scheduler:
             )
         if self.address == "slurm" and not self.memory_bytes:
             raise InvalidInput(
-                "Slurm has to be told how much memory a job needs",
-                hint='say memory = "4GB" in [cluster] of the recipe, or --memory 4GB',
+                "Slurm needs to know the memory of a job",
+                hint='set memory = "4GB" in [cluster] of the recipe, or --memory 4GB',
             )
         if self.address == "slurm" and (self.slurm.min_workers or 0) > self.num_workers:
             raise InvalidInput(
@@ -84,7 +84,7 @@ class Scheduler:
 
     @classmethod
     def of(cls, params: ClusterParams) -> "Scheduler":
-        """What section [cluster] of a recipe, or the options, ask for."""
+        """The scheduler that parameters describe."""
         return cls(
             params.scheduler,
             params.workers or 0,
@@ -96,16 +96,16 @@ class Scheduler:
 
     @property
     def num_workers(self) -> int:
-        """Threads, processes or jobs that are asked for."""
+        """The number of threads, processes or jobs."""
         return self.workers or (1 if self.address == "slurm" else num_cores())
 
     @property
     def worker(self) -> Worker:
-        """A process that works. Of a scheduler that runs already it is not known yet how many threads one has."""
+        """One of its worker processes. The threads of workers of a running scheduler are not known yet, and count 1."""
         threads = {"local": self.num_workers, "slurm": self.slurm.cores}.get(self.address, 1)
         return Worker(self.memory_bytes, threads, on_cluster=self.address != "local")
 
     @property
     def patience_s(self) -> int:
-        """How long to wait for the first worker."""
+        """Seconds to wait for the first worker."""
         return self.wait_s or (12 * 3600 if self.address == "slurm" else 60)

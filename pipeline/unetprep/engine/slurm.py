@@ -25,8 +25,8 @@ SECONDS_BETWEEN_LOOKS = 10.0  # at Slurm's queue
 MOST_FAILED_JOBS = 5  # one after the other, before any of them brought a worker
 
 
-class Job(SLURMJob):
-    """A job that remembers why sbatch refused it, instead of ending the upkeep of all others."""
+class SlurmJob(SLURMJob):
+    """A Slurm job that records why sbatch refused it, instead of stopping the management of all others."""
 
     refusal = ""
 
@@ -47,8 +47,8 @@ class Job(SLURMJob):
 class Jobs(Adaptive):
     """Keeps the number of workers between two limits.
 
-    Dask notices a worker that is gone, but not a job that never brought one: refused by sbatch, cancelled while it
-    waited, or ended by an error at its start. Of these this class learns from Slurm, and has them asked for again.
+    Dask notices a worker that is lost, but not a job that never had one: refused by sbatch, cancelled while it waited,
+    or ended by an error at its start. This class finds such jobs in the queue of Slurm, and submits them again.
     """
 
     cluster: SLURMCluster
@@ -59,7 +59,7 @@ class Jobs(Adaptive):
         self._failed = 0
         self._had_workers = False
         self._came: set[str] = set()  # names of jobs that have, or had, a worker
-        self.problem = ""  # why no worker can be hoped for
+        self.problem = ""  # why no worker can come
         super().__init__(cluster, **options)
 
     async def target(self) -> int:
@@ -70,20 +70,20 @@ class Jobs(Adaptive):
         if refusals and not self._had_workers:
             self.problem = refusals[0]
         if time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
-            await self._forget_what_is_gone()
+            await self._remove_lost_jobs()
             self._looked = time.monotonic()
         return int(await super().target())  # type: ignore[no-untyped-call]
 
-    async def _forget_what_is_gone(self) -> None:
-        """Forget jobs without worker that Slurm has not; they are planned still, and so asked for again."""
+    async def _remove_lost_jobs(self) -> None:
+        """Remove jobs without a worker that are not in the queue; they are still planned, and so submitted again."""
         absent = {name: job for name, job in self.cluster.workers.items() if name not in self.observed}
         queue = await self._queue() if absent else set()
         for name, job in absent.items():
             if job.refusal:
-                log.warning("Slurm refused a job, which is asked for again: %s", job.refusal)
+                log.warning("Slurm refused a job, which is submitted again: %s", job.refusal)
             elif queue is not None and job.job_id not in queue:
                 what = "is over" if name in self._came else "ended before its worker came"
-                log.warning("job %s %s; another one is asked for", job.job_id, what)
+                log.warning("job %s %s; another one is submitted", job.job_id, what)
             else:
                 continue
             self.cluster.workers.pop(name, None)
@@ -95,7 +95,7 @@ class Jobs(Adaptive):
             self.problem = f"{self._failed} jobs ended, one after the other, before a worker came"
 
     async def _queue(self) -> set[str] | None:
-        """The jobs of this run that Slurm knows of, None if it does not answer."""
+        """The jobs of this run in the queue of Slurm; None if it does not answer."""
         words = ("squeue", "--noheader", "--name", self._job_name, "--format", "%A")
         process = await asyncio.create_subprocess_exec(
             *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
@@ -110,17 +110,17 @@ def slurm_jobs(
 ) -> Iterator[tuple[SLURMCluster, Callable[[], None]]]:
     """A Dask scheduler in this process whose workers are Slurm jobs, at most `workers` of them.
 
-    With it comes what raises Failure when no worker can be hoped for. At the end all jobs are cancelled. Of a client
-    that is killed the workers end by themselves, for they have lost their scheduler.
+    Also returns a check that raises Failure when no worker can come. At the end all jobs are cancelled. If the client
+    is killed, its workers end by themselves, since they lose their scheduler.
     """
     if shutil.which("sbatch") is None:
         raise Failure(
-            "Slurm's sbatch is not there", hint="run this on a machine of the cluster, or take --scheduler processes"
+            "Slurm's sbatch is not installed", hint="run this on a machine of the cluster, or use --scheduler processes"
         )
     name = f"unetprep-{uuid4().hex[:8]}"
     lifetime, stagger = params.lifetime_s()
     cluster = SLURMCluster(
-        job_cls=Job,  # type: ignore[arg-type]
+        job_cls=SlurmJob,  # type: ignore[arg-type]
         job_name=name,
         queue=params.queue or None,
         account=params.account or None,
@@ -160,7 +160,7 @@ def slurm_jobs(
         def check() -> None:
             if jobs.problem:
                 raise Failure(
-                    f"Slurm brings no worker: {jobs.problem}",
+                    f"Slurm starts no worker: {jobs.problem}",
                     hint=f"see the jobs' output in {params.log_folder}, and [cluster] of the recipe",
                 )
 

@@ -12,14 +12,14 @@ OnProgress = Callable[..., None]  # (done, to do), and what else to show, by nam
 
 
 class Tasks:
-    """Runs functions on threads and gives what they return, in order, a bounded number at a time."""
+    """Runs functions on threads and yields their results in order, a bounded number at a time."""
 
     def __init__(self, executor: ThreadPoolExecutor, most: int, on_progress: OnProgress) -> None:
         self._executor, self._most, self._on_progress = executor, most, on_progress
         self._done = self._total = 0
 
     def run(self, functions: Sequence[Callable[[], T]]) -> Iterator[T]:
-        """What each returns."""
+        """The result of each function."""
         self._total += len(functions)
         waiting: deque[Any] = deque()
         for function in functions:

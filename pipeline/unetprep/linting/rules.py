@@ -1,6 +1,6 @@
 """Rules of the label checks: what counts as a finding, and what to do about it.
 
-Each looks at the tables of one reading. Where a rule has to guess, its criterion stands beside it.
+Each rule uses the tables of one reading. The criterion of a heuristic is documented at its rule.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ RIM_PX = 20
 
 RANGES = (255, 65535)  # what uint8 and uint16 can number
 IN_USE = 0.9  # nearly all of it
-FAR_SIDES = 4  # two pieces so many times as far apart as they are wide have nothing to do with each other
+FAR_SIDES = 4  # components so many widths apart belong to different cells
 FAR_IDS = 3
 SATURATED_PIECES = 5  # times as many pieces as a cell usually has
 
@@ -31,7 +31,7 @@ NONE = Odd(0, np.empty(0, np.int64), np.empty(0))
 
 @dataclass(frozen=True)
 class Place:
-    """Where, (z, y, x) or (y, x), and what stands there."""
+    """A place of a finding, (z, y, x) or (y, x), and its properties, such as the label."""
 
     at: tuple[int, ...]
     what: dict[str, Any]
@@ -39,7 +39,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule has found: how much of it, and where the first of it lies."""
+    """A finding of a rule: its count, a message, a remedy, and its first places."""
 
     rule: str
     count: int
@@ -58,7 +58,7 @@ class Labels:
 
     @cached_property
     def cell(self) -> Ints:
-        """For every piece the cell it belongs to: 0, 1, ... In a stack of slices (dims 2) each has its own cells."""
+        """The cell of every component: 0, 1, ... With dims 2 each slice has cells of its own."""
         pieces, shape = self.survey.pieces, self.survey.shape
         image = pieces.place // (shape[1] * shape[2]) if self.dims == 2 else np.zeros_like(pieces.place)
         return np.unique(np.stack([image, pieces.value]), axis=1, return_inverse=True)[1].ravel()
@@ -70,11 +70,11 @@ class Labels:
 
     @cached_property
     def values(self) -> Ints:
-        """The different numbers in use."""
+        """The labels in use, without repetition."""
         return np.unique(self.survey.pieces.value)
 
     def places(self, place: Ints, **what: NDArray[Any]) -> list[Place]:
-        """The first of some places, with an entry of each array for each."""
+        """The first places of a finding, each with its value of every array in `what`."""
         first = np.transpose(np.unravel_index(place[:NUM_PLACES], self.survey.shape))
         axes = slice(self.survey.shape[0] == 1, None)  # a single slice needs no z
         return [
@@ -83,9 +83,9 @@ class Labels:
 
 
 def judge(labels: Labels, tiny_px: int, ignored: Sequence[str] = ()) -> list[Finding]:
-    """What the rules find, but for those that are ignored.
+    """Apply all rules except those that are ignored.
 
-    Of interpolated values nothing is said that takes them as numbers of cells, unless that rule is ignored.
+    Rules that take values as labels of cells are skipped where values are interpolated, unless that rule is ignored.
     """
     found = [*_empty(labels), *_binary(labels), *_float(labels), *_overflow(labels), *_interpolated(labels)]
     if "interpolated" in ignored or not any(finding.rule == "interpolated" for finding in found):
@@ -96,7 +96,7 @@ def judge(labels: Labels, tiny_px: int, ignored: Sequence[str] = ()) -> list[Fin
 def _empty(labels: Labels) -> Iterator[Finding]:
     if not labels.num_cells and not labels.survey.odd:
         message = "no cells: every pixel is background or ignored"
-        yield Finding("empty", 0, message, "see if this is the label image, and was not scaled to 0..1", [])
+        yield Finding("empty", 0, message, "check that this is the label image, and was not scaled to 0..1", [])
 
 
 def _binary(labels: Labels) -> Iterator[Finding]:
@@ -116,7 +116,7 @@ def _float(labels: Labels) -> Iterator[Finding]:
 
 
 def _overflow(labels: Labels) -> Iterator[Finding]:
-    """Values that no cell can have."""
+    """Values that are no valid label."""
     for kind, if_not in (("negative", "if a small integer type wrapped round"), ("too large", "if not")):
         if odd := labels.survey.odd.get(kind):
             value = odd.value[0].item()
@@ -147,7 +147,7 @@ def _interpolated(labels: Labels) -> Iterator[Finding]:
 
 
 def _wrapped(labels: Labels) -> Iterator[Finding]:
-    """Numbers that began anew because a small dtype could hold no more: nearly all in use, some by two cells."""
+    """Labels that wrapped round in a small dtype: nearly all are in use, and some by two distant cells."""
     pieces, values, far = labels.survey.pieces, labels.values, _far_apart(labels)
     top = next((top for top in RANGES if values.max(initial=0) <= top), np.inf)
     if len(values) >= IN_USE * top and len(far) >= FAR_IDS:
@@ -158,7 +158,7 @@ def _wrapped(labels: Labels) -> Iterator[Finding]:
 
 
 def _far_apart(labels: Labels) -> Ints:
-    """Of every cell that looks like two, the second piece: hardly smaller than the largest, and far from it."""
+    """Second components of labels that seem to hold two cells: of similar size as the largest, and far from it."""
     pieces, cell = labels.survey.pieces, labels.cell
     order = np.lexsort((-pieces.size_px, cell))
     first = np.flatnonzero(np.diff(cell[order], prepend=-1))
@@ -171,7 +171,7 @@ def _far_apart(labels: Labels) -> Ints:
 
 
 def _saturated(labels: Labels) -> Iterator[Finding]:
-    """The largest number of a dtype, in many more pieces than the others."""
+    """The largest value of a dtype, in many more components than other labels."""
     pieces = labels.survey.pieces
     largest = np.iinfo(labels.dtype).max if np.dtype(labels.dtype).kind in "ui" else -1
     parts = np.flatnonzero(pieces.value == largest)

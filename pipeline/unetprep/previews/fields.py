@@ -22,7 +22,7 @@ MOST_FIELDS = 6
 
 @dataclass(frozen=True)
 class Moved:
-    """A board and a tile through one field. Arrays end in (y, x)."""
+    """A checkerboard and a tile under one field. Arrays end in (y, x)."""
 
     number: int | None  # of the field; None: nothing is moved
     largest_px: float  # how far it moves a pixel
@@ -34,7 +34,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class FieldsPreview:
-    """The same tile of an image, first as it is, then through each of the fields; it begins at pixel (y0, x0)."""
+    """A tile of an image at pixel (y0, x0), undeformed and then under each of the fields."""
 
     name: str
     z: int
@@ -46,10 +46,10 @@ class FieldsPreview:
 
 
 def select_fields(url: str, view: View, numbers: tuple[int, ...]) -> FieldsPreview:
-    """Read a tile, in the middle of the image unless a corner is named, and deform it.
+    """Read a tile, by default in the middle of the image, and deform it.
 
-    Raises InvalidInput, naming what is allowed, for an image, slice, corner or field that is not there, and for more
-    than `MOST_FIELDS` of these; and, naming the command, where there are no fields.
+    Raises InvalidInput for an image, slice, corner or field that does not exist, for more than `MOST_FIELDS` fields,
+    and for a store without fields.
     """
     if len(numbers) > MOST_FIELDS:
         raise InvalidInput(f"{len(numbers)} fields are asked for", allowed=f"up to {MOST_FIELDS} in one picture")
@@ -109,6 +109,6 @@ def _grid(store: Store, number: int, num_fields: int) -> NDArray[np.float32]:
 
 
 def _board(side: int, margin: int) -> NDArray[np.uint8]:
-    """Squares, dark and bright in turn, that go on beyond the tile."""
+    """A checkerboard that extends beyond the tile by a margin."""
     square = np.arange(-margin, side + margin) // max(1, round(side / SQUARES))
     return np.where((square[:, None] + square) % 2, DARK, BRIGHT).astype(np.uint8)

@@ -16,9 +16,9 @@ STRIPES = (150, 205)
 
 
 def picture(image: NDArray[Any] | None, shape: tuple[int, ...]) -> Colours:
-    """An image (c, y, x) as it is looked at: three channels in colour, others as their mean; nearly black without one.
+    """An image (c, y, x) for display: three channels in colour, others as their mean; nearly black without an image.
 
-    Nearly the least and the greatest value are black and white, so that no hot pixel decides.
+    The percentiles 0.5 and 99.8 become black and white, so that hot pixels have no effect.
     """
     if image is None:
         return np.full((*shape, 3), DARK, np.uint8)
@@ -32,7 +32,7 @@ def picture(image: NDArray[Any] | None, shape: tuple[int, ...]) -> Colours:
 def cells_over(
     image: NDArray[Any] | None, labels: NDArray[np.integer], colours: dict[int, Colour] | None = None
 ) -> Colours:
-    """Every cell in a colour unlike its neighbours' or in the one given, its outline in full; the image in grey."""
+    """Cells in colours that differ from their neighbours', or in given ones, with outlines, over the grey image."""
     colours = colours or colours_of_cells(labels)
     base = picture(image, labels.shape).mean(
         axis=-1, keepdims=True
@@ -46,7 +46,7 @@ def cells_over(
 
 
 def stripes(mask: NDArray[np.bool_]) -> Colours:
-    """Diagonal stripes of two greys where a mask is true, and nothing elsewhere."""
+    """Diagonal grey stripes where a mask is true, transparent elsewhere."""
     pitch = max(1, max(mask.shape) // 100)
     y, x = np.indices(mask.shape)
     grey = np.take(STRIPES, (x + y) // pitch % 2)
@@ -54,9 +54,9 @@ def stripes(mask: NDArray[np.bool_]) -> Colours:
 
 
 def edges(preview: Preview) -> NDArray[np.float64]:
-    """The lines between pixels of different labels, where they lie in the image, as one path (2, point): x and y.
+    """Lines between pixels of different labels, in image coordinates, as one path (2, point) of x and y.
 
-    Each goes from one corner of a pixel to the next, and then the path breaks off (nan).
+    Each line joins two corners of a pixel; NaN separates lines.
     """
     labels, gap, corner = preview.instances, (np.nan, np.nan), (preview.x0 + 0.5, preview.y0 + 0.5)
     below = np.argwhere(labels[1:] != labels[:-1])[:, None, ::-1] + np.array([(-1, 0), (0, 0), gap])
@@ -66,7 +66,7 @@ def edges(preview: Preview) -> NDArray[np.float64]:
 
 
 def _outlines(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Pixels beside one of another label."""
+    """Pixels with a neighbour of another label."""
     edge = np.zeros(labels.shape, bool)
     for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = labels[a] != labels[b]

@@ -29,7 +29,7 @@ STEPS = 4  # the search moves a window by this part of its side
 class View:
     """What to show: an image (the first), a slice (the middle one), the upper left corner and the side of a window.
 
-    Where no side is named it is `USUAL_PX`, and with fields that of the tiles they were made for.
+    The default side is `USUAL_PX`, and with fields that of the tiles that they were made for.
     """
 
     image: str | None = None
@@ -53,13 +53,13 @@ class Made:
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> "Made":
-        """From the parameters that stand with a weight map."""
+        """From the recorded parameters of a weight map."""
         formula = recorded_formula(record)
         return cls(record["formula"], formula, tuple(record["class_weights"]), tuple(record["spacing"]))
 
     @property
     def reach(self) -> float:
-        """Up to where distances are looked for: as far as a cell matters, and never nowhere."""
+        """Largest distance that is measured: the distance up to which a cell matters, at least 1."""
         return max(1.0, self.formula.reach)
 
     @property
@@ -87,7 +87,7 @@ class Preview:
 
 
 def select(url: str, view: View) -> Preview:
-    """Read what a view asks for.
+    """Read the data of a view.
 
     Raises InvalidInput, naming what is allowed, for an image, slice or corner that is not there, and, naming the
     command, where the weights have not been computed.
@@ -122,7 +122,7 @@ def select(url: str, view: View) -> Preview:
 
 
 def chosen_image(store: Store, asked: str | None) -> str:
-    """The image that is asked for, by default the first."""
+    """The requested image, by default the first."""
     names = store.names
     if not names:
         raise InvalidInput(f"{store.url} holds no image", hint=f"run: {IMPORT}")
@@ -138,20 +138,20 @@ def _made(store: Store, name: str) -> Made:
         return Made.of(store.record(path)["parameters"])
     except KeyError as missing:
         raise InvalidInput(
-            f"{path} of {store.url} does not say how it was made: {missing} is not recorded, or not known",
+            f"{path} of {store.url} does not record how it was made: {missing} is missing or unknown",
             hint=f"run: unetprep weights --out {store.url} --overwrite",
         ) from None
 
 
 def chosen_slice(asked: int | None, shape: tuple[int, ...], name: str) -> int:
-    """The slice that is asked for, by default the middle one."""
+    """The requested slice, by default the middle one."""
     if asked is not None and not 0 <= asked < shape[0]:
         raise InvalidInput(f"z is {asked}", allowed=f"0 to {shape[0] - 1}, the slices of {name}")
     return shape[0] // 2 if asked is None else asked
 
 
 def at_corner(asked: tuple[int, int], shape: tuple[int, ...], name: str) -> tuple[int, int]:
-    """The corner that is asked for, which has to lie in the image."""
+    """The requested corner. Raises InvalidInput if it is outside of the image."""
     if not all(0 <= a < n for a, n in zip(asked, shape[1:], strict=True)):
         raise InvalidInput(
             f"at is {asked[0]},{asked[1]}",

@@ -46,7 +46,7 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Sheet:
-    """Where the panels lie, in pixels from the upper left corner: some in the first row, three in the second."""
+    """Layout of the panels, in pixels from the upper left corner: some in the first row, three in the second."""
 
     height: int  # of a panel
     width: int
@@ -54,17 +54,17 @@ class Sheet:
 
     @property
     def slot(self) -> int:
-        """The width that is kept for a panel."""
+        """The width reserved for a panel."""
         return max(self.width, SLOT_PX)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of it all."""
+        """Width and height of the figure."""
         across = LEFT_PX + 3 * self.slot + 2 * GAP_X_PX + RIGHT_PX
         return across, TOP_PX + 2 * self.height + GAP_Y_PX + BOTTOM_PX
 
     def panel(self, row: int, column: int) -> tuple[int, int]:
-        """The left and the upper edge of a panel and of its slot; a row of fewer than three stands in the middle."""
+        """Left and upper edge of a panel and of its slot; a row of fewer than three is centred."""
         indent = (3 - self.num_above) * (self.slot + GAP_X_PX) // 2 if row == 0 else 0
         return LEFT_PX + indent + column * (self.slot + GAP_X_PX), TOP_PX + row * (self.height + GAP_Y_PX)
 
@@ -109,7 +109,7 @@ def _compose(preview: Preview) -> Figure:
 
 
 def _axes(figure: Figure, sheet: Sheet, preview: Preview, row: int, column: int) -> Axes:
-    """An empty panel, its ticks labelled where no other panel is in between."""
+    """An empty panel, with tick labels at the outer edges of the figure only."""
     x, y = sheet.panel(row, column)
     axes = _place(figure, sheet, x, y, sheet.width, sheet.height)
     height, width = preview.weights.shape
@@ -124,7 +124,7 @@ def _axes(figure: Figure, sheet: Sheet, preview: Preview, row: int, column: int)
 
 
 def _ticks(first: int, length: int, length_px: int) -> list[int]:
-    """Round numbers among so many from the first on, none so near an edge that it would meet the next panel's."""
+    """Round numbers for ticks, none so near an edge that its label would touch that of the next panel."""
     rounded = MaxNLocator(max(1, min(6, length_px // 70)), steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
     ticks = [int(tick) for tick in rounded.tick_values(first, first + length - 1) if first <= tick < first + length]
     edges_px = {tick: min(tick - first, first + length - 1 - tick) * length_px / length for tick in ticks}
@@ -144,7 +144,7 @@ def _show(axes: Axes, preview: Preview, pixels: NDArray[Any], **how: Any) -> Axe
 
 
 def _show_known(axes: Axes, preview: Preview, pixels: NDArray[Any], **how: Any) -> AxesImage:
-    """The same, with stripes over what is ignored."""
+    """Show pixels where they lie in the image, with stripes over ignored ones."""
     shown = _show(axes, preview, pixels, **how)
     ignored = preview.instances < 0
     if ignored.any():
@@ -201,7 +201,7 @@ def _weights(figure: Figure, sheet: Sheet, preview: Preview) -> None:
 
 
 def _colour_bar(figure: Figure, sheet: Sheet, first: int, last: int, shown: AxesImage, label: str, **how: Any) -> None:
-    """One under the panels of the second row from the first to the last."""
+    """Add a colour bar below the panels `first` to `last` of the second row."""
     (left, top), (right, _) = sheet.panel(1, first), sheet.panel(1, last)
     place = left, top + sheet.height + BAR_DOWN_PX, right - left + sheet.slot, BAR_PX
     bar = figure.colorbar(shown, cax=_place(figure, sheet, *place), orientation="horizontal", **how)
@@ -212,7 +212,7 @@ def _colour_bar(figure: Figure, sheet: Sheet, first: int, last: int, shown: Axes
 
 
 def _heading(figure: Figure, sheet: Sheet, preview: Preview) -> None:
-    """Which image and which part of it, and what its weights were made with."""
+    """Add the heading: the image, the window, and the parameters of the weights."""
     across, down = sheet.size
     lines = (
         (34, 17, "bold", shortened(preview.name)),

@@ -10,7 +10,7 @@ IMPORT = "import --image IMAGES --labels LABELS"
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is not as it should be: at which object or array, and what to do."""
+    """A fault of a store: its kind, the object or array, and the remedy."""
 
     kind: str
     path: str
@@ -29,15 +29,15 @@ def command_of(node: str, url: str) -> str:
 
 
 def to_do(kind: str, node: str, url: str) -> str:
-    """What mends a fault of the node (group or array)."""
+    """The remedy of a fault of a node (group or array)."""
     command = command_of(node, url)
     again = f"repeat: {command}, with the same options"
     if kind == "unknown":
-        return "delete it, unless it is yours: then keep it outside of the store"
+        return "delete it, or move it out of the store"
     if kind in ("metadata", "missing") and pattern_of(node) in GROUPS:
-        return "restore it from a copy, or make the store anew"
+        return "restore it from a copy, or make the store again"
     if kind in ("metadata", "stale") or is_coordinate(node):
-        return f"make it anew: {command} --overwrite, with the same options"
+        return f"compute it again: {command} --overwrite, with the same options"
     if kind == "damaged":
         return f"delete it (unetprep verify {url} --repair does), then {again}"
     if kind in ("missing", "unfinished"):

@@ -18,7 +18,7 @@ FLOAT32_STEPS = 2.5e-7  # two engines round large weights to neighbouring number
 
 
 def differences(store: Store, job: Job, index: Index) -> dict[str, str]:
-    """The shards of task `index` that are not what its inputs make them, by the object: what is different."""
+    """Recompute task `index`. Returns how its shards differ, by object; empty if they are equal."""
     if isinstance(job, WeightsJob):
         found = {job.outputs[0].path: _other_weights(store, job, index)}
     else:
@@ -32,7 +32,7 @@ def differences(store: Store, job: Job, index: Index) -> dict[str, str]:
 
 
 def _other_weights(store: Store, job: WeightsJob, index: Index) -> str:
-    """Chunk by chunk, so that a shard of a volume fits into memory with what is around it."""
+    """Compare with the other engine, chunk by chunk, so that a shard of a volume and its halo fit into memory."""
     (spec,), (box,) = job.outputs, job.boxes(index)
     engine = next(name for name in ENGINES if name != job.engine)
     by_chunk, other = replace(job, outputs=(replace(spec, shard=spec.chunk),)), replace(job, engine=engine)
@@ -54,4 +54,4 @@ def _say(wrong: NDArray[np.bool_], box: Box, how: str = "") -> str:
     if not wrong.any():
         return ""
     first = tuple(int(i + b.start) for i, b in zip(np.argwhere(wrong)[0], box, strict=True))
-    return f"computed once more{how}, {np.count_nonzero(wrong)} of its values are others, the first at {first}"
+    return f"recomputed{how}, {np.count_nonzero(wrong)} of its values differ, the first at {first}"

@@ -24,7 +24,7 @@ LIMITS: dict[str, tuple[float, float]] = {  # by the name of an array; without a
 
 
 def problem_with(path: str, values: NDArray[Any]) -> str:
-    """What is wrong with some values of an array, "" if nothing is."""
+    """The first invalid value of an array as text; "" if all are valid."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         return f"it holds {values[~np.isfinite(values)][0]}"
     least, most = LIMITS.get(path.rpartition("/")[2], (-np.inf, np.inf))
@@ -35,7 +35,7 @@ def problem_with(path: str, values: NDArray[Any]) -> str:
 
 
 def problem_with_positions(path: str, values: NDArray[Any], first: int) -> str:
-    """What is wrong with coordinates: they count pixels, from 0 but in the tiles, which have a margin around them."""
+    """The fault of coordinates as text; they count pixels from 0, or, in tiles, from the start of the margin."""
     start = int(values[0]) if path.startswith(f"{TILES}/") else first
     if not np.array_equal(values, np.arange(start, start + len(values))):
         return "its values do not count up one by one"

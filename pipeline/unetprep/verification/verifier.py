@@ -104,8 +104,8 @@ def _leftovers(storage: Storage) -> list[str]:
 
 
 @dataclass
-class Seen:
-    """A shard that was read: what is wrong with it, and its pixels if a digest is to be taken of them."""
+class CheckedShard:
+    """Result of reading a shard: its fault, if any, and its pixels if they are needed for a digest."""
 
     key: str
     kind: str = ""
@@ -113,10 +113,10 @@ class Seen:
     block: NDArray[Any] | None = None
 
 
-def look_at(storage: Storage, path: str, shards: Shards, index: Index, keep: bool) -> Seen:
-    """Read a whole shard: are all its checksums right, and may its values be what they are?
+def check_shard(storage: Storage, path: str, shards: Shards, index: Index, keep: bool) -> CheckedShard:
+    """Read a whole shard, and check its checksums and values.
 
-    Raises OSError where it cannot be read: that tells nothing about the shard.
+    Raises OSError if it cannot be read, which says nothing about the shard.
     """
     key = f"{path}/{shard_key(index)}"
     box = shard_box(index, shards.shape, shards.shard)
@@ -127,18 +127,18 @@ def look_at(storage: Storage, path: str, shards: Shards, index: Index, keep: boo
             problem = problem_with_positions(path, shards.decode(data)[inner], box[0].start)
         elif keep:
             block = np.ascontiguousarray(shards.decode(data)[inner])
-            return Seen(key, "values", problem_with(path, block), block)
+            return CheckedShard(key, "values", problem_with(path, block), block)
         else:
             problem = ""
             for _, values in shards.chunks_of(data):
                 problem = problem or problem_with(path, values)
     except (Damaged, FileNotFoundError) as error:
-        return Seen(key, "damaged", str(error))
-    return Seen(key, "values", problem)
+        return CheckedShard(key, "damaged", str(error))
+    return CheckedShard(key, "values", problem)
 
 
 class Verifier:
-    """One look at a store: first the objects, then the shards of each array, then those that are computed again."""
+    """Checks a store: first its objects, then the shards of each array, then a sample that is recomputed."""
 
     def __init__(self, store: Store, tasks: Tasks) -> None:
         self.faults: list[Fault] = []
@@ -147,8 +147,8 @@ class Verifier:
         self._recomputed: dict[str, int] = {}
         self._store, self._tasks = store, tasks
         self._objects = Inventory({})
-        self._at_fault: set[str] = set()  # nodes with any fault: what was made from them is not computed again
-        self._damaged: dict[str, Callable[[], Seen]] = {}  # by the object: how to look at it again
+        self._at_fault: set[str] = set()  # nodes with any fault; arrays made from them are not recomputed
+        self._damaged: dict[str, Callable[[], CheckedShard]] = {}  # by object: how to read it again
 
     def check(self, params: VerifyParams) -> None:
         """Check objects, images, shards and states, and recompute a sample."""
@@ -161,13 +161,13 @@ class Verifier:
             self.notes.append("not sealed: other software made the store, so a changed document may go unnoticed")
         if JOURNAL in self._record(IMAGES):
             names = ", ".join(self._record(IMAGES)[JOURNAL]["fingerprints"])
-            self.notes.append(f"new labels of {names} were coming in: repeat that unetprep relabel before all else")
-        self._look_at_objects()
-        self._look_at_images()
-        self._look_at_shards()
-        self._look_at_states()
+            self.notes.append(f"an update of the labels of {names} was stopped: first repeat that unetprep relabel")
+        self._check_objects()
+        self._check_images()
+        self._check_shards()
+        self._check_states()
         for number, kind in enumerate(("target", "weights", "fields", "tiles")):
-            self._compute_again(kind, params, number)
+            self._recompute(kind, params, number)
         self.faults.sort(key=lambda fault: (fault.path, fault.kind))
 
     def result(self) -> Verified:
@@ -176,7 +176,7 @@ class Verifier:
         return Verified(tuple(self.faults), notes, self._num_documents, self._num_shards, self._recomputed)
 
     def repair(self) -> None:
-        """Delete damaged shards and say that their arrays are not complete: repeating the stage writes them again."""
+        """Delete damaged shards, and mark their arrays as incomplete, so that repeating the stage writes them again."""
         for key, look in self._damaged.items():
             array = node_of(key)
             if not self._record(array) or look().kind != "damaged":
@@ -196,18 +196,18 @@ class Verifier:
     def _record(self, path: str) -> dict[str, Any]:
         return self._objects.nodes[path].record if path in self._objects.nodes else {}
 
-    def _look_at_objects(self) -> None:
+    def _check_objects(self) -> None:
         objects = self._objects
         for key in objects.unknown:
-            self._fault("unknown", key, key, "nothing of a store has this name")
+            self._fault("unknown", key, key, "no object of a store has this name")
         for key, why in objects.missing.items():
             self._fault("missing", node_of(key), key, f"it is not there: {why}")
         for path, node in objects.nodes.items():
             if node.problem:
                 self._fault("metadata", path, objects.key_of(path), node.problem)
 
-    def _look_at_images(self) -> None:
-        """The arrays of an image have one size, and its group says of it what they were imported with."""
+    def _check_images(self) -> None:
+        """Check that the arrays of an image have one size, and that its group agrees with their import."""
         for name in self._objects.names:
             group = image_path(name)
             imported = pixels_path(name) if self._record(pixels_path(name)) else labels_path(name, "instances")
@@ -229,18 +229,18 @@ class Verifier:
         node = self._objects.nodes.get(path)
         return node.shards if node else None
 
-    def _look_at_shards(self) -> None:
-        """Read every shard of every array whose document can be relied upon."""
-        tasks: list[Callable[[], Seen]] = []
+    def _check_shards(self) -> None:
+        """Read and check every shard of every array with a valid document."""
+        tasks: list[Callable[[], CheckedShard]] = []
         for path, indices in sorted(self._objects.shards.items()):
             shards = self._shards(path)
             if shards is None:
-                self.notes.append(f"{path}: its {len(indices)} shards were not looked at, for want of a document")
+                self.notes.append(f"{path}: its {len(indices)} shards were not read: no valid document")
                 continue
             keep = digest_of(self._record(path)) is not None
             for index in sorted(indices):
                 if len(index) == len(shards.counts) and all(i < n for i, n in zip(index, shards.counts, strict=True)):
-                    tasks.append(partial(look_at, self._store.storage, path, shards, index, keep))
+                    tasks.append(partial(check_shard, self._store.storage, path, shards, index, keep))
                 else:
                     self._fault("unknown", path, f"{path}/{shard_key(index)}", "the array has no such shard")
         self._num_shards = len(tasks)
@@ -257,7 +257,7 @@ class Verifier:
             if path not in self._at_fault and record["complete"] and digest.hexdigest() != digest_of(record):
                 self._fault("digest", path, path, "its pixels are not those that were imported")
 
-    def _look_at_states(self) -> None:
+    def _check_states(self) -> None:
         for path in sorted(self._objects.nodes):
             record = self._record(path)
             if "complete" not in record or not self._is_sound(path):
@@ -268,22 +268,22 @@ class Verifier:
                 self._fault("stale", path, path, "what it was made from has been replaced since")
 
     def _is_sound(self, path: str) -> bool:
-        """Whether the documents of an array and of all that it was made from can be relied upon."""
+        """Whether the documents of an array and of all its inputs are valid."""
         record = self._record(path)
         return bool(record) and all(self._is_sound(p) for p in record.get("inputs", {}) if "/" in p)
 
-    def _compute_again(self, kind: str, params: VerifyParams, number: int) -> None:
-        """A sample of the shards of one kind of array, where nothing is wrong with what they are made from."""
+    def _recompute(self, kind: str, params: VerifyParams, number: int) -> None:
+        """Recompute a sample of the shards of one kind of array, if their inputs have no fault."""
         jobs: list[Job] = []
         for output, needed, plan in self._origins(kind):
             if output not in self._objects.nodes or needed & self._at_fault:
                 if output in self._objects.nodes:
-                    self.notes.append(f"{output}: not computed once more, for other faults stand in the way")
+                    self.notes.append(f"{output}: not recomputed because of other faults")
                 continue
             job = plan()
             other = job and contradiction(self._store, job)
             if job is None:
-                self.notes.append(f"{output}: not computed once more: another release or software made it")
+                self.notes.append(f"{output}: not recomputed: another release or software made it")
             elif other:
                 key = self._objects.key_of(other)
                 self._fault("metadata", other, key, "it is intact, but belongs to other inputs or another place")
@@ -301,7 +301,7 @@ class Verifier:
             self._recomputed[kind] = len(tasks)
 
     def _origins(self, kind: str) -> Iterator[tuple[str, set[str], Callable[[], Job | None]]]:
-        """For the arrays of a kind: one of them, the nodes that decide it, and how to plan it."""
+        """For the arrays of a kind: the path of one, the nodes that it depends on, and how to plan its job."""
         store, names = self._store, self._objects.names
         if kind == "fields":
             yield GRIDS, {GRIDS, FOLDING}, partial(fields_job, store)
@@ -330,7 +330,7 @@ def node_of(key: str) -> str:
 
 
 def digest_of(record: dict[str, Any]) -> str | None:
-    """What was taken of an array's pixels at import; None if it was not taken of them as they are stored."""
+    """The digest of the imported pixels of an array; None if it is not that of the pixels as stored."""
     if record.get("stage") != "import" or record.get("parameters", {}).get("instances") == "components":
         return None
     found: str | None = record.get("inputs", {}).get("pixels")
@@ -338,12 +338,12 @@ def digest_of(record: dict[str, Any]) -> str | None:
 
 
 def little(block: NDArray[Any]) -> bytes:
-    """Its values as bytes, in the order in which digests take them."""
+    """The values of a block as little-endian bytes, as digests take them."""
     return block.astype(block.dtype.newbyteorder("<")).tobytes()
 
 
 def sample(sizes: Sequence[int], most: int | bool, seed: int) -> list[tuple[int, int]]:
-    """Which of some numbered things to take, up to `most` (True: all) of all groups together: (group, number)."""
+    """A random sample of up to `most` items (True: all) of groups of these sizes: (group, number) of each."""
     total = sum(sizes)
     if most is True or most >= total:
         chosen = np.arange(total)

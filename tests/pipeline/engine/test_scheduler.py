@@ -129,7 +129,7 @@ def test_what_does_not_fit_together_is_explained(params: ClusterParams, message:
 def test_slurm_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     slurm = Scheduler("slurm", memory_bytes=10**9)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(Failure, match="Slurm's sbatch is not there"), connected(slurm):
+    with pytest.raises(Failure, match="Slurm's sbatch is not installed"), connected(slurm):
         pass
     for name in ("dask_jobqueue", "dask_jobqueue.slurm"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -285,7 +285,7 @@ def test_a_tiny_change_of_a_weight_is_too_much(copy: Path) -> None:
     values[0, 20, 20] += 1e-5
     shard.write_bytes(shards.encode(values))
     (fault,) = look(copy, ALL).faults
-    assert "(by the engine edt), 1 of its values are others, the first at (0, 20, 20)" in fault.message
+    assert "(by the engine edt), 1 of its values differ, the first at (0, 20, 20)" in fault.message
 
 
 def test_unfinished_and_stale_arrays_are_named_once(copy: Path) -> None:
@@ -367,10 +367,10 @@ def test_every_fault_says_what_to_do(copy: Path) -> None:
         "images/a/image/c/0/0/0/0": f"delete it (unetprep verify {copy} --repair does), then repeat: unetprep import"
         f" --image IMAGES --labels LABELS --out {copy}, with the same options",
         "images/a/weights/c/0/0/0": f"repeat: unetprep weights --out {copy}, with the same options",
-        "images/a/x/c/0": "make it anew: unetprep import --image IMAGES --labels LABELS"
+        "images/a/x/c/0": "compute it again: unetprep import --image IMAGES --labels LABELS"
         f" --out {copy} --overwrite, with the same options",
         "tiles/split/zarr.json": f"repeat: unetprep tiles --out {copy}, with the same options",
-        "zarr.json": "restore it from a copy, or make the store anew",
+        "zarr.json": "restore it from a copy, or make the store again",
     }
 
 
