@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from unetprep.params import TilesParams as TilesParams
     from unetprep.params import VerifyParams as VerifyParams
     from unetprep.params import WeightsParams as WeightsParams
-    from unetprep.prepare import ClusterOptions as ClusterOptions
-    from unetprep.prepare import RunOptions as RunOptions
     from unetprep.prepare import deform as deform
     from unetprep.prepare import import_images as import_images
     from unetprep.prepare import plan as plan
@@ -55,6 +53,8 @@ if TYPE_CHECKING:
     from unetprep.verification import Fault as Fault
     from unetprep.verification import Verified as Verified
     from unetprep.verification import verify as verify
+    from unetprep.work import ClusterOptions as ClusterOptions
+    from unetprep.work import RunOptions as RunOptions
 
 __version__ = "0.1.0"
 
@@ -62,8 +62,9 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "unetprep.prepare": (
         *("import_images", "weights", "deform", "tiles", "prepare_store", "run_recipe", "relabel"),
-        *("plan", "plan_recipe", "plan_synthetic", "RunOptions", "ClusterOptions"),
+        *("plan", "plan_recipe", "plan_synthetic"),
     ),
+    "unetprep.work": ("RunOptions", "ClusterOptions"),
     "unetprep.linting.linter": ("lint", "Linted"),
     "unetprep.linting.rules": ("Finding",),
     "unetprep.contents": ("info", "StoreInfo"),

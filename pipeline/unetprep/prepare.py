@@ -13,65 +13,23 @@ arrays that were made with other parameters.
 """
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypedDict, Unpack
+from collections.abc import Sequence
+from typing import Unpack
 
-from unetprep.engine.dask_cluster import kept_connections
 from unetprep.engine.importing import ImportSummary
-from unetprep.engine.importing import import_images as _import_images
-from unetprep.engine.memory import lower_mmap_threshold
-from unetprep.engine.run import run_stage
-from unetprep.engine.scheduler import Scheduler
 from unetprep.engine.summary import Summary
 from unetprep.engine.thread_tasks import OnProgress
-from unetprep.errors import InvalidInput
 from unetprep.estimate.forecast import Forecast
-from unetprep.estimate.forecaster import Forecaster
-from unetprep.estimate.memory_check import MemoryCheck
 from unetprep.estimate.synthetic import forecast_synthetic
 from unetprep.parameter import Params
-from unetprep.params import ClusterParams, DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.recipe import read_recipe
+from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.relabeling.relabeler import Relabelled
 from unetprep.relabeling.relabeler import relabel as _relabel
-from unetprep.sources import Source
-from unetprep.sources.arrays import ArraySource, Inputs, as_inputs
-from unetprep.stages.table import Stage, stage_of
+from unetprep.sources.arrays import Inputs, as_inputs
 from unetprep.storage.paths import StrPath
-from unetprep.store import Store
-
-OnStageProgress = Callable[..., None]  # (stage, shards done, shards in all), values by name; (stage, 0, 0) as it begins
-
-
-class ClusterOptions(TypedDict, total=False):
-    """Keywords that say where tasks run: `cluster`, or the most common of its fields, which override it.
-
-    `scheduler` is "local", "processes", "slurm" or the address of a Dask scheduler; `workers` the number of threads,
-    processes or jobs; `memory` the limit of each worker, such as "8GiB".
-    """
-
-    cluster: ClusterParams | None
-    scheduler: str
-    workers: int
-    memory: str
-
-
-class RunOptions(ClusterOptions, total=False):
-    """Keywords of every function that writes a store: those of `ClusterOptions`, and two more.
-
-    `overwrite` replaces arrays that were made with other parameters. `on_progress` is called with the name of the
-    stage, the shards done and the shards in all, and further values by name, such as "MP/s".
-    """
-
-    overwrite: bool
-    on_progress: OnStageProgress
-
-
-def _silent(stage: str, done: int, total: int, **shown: float) -> None:
-    """Report nothing."""
-
+from unetprep.work import ClusterOptions as ClusterOptions
+from unetprep.work import RunOptions as RunOptions
+from unetprep.work import RunSettings, work_of, work_of_recipe
 
 # -- import and stages ------------------------------------------------------------------------------------------------
 
@@ -144,7 +102,7 @@ def prepare_store(
         stages = [unetprep.WeightsParams(), unetprep.DeformParams(), unetprep.TilesParams(tile_px=316)]
         unetprep.prepare_store("ds.zarr", "images/", "masks/", stages)
     """
-    return _Run(**options).prepare(_work(store, images, labels, stages, importing, name))
+    return RunSettings(**options).prepare(work_of(store, images, labels, stages, importing, name))
 
 
 def run_recipe(path: StrPath, store: StrPath | None = None, **options: Unpack[RunOptions]) -> list[Summary]:
@@ -152,9 +110,9 @@ def run_recipe(path: StrPath, store: StrPath | None = None, **options: Unpack[Ru
 
     Raises as `import_images` does, and InvalidInput for a recipe that cannot be used.
     """
-    work, cluster = _work_of_recipe(path, store)
+    work, cluster = work_of_recipe(path, store)
     options["cluster"] = options.get("cluster") or cluster
-    return _Run(**options).prepare(work)
+    return RunSettings(**options).prepare(work)
 
 
 def relabel(
@@ -173,7 +131,7 @@ def relabel(
 
     Raises InvalidInput for an unfinished store, labels of another size, or those that an import would refuse.
     """
-    scheduler = _Run(**options).open_scheduler()
+    scheduler = RunSettings(**options).open_scheduler()
     paths = [path for path in as_inputs(labels) if isinstance(path, str)]
     return _relabel(
         os.fspath(store),
@@ -205,16 +163,16 @@ def plan(
 
         unetprep.plan("ds.zarr", "images/", "masks/", [unetprep.WeightsParams()]).bytes
     """
-    return _Run(overwrite=overwrite, **options).plan(_work(store, images, labels, stages, importing, name))
+    return RunSettings(overwrite=overwrite, **options).plan(work_of(store, images, labels, stages, importing, name))
 
 
 def plan_recipe(
     path: StrPath, store: StrPath | None = None, *, overwrite: bool = False, **options: Unpack[ClusterOptions]
 ) -> Forecast:
     """Estimate what `run_recipe` would do with these arguments. Nothing is written."""
-    work, cluster = _work_of_recipe(path, store)
+    work, cluster = work_of_recipe(path, store)
     options["cluster"] = options.get("cluster") or cluster
-    return _Run(overwrite=overwrite, **options).plan(work)
+    return RunSettings(overwrite=overwrite, **options).plan(work)
 
 
 def plan_synthetic(
@@ -229,112 +187,4 @@ def plan_synthetic(
 
     The images are synthetic cells, `num_cells` in each; by default one in 1300 pixels.
     """
-    return forecast_synthetic(shape, num_images, num_cells, dims, dtype, _Run(**options).open_scheduler())
-
-
-# -- how they run -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Work:
-    """An import, if there are labels, and stages with their parameters, in this order."""
-
-    store: str
-    images: Sequence[str | Source]
-    labels: Sequence[str | Source]
-    stages: Sequence[tuple[Stage, Params]]
-    importing: ImportParams
-
-    @property
-    def creates_store(self) -> bool:
-        """Whether the store may be missing."""
-        return bool(self.labels) or any(stage.creates_store for stage, _ in self.stages[:1])
-
-
-def _work(
-    store: StrPath, images: Inputs, labels: Inputs, stages: Sequence[Params], importing: ImportParams | None, name: str
-) -> _Work:
-    params = importing or ImportParams()
-    sources = as_inputs(images, name, params.axes), as_inputs(labels, name)
-    return _Work(os.fspath(store), *sources, [(stage_of(p), p) for p in stages], params)
-
-
-def _work_of_recipe(path: StrPath, store: StrPath | None) -> tuple[_Work, ClusterParams]:
-    recipe = read_recipe(os.fspath(path))
-    stages = list(recipe.stages.values())
-    return _work(store or recipe.out, recipe.images, recipe.labels, stages, recipe.importing, ""), recipe.cluster
-
-
-@dataclass(frozen=True)
-class _Run:
-    """How work is done: the values of `RunOptions`."""
-
-    cluster: ClusterParams | None = None
-    scheduler: str | None = None
-    workers: int | None = None
-    memory: str | None = None
-    overwrite: bool = False
-    on_progress: OnStageProgress = _silent
-
-    def prepare(self, work: _Work) -> list[Summary]:
-        """Do the work. With a memory limit, work that cannot fit is refused before anything is written."""
-        scheduler = self.open_scheduler()
-        _refuse_arrays_on_workers(work, scheduler)
-        check = MemoryCheck(work.store, scheduler, work.stages, self.overwrite) if scheduler.memory_bytes else None
-        if check and not work.labels:
-            check.without_import()
-        summaries: list[Summary] = []
-        with kept_connections():
-            if work.labels:
-                summaries.append(self._import(work, scheduler, check))
-            summaries += [self._run_stage(work.store, stage, params, scheduler) for stage, params in work.stages]
-        return summaries
-
-    def plan(self, work: _Work) -> Forecast:
-        """Estimate the work."""
-        scheduler = self.open_scheduler()
-        forecaster = Forecaster(work.store, scheduler, create=work.creates_store, overwrite=self.overwrite)
-        if work.labels:
-            forecaster.importing(work.images, work.labels, work.importing)
-        for stage, params in work.stages:
-            forecaster.stage(stage, params)
-        return forecaster.result()
-
-    def open_scheduler(self) -> Scheduler:
-        """The scheduler of these options. Under a memory limit, this process returns freed arrays to the system."""
-        given = {"scheduler": self.scheduler, "workers": self.workers, "memory": self.memory}
-        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        scheduler = Scheduler.of(replace(self.cluster or ClusterParams(), **changes))
-        if scheduler.memory_bytes:
-            lower_mmap_threshold()
-        return scheduler
-
-    def _import(self, work: _Work, scheduler: Scheduler, check: MemoryCheck | None) -> ImportSummary:
-        self.on_progress("import", 0, 0)
-        return _import_images(
-            work.store,
-            work.images,
-            work.labels,
-            work.importing,
-            scheduler,
-            overwrite=self.overwrite,
-            on_progress=partial(self.on_progress, "import"),
-            check=check,
-        )
-
-    def _run_stage(self, url: str, stage: Stage, params: Params, scheduler: Scheduler) -> Summary:
-        self.on_progress(stage.name, 0, 0)
-        store = Store.open_or_create(url) if stage.creates_store else Store.open(url)
-        report = partial(self.on_progress, stage.name)
-        return run_stage(store, stage, params, scheduler, overwrite=self.overwrite, on_progress=report)
-
-
-def _refuse_arrays_on_workers(work: _Work, scheduler: Scheduler) -> None:
-    """Raise InvalidInput for arrays of this process that other processes would have to read."""
-    arrays = [source.path for source in (*work.images, *work.labels) if isinstance(source, ArraySource)]
-    if arrays and scheduler.address != "local":
-        raise InvalidInput(
-            f"{arrays[0]} is in the memory of this process, and scheduler is {scheduler.address!r}",
-            allowed="arrays with the scheduler local",
-            hint="import with scheduler='local', or save the array to a file; the other stages run on any scheduler",
-        )
+    return forecast_synthetic(shape, num_images, num_cells, dims, dtype, RunSettings(**options).open_scheduler())

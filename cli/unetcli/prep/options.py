@@ -11,7 +11,7 @@ from unetcli.options import Command, common
 from unetcli.progress import logging_to
 
 if TYPE_CHECKING:
-    from unetprep.prepare import ClusterOptions
+    from unetprep.work import ClusterOptions
 
 
 def with_storage_options(command: Command) -> Command:
