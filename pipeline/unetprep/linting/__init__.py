@@ -1,1 +1,1 @@
-"""TODO linting."""
+"""Checks of labels: files, folders, stores or arrays against rules."""

@@ -11,11 +11,9 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unetprep.engine.memory import num_cores
 from unetprep.engine.thread_tasks import TASKS_A_WORKER, OnProgress, Tasks
-from unetprep.format.boxes import Index, shard_box
 from unetprep.format.layout import (
     CUT,
     DENSE,
@@ -31,7 +29,7 @@ from unetprep.format.layout import (
     pixels_path,
     weights_path,
 )
-from unetprep.format.sharding import Damaged, Shards, shard_key
+from unetprep.format.sharding import Shards, shard_key
 from unetprep.params import VerifyParams
 from unetprep.stages.base import Job
 from unetprep.stages.from_provenance import (
@@ -48,9 +46,9 @@ from unetprep.storage.lock import holder, locked
 from unetprep.storage.paths import StrPath
 from unetprep.store import Store
 from unetprep.verification.faults import Fault, to_do
-from unetprep.verification.inventory import Inventory, is_coordinate, take_inventory
+from unetprep.verification.inventory import Inventory, take_inventory
 from unetprep.verification.recompute import differences
-from unetprep.verification.values import problem_with, problem_with_positions
+from unetprep.verification.shard_check import CheckedShard, check_shard, digest_of, little, node_of
 
 
 @dataclass(frozen=True)
@@ -101,40 +99,6 @@ def _leftovers(storage: Storage) -> list[str]:
     elif held:
         notes.append(f".lock: {held[0]} works on the store, or was killed on another machine; what it writes changes")
     return notes
-
-
-@dataclass
-class CheckedShard:
-    """Result of reading a shard: its fault, if any, and its pixels if they are needed for a digest."""
-
-    key: str
-    kind: str = ""
-    problem: str = ""
-    block: NDArray[Any] | None = None
-
-
-def check_shard(storage: Storage, path: str, shards: Shards, index: Index, keep: bool) -> CheckedShard:
-    """Read a whole shard, and check its checksums and values.
-
-    Raises OSError if it cannot be read, which says nothing about the shard.
-    """
-    key = f"{path}/{shard_key(index)}"
-    box = shard_box(index, shards.shape, shards.shard)
-    inner = tuple(slice(0, b.stop - b.start) for b in box)
-    try:
-        data = storage.get(key)
-        if is_coordinate(path):
-            problem = problem_with_positions(path, shards.decode(data)[inner], box[0].start)
-        elif keep:
-            block = np.ascontiguousarray(shards.decode(data)[inner])
-            return CheckedShard(key, "values", problem_with(path, block), block)
-        else:
-            problem = ""
-            for _, values in shards.chunks_of(data):
-                problem = problem or problem_with(path, values)
-    except (Damaged, FileNotFoundError) as error:
-        return CheckedShard(key, "damaged", str(error))
-    return CheckedShard(key, "values", problem)
 
 
 class Verifier:
@@ -322,24 +286,6 @@ class Verifier:
 
 def _labels_of(name: str) -> set[str]:
     return {image_path(name), labels_path(name, "instances"), labels_path(name, "target"), counts_path(name)}
-
-
-def node_of(key: str) -> str:
-    """The node that an object belongs to."""
-    return key.rpartition("/c/")[0] if "/c/" in key else key.rpartition("/")[0]
-
-
-def digest_of(record: dict[str, Any]) -> str | None:
-    """The digest of the imported pixels of an array; None if it is not that of the pixels as stored."""
-    if record.get("stage") != "import" or record.get("parameters", {}).get("instances") == "components":
-        return None
-    found: str | None = record.get("inputs", {}).get("pixels")
-    return found
-
-
-def little(block: NDArray[Any]) -> bytes:
-    """The values of a block as little-endian bytes, as digests take them."""
-    return block.astype(block.dtype.newbyteorder("<")).tobytes()
 
 
 def sample(sizes: Sequence[int], most: int | bool, seed: int) -> list[tuple[int, int]]:
