@@ -113,7 +113,7 @@ def test_a_wrong_section_is_explained(tmp_path: Path, text: str, message: str) -
     ("params", "message"),
     [
         (ClusterParams(scheduler="slurmy"), "allowed: local, processes, slurm, or the address of a Dask scheduler"),
-        (ClusterParams(scheduler="slurm"), "Slurm has to be told how much memory a job needs"),
+        (ClusterParams(scheduler="slurm"), "Slurm needs to know the memory of a job"),
         (ClusterParams(scheduler="slurm", memory="1GB", workers=2, min_workers=3), "min-workers is 3 and workers is 2"),
         (ClusterParams(scheduler="processes", memory="4G"), "memory is '4G'"),
         (ClusterParams(scheduler="tls://h:1", tls_ca=__file__), "tls-cert is not given"),

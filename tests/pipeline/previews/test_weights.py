@@ -148,7 +148,5 @@ def test_a_stack_shows_the_slice_that_is_asked_for(tmp_path: Path) -> None:
 def test_weights_that_do_not_say_how_they_were_made(store: Store) -> None:
     weigh(store)
     store.update_record("images/a/weights", parameters={"w0": 10.0})
-    with pytest.raises(
-        InvalidInput, match=r"'formula' is not recorded, or not known\n.*unetprep weights .*--overwrite"
-    ):
+    with pytest.raises(InvalidInput, match=r"'formula' is missing or unknown\n.*unetprep weights .*--overwrite"):
         select(store.url, View())

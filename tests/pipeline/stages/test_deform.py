@@ -69,7 +69,7 @@ def test_what_always_folds_is_refused_before_anything_is_replaced(
     shares = folded_shares(draw_grids(0, range(50), (5, 5), 2.5), (60, 60), "bspline")
     first = int(np.flatnonzero(shares > 0.001)[0])
     assert first > 10  # in another shard than the first
-    with pytest.raises(InvalidInput, match=rf"in the place of field {first} folds at more than 0\.001"):
+    with pytest.raises(InvalidInput, match=rf"attempts at field {first} folds at more than 0\.001"):
         deform(store, overwrite=True, fields=50, grid=(5, 5), sigma_px=2.5, max_folding=0.001)
     assert store.state(GRIDS) == "finished"
     np.testing.assert_array_equal(store.read_all(GRIDS), before)
