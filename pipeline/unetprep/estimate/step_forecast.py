@@ -12,11 +12,9 @@ from unetprep.engine.pending import JobPlan
 from unetprep.estimate.forecast import ArrayForecast
 from unetprep.estimate.sampled_blocks import SampledBlocks
 from unetprep.format.layout import IMAGES
+from unetprep.format.shard_layout import index_bytes
 from unetprep.stages.base import Job
 from unetprep.storage.local import Folder
-
-INDEX_BYTES = 16  # of a chunk, in the index of its shard
-CRC_BYTES = 4
 
 
 class StepForecast:
@@ -42,7 +40,7 @@ class StepForecast:
         for plan in self.plans:
             for spec, ratio in zip(plan.job.outputs, self._packing, strict=True):
                 raw = prod(spec.shape) * np.dtype(spec.dtype).itemsize * _share_missing(plan)
-                index = prod(s // c for s, c in zip(spec.shard, spec.chunk, strict=True)) * INDEX_BYTES + CRC_BYTES
+                index = index_bytes(prod(s // c for s, c in zip(spec.shard, spec.chunk, strict=True)))
                 num = plan.missing.size
                 num_bytes = round(raw * ratio + index * num)
                 found.append(ArrayForecast(spec.path, 1, plan.num_shards, plan.num_shards - num, num_bytes))

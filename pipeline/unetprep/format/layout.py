@@ -28,6 +28,7 @@ PLACES = {  # of each tile, known before a pixel is read
 }
 LEARNED = {"foreground": "float32", "density": "float32"}  # of each tile, of what it holds
 PLACED, CUT = f"{TILES}/image_index", f"{TILES}/foreground"  # of the arrays of each job those that there always are
+DENSITY = f"{TILES}/density"
 JOURNAL = "relabelling"  # in the record of the group `images`, as long as edited labels are coming in
 
 PIXEL_CHUNK = {2: (1, 256, 256), 3: (32, 128, 128)}
@@ -52,6 +53,11 @@ def weights_path(name: str) -> str:
 def labels_path(name: str, kind: str) -> str:
     """Its labels of one kind, "instances" or "target", (z, y, x)."""
     return f"{IMAGES}/{name}/labels/{kind}/{kind}"
+
+
+def tile_path(name: str) -> str:
+    """An array of the tiles, one entry a tile along its first axis."""
+    return f"{TILES}/{name}"
 
 
 def counts_path(name: str) -> str:

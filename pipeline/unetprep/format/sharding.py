@@ -1,32 +1,26 @@
-"""Encoding and decoding of shards: compressed chunks with a checksum each, followed by an index.
+"""Encoding and decoding of shards: compressed chunks, each with a checksum, followed by an index.
 
-This is what the sharding codec of Zarr v3 says (https://zarr-specs.readthedocs.io, codecs/sharding-indexed).
-zarr-python works chunk by chunk on a single event loop, whose work two threads cannot share; here a thread encodes or
-decodes a shard by itself and lets go of the GIL meanwhile. In the tests zarr-python reads what is written here, and the
-other way round.
+zarr-python works chunk by chunk on a single event loop, so two threads cannot share its work. Here each thread encodes
+or decodes a whole shard and releases the GIL meanwhile. The tests hold both directions against zarr-python.
 """
 
 from collections.abc import Iterator
 from itertools import product
-from math import prod
 from typing import Any
 
-import google_crc32c
 import numpy as np
-from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
 
 from unetprep.errors import Failure
 from unetprep.format.boxes import Box, Index, box_shape, shard_box
-from unetprep.format.documents import Document
+from unetprep.format.codecs import append_crc, verify_crc
+from unetprep.format.metadata import Json
+from unetprep.format.shard_layout import EMPTY, ShardLayout
+from unetprep.format.shard_layout import shard_key as shard_key
 from unetprep.storage.base import Storage
 from unetprep.storage.lru_cache import NOTHING_KEPT, Recent
 
-Chunks = dict[Index, bytes]  # compressed, with their checksums, by their place in a shard
-
-EMPTY = 2**64 - 1  # offset and length of a chunk that is not there
-CRC_BYTES = 4
-BLOSC_SHUFFLES = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
+Chunks = dict[Index, bytes]  # compressed, with their checksums, by their position in a shard
 
 
 class Damaged(Failure):
@@ -38,32 +32,15 @@ class MissingShard(Damaged, FileNotFoundError):
 
 
 class Shards:
-    """The shards of the array that a document describes.
+    """Encoder and decoder of the shards of one array.
 
-    Raises ValueError for another layout than that of pipeline/LAYOUT.md: shards of chunks that are compressed by zstd
-    or blosc, or not at all, each with a crc32c behind it.
+    Raises ValueError for a layout other than that of pipeline/LAYOUT.md, as `ShardLayout.of` does.
     """
 
-    def __init__(self, document: Document) -> None:
-        try:
-            (sharding,) = document["codecs"]
-            of_chunk = {codec["name"]: codec.get("configuration", {}) for codec in sharding["configuration"]["codecs"]}
-            self.shard = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
-            self.chunk = tuple(sharding["configuration"]["chunk_shape"])
-            self.shape = tuple(document["shape"])
-            self.dtype = np.dtype(document["data_type"])
-            order, *compressor, checksum = of_chunk
-            if (sharding["name"], order, checksum) != ("sharding_indexed", "bytes", "crc32c"):
-                raise KeyError
-            _refuse_other_layout(document, sharding["configuration"], of_chunk["bytes"])
-            _refuse_uneven(self.shape, self.shard, self.chunk)
-            if self.dtype.kind not in "biuf":
-                raise ValueError
-            self._codec = _compressor({name: of_chunk[name] for name in compressor}, self.dtype.itemsize)
-        except (KeyError, ValueError, TypeError, AttributeError):
-            raise ValueError("its chunks are not stored as unetprep stores them") from None
-        self.counts = tuple(-(-n // s) for n, s in zip(self.shape, self.shard, strict=True))
-        self._chunks = tuple(s // c for s, c in zip(self.shard, self.chunk, strict=True))
+    def __init__(self, document: Json) -> None:
+        self.layout = ShardLayout.of(document)
+        self.shape, self.dtype = self.layout.shape, self.layout.dtype
+        self.shard, self.chunk, self.counts = self.layout.shard, self.layout.chunk, self.layout.counts
         self._little = self.dtype.newbyteorder("<")
 
     def key_of(self, box: Box) -> str:
@@ -88,18 +65,19 @@ class Shards:
             values = block[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, self.chunk, strict=True))]
             if values.shape != self.chunk:
                 values = np.pad(values, [(0, c - n) for c, n in zip(self.chunk, values.shape, strict=True)])
-            part = self._codec.encode(np.ascontiguousarray(values, self._little))
-            chunks[tuple(f + i for f, i in zip(first, place, strict=True))] = _with_crc(part)
+            values = np.ascontiguousarray(values, self._little)
+            part = self.layout.compressor.encode(values) if self.layout.compressor else values.tobytes()
+            chunks[tuple(f + i for f, i in zip(first, place, strict=True))] = append_crc(part)
         return chunks
 
     def join(self, chunks: Chunks) -> bytes:
         """A shard from its chunks; the same bytes in whatever order they were made."""
-        index = np.full((*self._chunks, 2), EMPTY, "<u8")
+        index = np.full((*self.layout.chunk_counts, 2), EMPTY, "<u8")
         offset = 0
         for place in sorted(chunks):
             index[place] = offset, len(chunks[place])
             offset += len(chunks[place])
-        return b"".join([*(chunks[place] for place in sorted(chunks)), _with_crc(index.tobytes())])
+        return b"".join([*(chunks[place] for place in sorted(chunks)), append_crc(index.tobytes())])
 
     def read(self, storage: Storage, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
         """A box of the array. With `recent` decoded chunks are kept there, and taken from there.
@@ -126,8 +104,8 @@ class Shards:
     def _read_shard(
         self, storage: Storage, key: str, index: Index, box: Box, out: NDArray[Any], recent: Recent
     ) -> None:
-        first = tuple(i * n for i, n in zip(index, self._chunks, strict=True))
-        last = tuple(f + n for f, n in zip(first, self._chunks, strict=True))
+        first = tuple(i * n for i, n in zip(index, self.layout.chunk_counts, strict=True))
+        last = tuple(f + n for f, n in zip(first, self.layout.chunk_counts, strict=True))
         touched = [
             at for at in _touched(box, self.chunk) if all(f <= a < z for a, f, z in zip(at, first, last, strict=True))
         ]
@@ -146,40 +124,42 @@ class Shards:
 
     def _parts(self, storage: Storage, key: str, places: list[Index]) -> list[bytes | memoryview | None]:
         """The bytes of some chunks; None where one holds only zeros. A shard that is needed whole is read at once."""
-        if len(places) == prod(self._chunks):
+        if len(places) == self.layout.num_chunks:
             whole = memoryview(storage.get(key))
-            table = self._table(whole[-self._index_bytes :])
+            table = self._table(whole[-self.layout.index_bytes :])
             return [whole[o : o + n] if o != EMPTY else None for o, n in (map(int, table[p]) for p in places)]
-        (footer,) = storage.get_ranges(key, [(-self._index_bytes, self._index_bytes)])
+        (footer,) = storage.get_ranges(key, [(-self.layout.index_bytes, self.layout.index_bytes)])
         table = self._table(footer)
         ranges = [(int(o), int(n)) for o, n in (table[p] for p in places) if o != EMPTY]
         parts = iter(storage.get_ranges(key, ranges) if ranges else [])
         return [next(parts) if table[p][0] != EMPTY else None for p in places]
 
-    @property
-    def _index_bytes(self) -> int:
-        return 16 * int(prod(self._chunks)) + CRC_BYTES
-
     def _table(self, footer: bytes | memoryview) -> NDArray[np.uint64]:
-        if len(footer) != self._index_bytes:
-            raise Damaged("it is cut short")
-        return np.frombuffer(_without_crc(footer), "<u8").reshape(*self._chunks, 2)
+        try:
+            return self.layout.parse_index(np.frombuffer(footer, np.uint8)).reshape(*self.layout.chunk_counts, 2)
+        except ValueError as error:
+            raise Damaged(str(error)) from None
 
     def _values(self, part: bytes | memoryview) -> NDArray[Any]:
         try:
-            return np.frombuffer(self._codec.decode(_without_crc(part)), self._little).reshape(self.chunk)
+            body = verify_crc(np.frombuffer(part, np.uint8))
+            if self.layout.compressor is None:
+                return body.view(self._little).reshape(self.chunk)
+            values = np.empty(self.chunk, self._little)
+            self.layout.compressor.decode(body, values)
+            return values
         except (RuntimeError, ValueError) as error:
             raise Damaged(str(error)) from None
 
     def check_size(self, storage: Storage, key: str, num_bytes: int) -> None:
         """Read the index alone. Raises Damaged if it is wrong, or if the shard is not as long as it says."""
-        if num_bytes < self._index_bytes:
+        if num_bytes < self.layout.index_bytes:
             raise Damaged("it is cut short")
-        table = self._table(storage.get_ranges(key, [(-self._index_bytes, self._index_bytes)])[0])
+        table = self._table(storage.get_ranges(key, [(-self.layout.index_bytes, self.layout.index_bytes)])[0])
         there = table[table[..., 0] != EMPTY]
         end = int((there[:, 0] + there[:, 1]).max()) if len(there) else 0
-        if end + self._index_bytes != num_bytes:
-            raise Damaged(f"it has {num_bytes} bytes, its index says {end + self._index_bytes}")
+        if end + self.layout.index_bytes != num_bytes:
+            raise Damaged(f"it has {num_bytes} bytes, its index says {end + self.layout.index_bytes}")
 
     def check(self, data: bytes) -> None:
         """Raises Damaged unless all checksums of a shard are right and its chunks fill it."""
@@ -198,8 +178,8 @@ class Shards:
 
         Raises Damaged where a checksum is wrong, or where the chunks do not fill the shard.
         """
-        table = self._table(data[-self._index_bytes :])
-        places = list(product(*map(range, self._chunks)))
+        table = self._table(data[-self.layout.index_bytes :])
+        places = list(product(*map(range, self.layout.chunk_counts)))
         end = 0
         for place in sorted(places, key=lambda place: int(table[place][0])):
             offset, length = map(int, table[place])
@@ -209,35 +189,8 @@ class Shards:
                 raise Damaged("its chunks do not lie one behind the other")
             end += length
             yield place, self._values(data[offset:end])
-        if end + self._index_bytes != len(data):
-            raise Damaged(f"it has {len(data)} bytes, its index says {end + self._index_bytes}")
-
-
-def _refuse_other_layout(document: Document, sharding: Document, order: Document) -> None:
-    """Raise ValueError for settings of Zarr v3 that would be read wrongly here."""
-    index = [codec["name"] for codec in sharding.get("index_codecs", [])]
-    keys = document.get("chunk_key_encoding", {"name": "default"})
-    if (
-        index != ["bytes", "crc32c"]
-        or sharding.get("index_location", "end") != "end"
-        or order.get("endian", "little") != "little"
-        or (keys["name"], keys.get("configuration", {}).get("separator", "/")) != ("default", "/")
-        or document.get("fill_value", 0) != 0
-    ):
-        raise ValueError
-
-
-def _refuse_uneven(shape: Index, shard: Index, chunk: Index) -> None:
-    """Raise ValueError unless a shard is made of whole chunks along each axis of the array."""
-    if not len(shape) == len(shard) == len(chunk) or any(
-        c <= 0 or s <= 0 or s % c for s, c in zip(shard, chunk, strict=True)
-    ):
-        raise ValueError
-
-
-def shard_key(index: Index) -> str:
-    """The object of a shard, below the array's path."""
-    return "c/" + "/".join(map(str, index))
+        if end + self.layout.index_bytes != len(data):
+            raise Damaged(f"it has {len(data)} bytes, its index says {end + self.layout.index_bytes}")
 
 
 def _touched(box: Box, size: tuple[int, ...]) -> Iterator[Index]:
@@ -251,37 +204,3 @@ def _paste(values: NDArray[Any], at: Index, chunk: tuple[int, ...], box: Box, ou
     shared = [(max(b.start, s), min(b.stop, s + c)) for b, s, c in zip(box, starts, chunk, strict=True)]
     inside = tuple(slice(a - b.start, z - b.start) for (a, z), b in zip(shared, box, strict=True))
     out[inside] = values[tuple(slice(a - s, z - s) for (a, z), s in zip(shared, starts, strict=True))]
-
-
-class _Plain:
-    """Bytes as they are."""
-
-    def encode(self, values: NDArray[Any]) -> bytes:
-        return values.tobytes()
-
-    def decode(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return data
-
-
-def _compressor(found: Document, itemsize: int) -> Any:
-    """What compresses a chunk."""
-    if not found:
-        return _Plain()
-    ((name, configuration),) = found.items()
-    if name == "zstd":
-        return Zstd(level=configuration["level"])
-    if name != "blosc":
-        raise KeyError(name)
-    shuffle = BLOSC_SHUFFLES[configuration["shuffle"]]
-    return Blosc(configuration["cname"], configuration["clevel"], shuffle, configuration["blocksize"], itemsize)
-
-
-def _with_crc(data: bytes) -> bytes:
-    return b"".join((data, int(google_crc32c.value(data)).to_bytes(CRC_BYTES, "little")))
-
-
-def _without_crc(data: bytes | memoryview) -> NDArray[np.uint8]:
-    body = np.frombuffer(data, np.uint8)[: max(0, len(data) - CRC_BYTES)]
-    if int(google_crc32c.value(body)).to_bytes(CRC_BYTES, "little") != data[-CRC_BYTES:]:
-        raise Damaged("a checksum (crc32c) is wrong: the file is damaged")
-    return body

@@ -8,28 +8,27 @@ GIL. Chunks that are not stored as pipeline/LAYOUT.md says are read by zarr-pyth
 import os
 import threading
 import zlib
-from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from errno import EMFILE, ENFILE
 from itertools import product
-from math import prod
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-import google_crc32c
 import numpy as np
 import zarr
-from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
+from unetprep.format.boxes import Index
+from unetprep.format.codecs import CRC_BYTES, refuse_size, verify_crc
+from unetprep.format.metadata import DOCUMENT
+from unetprep.format.shard_layout import EMPTY, ShardLayout, shard_key
 from unetprep.storage.base import Remote, Storage
 from unetprep.storage.local import Folder
 from unettrain.data.store import SERVER_HINT, fingerprint, parsed_record
 from unettrain.errors import Failure
 
-Index = tuple[int, ...]
 Stamp = tuple[int | str, ...]
 ERRORS = (  # of files, servers, checksums and codecs
     *(OSError, ValueError, RuntimeError, OverflowError, MemoryError),
@@ -38,9 +37,6 @@ ERRORS = (  # of files, servers, checksums and codecs
 
 LOOK_S = 0.1  # how long what a look at a file has shown is taken to hold
 MOST_OPEN = 384  # files that are kept open
-EMPTY = 2**64 - 1  # offset of a chunk that is not there
-CRC_BYTES = 4
-INDEX_CODECS = ["bytes", "crc32c"]
 
 
 class Chunks:
@@ -60,7 +56,7 @@ class Chunks:
         self.shape, self.dtype, self.chunk = tuple(array.shape), array.dtype, tuple(array.chunks)
         self.fingerprint = fingerprint(array)
         self._storage = storage or Folder(str(getattr(array.store_path.store, "root", "")))
-        self._layout = _Layout.of(array)
+        self._layout = _layout_of(array)
         self._rows = 0  # chunks of a shard, where a chunk is a row
         if self._layout is not None and self.chunk == (1, *self.shape[1:]) == (1, *self._layout.shard[1:]):
             self._rows = self._layout.shard[0]
@@ -94,8 +90,8 @@ class Chunks:
             box = tuple(slice(p * c, min((p + 1) * c, n)) for p, c, n in sides)
             self._by_zarr(box, out.reshape(self.chunk)[tuple(slice(0, b.stop - b.start) for b in box)])
         else:
-            shard, chunk = zip(*map(divmod, place, self._layout.counts), strict=True)
-            self._read(_number(shard, self._layout.num_shards), _number(chunk, self._layout.counts), out)
+            shard, chunk = zip(*map(divmod, place, self._layout.chunk_counts), strict=True)
+            self._read(_number(shard, self._layout.counts), _number(chunk, self._layout.chunk_counts), out)
 
     def read_all(self) -> NDArray[Any]:
         """The whole array, for small ones."""
@@ -122,37 +118,36 @@ class Chunks:
                 self._files.drop((self.path, number))
                 self._take(self._opened(number), chunk, out)
         except FileNotFoundError:
-            raise self._failure(f"{self._key(self._layout.place(number))} is missing") from None
+            raise self._failure(f"{self._shard_key(number)} is missing") from None
         except ERRORS as error:
             with suppress(*ERRORS):
                 self._refuse_change()
-            raise self._failure(f"{self._key(self._layout.place(number))} cannot be read: {error}", error) from None
+            raise self._failure(f"{self._shard_key(number)} cannot be read: {error}", error) from None
 
     def _take(self, shard: "_Shard", chunk: int, out: NDArray[Any]) -> None:
         assert self._layout is not None
         offset, length = shard.table[chunk]
         if offset == EMPTY:
-            out[...] = self.array.fill_value
-        elif self._layout.codec is not None:
-            self._layout.codec.decode(self._verified(shard, offset, length), out)
-        elif length != out.nbytes + CRC_BYTES:
-            raise ValueError(f"a chunk holds {length - CRC_BYTES} bytes, not {out.nbytes}")
-        elif shard.whole[chunk]:
+            out[...] = 0
+        elif self._layout.compressor is not None:
+            self._layout.compressor.decode(self._verified(shard, offset, length), out)
+        elif shard.verified[chunk]:
             shard.file.read(offset, out)
-        else:  # of a file that cannot change unseen once is enough
+        else:
+            refuse_size(length - CRC_BYTES, out)
             out.reshape(-1).view(np.uint8)[...] = self._verified(shard, offset, length)
-            shard.whole[chunk] = isinstance(shard.file, _File)
+            shard.verified[chunk] = isinstance(shard.file, _File)  # a file cannot change unnoticed while it is open
 
     def _verified(self, shard: "_Shard", offset: int, length: int) -> NDArray[np.uint8]:
         if not CRC_BYTES < length <= shard.file.size - offset:
             raise ValueError("its index points behind its end")
         packed = self._scratch(length)
         shard.file.read(offset, packed)
-        return _verified(packed)
+        return verify_crc(packed)
 
     def _opened(self, number: int) -> "_Shard":
         assert self._layout is not None
-        opened = _Shard(_open(self._storage, self._key(self._layout.place(number))), prod(self._layout.counts))
+        opened = _Shard(_open(self._storage, self._shard_key(number)), self._layout)
         self._refuse_change()  # now that it cannot be exchanged any more
         self._files.keep((self.path, number), opened)
         return opened
@@ -199,10 +194,15 @@ class Chunks:
 
     @property
     def _document(self) -> str:
-        return f"{self.path}/zarr.json".lstrip("/")
+        return f"{self.path}/{DOCUMENT}".lstrip("/")
 
     def _key(self, shard: Index) -> str:
-        return f"{self.path}/c/{'/'.join(map(str, shard))}".lstrip("/")
+        return f"{self.path}/{shard_key(shard)}".lstrip("/")
+
+    def _shard_key(self, number: int) -> str:
+        """The object of a shard, counted in C order."""
+        assert self._layout is not None
+        return self._key(tuple(map(int, np.unravel_index(number, self._layout.counts))))
 
     def _failure(self, problem: str, error: Exception | None = None) -> Failure:
         hint = f"unetprep verify {self._store} --repair deletes what is damaged; the stage makes it anew"
@@ -239,42 +239,14 @@ class OpenFiles:
             self._open.pop(key, None)
 
 
-class _Layout:
-    """Where the chunks of an array lie, and how they are compressed."""
-
-    def __init__(self, array: zarr.Array[Any], codec: "_Codec | None") -> None:
-        self.codec = codec
-        self.shard: Index = array.shards or array.chunks
-        self.counts = tuple(s // c for s, c in zip(self.shard, array.chunks, strict=True))  # chunks of a shard
-        self.num_shards = tuple(-(-n // s) for n, s in zip(array.shape, self.shard, strict=True))
-
-    @staticmethod
-    def of(array: zarr.Array[Any]) -> "_Layout | None":
-        """None where zarr-python has to read."""
-        is_local = isinstance(array.store_path.store, LocalStore)
-        if array.shards is None or (is_local and not hasattr(os, "preadv")):
-            return None
-        document: Mapping[str, Any] = array.metadata.to_dict()
-        try:
-            (sharding,) = document["codecs"]
-            settings = sharding["configuration"]
-            order, *compressor, checksum = settings["codecs"]
-            known = (
-                sharding["name"] == "sharding_indexed"
-                and settings.get("index_location", "end") == "end"
-                and [c["name"] for c in settings["index_codecs"]] == INDEX_CODECS
-                and (order["name"], checksum["name"]) == ("bytes", "crc32c")
-                and order.get("configuration", {}).get("endian", "little") == "little"
-                and document["chunk_key_encoding"]["name"] == "default"
-            )
-            codec = _Codec(*compressor) if known and compressor else None
-        except (KeyError, ValueError, TypeError):
-            return None
-        return _Layout(array, codec) if known else None
-
-    def place(self, number: int) -> Index:
-        """Of a shard in the grid of shards."""
-        return tuple(int(i) for i in np.unravel_index(number, self.num_shards))
+def _layout_of(array: zarr.Array[Any]) -> ShardLayout | None:
+    """None for an array that zarr-python has to read."""
+    if isinstance(array.store_path.store, LocalStore) and not hasattr(os, "preadv"):
+        return None
+    try:
+        return ShardLayout.of(array.metadata.to_dict())
+    except ValueError:
+        return None
 
 
 class _Changed(ValueError):
@@ -296,12 +268,12 @@ class _Bytes(Protocol):
 class _Shard:
     """A file with its index, the offset and length of each chunk."""
 
-    def __init__(self, file: _Bytes, num_chunks: int) -> None:
+    def __init__(self, file: _Bytes, layout: ShardLayout) -> None:
         self.file = file
-        self.whole = bytearray(num_chunks)  # chunks of which the checksum was right
-        footer = np.empty(16 * num_chunks + CRC_BYTES, np.uint8)
+        self.verified = bytearray(layout.num_chunks)  # chunks whose checksum was right
+        footer = np.empty(layout.index_bytes, np.uint8)
         file.read(max(0, file.size - len(footer)), footer)
-        self.table: list[list[int]] = _verified(footer).view("<u8").reshape(-1, 2).tolist()
+        self.table: list[list[int]] = layout.parse_index(footer).tolist()
 
 
 class _File:
@@ -364,39 +336,3 @@ def _number(place: Index, sides: Index) -> int:
     for p, n in zip(place, sides, strict=True):
         number = number * n + p
     return number
-
-
-def _verified(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The data before their checksum, which has to be theirs."""
-    body = data[:-CRC_BYTES]
-    if google_crc32c.value(body) != int.from_bytes(data[-CRC_BYTES:].tobytes(), "little"):
-        raise ValueError("a checksum (crc32c) is wrong: the file is damaged")
-    return body
-
-
-class _Codec:
-    """What decompresses a chunk. Raises KeyError for a name that is not known."""
-
-    def __init__(self, compressor: Mapping[str, Any]) -> None:
-        self._codec, self._size = {"zstd": (Zstd(), _zstd_size), "blosc": (Blosc(), _blosc_size)}[compressor["name"]]
-
-    def decode(self, packed: NDArray[np.uint8], out: NDArray[Any]) -> None:
-        """Raises ValueError or RuntimeError for what is no such chunk, or one of another size."""
-        size = self._size(packed)
-        if size != out.nbytes:  # the libraries would leave the rest as it was
-            raise ValueError(f"a chunk holds {size} bytes, not {out.nbytes}")
-        self._codec.decode(packed, out)
-
-
-def _blosc_size(packed: NDArray[np.uint8]) -> int:
-    """How many bytes it holds: https://github.com/Blosc/c-blosc, README_CHUNK_FORMAT."""
-    return int.from_bytes(packed[4:8].tobytes(), "little")
-
-
-def _zstd_size(packed: NDArray[np.uint8]) -> int:
-    """The same, -1 if it does not say: RFC 8878, section 3.1.1.1."""
-    header = packed[4:18].tobytes()
-    kind, is_single = header[0] >> 6, header[0] >> 5 & 1
-    length = (is_single, 2, 4, 8)[kind]
-    start = 2 - is_single + (0, 1, 2, 4)[header[0] & 3]
-    return int.from_bytes(header[start : start + length], "little") + 256 * (kind == 1) if length else -1

@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from unetprep.format.layout import labels_path, pixels_path, weights_path
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
 from unetprep.kernels.weight_formula import IGNORED
 from unettrain.data.chunk_cache import Decoded
@@ -59,12 +60,12 @@ class OnTheFlyPixels:
         name, g = self._names[which], self._geometry
         y, x = y - g.margin_px, x - g.margin_px
         before = (g.tile_px - g.output_px) // 2
-        self._mirrored(self._array(f"images/{name}/image"), (z, y - before, x - before), into.image)
+        self._mirrored(self._array(pixels_path(name)), (z, y - before, x - before), into.image)
         if into.instances is None:
-            self._mirrored(self._array(f"images/{name}/labels/target/target"), (z, y, x), into.target)
-            self._within(self._array(f"images/{name}/weights"), (z, y, x), into.weights, 0)
+            self._mirrored(self._array(labels_path(name, "target")), (z, y, x), into.target)
+            self._within(self._array(weights_path(name)), (z, y, x), into.weights, 0)
         else:
-            cells = self._array(f"images/{name}/labels/instances/instances")
+            cells = self._array(labels_path(name, "instances"))
             self._within(cells, (z, y - g.reach_px, x - g.reach_px), into.instances, IGNORED)
 
     def _mirrored(self, chunks: Chunks, start: Place, out: NDArray[Any]) -> None:

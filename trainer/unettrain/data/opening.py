@@ -10,6 +10,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from unetprep.format.layout import CUT, DENSITY, GRIDS, IMAGES, PLACES, TILES, pixels_path, tile_path
 from unetprep.kernels.field_grid import INTERPOLATIONS
 from unetprep.kernels.tiling import is_legal_tile, output_size
 from unettrain.data.checked_array import CheckedArray
@@ -28,8 +29,6 @@ from unettrain.data.store import (
 )
 from unettrain.data.tiles import Geometry, Pixels, StoredPixels, Tiles, WeightRule
 from unettrain.errors import InvalidInput
-
-PLACES = ("image_index", "z", "y0", "x0", "split", "intensity_low", "intensity_high")
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,10 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
     For on-the-fly tiles up to `cache_bytes` of decoded images are kept in memory.
     """
     root, command = open_store(store), f"unetprep tiles --out {store}"
-    columns = [open_array(root, f"tiles/{name}", store, command) for name in PLACES]
-    cut = open_array(root, "tiles/foreground", store, command)
+    columns = [open_array(root, tile_path(name), store, command) for name in PLACES]
+    cut = open_array(root, CUT, store, command)
     made = {**attributes(columns[0]).get("parameters", {}), **attributes(cut).get("parameters", {})}
-    found = recorded(store, "tiles")
+    found = recorded(store, TILES)
     missing = [key for key in ("tile", "output", "margin", "depth", "names", "intensity_rule") if key not in found]
     if missing:
         raise InvalidInput(f"the tiles of {store} lack {', '.join(missing)}", hint=f"{command} --overwrite")
@@ -82,7 +81,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
         pixels = OnTheFlyPixels(store, root, found["names"], places, geometry, inputs, fingerprints, cache_bytes)
     else:
         names = ("image", "target", "weights", *(["instances"] if rule else []))
-        pixels = _stored([open_array(root, f"tiles/{name}", store, command) for name in names], store)
+        pixels = _stored([open_array(root, tile_path(name), store, command) for name in names], store)
         geometry = sized(pixels.image.shape[1], pixels.image.dtype)
     _check_sizes(geometry, store)
     if isinstance(pixels, StoredPixels):
@@ -105,9 +104,9 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
 def open_fields(store: str | Path) -> StoredFields:
     """All displacement grids of a store. Raises InvalidInput if they are missing, unfinished or malformed."""
     root = open_store(store)
-    grids = open_array(root, "fields/grids", store, f"unetprep deform --out {store}   (or train with --no-deform)")
+    grids = open_array(root, GRIDS, store, f"unetprep deform --out {store}   (or train with --no-deform)")
     if grids.ndim != 4 or grids.shape[1] != 2 or 0 in grids.shape:
-        raise InvalidInput(f"fields/grids of {store} has shape {grids.shape}", allowed="(field, 2, gy, gx)")
+        raise InvalidInput(f"{GRIDS} of {store} has shape {grids.shape}", allowed="(field, 2, gy, gx)")
     interpolation = str(attributes(grids).get("interpolation")).removeprefix("cubic-")
     if interpolation not in INTERPOLATIONS:
         allowed = ", ".join(f"cubic-{name}" for name in INTERPOLATIONS)
@@ -120,7 +119,7 @@ def open_fields(store: str | Path) -> StoredFields:
 def image_names(store: str | Path) -> tuple[str, ...]:
     """Names of the images of a store, in its order."""
     open_store(store)
-    return tuple(recorded(store, "images").get("names", ()))
+    return tuple(recorded(store, IMAGES).get("names", ()))
 
 
 @translate_errors
@@ -130,9 +129,7 @@ def open_image(store: str | Path, name: str) -> StoredImage:
     if name not in names:
         raise InvalidInput(f"{store} has no image {name!r}", allowed=", ".join(names) or "none: it has no images")
     root = open_store(store)
-    pixels = open_array(
-        root, f"images/{name}/image", store, f"unetprep import --image IMAGES --labels LABELS --out {store}"
-    )
+    pixels = open_array(root, pixels_path(name), store, f"unetprep import --image IMAGES --labels LABELS --out {store}")
     found = image_record(store, name, "intensity", "dims", "split")
     low, high = found["intensity"]
     checked = CheckedArray(Chunks(pixels, store, storage=storage_of(str(store))))
@@ -163,11 +160,11 @@ def _all_of(array: zarr.Array[Any], store: str | Path) -> NDArray[Any]:
 
 def _density(root: zarr.Group, num: int, store: str | Path) -> NDArray[np.float64] | None:
     """Foreground density of each tile; None if the store has none."""
-    if not recorded(store, "tiles/density").get("complete"):
+    if not recorded(store, DENSITY).get("complete"):
         return None
-    density = open_array(root, "tiles/density", store, f"unetprep tiles --out {store}")
+    density = open_array(root, DENSITY, store, f"unetprep tiles --out {store}")
     if density.shape != (num,):
-        raise InvalidInput(f"tiles/density of {store} has shape {density.shape}", allowed=f"({num},)")
+        raise InvalidInput(f"{DENSITY} of {store} has shape {density.shape}", allowed=f"({num},)")
     return _all_of(density, store).astype(np.float64)
 
 

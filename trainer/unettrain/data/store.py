@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import zarr
 
 import unetprep.errors
+from unetprep.format.layout import FIELDS, IMAGES, TILES, image_path
 from unetprep.format.metadata import DOCUMENT, FORMAT_VERSION, KEY, parse_document, record_of
 from unetprep.storage.base import Remote, Storage
 from unetprep.storage.paths import safe_key
@@ -24,7 +25,7 @@ Rest = ParamSpec("Rest")
 Found = TypeVar("Found")
 
 SERVER_HINT = "see that the server answers and the keys are right, and repeat the command: it goes on where it stopped"
-OURS = ("images/", "fields/", "tiles/")
+OURS = tuple(f"{group}/" for group in (IMAGES, FIELDS, TILES))
 
 
 def open_store(store: str | Path) -> zarr.Group:
@@ -143,7 +144,7 @@ def parsed_record(document: bytes, path: str, store: str | Path) -> dict[str, An
 
 def image_record(store: str | Path, name: str, *required: str) -> dict[str, Any]:
     """Attributes of unetprep of an image. Raises InvalidInput if one of `required` is missing."""
-    found = recorded(store, f"images/{name}")
+    found = recorded(store, image_path(name))
     if missing := [key for key in required if key not in found]:
         raise InvalidInput(f"image {name!r} of {store} lacks {', '.join(missing)}")
     return found

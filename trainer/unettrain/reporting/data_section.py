@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from unetprep.format.layout import weights_path
 from unettrain.reporting.curves import linear_ticks
 from unettrain.reporting.examples import busiest_region
 from unettrain.reporting.inputs import Run, read_labels, read_pixels, read_target, read_weights
@@ -68,7 +69,7 @@ def formula() -> Html:
 
 def values_of(run: Run, name: str) -> Html:
     """The parameters of the weight map of one image, as far as the store records them."""
-    found = run.recorded(f"images/{name}/weights").get("parameters", {})
+    found = run.recorded(weights_path(name)).get("parameters", {})
     values = []
     if found.get("formula", PAPER) != PAPER:
         values.append(f"the store's weights follow the formula {found['formula']} instead")

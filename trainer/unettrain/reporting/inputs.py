@@ -11,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 
 from unetprep.annotations import conforms
+from unetprep.format.layout import IMAGES, image_path, labels_path, pixels_path, tile_path, weights_path
 from unettrain.checkpoint import Checkpoint
 from unettrain.data.checked_array import CheckedArray
 from unettrain.data.chunk_reader import Chunks
@@ -39,7 +40,7 @@ class Run:
     @property
     def names(self) -> tuple[str, ...]:
         """The images of the store."""
-        return tuple(self.recorded("images").get("names", ()))
+        return tuple(self.recorded(IMAGES).get("names", ()))
 
     def recorded(self, path: str) -> dict[str, Any]:
         """The attributes of ours of a group or array of the store; {} where it is not there."""
@@ -98,14 +99,14 @@ def _read_log(path: Path) -> list[dict[str, float]]:
 
 def images_of(run: Run, split: str) -> list[str]:
     """The names of the images of a split, in the store's order."""
-    return [name for name in run.names if run.recorded(f"images/{name}").get("split") == split]
+    return [name for name in run.names if run.recorded(image_path(name)).get("split") == split]
 
 
 def image_shapes(run: Run, names: Sequence[str]) -> dict[str, tuple[tuple[int, ...], int]]:
     """((z, y, x), dims) of each image."""
     return {
         name: (
-            run.array(f"images/{name}/image", "import").shape[1:],
+            run.array(pixels_path(name), "import").shape[1:],
             int(image_record(run.store, name, "dims")["dims"]),
         )
         for name in names
@@ -114,35 +115,35 @@ def image_shapes(run: Run, names: Sequence[str]) -> dict[str, tuple[tuple[int, .
 
 def read_pixels(run: Run, region: Region) -> NDArray[Any]:
     """The image in a region, (c, z, y, x)."""
-    return np.asarray(run.array(f"images/{region.name}/image", "import")[(slice(None), *region.slices)])
+    return np.asarray(run.array(pixels_path(region.name), "import")[(slice(None), *region.slices)])
 
 
 def read_target(run: Run, region: Region) -> NDArray[np.uint8]:
     """The target in a region, (z, y, x)."""
-    return np.asarray(run.array(f"images/{region.name}/labels/target/target", "weights")[region.slices])
+    return np.asarray(run.array(labels_path(region.name, "target"), "weights")[region.slices])
 
 
 def has_instances(run: Run, name: str) -> bool:
     """Whether the cells of an image are numbered."""
-    path = f"images/{name}/labels/instances/instances"
+    path = labels_path(name, "instances")
     return bool(run.recorded(path)) or isinstance(run.root.get(path), zarr.Array)
 
 
 def read_labels(run: Run, region: Region) -> NDArray[np.integer]:
     """The cells in a region, (z, y, x), numbered; the connected pieces of the target where the store has no numbers."""
     if has_instances(run, region.name):
-        path = f"images/{region.name}/labels/instances/instances"
+        path = labels_path(region.name, "instances")
         return np.asarray(run.array(path, "import")[region.slices])
     return label_components(read_target(run, region), region.connectivity)
 
 
 def read_weights(run: Run, region: Region) -> NDArray[np.float32]:
     """The weight map in a region, (z, y, x)."""
-    return np.asarray(run.array(f"images/{region.name}/weights", "weights")[region.slices])
+    return np.asarray(run.array(weights_path(region.name), "weights")[region.slices])
 
 
 def training_tiles(run: Run) -> dict[str, NDArray[Any]]:
     """Columns of the training tiles: `tile`, its number, and where it lies."""
-    columns = {name: np.asarray(run.array(f"tiles/{name}", "tiles")[:]) for name in COLUMNS}
+    columns = {name: np.asarray(run.array(tile_path(name), "tiles")[:]) for name in COLUMNS}
     numbers = np.flatnonzero(columns["split"] == SPLITS.index("train"))
     return {"tile": numbers} | {name: values[numbers] for name, values in columns.items()}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetprep.format.layout import GRIDS
 from unetprep.kernels.spline import displacement_field
 from unetprep.kernels.tiling import border_px
 from unetprep.kernels.warp import Transform, warp_tile
@@ -29,7 +30,7 @@ def deformation_section(run: Run) -> Html:
         " together: cells of new shapes, of which the labels are known."
         + ("" if run.record["fit"]["deform"] else " This run was trained without it.")
     )
-    if run.recorded("fields/grids"):
+    if run.recorded(GRIDS):
         shown = grid(*_deformation_figures(run), kind="four")
     else:
         shown = paragraph("This store has no deformation fields (unetprep deform makes them), so none is shown.")
