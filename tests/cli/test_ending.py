@@ -23,7 +23,7 @@ from unetcli.errors import exit_codes
 from unetcli.options import Examples
 from unetcli.system_errors import OS_ERRORS, describe_memory_error, describe_os_error, is_memory_error
 from unetprep.errors import Stopped
-from unettrain import fitting
+from unettrain import training_loop
 from unettrain.checkpoint import load_checkpoint
 
 SMALL = "--base-channels 2 --steps 4 --threads 1 --validate-every 2 --log-every 1"
@@ -301,7 +301,7 @@ def test_a_training_that_finds_nothing_is_warned_of_and_can_fail(run: Run, store
 def test_warnings_go_to_stderr_to_json_and_to_the_report(
     run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "training_warnings", lambda *about: ("the network has died",))
+    monkeypatch.setattr(training_loop, "training_warnings", lambda *about: ("the network has died",))
     monkeypatch.setattr(
         "unettrain.reporting.summary_section.training_warnings", lambda *about: ("the network has died",)
     )

@@ -27,7 +27,7 @@ from unetprep.store import Store
 CHOSEN: dict[str, Any] = {
     "weights": WeightsParams(class_weights=(1, 2)),
     "edt": WeightsParams(class_weights=(1, 2), engine="edt"),
-    "deform": DeformParams(fields=4096, grid=(24, 24)),
+    "deform": DeformParams(fields=4096, grid=(24, 24), sigma_px=0.5),  # no field is searched for folds
     "tiles": TilesParams(tile_px=316),
 }
 
