@@ -10,7 +10,7 @@ from pathlib import Path
 import obstore
 from obstore.store import S3Store
 
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unetprep.storage.registry import open_storage
 
 ACCESS_KEY, SECRET_KEY, REGION, BUCKET = "tester", "a-secret-of-the-tests", "us-east-1", "bucket"
@@ -20,7 +20,7 @@ START_SECONDS, POLL_SECONDS = 60.0, 0.05
 
 def upload(folder: Path, url: str) -> str:
     """Copy a store into a bucket."""
-    source, target = Folder(str(folder)), open_storage(url)
+    source, target = LocalStorage(str(folder)), open_storage(url)
     for key, _ in source.listing():
         target.put(key, source.get(key))
     return url

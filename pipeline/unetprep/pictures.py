@@ -1,9 +1,11 @@
-"""Colours for cells, such that neighbouring cells differ.
+"""Pictures of arrays: images scaled to their display range, and colours of cells such that neighbours differ.
 
-The colours are those of Okabe and Ito (2008), told apart by all kinds of colour vision; black is left for background.
+The colours of cells are those of Okabe and Ito (2008), told apart by all kinds of colour vision; black is left for the
+background.
 """
 
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,23 @@ COLOURS = np.array(
 
 
 Colour = NDArray[np.float64]  # red, green, blue; 0 to 255
+
+
+def display_range(image: NDArray[Any]) -> tuple[float, float]:
+    """The values shown black and white: the percentiles 0.5 and 99.8, so that no hot pixel decides."""
+    low, high = np.percentile(image, (0.5, 99.8))
+    return float(low), float(high) if high > low else float(low) + 1
+
+
+def grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+    """An image (c, y, x) for display, (y, x, 3): three channels as red, green and blue, otherwise their mean as grey.
+
+    `limits` are the values shown black and white, by default the display range of what is shown.
+    """
+    channels = image.astype(np.float64) if image.shape[0] == 3 else image.mean(axis=0, dtype=np.float64)[None]
+    low, high = limits or display_range(channels)
+    scaled = (np.clip((channels - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(scaled, (3, *scaled.shape[1:])).transpose(1, 2, 0))
 
 
 def colours_of_cells(labels: NDArray[np.integer]) -> dict[int, Colour]:

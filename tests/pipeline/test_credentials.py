@@ -16,7 +16,7 @@ from unetcli.progress import logging_to
 from unetprep.credentials import mask_credentials
 from unetprep.errors import InvalidInput
 from unetprep.storage.base import Remote
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unetprep.storage.lock import LOCK, locked
 from unetprep.storage.registry import open_storage
 from unettrain.config import FitConfig, UNetConfig
@@ -87,7 +87,7 @@ def test_locks_and_logs_hold_no_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["unetprep", "import", "--image", URL])
-    with locked(Folder(str(tmp_path / "ds.zarr")), str(tmp_path / "ds.zarr")):
+    with locked(LocalStorage(str(tmp_path / "ds.zarr")), str(tmp_path / "ds.zarr")):
         found = (tmp_path / "ds.zarr" / LOCK).read_text()
     assert "import --image https://user:***@" in found
     with logging_to(str(tmp_path / "log"), quiet=False):

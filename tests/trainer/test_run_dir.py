@@ -15,7 +15,7 @@ import torch
 
 from tests.trainer.test_training_loop import assert_same_run, log_of, quick, stop_at
 from unetprep.storage import lock
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unettrain import memory
 from unettrain import run_dir as rundir
 from unettrain.checkpoint import load_checkpoint, save_checkpoint
@@ -38,7 +38,7 @@ def trained(tmp_path: Path, make_store: MakeStore) -> tuple[Path, Path]:
 def hold(run: Path, pid: int, started: str) -> None:
     """Write the lock of a process of this machine."""
     held = lock.Holder("t", "here", lock._place(), pid, started, "unettrain fit other.zarr")
-    Folder(str(run)).put(lock.LOCK, lock._encoded(held))
+    LocalStorage(str(run)).put(lock.LOCK, lock._encoded(held))
 
 
 def test_a_second_training_in_the_directory_is_refused_and_reading_is_not(

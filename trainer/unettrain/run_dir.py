@@ -12,8 +12,8 @@ from typing import Any
 
 import unetprep.errors
 from unetprep.credentials import MASK, mask_credentials
-from unetprep.storage.atomic import naming, replacing, sync_folder
-from unetprep.storage.local import Folder
+from unetprep.storage.atomic import naming, replacing, sync_path
+from unetprep.storage.local import LocalStorage
 from unetprep.storage.lock import Lock, locked
 from unetprep.storage.output import check_folder
 from unetprep.storage.regular_files import read_regular
@@ -90,7 +90,7 @@ def locked_run(path: str | Path) -> Iterator[Lock]:
     except unetprep.errors.InvalidInput as error:
         raise InvalidInput(str(error)) from None
     hint = "wait for it, or choose another directory"
-    with _own_conflict(), locked(Folder(str(folder)), str(folder), hint, is_flat=True) as lock:
+    with _own_conflict(), locked(LocalStorage(str(folder)), str(folder), hint, is_flat=True) as lock:
         for leftover in folder.iterdir():
             if OLD_TEMPORARY.fullmatch(leftover.name):
                 leftover.unlink()
@@ -249,7 +249,7 @@ def _remove_files(run: RunDir) -> None:
     for name in FILES:
         (run.path / name).unlink(missing_ok=True)
         if name == "best.pt":
-            sync_folder(run.path)
+            sync_path(run.path)
 
 
 def _refuse_another(run: RunDir, record: dict[str, Any]) -> None:

@@ -85,14 +85,14 @@ def _compute(store: Store, plans: Sequence[JobPlan], pool: "Pool", on_progress: 
         if not plans:
             break
     if retries := pool.retries():  # a worker that is killed leaves what it was writing
-        for key in list(store.storage.leftovers()):
+        for key in list(store.storage.orphaned_temporaries()):
             store.storage.delete(key)
     return replace(total, retries=retries)
 
 
 def _lost(store: Store, plans: Sequence[JobPlan], tries_left: int) -> list[JobPlan]:
     """Shards that were written and do not exist any more, as when a server died that had acknowledged them."""
-    if store.storage.keeps:
+    if store.storage.durable:
         return []
     again = [replace(plan, missing=missing_shards(store, plan.job)) for plan in plans]
     again = [plan for plan in again if plan.missing.size]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unetprep.estimate.overlay_storage import OverlayStorage
 from unetprep.format.boxes import Box, Index
 from unetprep.format.sharding import Chunks
-from unetprep.storage.lru_cache import NOTHING_KEPT, Recent
+from unetprep.storage.lru_cache import NO_CACHE, ArrayCache
 from unetprep.store.store import Store
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class DryRunStore(Store):
         """Set the values of every shard of an array, of which only the mean is known."""
         self._means[path] = values
 
-    def read(self, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
+    def read(self, path: str, box: Box, recent: ArrayCache = NO_CACHE) -> NDArray[Any]:
         """Read a box, computing its pending chunks."""
         if path in self._means:
             sides = (range(*b.indices(n)) for b, n in zip(box, self.shards(path).shape, strict=True))

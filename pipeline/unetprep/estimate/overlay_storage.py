@@ -43,7 +43,7 @@ class OverlayStorage(Storage):
         self.written[key] = data
         self.num_puts += 1
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_if_absent(self, key: str, data: bytes) -> bool:
         """Keep an object in memory, unless it exists."""
         try:
             self.get(key)

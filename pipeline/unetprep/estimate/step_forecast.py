@@ -14,7 +14,7 @@ from unetprep.estimate.sampled_blocks import SampledBlocks
 from unetprep.format.layout import IMAGES
 from unetprep.format.shard_layout import index_bytes
 from unetprep.stages.base import Job
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 
 
 class StepForecast:
@@ -81,7 +81,7 @@ def put_seconds(num_bytes: float) -> float:
     """Time that writing an object of this size takes, measured in a temporary folder."""
     data = bytes(min(ceil(num_bytes), 2**25))
     with tempfile.TemporaryDirectory(prefix="unetprep-") as folder:
-        storage, times = Folder(folder), []
+        storage, times = LocalStorage(folder), []
         for number in range(3):
             start = time.perf_counter()
             storage.put(f"c/{number}", data)

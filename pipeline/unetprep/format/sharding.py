@@ -18,7 +18,7 @@ from unetprep.format.metadata import Json
 from unetprep.format.shard_layout import EMPTY, ShardLayout
 from unetprep.format.shard_layout import shard_key as shard_key
 from unetprep.storage.base import Storage
-from unetprep.storage.lru_cache import NOTHING_KEPT, Recent
+from unetprep.storage.lru_cache import NO_CACHE, ArrayCache
 
 Chunks = dict[Index, bytes]  # compressed, with their checksums, by their position in a shard
 
@@ -79,7 +79,7 @@ class Shards:
             offset += len(chunks[place])
         return b"".join([*(chunks[place] for place in sorted(chunks)), append_crc(index.tobytes())])
 
-    def read(self, storage: Storage, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
+    def read(self, storage: Storage, path: str, box: Box, recent: ArrayCache = NO_CACHE) -> NDArray[Any]:
         """A box of the array. With `recent` decoded chunks are kept there, and taken from there.
 
         Raises MissingShard where one is missing, and Damaged where a checksum is wrong.
@@ -102,7 +102,7 @@ class Shards:
         return out
 
     def _read_shard(
-        self, storage: Storage, key: str, index: Index, box: Box, out: NDArray[Any], recent: Recent
+        self, storage: Storage, key: str, index: Index, box: Box, out: NDArray[Any], recent: ArrayCache
     ) -> None:
         first = tuple(i * n for i, n in zip(index, self.layout.chunk_counts, strict=True))
         last = tuple(f + n for f, n in zip(first, self.layout.chunk_counts, strict=True))

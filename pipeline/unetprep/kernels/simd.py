@@ -23,16 +23,16 @@ def _operation(typing: Any) -> Any:
     return intrinsic(typing)
 
 
-class Lanes(types.Type):
+class Vector(types.Type):
     """The numba type of sixteen unsigned integers."""
 
     def __init__(self, element: types.Integer) -> None:
         self.element = element
-        super().__init__(f"Lanes({element})")
+        super().__init__(f"Vector({element})")
 
 
-@register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, lanes: Any) -> None:
         vector = ir.VectorType(ir.IntType(lanes.element.bitwidth), LANES)
         super().__init__(manager, lanes, vector)  # type: ignore[no-untyped-call]
@@ -70,7 +70,7 @@ def load(typingctx: Any, start: Any, index: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.load(_place(builder, sig.args[0], *args), align=sig.args[0].dtype.bitwidth // 8)
 
-    return Lanes(start.dtype)(start, types.intp), codegen
+    return Vector(start.dtype)(start, types.intp), codegen
 
 
 @_operation
@@ -94,7 +94,7 @@ def splat(typingctx: Any, value: Any) -> Any:
         first = builder.insert_element(undefined, args[0], ir.Constant(_INT32, 0))
         return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES))
 
-    return Lanes(value)(value), codegen
+    return Vector(value)(value), codegen
 
 
 def _lanewise(name: str) -> Any:
@@ -110,7 +110,7 @@ def _lanewise(name: str) -> Any:
 def _as_operator(symbol: Any, operation: Any) -> None:
     @overload(symbol, strict=False)
     def lanewise(a: Any, b: Any) -> Any:
-        return (lambda a, b: operation(a, b)) if isinstance(a, Lanes) and isinstance(b, Lanes) else None
+        return (lambda a, b: operation(a, b)) if isinstance(a, Vector) and isinstance(b, Vector) else None
 
 
 for _symbol, _name in (

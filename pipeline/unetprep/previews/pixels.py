@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.pictures import Colour, colours_of_cells
+from unetprep.pictures import Colour, colours_of_cells, grey
 from unetprep.previews.weights import Preview
 
 Colours = NDArray[np.uint8]  # (y, x, 3), or (y, x, 4) where it is not opaque everywhere
@@ -16,17 +16,8 @@ STRIPES = (150, 205)
 
 
 def picture(image: NDArray[Any] | None, shape: tuple[int, ...]) -> Colours:
-    """An image (c, y, x) for display: three channels in colour, others as their mean; nearly black without an image.
-
-    The percentiles 0.5 and 99.8 become black and white, so that hot pixels have no effect.
-    """
-    if image is None:
-        return np.full((*shape, 3), DARK, np.uint8)
-    image = image.astype(np.float64)
-    channels = image if len(image) == 3 else image.mean(axis=0, keepdims=True)
-    low, high = np.percentile(channels, (0.5, 99.8))
-    scaled = np.clip((channels - low) / ((high - low) or 1.0), 0, 1) * 255
-    return np.broadcast_to(scaled.round().astype(np.uint8), (3, *scaled.shape[1:])).transpose(1, 2, 0)
+    """An image (c, y, x) for display, as `grey` scales it; nearly black without an image."""
+    return np.full((*shape, 3), DARK, np.uint8) if image is None else grey(image)
 
 
 def cells_over(

@@ -34,11 +34,11 @@ class Shares:
 def invalidate(store: Store, names: Iterable[str]) -> None:
     """Mark all arrays that follow from the labels of some images as unfinished, those that depend on others first."""
     for path in TILE_ARRAYS:
-        store.void(path)
+        store.invalidate(path)
     for name in names:
         labels, target = labels_path(name, "instances"), labels_path(name, "target")
         for path in (weights_path(name), counts_path(name), target, labels):
-            store.void(path)
+            store.invalidate(path)
 
 
 class Updater:
@@ -111,7 +111,7 @@ class Updater:
             if not others and all(m["complete"] for m in made):
                 continue
             for spec in others:
-                store.renew(spec, _keys(job, spec, affected))
+                store.invalidate_shards(spec, _keys(job, spec, affected))
             jobs.append(job)
         plans = plan_jobs(store, jobs)
         done = run_plans(store, plans, self._scheduler, self._on_progress)

@@ -22,7 +22,7 @@ from unetprep.format.metadata import DOCUMENT, Json, parse_document, parse_objec
 from unetprep.format.sharding import Damaged, MissingShard, Shards
 from unetprep.sources.urls import is_url, storage_at
 from unetprep.storage.base import Storage
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unetprep.storage.paths import safe_key
 from unetprep.store import Store
 
@@ -94,7 +94,7 @@ def part_shape(root: str, path: str, endpoint: str = "") -> tuple[int, ...]:
 
 
 def _storage(root: str, endpoint: str) -> Storage:
-    return storage_at(root, endpoint) if is_url(root) else Folder(root)
+    return storage_at(root, endpoint) if is_url(root) else LocalStorage(root)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from unetprep.params import TilesParams
 from unetprep.stages.base import Blocks, Job
 from unetprep.stages.tile_positions import TiledImage, TilePositions, TilePositionsJob, plan_positions
 from unetprep.stages.weights import IMPORT
-from unetprep.storage.lru_cache import Recent
+from unetprep.storage.lru_cache import ArrayCache
 from unetprep.store import Store
 
 KERNEL_VERSION = 2
@@ -58,7 +58,7 @@ class TilesJob(Job):
             spec.path.rpartition("/")[2]: np.empty(box_shape(box), spec.dtype)
             for spec, box in zip(self.outputs, boxes, strict=True)
         }
-        recent = Recent(KEPT_BYTES)
+        recent = ArrayCache(KEPT_BYTES)
         for row, place in enumerate(self.positions.at(boxes[0][0].start, boxes[0][0].stop).tolist()):
             for name, values in self._tile(store, recent, *place).items():
                 made[name][row] = values
@@ -101,7 +101,7 @@ class TilesJob(Job):
         """Side of the target of a tile, its margin included."""
         return output_size(self.params.tile_px, self.params.depth) + 2 * self.params.margin_px
 
-    def _tile(self, store: Store, recent: Recent, which: int, z: int, y0: int, x0: int) -> dict[str, Any]:
+    def _tile(self, store: Store, recent: ArrayCache, which: int, z: int, y0: int, x0: int) -> dict[str, Any]:
         image, p, inner = self.positions.images[which], self.params, self._inner_px
         around = (z, y0 - p.margin_px, x0 - p.margin_px)
         target, weights = (
@@ -123,7 +123,7 @@ class TilesJob(Job):
         pixels = self._image(store, recent, image, (z, y0, x0))
         return {"image": pixels, "target": target, "weights": weights, **instances, **learned}
 
-    def _image(self, store: Store, recent: Recent, image: TiledImage, origin: tuple[int, int, int]) -> NDArray[Any]:
+    def _image(self, store: Store, recent: ArrayCache, image: TiledImage, origin: tuple[int, int, int]) -> NDArray[Any]:
         (z, y0, x0), p = origin, self.params
         before, outer = border_px(p.depth) // 2 + p.margin_px, p.tile_px + 2 * p.margin_px
         path = pixels_path(image.name)
@@ -131,7 +131,7 @@ class TilesJob(Job):
         return store.read_mirrored(path, (0, z, y0 - before, x0 - before), shape, recent)[:, 0]
 
     def _instances(
-        self, store: Store, recent: Recent, image: TiledImage, around: tuple[int, int, int]
+        self, store: Store, recent: ArrayCache, image: TiledImage, around: tuple[int, int, int]
     ) -> NDArray[np.integer]:
         """The cells, `reach_px` further than the target; pixels outside of the image are ignored."""
         z, y, x = around

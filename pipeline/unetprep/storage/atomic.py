@@ -32,7 +32,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        sync_path(path.parent)
 
 
 @contextmanager
@@ -47,8 +47,8 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def sync_folder(path: Path) -> None:
-    """Wait until the disk has the entries of a directory."""
+def sync_path(path: Path) -> None:
+    """Wait until the content of a file, or the entries of a directory, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

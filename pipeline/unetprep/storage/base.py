@@ -15,7 +15,7 @@ Range = tuple[int, int]  # offset and length in bytes; an offset under 0 counts 
 class Storage(ABC):
     """What can be done with objects. Errors of the place come as OSError, as FileNotFoundError where one is absent."""
 
-    keeps = False  # whether what was written stays, whatever happens; else it is looked for once a run is through
+    durable = False  # whether what was written stays, whatever happens; else it is looked for once a run is through
 
     @abstractmethod
     def get(self, key: str) -> bytes:
@@ -30,7 +30,7 @@ class Storage(ABC):
         """Write an object, in the place of the one that stands there. Then no power cut takes it any more."""
 
     @abstractmethod
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write an object where none stands; False, and nothing is changed, where one does."""
 
     @abstractmethod
@@ -41,7 +41,7 @@ class Storage(ABC):
     def delete(self, prefix: str) -> None:
         """Delete the object of this key, and all those below it."""
 
-    def leftovers(self, below: bool = True) -> Iterator[str]:
+    def orphaned_temporaries(self, below: bool = True) -> Iterator[str]:
         """Keys of temporary files that killed processes left behind; `below` False: of those directly at the root."""
         return iter(())
 

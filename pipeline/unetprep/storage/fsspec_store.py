@@ -19,10 +19,10 @@ from unetprep.storage.paths import safe_key
 _looking = Lock()
 
 
-class Filesystem(Remote):
+class FsspecStorage(Remote):
     """Files of what fsspec opens (`memory://`, `sftp://`, ...). Whole files are moved to their place.
 
-    `put_new` looks before it writes, which holds among the threads of a process, but not between machines.
+    `put_if_absent` looks before it writes, which holds among the threads of a process, but not between machines.
     """
 
     def __init__(self, url: str) -> None:
@@ -33,8 +33,8 @@ class Filesystem(Remote):
             raise InvalidInput(f"{url} cannot be opened: {error}") from error
         self._root = str(root).rstrip("/")
 
-    def __reduce__(self) -> tuple[type["Filesystem"], tuple[str]]:
-        return Filesystem, (self.url,)
+    def __reduce__(self) -> tuple[type["FsspecStorage"], tuple[str]]:
+        return FsspecStorage, (self.url,)
 
     def get(self, key: str) -> bytes:
         """A whole file."""
@@ -65,7 +65,7 @@ class Filesystem(Remote):
                     self._files.rm_file(partial)
                 raise
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write a file where none stands."""
         with _looking:
             if self._files.exists(self._path(key)):
@@ -107,7 +107,7 @@ class Filesystem(Remote):
         with self.errors("list"):
             return [path.rstrip("/").rpartition("/")[2] for path in self._files.ls(self._root, detail=False)]
 
-    def leftovers(self, below: bool = True) -> Iterator[str]:
+    def orphaned_temporaries(self, below: bool = True) -> Iterator[str]:
         """Temporary files that were not moved to their places."""
         with self.errors("list"):
             try:

@@ -18,7 +18,7 @@ from unetprep.storage.signals import deferred_signals
 LINK_TRIES = 3
 
 
-class Folder(Storage):
+class LocalStorage(Storage):
     """A folder of this machine.
 
     Keys that lead out of the folder are refused with InvalidInput. Symbolic links in it are followed for reading only:
@@ -26,7 +26,7 @@ class Folder(Storage):
     the file itself is replaced or deleted, not followed.
     """
 
-    keeps = True
+    durable = True
 
     def __init__(self, path: str) -> None:
         self.root = Path(path)
@@ -52,7 +52,7 @@ class Folder(Storage):
         with replacing(path) as file:
             file.write(data)
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write a file where none stands."""
         path = self._to_change(key)
         with deferred_signals(), naming(path):
@@ -82,7 +82,7 @@ class Folder(Storage):
             return _write_new(path, data)  # the file system has no hard links
         finally:
             partial.unlink(missing_ok=True)
-        atomic.sync_folder(path.parent)
+        atomic.sync_path(path.parent)
         return True
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -115,9 +115,9 @@ class Folder(Storage):
             if path.is_dir():
                 path.rmdir()
         if path.parent.is_dir():
-            atomic.sync_folder(path.parent)
+            atomic.sync_path(path.parent)
 
-    def leftovers(self, below: bool = True) -> Iterator[str]:
+    def orphaned_temporaries(self, below: bool = True) -> Iterator[str]:
         """Temporary files that were not moved to their places."""
         for path in (self.root.rglob if below else self.root.glob)(f"{TEMPORARY}*"):
             yield path.relative_to(self.root).as_posix()
@@ -133,7 +133,7 @@ def _make_folder(path: Path) -> None:
             raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path))
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        atomic.sync_folder(folder.parent)
+        atomic.sync_path(folder.parent)
 
 
 def _write_new(path: Path, data: bytes) -> bool:

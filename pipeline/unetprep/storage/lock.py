@@ -82,10 +82,10 @@ class Lock:
 
     def acquire(self) -> None:
         """Take the lock, or that of a dead process, and remove the temporary files that killed processes left."""
-        fresh = self._storage.put_new(LOCK, _encoded(self._mine))
+        fresh = self._storage.put_if_absent(LOCK, _encoded(self._mine))
         if not fresh:
             self._take_over()
-        for key in list(self._storage.leftovers(below=not fresh and not self.is_flat)):
+        for key in list(self._storage.orphaned_temporaries(below=not fresh and not self.is_flat)):
             self._storage.delete(key)
 
     def release(self) -> None:
@@ -101,7 +101,7 @@ class Lock:
             self._storage.put(LOCK, _encoded(self._mine))
             time.sleep(TOUCH_S / 10)
         else:
-            self._storage.put_new(LOCK, _encoded(self._mine))
+            self._storage.put_if_absent(LOCK, _encoded(self._mine))
         now = _read(self._storage)
         if now is None or now.token != self._mine.token:
             raise Conflict(f"another run has just begun on {self.url}", hint=self.hint)

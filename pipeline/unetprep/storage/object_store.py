@@ -59,7 +59,7 @@ WHERE_KEYS_ARE = {
 _process = 0  # the one that has started obstore's threads
 
 
-class Objects(Remote):
+class ObjectStorage(Remote):
     """Objects of S3, Google Cloud Storage or Azure, or, for reading alone, of a web server.
 
     Sent to a worker, it carries URL and endpoint; keys are found where it runs. Any number of threads may use it.
@@ -79,8 +79,8 @@ class Objects(Remote):
         self._clients: dict[tuple[float, int, bool], Client] = {}
         self._is_exclusive = False
 
-    def __reduce__(self) -> tuple[type["Objects"], tuple[str, str]]:
-        return Objects, (self.url, self.endpoint)
+    def __reduce__(self) -> tuple[type["ObjectStorage"], tuple[str, str]]:
+        return ObjectStorage, (self.url, self.endpoint)
 
     def get(self, key: str) -> bytes:
         """A whole object."""
@@ -161,7 +161,7 @@ class Objects(Remote):
         with self.errors("write", key):
             obstore.put(self._client(upload=len(data)), key, data, use_multipart=False)
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write an object where none stands.
 
         An attempt of which no answer came may have been carried out: then what stands there decides.

@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from unetprep.errors import Conflict, Failure, InvalidInput
+from unetprep.storage.atomic import sync_path
 from unetprep.storage.temporary_folder import remove_leftovers, temporary_folder
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -61,7 +62,7 @@ class Output:
                 yield new
                 _sync_tree(new)
                 self._commit(new, temporary.old / self.path.name)
-                _sync(folder)
+                sync_path(folder)
         except BaseException:
             for parent in reversed(made):
                 with suppress(OSError):  # something else may be in it by now
@@ -325,15 +326,7 @@ def _translate_errors(path: Path) -> Iterator[None]:
 def _sync_tree(path: Path) -> None:
     for folder, _, files in os.walk(path):
         for name in files:
-            _sync(Path(folder, name))
-        _sync(Path(folder))
+            sync_path(Path(folder, name))
+        sync_path(Path(folder))
     if path.is_file():
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_path(path)

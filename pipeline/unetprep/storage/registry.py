@@ -6,7 +6,7 @@ This is all that a store asks of the place where it lies. An object is there ent
 from urllib.parse import unquote, urlsplit
 
 from unetprep.storage.base import Storage
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 
 OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "http", "https")  # obstore opens these
 
@@ -17,14 +17,14 @@ def open_storage(url: str, endpoint: str = "") -> Storage:
     Raises InvalidInput for a URL of an unknown kind. Nothing is asked of a server yet.
     """
     if "://" not in url:
-        return Folder(url)
+        return LocalStorage(url)
     if url.startswith("file://"):
-        return Folder(unquote(urlsplit(url).path))
+        return LocalStorage(unquote(urlsplit(url).path))
     # Imports that take a while, and that local paths can do without.
     if url.partition("://")[0] in OBJECT_SCHEMES:
-        from unetprep.storage.object_store import Objects
+        from unetprep.storage.object_store import ObjectStorage
 
-        return Objects(url, endpoint)
-    from unetprep.storage.fsspec_store import Filesystem
+        return ObjectStorage(url, endpoint)
+    from unetprep.storage.fsspec_store import FsspecStorage
 
-    return Filesystem(url)
+    return FsspecStorage(url)

@@ -26,7 +26,7 @@ from unetprep.format.sharding import Chunks, Damaged, Shards
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
 from unetprep.storage.base import Storage
 from unetprep.storage.lock import LOCK
-from unetprep.storage.lru_cache import NOTHING_KEPT, Recent
+from unetprep.storage.lru_cache import NO_CACHE, ArrayCache
 from unetprep.storage.output import refuse_hierarchy
 from unetprep.storage.paths import safe_key
 from unetprep.storage.registry import open_storage
@@ -299,7 +299,7 @@ class Store:
     def remove(self, path: str) -> None:
         """Take away an array, if it is there; a kill midway leaves it marked as no longer valid."""
         try:
-            self.void(path)
+            self.invalidate(path)
         except DamagedDocument:
             self.storage.delete(f"{path}/{DOCUMENT}")
         self._documents.pop(path, None)
@@ -314,17 +314,17 @@ class Store:
         if group.startswith(f"{IMAGES}/"):
             self._describe_image(group, name, spec.dims)
 
-    def renew(self, spec: ArraySpec, stale: Iterable[str]) -> None:
+    def invalidate_shards(self, spec: ArraySpec, stale: Iterable[str]) -> None:
         """Make an array into one that differs in some shards alone, named by their keys; marked unfinished.
 
         In the same order: it is marked as no longer valid, the stale shards go, and the new metadata come last.
         """
-        self.void(spec.path)
+        self.invalidate(spec.path)
         for key in stale:
             self.storage.delete(f"{spec.path}/{key}")
         self._put_array(spec)
 
-    def void(self, path: str) -> None:
+    def invalidate(self, path: str) -> None:
         """Mark an array, if it is there, as no longer valid."""
         if self.record(path):
             self.update_record(path, complete=False, fingerprint=REPLACED)
@@ -412,7 +412,7 @@ class Store:
         data = shards.join(block) if isinstance(block, dict) else shards.encode(block)
         self.storage.put(f"{spec.path}/{shards.key_of(box)}", data)
 
-    def read(self, path: str, box: Box, recent: Recent = NOTHING_KEPT) -> NDArray[Any]:
+    def read(self, path: str, box: Box, recent: ArrayCache = NO_CACHE) -> NDArray[Any]:
         """Read a box of an array, in the native byte order; decoded chunks are kept in `recent`.
 
         Raises MissingShard where one is missing, and Damaged where a checksum is wrong.
@@ -435,7 +435,7 @@ class Store:
         return out
 
     def read_mirrored(
-        self, path: str, start: tuple[int, ...], shape: tuple[int, ...], recent: Recent = NOTHING_KEPT
+        self, path: str, start: tuple[int, ...], shape: tuple[int, ...], recent: ArrayCache = NO_CACHE
     ) -> NDArray[Any]:
         """Read a window (..., y, x) that may reach outside along y and x: there the image is mirrored.
 

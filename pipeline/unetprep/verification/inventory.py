@@ -120,7 +120,7 @@ class Inventory:
     shards: dict[str, list[Index]] = field(default_factory=dict)  # of each array that may be there: its shards
     unknown: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)  # object: why it should be there
-    is_sealed: bool = True  # whether any document is: then all have to be
+    has_checksums: bool = True  # whether any document is: then all have to be
 
     @property
     def names(self) -> list[str]:
@@ -146,8 +146,8 @@ def take_inventory(storage: Storage, fetch: Callable[[Iterable[str]], Iterable[b
     _sort_out(found)
     keys = {path: found.key_of(path) for path in found.nodes}
     texts = dict(zip(keys, fetch(keys.values()), strict=True))
-    found.is_sealed = any(_is_sealed(text) for text in texts.values())
-    found.nodes = {path: read_node(path, texts[path], found.is_sealed) for path in keys}
+    found.has_checksums = any(_has_checksum(text) for text in texts.values())
+    found.nodes = {path: read_node(path, texts[path], found.has_checksums) for path in keys}
     found.missing = {key: why for key, why in _needed(found) if key not in found.sizes}
     _check_names(found)
     return found
@@ -185,7 +185,7 @@ def _check_names(found: Inventory) -> None:
     found.missing = {key: why for key, why in found.missing.items() if not is_strange(key)}
 
 
-def _is_sealed(text: bytes) -> bool:
+def _has_checksum(text: bytes) -> bool:
     try:
         return has_checksum(text)
     except (ValueError, RecursionError):

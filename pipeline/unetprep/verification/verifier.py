@@ -93,7 +93,7 @@ def verify(
 
 def _leftovers(storage: Storage) -> list[str]:
     held = holder(storage)
-    notes = [f"{key}: left behind by a run that was killed; nothing reads it" for key in storage.leftovers()]
+    notes = [f"{key}: left behind by a run that was killed; nothing reads it" for key in storage.orphaned_temporaries()]
     if held and held[1]:
         notes.append(f".lock: left behind by {held[0]}; the next run takes it over")
     elif held:
@@ -121,7 +121,7 @@ class Verifier:
         if not (root.problem if root else IMAGES in objects.nodes):
             Store.open(self._store.url)  # which says what is there instead of a store
         self._num_documents = len(objects.nodes)
-        if not objects.is_sealed:
+        if not objects.has_checksums:
             self.notes.append("not sealed: other software made the store, so a changed document may go unnoticed")
         if JOURNAL in self._record(IMAGES):
             names = ", ".join(self._record(IMAGES)[JOURNAL]["fingerprints"])

@@ -27,7 +27,7 @@ from unetprep.stages import STAGES
 from unetprep.stages.base import Blocks, Job
 from unetprep.storage import atomic, lock
 from unetprep.storage.base import Storage
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unetprep.storage.lock import LOCK, locked
 from unetprep.store import Store
 
@@ -187,7 +187,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def foreign_lock(url: str, **values: object) -> None:
     content = {"token": "t", "host": "far", "pid": 1, "command": "unetprep x", **values}
-    Folder(url).put(LOCK, json.dumps(content).encode())
+    LocalStorage(url).put(LOCK, json.dumps(content).encode())
 
 
 def test_a_second_run_is_refused_while_the_first_lives(
@@ -274,11 +274,11 @@ def test_what_a_killed_run_was_writing_goes_with_its_lock(store: Store, quick: N
 def test_what_ended_a_run_is_told_not_that_the_lock_cannot_be_let_go(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(self: Folder, key: str) -> bytes:
+    def unreachable(self: LocalStorage, key: str) -> bytes:
         raise ConnectionError("no answer")
 
     with pytest.raises(Stopped), locked(store.storage, store.url):  # noqa: PT012
-        monkeypatch.setattr(Folder, "get", unreachable)
+        monkeypatch.setattr(LocalStorage, "get", unreachable)
         raise Stopped
 
 
@@ -296,17 +296,17 @@ def test_a_lock_that_was_taken_over_is_left_to_the_other(store: Store, quick: No
 def test_a_shard_that_was_acknowledged_and_lost_is_written_again(
     store: Store, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    put = Folder.put
+    put = LocalStorage.put
     lost: list[str] = []
 
-    def losing(self: Folder, key: str, data: bytes) -> None:
+    def losing(self: LocalStorage, key: str, data: bytes) -> None:
         if key == "fields/noop/c/3/4" and len(lost) < times:
             lost.append(key)
         else:
             put(self, key, data)
 
-    monkeypatch.setattr(Folder, "put", losing)
-    monkeypatch.setattr(Folder, "keeps", False)
+    monkeypatch.setattr(LocalStorage, "put", losing)
+    monkeypatch.setattr(LocalStorage, "durable", False)
     job = calling(lambda index: None)
     if times == 3:
         with pytest.raises(Failure, match=r"1 shards of fields/noop were written 3 times and do not exist"):
@@ -376,8 +376,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path
 
             return call
 
-        patch.setattr(Folder, "put", counting(Folder.put))
-        patch.setattr(Folder, "delete", counting(Folder.delete))
+        patch.setattr(LocalStorage, "put", counting(LocalStorage.put))
+        patch.setattr(LocalStorage, "delete", counting(LocalStorage.delete))
         do_it_all(folder, str(folder / "whole.zarr"))
         yield folder, tree(folder / "whole.zarr"), count
 
@@ -413,8 +413,8 @@ def test_a_kill_at_any_write_or_deletion_is_made_good(
 
     url = str(tmp_path / "ds.zarr")
     with monkeypatch.context() as patch:
-        patch.setattr(Folder, "put", killing(Folder.put))
-        patch.setattr(Folder, "delete", killing(Folder.delete))
+        patch.setattr(LocalStorage, "put", killing(LocalStorage.put))
+        patch.setattr(LocalStorage, "delete", killing(LocalStorage.delete))
         with pytest.raises(Killed):
             do_it_all(folder, url)
     lock._held.clear()
@@ -429,7 +429,7 @@ class Disk:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.synced: set[int] = set()
         self.renamed: dict[Path, tuple[int, bytes | None]] = {}
-        fsync, replace, sync_folder = os.fsync, os.replace, atomic.sync_folder
+        fsync, replace, sync_path = os.fsync, os.replace, atomic.sync_path
 
         def syncing(descriptor: int) -> None:
             self.synced.add(os.fstat(descriptor).st_ino)
@@ -443,11 +443,11 @@ class Disk:
         def syncing_folder(path: Path) -> None:
             for target in [t for t in self.renamed if t.parent == path]:
                 del self.renamed[target]
-            sync_folder(path)
+            sync_path(path)
 
         patch.setattr(os, "fsync", syncing)
         patch.setattr(os, "replace", replacing)
-        patch.setattr(atomic, "sync_folder", syncing_folder)
+        patch.setattr(atomic, "sync_path", syncing_folder)
 
     def cut(self, root: Path, chance: random.Random) -> None:
         """Take away what was never synced: contents become empty, and names may or may not be there."""
@@ -482,7 +482,7 @@ def test_a_power_cut_at_any_moment_is_made_good(
 
         patch.setattr(os, "fsync", dying(os.fsync))
         patch.setattr(os, "replace", dying(os.replace))
-        patch.setattr(atomic, "sync_folder", dying(atomic.sync_folder))
+        patch.setattr(atomic, "sync_path", dying(atomic.sync_path))
         try:
             do_it_all(folder, url)
         except Killed:

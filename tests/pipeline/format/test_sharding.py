@@ -17,7 +17,7 @@ from unetprep.format.codecs import compressors
 from unetprep.format.sharding import Damaged, Shards
 from unetprep.params import TilesParams, WeightsParams
 from unetprep.stages import STAGES
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unetprep.store import Store
 
 
@@ -34,7 +34,7 @@ def test_zarr_reads_what_was_encoded(
         tmp_path / "a", shape=shape, dtype=dtype, chunks=chunk, shards=shard, compressors=compressors(codec, dtype)
     )
     values = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
-    shards, folder = Shards(json.loads((tmp_path / "a/zarr.json").read_text())), Folder(str(tmp_path))
+    shards, folder = Shards(json.loads((tmp_path / "a/zarr.json").read_text())), LocalStorage(str(tmp_path))
     for index in product(*map(range, shard_counts(shape, shard))):
         data = shards.encode(values[shard_box(index, shape, shard)])
         key = "c/" + "/".join(map(str, index))

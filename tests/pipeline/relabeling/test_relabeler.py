@@ -27,7 +27,7 @@ from unetprep.relabeling.relabeler import Relabelled, relabel
 from unetprep.stages import STAGES
 from unetprep.stages.tile_positions import TiledImage, TilePositions
 from unetprep.stages.tiles import TilesJob, plan_tiles
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unetprep.store import Store
 from unetprep.verification import verify
 
@@ -262,10 +262,10 @@ class Kill:
         self.left = -1
         self.count = 0
         for name in ("put", "delete"):
-            self._watch(monkeypatch, name, getattr(Folder, name))
+            self._watch(monkeypatch, name, getattr(LocalStorage, name))
 
     def _watch(self, monkeypatch: pytest.MonkeyPatch, name: str, real: Callable[..., None]) -> None:
-        def counting(folder: Folder, key: str, *data: bytes) -> None:
+        def counting(folder: LocalStorage, key: str, *data: bytes) -> None:
             if key != ".lock":
                 self.count += 1
                 if self.left == 0:
@@ -273,7 +273,7 @@ class Kill:
                 self.left -= 1
             real(folder, key, *data)
 
-        monkeypatch.setattr(Folder, name, counting)
+        monkeypatch.setattr(LocalStorage, name, counting)
 
 
 @pytest.mark.parametrize("balanced", [False, True])

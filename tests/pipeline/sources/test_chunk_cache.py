@@ -16,8 +16,9 @@ from unetprep.params import ImportParams
 from unetprep.sources import chunk_cache as decoded
 from unetprep.sources import open_source
 from unetprep.sources import readers as sources
-from unetprep.sources.chunk_cache import KEPT_BYTES, DecodedCache
+from unetprep.sources.chunk_cache import KEPT_BYTES
 from unetprep.sources.memory import kept_bytes
+from unetprep.storage.lru_cache import ArrayCache
 from unetprep.store import Store
 
 
@@ -31,7 +32,7 @@ def num_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         return read(file, box)
 
     monkeypatch.setattr(sources, "_read_tiff_box", counted)
-    monkeypatch.setattr(decoded, "DECODED", DecodedCache(KEPT_BYTES))
+    monkeypatch.setattr(decoded, "DECODED", ArrayCache(KEPT_BYTES))
     monkeypatch.setattr(decoded, "LARGE_PX", 1000)
     return lambda: len(calls)
 
@@ -71,14 +72,14 @@ def test_small_strips_are_not_kept_and_large_ones_count_as_memory(tmp_path: Path
 
 
 def test_a_cache_keeps_what_was_used_last_within_its_bytes() -> None:
-    cache, decodes = DecodedCache(30), []
+    cache, decodes = ArrayCache(30), []
 
     def get(key: str, num: int) -> None:
         def decode() -> Any:
             decodes.append(key)
             return np.zeros(num, np.uint8)
 
-        cache.get(key, decode)
+        cache.get_or_compute(key, decode)
 
     for key, num in (
         ("a", 10),

@@ -25,7 +25,7 @@ from unetprep.format.boxes import Box
 from unetprep.params import ImportParams
 from unetprep.sources import find_pairs, open_source
 from unetprep.sources.pairing import expand
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unetprep.storage.registry import open_storage
 
 
@@ -117,7 +117,7 @@ FORMATS: dict[str, Callable[[Path], str]] = {
 
 def upload(folder: Path, url: str) -> None:
     storage = open_storage(url)
-    for key, _ in Folder(str(folder)).listing():
+    for key, _ in LocalStorage(str(folder)).listing():
         storage.put(key, (folder / key).read_bytes())
 
 
@@ -166,20 +166,20 @@ def test_threads_share_a_source(tmp_path: Path, s3: str) -> None:
 
 
 def test_a_tiff_is_read_in_parts(tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unetprep.storage.object_store import Objects
+    from unetprep.storage.object_store import ObjectStorage
 
     tiff(20, 400, 400, dtype="uint16", compression="zlib", rowsperstrip=40)(tmp_path)
     upload(tmp_path, s3)
     source, read = open_source(f"{s3}/x.tif"), []
-    get_ranges = Objects.get_ranges
+    get_ranges = ObjectStorage.get_ranges
 
-    def count(self: Objects, key: str, ranges: Any) -> list[bytes]:
+    def count(self: ObjectStorage, key: str, ranges: Any) -> list[bytes]:
         parts = get_ranges(self, key, ranges)
         read.append(sum(map(len, parts)))
         return parts
 
-    monkeypatch.setattr(Objects, "get_ranges", count)
-    monkeypatch.setattr(Objects, "get", None)
+    monkeypatch.setattr(ObjectStorage, "get_ranges", count)
+    monkeypatch.setattr(ObjectStorage, "get", None)
     slice_bytes = (tmp_path / "x.tif").stat().st_size / 20
     source.read((slice(0, 1), slice(3, 5), slice(0, 400), slice(0, 400)))
     assert sum(read) < 2 * slice_bytes + 25 * 2**15  # and where the others lie, read once
@@ -292,7 +292,11 @@ def test_labels_of_a_bucket_are_imported(tmp_path: Path, s3: str) -> None:
     for out, masks in (("far", f"{s3}/masks/"), ("near", str(tmp_path / "a.tif"))):
         import_images(str(tmp_path / f"{out}.zarr"), [], [masks], ImportParams(), Scheduler(workers=2))
     far, near = (
-        {key: (tmp_path / out / key).read_bytes() for key, _ in Folder(str(tmp_path / out)).listing() if "/c/" in key}
+        {
+            key: (tmp_path / out / key).read_bytes()
+            for key, _ in LocalStorage(str(tmp_path / out)).listing()
+            if "/c/" in key
+        }
         for out in ("far.zarr", "near.zarr")
     )
     assert far == near

@@ -14,7 +14,7 @@ import pytest
 from unetprep.errors import Conflict
 from unetprep.storage import lock
 from unetprep.storage.atomic import replacing
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unetprep.storage.lock import LOCK, Holder, holder, locked
 from unetprep.storage.signals import deferred_signals
 
@@ -46,7 +46,7 @@ DOCUMENTS = {
 
 @pytest.mark.parametrize("content", DOCUMENTS.values(), ids=DOCUMENTS.keys())
 def test_a_lock_that_is_no_lock_document_is_of_an_unknown_process(tmp_path: Path, quick: None, content: bytes) -> None:
-    folder = Folder(str(tmp_path))
+    folder = LocalStorage(str(tmp_path))
     folder.put(LOCK, content)
     found = holder(folder)
     assert found is not None
@@ -58,7 +58,7 @@ def test_a_lock_that_is_no_lock_document_is_of_an_unknown_process(tmp_path: Path
 
 
 def test_control_characters_of_a_lock_are_not_shown(tmp_path: Path) -> None:
-    folder = Folder(str(tmp_path))
+    folder = LocalStorage(str(tmp_path))
     folder.put(LOCK, b'{"command": "a\\u001b[31m b", "pid": 5, "host": "h\\n"}')
     assert holder(folder) == ("a[31m b (process 5 on h)", False)
 
@@ -66,12 +66,12 @@ def test_control_characters_of_a_lock_are_not_shown(tmp_path: Path) -> None:
 def test_a_suspended_process_of_this_machine_keeps_its_lock(tmp_path: Path, quick: None) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         document = lock.Holder("t", "here", lock._place(), process.pid, lock._started(process.pid), "fit")
-        Folder(str(tmp_path)).put(LOCK, lock._encoded(document))
+        LocalStorage(str(tmp_path)).put(LOCK, lock._encoded(document))
         with pytest.raises(Conflict, match=rf"works on .*: fit \(process {process.pid} on here\)\n.*do: +go away"):
-            locked(Folder(str(tmp_path)), str(tmp_path), hint="go away").__enter__()
+            locked(LocalStorage(str(tmp_path)), str(tmp_path), hint="go away").__enter__()
         process.kill()
     start = time.monotonic()
-    with locked(Folder(str(tmp_path)), str(tmp_path)):
+    with locked(LocalStorage(str(tmp_path)), str(tmp_path)):
         assert time.monotonic() - start < 0.2 + 2 * lock.TOUCH_S  # at once: the process is known to be gone
 
 
@@ -79,7 +79,7 @@ def test_a_fresh_lock_clears_the_temporary_files_at_the_root(tmp_path: Path) -> 
     (tmp_path / "images").mkdir()
     for path in (tmp_path / ".partial-1", tmp_path / "images" / ".partial-2", tmp_path / "kept"):
         path.write_bytes(b"half")
-    with locked(Folder(str(tmp_path)), str(tmp_path)):
+    with locked(LocalStorage(str(tmp_path)), str(tmp_path)):
         assert names(tmp_path) == [LOCK, "images", "kept"]
 
 
@@ -95,13 +95,13 @@ def test_a_temporary_file_that_the_holder_removes_does_not_end_the_one_who_waits
         link(source, target)
 
     monkeypatch.setattr(os, "link", removing)
-    assert Folder(str(tmp_path)).put_new("x", b"1")
+    assert LocalStorage(str(tmp_path)).put_if_absent("x", b"1")
     assert removed
     assert names(tmp_path) == ["x"]
 
 
 def test_a_process_sees_that_its_lock_was_taken_over(tmp_path: Path) -> None:
-    folder = Folder(str(tmp_path))
+    folder = LocalStorage(str(tmp_path))
     with locked(folder, str(tmp_path)) as held:
         held.check()
         folder.put(LOCK, lock._encoded(lock.Holder("t", "far", pid=1, command="fit")))
@@ -155,7 +155,7 @@ def test_a_signal_during_a_write_leaves_a_whole_file_and_no_other(
         monkeypatch.setattr(os, "replace", put)
     if moment == "lock":
         monkeypatch.setattr(os, "link", new)
-        with pytest.raises(Asked), locked(Folder(str(tmp_path / "run")), str(tmp_path / "run")):
+        with pytest.raises(Asked), locked(LocalStorage(str(tmp_path / "run")), str(tmp_path / "run")):
             raise AssertionError
         assert names(tmp_path) == []
         return
@@ -173,7 +173,7 @@ def test_a_failed_write_names_the_file(tmp_path: Path, monkeypatch: pytest.Monke
 
     (tmp_path / "x").write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", full)
-    for write in (Folder(str(tmp_path)).put, Folder(str(tmp_path)).put_new):
+    for write in (LocalStorage(str(tmp_path)).put, LocalStorage(str(tmp_path)).put_if_absent):
         with pytest.raises(OSError, match=r"No space left on device: '.*/[xy]'"):
             write("x" if write.__name__ == "put" else "y", b"new")
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("x", b"old")]
@@ -184,7 +184,7 @@ def test_temporary_files_in_folders_below_a_flat_folder_are_left_alone(tmp_path:
     (tmp_path / "ds.zarr" / ".partial-12").write_bytes(b"being written by another process")
     (tmp_path / ".partial-12").write_bytes(b"half")
     started = Holder("t", "here", lock._place(), os.getpid(), "a former life of this number")
-    Folder(str(tmp_path)).put(LOCK, lock._encoded(started))
-    with locked(Folder(str(tmp_path)), str(tmp_path), is_flat=True):
+    LocalStorage(str(tmp_path)).put(LOCK, lock._encoded(started))
+    with locked(LocalStorage(str(tmp_path)), str(tmp_path), is_flat=True):
         assert names(tmp_path) == [".lock", "ds.zarr"]
     assert names(tmp_path / "ds.zarr") == [".partial-12"]

@@ -20,9 +20,9 @@ from tests.servers import S3Server, free_ports
 from unetprep.errors import InvalidInput
 from unetprep.storage import object_store as objects
 from unetprep.storage.base import Storage
-from unetprep.storage.fsspec_store import Filesystem
-from unetprep.storage.local import Folder
-from unetprep.storage.object_store import Objects
+from unetprep.storage.fsspec_store import FsspecStorage
+from unetprep.storage.local import LocalStorage
+from unetprep.storage.object_store import ObjectStorage
 from unetprep.storage.registry import open_storage
 
 
@@ -40,9 +40,9 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 
 
 def test_the_url_chooses_the_storage(tmp_path: Path) -> None:
-    assert isinstance(open_storage(str(tmp_path)), Folder)
-    assert isinstance(open_storage("s3://bucket/x"), Objects)
-    assert isinstance(open_storage("memory://x"), Filesystem)
+    assert isinstance(open_storage(str(tmp_path)), LocalStorage)
+    assert isinstance(open_storage("s3://bucket/x"), ObjectStorage)
+    assert isinstance(open_storage("memory://x"), FsspecStorage)
     (tmp_path / "a b").write_bytes(b"1")
     assert open_storage(f"{tmp_path.as_uri()}/").get("a b") == b"1"
     with pytest.raises(InvalidInput, match="s3:// names no bucket"):
@@ -58,11 +58,11 @@ def test_what_is_new_is_written_once_where_there_are_no_hard_links(
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    folder = Folder(str(tmp_path / "root"))
-    assert folder.put_new("a", b"1")
-    assert not folder.put_new("a", b"2")
+    folder = LocalStorage(str(tmp_path / "root"))
+    assert folder.put_if_absent("a", b"1")
+    assert not folder.put_if_absent("a", b"2")
     assert folder.get("a") == b"1"
-    assert list(folder.leftovers()) == []
+    assert list(folder.orphaned_temporaries()) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"x", os.urandom(12 * 2**20)], ids=["empty", "small", "12 MiB"])
@@ -115,21 +115,21 @@ def test_a_range_gives_what_there_is(storage: Storage) -> None:
     assert storage.get_ranges("x", [(0, 2), (10**8, 5)]) == [b"01", b""]
 
 
-def test_put_new_writes_only_where_nothing_stands(storage: Storage) -> None:
-    assert storage.put_new("lock", b"mine")
-    assert not storage.put_new("lock", b"yours")
-    assert not storage.put_new("lock", b"mine")
+def test_put_if_absent_writes_only_where_nothing_stands(storage: Storage) -> None:
+    assert storage.put_if_absent("lock", b"mine")
+    assert not storage.put_if_absent("lock", b"yours")
+    assert not storage.put_if_absent("lock", b"mine")
     assert storage.get("lock") == b"mine"
     storage.delete("lock")
-    assert storage.put_new("lock", b"yours")
+    assert storage.put_if_absent("lock", b"yours")
 
 
-def test_of_many_who_put_new_one_wins(storage: Storage) -> None:
+def test_of_many_who_put_if_absent_one_wins(storage: Storage) -> None:
     start = threading.Barrier(8)
 
     def attempt(i: int) -> bool:
         start.wait()
-        return storage.put_new("deep/lock", b"%d" % i)
+        return storage.put_if_absent("deep/lock", b"%d" % i)
 
     with ThreadPoolExecutor(8) as threads:
         won = list(threads.map(attempt, range(8)))
@@ -153,7 +153,7 @@ def test_listing_and_deletion_stop_at_slashes(storage: Storage) -> None:
 
 
 def test_many_objects_from_many_threads(storage: Storage) -> None:
-    data = {f"c/{i}": os.urandom(100 + i) for i in range(1100 if isinstance(storage, Objects) else 300)}
+    data = {f"c/{i}": os.urandom(100 + i) for i in range(1100 if isinstance(storage, ObjectStorage) else 300)}
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(storage.put, data, data.values()))
         assert list(threads.map(storage.get, data)) == list(data.values())
@@ -176,7 +176,7 @@ def test_a_storage_travels(storage: Storage) -> None:
 def test_a_disk_that_takes_no_more_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
-    folder = Folder(str(tmp_path))
+    folder = LocalStorage(str(tmp_path))
     folder.put("a/x", b"old")
 
     def refuse(descriptor: int) -> None:
@@ -186,7 +186,7 @@ def test_a_disk_that_takes_no_more_leaves_what_was_there(
     with pytest.raises(OSError, match=os.strerror(error)):
         folder.put("a/x", b"new")
     with pytest.raises(OSError, match=os.strerror(error)):
-        folder.put_new("a/y", b"new")
+        folder.put_if_absent("a/y", b"new")
     assert [(p.name, p.read_bytes()) for p in (tmp_path / "a").iterdir()] == [("x", b"old")]
 
 
@@ -203,7 +203,7 @@ CALLS: dict[str, Callable[[Storage], Any]] = {
     "get": lambda storage: storage.get("x"),
     "get_ranges": lambda storage: storage.get_ranges("x", [(0, 1)]),
     "put": lambda storage: storage.put("x", b"1"),
-    "put_new": lambda storage: storage.put_new("x", b"1"),
+    "put_if_absent": lambda storage: storage.put_if_absent("x", b"1"),
     "listing": lambda storage: list(storage.listing()),
     "delete": lambda storage: storage.delete("x"),
 }
@@ -226,7 +226,7 @@ def test_nobody_at_the_endpoint(monkeypatch: pytest.MonkeyPatch, impatient: None
         CALLS[call](open_storage("s3://bucket/y", endpoint))
 
 
-@pytest.mark.parametrize("call", ["get", "put", "put_new"])
+@pytest.mark.parametrize("call", ["get", "put", "put_if_absent"])
 def test_an_endpoint_that_never_answers(monkeypatch: pytest.MonkeyPatch, impatient: None, call: str) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
@@ -343,10 +343,13 @@ def test_a_write_waits_for_a_server_that_comes_back(s3: str, s3_server: S3Server
     storage.put("x", b"old")
     s3_server.kill()
     with ThreadPoolExecutor(2) as threads:
-        put, put_new = threads.submit(storage.put, "x", b"new"), threads.submit(storage.put_new, "lock", b"mine")
+        put, put_if_absent = (
+            threads.submit(storage.put, "x", b"new"),
+            threads.submit(storage.put_if_absent, "lock", b"mine"),
+        )
         s3_server.restart()
         put.result()
-        assert put_new.result()
+        assert put_if_absent.result()
     assert (storage.get("x"), storage.get("lock")) == (b"new", b"mine")
 
 
@@ -410,9 +413,9 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[Forgetful]
 def test_a_lost_answer_does_not_lose_the_lock(forgetful: tuple[type[Forgetful], Storage]) -> None:
     server, storage = forgetful
     server.answers_lost = 1
-    assert storage.put_new("lock", b"mine")
+    assert storage.put_if_absent("lock", b"mine")
     server.answers_lost = 1
-    assert not storage.put_new("lock", b"mine")
+    assert not storage.put_if_absent("lock", b"mine")
     assert server.objects == {"/bucket/x/lock": b"mine"}
 
 
@@ -420,5 +423,5 @@ def test_a_server_that_ignores_conditions_is_found_out(forgetful: tuple[type[For
     server, storage = forgetful
     server.honours_conditions = False
     with pytest.raises(OSError, match="the server ignores the condition of a write"):
-        storage.put_new("lock", b"mine")
+        storage.put_if_absent("lock", b"mine")
     assert server.objects == {}

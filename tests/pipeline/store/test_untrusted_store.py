@@ -14,8 +14,8 @@ from unetprep.format.metadata import encode, parse_document
 from unetprep.params import WeightsParams
 from unetprep.sources import open_source
 from unetprep.stages import STAGES
-from unetprep.storage.fsspec_store import Filesystem
-from unetprep.storage.local import Folder
+from unetprep.storage.fsspec_store import FsspecStorage
+from unetprep.storage.local import LocalStorage
 from unetprep.storage.paths import below, safe_key, safe_name
 from unetprep.store import Store
 from unettrain.data.opening import image_names
@@ -45,11 +45,11 @@ def test_plain_names_and_paths_are_taken_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_folder_refuses_keys_that_leave_it(tmp_path: Path) -> None:
-    folder, secret = Folder(str(tmp_path / "root")), tmp_path / "other/file"
+    folder, secret = LocalStorage(str(tmp_path / "root")), tmp_path / "other/file"
     secret.parent.mkdir()
     secret.write_bytes(b"1")
     for key in ("../other/file", str(secret), "a/../../other/file"):
-        for act in (folder.get, folder.delete, lambda k: folder.put(k, b"2"), lambda k: folder.put_new(k, b"2")):
+        for act in (folder.get, folder.delete, lambda k: folder.put(k, b"2"), lambda k: folder.put_if_absent(k, b"2")):
             with pytest.raises(InvalidInput, match="cannot be a path below it"):
                 act(key)
         with pytest.raises(InvalidInput, match="cannot be a path below it"):
@@ -58,7 +58,7 @@ def test_a_folder_refuses_keys_that_leave_it(tmp_path: Path) -> None:
             folder.get_ranges(key, [(0, 1)])
     assert secret.read_bytes() == b"1"
     with pytest.raises(InvalidInput, match="cannot be a path below it"):
-        Filesystem("memory://root/x").put("../y", b"1")
+        FsspecStorage("memory://root/x").put("../y", b"1")
 
 
 def test_links_are_read_through_and_not_written_through(tmp_path: Path) -> None:
@@ -67,13 +67,13 @@ def test_links_are_read_through_and_not_written_through(tmp_path: Path) -> None:
     (other / "file").write_bytes(b"1")
     (tmp_path / "real").mkdir()
     (tmp_path / "root").symlink_to("real")  # a root may be a link
-    folder = Folder(str(tmp_path / "root"))
+    folder = LocalStorage(str(tmp_path / "root"))
     folder.put("a", b"2")
     (tmp_path / "real/out").symlink_to(other)
     (tmp_path / "real/link").symlink_to(other / "file")
     (tmp_path / "real/nothing").symlink_to(other / "absent")
     assert folder.get("out/file") == folder.get("link") == b"1"
-    for act in (folder.delete, lambda k: folder.put(k, b"2"), lambda k: folder.put_new(k, b"2")):
+    for act in (folder.delete, lambda k: folder.put(k, b"2"), lambda k: folder.put_if_absent(k, b"2")):
         with pytest.raises(PermissionError, match=r"(?s)root/out is a symbolic link: .* to do:"):
             act("out/file")
     folder.put("link", b"3")  # takes the place of the link

@@ -20,7 +20,7 @@ from unetprep.format.layout import PLACES
 from unetprep.format.sharding import Damaged
 from unetprep.params import DeformParams, ImportParams, TilesParams, VerifyParams, WeightsParams
 from unetprep.stages import STAGES
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unetprep.store import Store
 from unetprep.verification import Verified, verify
 from unetprep.verification.inventory import GROUPS, kind_of, read_node
@@ -180,15 +180,15 @@ def test_an_extra_file_is_named(copy: Path) -> None:
 
 def test_what_cannot_be_read_is_not_held_for_damaged(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unreachable server says nothing about a shard, least of all that it may be deleted."""
-    before, get = tree(copy), Folder.get
+    before, get = tree(copy), LocalStorage.get
 
-    def unreachable(self: Folder, key: str) -> bytes:
+    def unreachable(self: LocalStorage, key: str) -> bytes:
         if "/c/" in key:
             raise ConnectionError("no answer")
         return get(self, key)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Folder, "get", unreachable)
+        patch.setattr(LocalStorage, "get", unreachable)
         with pytest.raises(ConnectionError):
             look(copy, repair=True)
     assert tree(copy) == before
@@ -198,13 +198,13 @@ def test_only_what_is_still_damaged_when_it_is_looked_at_again_is_deleted(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "images/a/weights/c/0/0/0"
-    whole, get, asked = tree(copy), Folder.get, []
+    whole, get, asked = tree(copy), LocalStorage.get, []
 
-    def damaged_once(self: Folder, which: str) -> bytes:
+    def damaged_once(self: LocalStorage, which: str) -> bytes:
         asked.append(which)
         return flip(get(self, which), 9, 3) if asked.count(key) == 1 and which == key else get(self, which)
 
-    monkeypatch.setattr(Folder, "get", damaged_once)
+    monkeypatch.setattr(LocalStorage, "get", damaged_once)
     assert ("damaged", key) in named(look(copy, repair=True))
     assert tree(copy) == whole
 

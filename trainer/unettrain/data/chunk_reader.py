@@ -25,7 +25,7 @@ from unetprep.format.codecs import CRC_BYTES, refuse_size, verify_crc
 from unetprep.format.metadata import DOCUMENT
 from unetprep.format.shard_layout import EMPTY, ShardLayout, shard_key
 from unetprep.storage.base import Remote, Storage
-from unetprep.storage.local import Folder
+from unetprep.storage.local import LocalStorage
 from unettrain.data.store import SERVER_HINT, fingerprint, parsed_record
 from unettrain.errors import Failure
 
@@ -55,7 +55,7 @@ class Chunks:
         self.array, self.path, self._store = array, array.path, store
         self.shape, self.dtype, self.chunk = tuple(array.shape), array.dtype, tuple(array.chunks)
         self.fingerprint = fingerprint(array)
-        self._storage = storage or Folder(str(getattr(array.store_path.store, "root", "")))
+        self._storage = storage or LocalStorage(str(getattr(array.store_path.store, "root", "")))
         self._layout = _layout_of(array)
         self._rows = 0  # chunks of a shard, where a chunk is a row
         if self._layout is not None and self.chunk == (1, *self.shape[1:]) == (1, *self._layout.shard[1:]):
@@ -317,7 +317,7 @@ class _Object:
 def _open(storage: Storage, key: str) -> _Bytes:
     if isinstance(storage, Remote):
         return _Object(storage, key)
-    assert isinstance(storage, Folder)
+    assert isinstance(storage, LocalStorage)
     return _File(storage.root / key)
 
 
@@ -325,7 +325,7 @@ def _stat(storage: Storage, key: str) -> Stamp:
     """What changes when an object does."""
     if isinstance(storage, Remote):
         return storage.stat(key)
-    assert isinstance(storage, Folder)
+    assert isinstance(storage, LocalStorage)
     found = os.stat(storage.root / key)
     return found.st_mtime_ns, found.st_ino, found.st_size
 

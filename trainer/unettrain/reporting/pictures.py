@@ -12,6 +12,9 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
+from unetprep.pictures import display_range as display_range
+from unetprep.pictures import grey as grey
+
 Picture = NDArray[np.uint8]  # (y, x, 3)
 
 VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
@@ -39,20 +42,6 @@ def mapped(values: NDArray[Any], anchors: tuple[str, ...], low: float, high: flo
     """Values (y, x) in the colours of a map; what lies beyond `low` and `high` has the colour of the end."""
     scaled = (values.astype(np.float64) - low) / ((high - low) or 1)
     return lookup_table(anchors)[(np.clip(scaled, 0, 1) * 255).round().astype(np.intp)]
-
-
-def display_range(image: NDArray[Any]) -> tuple[float, float]:
-    """What is shown black and what white: nearly the least and the greatest value, so that no hot pixel decides."""
-    low, high = np.percentile(image, (0.5, 99.8))
-    return float(low), float(high) if high > low else float(low) + 1
-
-
-def grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> Picture:
-    """An image (c, y, x) as it is looked at: three channels as red, green and blue, otherwise their mean as grey."""
-    low, high = limits or display_range(image)
-    channels = image.astype(np.float64) if image.shape[0] == 3 else image.mean(axis=0, dtype=np.float64)[None]
-    scaled = (np.clip((channels - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(scaled, (3, *scaled.shape[1:])).transpose(1, 2, 0))
 
 
 def target_picture(target: NDArray[np.uint8]) -> Picture:
