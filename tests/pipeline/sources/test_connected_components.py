@@ -206,7 +206,7 @@ def test_the_connectivity_decides_what_looks_like_a_mask(tmp_path: Path) -> None
 def test_more_pieces_than_can_be_numbered_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first_reading, "LARGEST_LABEL", 4)
     mask = np.eye(5, dtype=np.uint8)
-    with pytest.raises(InvalidInput, match=r"y\.npy has 5 connected pieces\n  allowed: up to 4 cells"):
+    with pytest.raises(InvalidInput, match=r"y\.npy has 5 connected components\n  allowed: up to 4 cells"):
         components(tmp_path, mask)
     assert not (tmp_path / "ds.zarr").exists()
     assert components(tmp_path, mask[:4]).max() == 4

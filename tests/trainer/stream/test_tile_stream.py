@@ -349,7 +349,7 @@ def test_a_device_augments_by_the_same_draws(
 
 
 def test_a_device_that_cannot_is_refused(make_store: MakeStore) -> None:
-    with pytest.raises(InvalidInput, match="mps lacks"):
+    with pytest.raises(InvalidInput, match="mps does not support"):
         TileStream(make_store(), device="mps")
 
 
