@@ -35,7 +35,7 @@ from zarr.storage import ObjectStore
 from unetprep.credentials import mask_credentials
 from unetprep.errors import InvalidInput
 from unetprep.storage.base import Range, Remote
-from unetprep.storage.s3_credentials import endpoint_of_environment, keys_of_profile, refuse_other_endpoint
+from unetprep.storage.s3_credentials import endpoint_of_environment, profile_credentials, refuse_other_endpoint
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 20  # without a byte of the answer; a write is given more by its size
@@ -49,7 +49,7 @@ SMALL_GAP = 2**20  # bytes
 
 Client = S3Store | GCSStore | AzureStore | HTTPStore
 WHERE_KEYS_ARE = {
-    S3Store: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, here and on every worker; for a server\n"
+    S3Store: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile (unetprep[s3]), here and on every worker; for a server\n"
     "           that is not Amazon's also AWS_ENDPOINT_URL; for a public bucket only AWS_SKIP_SIGNATURE=true",
     GCSStore: "set GOOGLE_APPLICATION_CREDENTIALS, here and on every worker",
     AzureStore: "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, here and on every worker",
@@ -260,7 +260,9 @@ class ObjectStorage(Remote):
         options: dict[str, Any] = {}
         if scheme in ("s3", "s3a"):
             refuse_other_endpoint(self.endpoint)
-            options = {**keys_of_profile(), **({"endpoint": self.endpoint} if self.endpoint else {})}
+            options = {"endpoint": self.endpoint} if self.endpoint else {}
+            if provider := profile_credentials():
+                options["credential_provider"] = provider
         client = from_url(
             self.url if is_web else f"{scheme}://{quote(rest)}",
             client_options={

@@ -1,66 +1,67 @@
-"""S3 endpoint and credentials from sources that obstore does not read itself.
+"""Endpoint of an S3 server from the environment, and credentials of AWS profiles.
 
-obstore reads the environment, web identities, containers and Amazon's own machines; profiles it does not
-(https://github.com/developmentseed/obstore/issues/571). Of a profile we take the keys that stand in it.
+obstore itself reads keys from the environment, web identities, container and instance credentials. For profiles it has
+a provider that uses boto3, which covers keys, roles, single sign-on and credential processes.
 """
 
 import os
-from configparser import ConfigParser, Error
 from pathlib import Path
+from typing import Any
 
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-OTHER_SOURCES = (
+OTHER_SOURCES = (  # obstore reads these, and prefers them to a profile
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_SKIP_SIGNATURE",
 )
-NAMES = {
-    "aws_access_key_id": "access_key_id",
-    "aws_secret_access_key": "secret_access_key",
-    "aws_session_token": "session_token",
-}
+PROFILE_FILES = {"AWS_SHARED_CREDENTIALS_FILE": "credentials", "AWS_CONFIG_FILE": "config"}
 
 
 def endpoint_of_environment() -> str:
-    """The address of an S3 server that is not Amazon's, or ''."""
+    """The address of an S3 server other than Amazon's, or ''."""
     return next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), "")
 
 
 def refuse_other_endpoint(endpoint: str) -> None:
-    """Raise OSError if the environment has an endpoint that obstore would take instead of a given one."""
+    """Raise OSError if the environment has an endpoint that obstore would use instead of the given one."""
     other = os.environ.get(ENDPOINT_VARIABLES[0])
     if other and other != endpoint:
         raise OSError(f"the endpoint is {endpoint}, but {ENDPOINT_VARIABLES[0]} is {other} here; unset it")
 
 
-def keys_of_profile() -> dict[str, str]:
-    """Keys and region of the profile that AWS_PROFILE names, or of the default one; {} where the environment has keys.
+def profile_credentials() -> Any:
+    """obstore's credential provider for the profile of AWS_PROFILE or the default one; None if obstore needs none.
 
-    Raises PermissionError if a profile is named that holds no keys.
+    Raises PermissionError if AWS_PROFILE is set and gives no credentials, or boto3 is not installed.
     """
-    if any(os.environ.get(name) for name in OTHER_SOURCES) or os.environ.get("AWS_SKIP_SIGNATURE"):
-        return {}
     profile = os.environ.get("AWS_PROFILE", "")
-    name = profile or "default"
-    keys = _section("AWS_SHARED_CREDENTIALS_FILE", "credentials", name)
-    settings = _section("AWS_CONFIG_FILE", "config", name if name == "default" else f"profile {name}")
-    found = {ours: value for theirs, ours in NAMES.items() if (value := keys.get(theirs) or settings.get(theirs))}
-    if profile and "access_key_id" not in found:
-        raise PermissionError(
-            f"AWS_PROFILE is {profile}, which holds no keys here (roles and single sign-on are not read); turn it into"
-            f' keys: eval "$(aws configure export-credentials --profile {profile} --format env)"'
-        )
-    if found and "region" in settings and not os.environ.get("AWS_REGION"):
-        found["region"] = settings["region"]
-    return found
-
-
-def _section(variable: str, name: str, section: str) -> dict[str, str]:
-    path = Path(os.environ.get(variable) or Path.home() / ".aws" / name).expanduser()
-    parser = ConfigParser(interpolation=None)
+    if any(os.environ.get(name) for name in OTHER_SOURCES) or not (profile or _has_profiles()):
+        return None
     try:
-        parser.read(path)
-    except (Error, UnicodeDecodeError) as error:
-        raise PermissionError(f"{path} cannot be read: {error}") from error
-    return dict(parser[section]) if parser.has_section(section) else {}
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ImportError:
+        if not profile:
+            return None
+        hint = f"pip install 'unetprep[s3]'; or set keys: {_export(profile)}"
+        raise PermissionError(f"AWS_PROFILE is {profile}, and profiles need boto3\n  to do:   {hint}") from None
+    try:
+        return Boto3CredentialProvider()
+    except (BotoCoreError, ValueError) as error:  # a profile that does not exist, or that holds no credentials
+        if not profile:
+            return None
+        raise PermissionError(
+            f"AWS_PROFILE is {profile}, which gives no credentials here: {error}\n"
+            f"  to do:   see that the profile exists and is signed in, or set keys: {_export(profile)}"
+        ) from None
+
+
+def _has_profiles() -> bool:
+    paths = (os.environ.get(name) or Path.home() / ".aws" / file for name, file in PROFILE_FILES.items())
+    return any(Path(path).expanduser().is_file() for path in paths)
+
+
+def _export(profile: str) -> str:
+    return f'eval "$(aws configure export-credentials --profile {profile} --format env)"'

@@ -1,6 +1,7 @@
 """One contract for all places where a store can lie: a folder, a real S3 server, what fsspec opens."""
 
 import errno
+import json
 import os
 import pickle
 import socket
@@ -267,7 +268,8 @@ def test_the_keys_of_a_profile(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_PROFILE", "lab")
-    with pytest.raises(PermissionError, match=r"AWS_PROFILE is lab, which holds no keys.*--profile lab"):
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(PermissionError, match=r"(?s)AWS_PROFILE is lab, which gives no credentials.*--profile lab"):
         open_storage(s3).put("x", b"1")
     lines = "[lab]\naws_access_key_id = {}\naws_secret_access_key = {}\n".format(*keys)
     (tmp_path / "credentials").write_text(lines)
@@ -275,6 +277,20 @@ def test_the_keys_of_a_profile(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
     (tmp_path / "credentials").write_text(lines.replace("[lab]", "[default]"))
     monkeypatch.delenv("AWS_PROFILE")
     assert open_storage(s3).get("x") == b"1"
+    told = json.dumps({"Version": 1, "AccessKeyId": keys[0], "SecretAccessKey": keys[1]})
+    (tmp_path / "told.json").write_text(told)
+    (tmp_path / "credentials").unlink()
+    (tmp_path / "config").write_text(f"[profile process]\ncredential_process = cat {tmp_path}/told.json\n")
+    monkeypatch.setenv("AWS_PROFILE", "process")
+    assert open_storage(s3).get("x") == b"1"
+
+
+def test_a_profile_without_boto3_names_what_to_install(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    monkeypatch.setitem(sys.modules, "obstore.auth.boto3", None)
+    with pytest.raises(PermissionError, match=r"AWS_PROFILE is lab, and profiles need boto3\n.*unetprep\[s3\]"):
+        open_storage(s3).put("x", b"1")
 
 
 FORKED = """
