@@ -49,7 +49,7 @@ SMALL_GAP = 2**20  # bytes
 
 Client = S3Store | GCSStore | AzureStore | HTTPStore
 WHERE_KEYS_ARE = {
-    S3Store: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile (unetprep[s3]), here and on every worker; for a server\n"
+    S3Store: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, here and on every worker; for a server\n"
     "           that is not Amazon's also AWS_ENDPOINT_URL; for a public bucket only AWS_SKIP_SIGNATURE=true",
     GCSStore: "set GOOGLE_APPLICATION_CREDENTIALS, here and on every worker",
     AzureStore: "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, here and on every worker",
