@@ -123,7 +123,7 @@ def draws(run: str, first: int, steps: int, store: str | None, as_json: bool, qu
     Seed, epoch and tile decide everything, so nothing was recorded for it, and steps to come are known too.
     TileStream.replay makes a batch of such lines again.
     """
-    from unettrain.drawing import draws_of
+    from unettrain.draws import draws_of
 
     found = list(draws_of(run, range(first, first + steps), store))
     result("draws", {"run": run, "draws": found}, "\n".join(map(json.dumps, found)), as_json)
@@ -159,7 +159,7 @@ def predict(checkpoint: str, image: str, out: str, as_json: bool, quiet: bool, v
     CHECKPOINT is a run, whose best network is taken, or one of its .pt files. IMAGE is a file, or an image of a store,
     STORE/images/NAME.
     """
-    from unettrain.predicting import predict_file
+    from unettrain.prediction.files import predict_file
 
     scalings: list[Scaling] = []
     with progress("predict", quiet) as report:
@@ -220,7 +220,7 @@ def evaluate(
     are connected components. LABELS number the cells; an image of a store, STORE/images/NAME, stands for its own
     labels.
     """
-    from unettrain.evaluation.evaluating import EvaluateOptions, as_text, evaluate_files
+    from unettrain.evaluation.files import EvaluateOptions, as_text, evaluate_files
 
     options = EvaluateOptions(dims=int(dims) if dims else None, **values)
     scores = evaluate_files(prediction_file, labels, options)
@@ -238,7 +238,7 @@ def evaluate(
 @common
 def report(run: str, out: str | None, store: str | None, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Show a run in one HTML page: the data, its weights and tiles, the training, the predictions and their scores."""
-    from unettrain.evaluation.evaluating import as_table
+    from unettrain.evaluation.files import as_table
     from unettrain.reporting import write_report
 
     written = write_report(run, out, store)

@@ -86,7 +86,7 @@ def test_an_error_while_predicting_leaves_nothing(run: Run, cells: Path, monkeyp
     def broken(*_: object) -> None:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("unettrain.predict._probabilities", broken)
+    monkeypatch.setattr("unettrain.prediction.image._probabilities", broken)
     for out in ("p.zarr", "new/p.tif"):
         assert "the disk is gone" in run(f"{PREDICT} --out {out} --overwrite", 1).stderr
     assert tree(cells) == before

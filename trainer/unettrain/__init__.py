@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unettrain.data.opening import open_fields as open_fields
     from unettrain.loss import weighted_cross_entropy as weighted_cross_entropy
     from unettrain.model import UNet as UNet
-    from unettrain.predict import predict_image as predict_image
+    from unettrain.prediction.image import predict_image as predict_image
     from unettrain.stream.dataset import TileDataset as TileDataset
     from unettrain.stream.tile_stream import TileStream as TileStream
     from unettrain.training_loop import fit as fit
@@ -63,7 +63,7 @@ _HOMES = {
     "intensity_range": "unettrain.data.intensity",
     "load_checkpoint": "unettrain.checkpoint",
     "open_fields": "unettrain.data.opening",
-    "predict_image": "unettrain.predict",
+    "predict_image": "unettrain.prediction.image",
     "weighted_cross_entropy": "unettrain.loss",
 }
 

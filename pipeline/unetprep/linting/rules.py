@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.linting.label_scan import Ints, Odd, Survey
+from unetprep.sources.label_scan import Ints, Odd, Survey
 
 NUM_PLACES = 100  # listed with a finding
 

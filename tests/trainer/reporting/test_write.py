@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from unettrain.config import FitConfig
 from unettrain.data.store import attributes
 from unettrain.errors import Conflict, InvalidInput
-from unettrain.instances import label_components
+from unettrain.metrics.components import label_components
 from unettrain.metrics.scores import foreground, score
 from unettrain.model import UNet
-from unettrain.predict import predict_image
+from unettrain.prediction.image import predict_image
 from unettrain.reporting import Report, write_report
 from unettrain.reporting.commands_section import option
 from unettrain.reporting.curves import Scale, Series, line_chart, linear_ticks, log_ticks, smoothed, thinned

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.linting.label_scan import survey
 from unetprep.linting.rules import Labels, judge
 from unetprep.sources import Source
 from unetprep.sources.first_pass import LARGEST_LABEL
+from unetprep.sources.label_scan import survey
 from unettrain.errors import InvalidInput
 
 NEIGHBOURS = {2: 8, 3: 26}  # dims: what makes pixels one part of an object, as in `unetprep lint`

@@ -1,6 +1,6 @@
 """Segmentation metrics, written from their definitions: arrays in, numbers out."""
 
-from unettrain.instances import label_components
+from unettrain.metrics.components import label_components
 from unettrain.metrics.instances import (
     Matching,
     average_precision,

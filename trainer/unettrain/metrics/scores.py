@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
-from unettrain.instances import PLANES, label_components
+from unettrain.metrics.components import PLANES, label_components
 from unettrain.metrics.instances import THRESHOLDS, Matching, match_at_thresholds, number_per_slice
 from unettrain.metrics.overlap import Overlap, overlap
 

@@ -18,7 +18,7 @@ from unettrain.data.chunk_reader import Chunks
 from unettrain.data.store import image_record, open_array, open_store, recorded, storage_of
 from unettrain.data.tiles import SPLITS
 from unettrain.errors import InvalidInput
-from unettrain.instances import label_components
+from unettrain.metrics.components import label_components
 from unettrain.reporting.regions import Region
 from unettrain.run_dir import RunDir, load_best, read_record, recorded_store
 from unettrain.stream.tile_stream import ORDER

@@ -17,7 +17,7 @@ from tests.cli.conftest import Run
 from tests.synthetic import cell_labels
 from unetprep.errors import UnetprepError
 from unettrain.errors import InvalidInput
-from unettrain.evaluation.evaluating import EvaluateOptions, as_text, evaluate_files
+from unettrain.evaluation.files import EvaluateOptions, as_text, evaluate_files
 
 LABELS = cell_labels((90, 110), 20)  # 20 cells, some of which touch
 MASK = (LABELS > 0).astype(np.uint8)

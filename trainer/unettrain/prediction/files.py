@@ -19,8 +19,8 @@ from unettrain.data.intensity import ROWS_AT_ONCE, Scaling, TrainingImages, scal
 from unettrain.data.opening import stored_intensity
 from unettrain.device import pick_device
 from unettrain.errors import Failure
-from unettrain.predict import Window, legal_tile, predict_windows, step_px
-from unettrain.prediction_files import PREDICTION, Band, Layout, write_prediction
+from unettrain.prediction.image import Window, legal_tile, predict_windows, step_px
+from unettrain.prediction.outputs import PREDICTION, Band, Layout, write_prediction
 from unettrain.run_dir import load_best
 
 
