@@ -317,11 +317,11 @@ def test_the_log_and_the_result_agree(trained: tuple[Path, Path]) -> None:
 def test_a_network_larger_than_the_memory_is_refused_before_it_is_made(
     make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "memory_bytes", lambda: 12_000)
+    monkeypatch.setattr(memory, "total_memory", lambda: 12_000)
     with pytest.raises(InvalidInput, match=r"needs 0\.0 GiB of memory .*\n  to do:   fewer base-channels than 8"):
         fit(make_store(), tmp_path / "run", quick(base_channels=8))
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr(memory, "memory_bytes", lambda: None)
+    monkeypatch.setattr(memory, "total_memory", lambda: None)
     fit(tmp_path / "ds.zarr", tmp_path / "run", quick(steps=1))
 
 

@@ -1,40 +1,17 @@
-"""How `unettrain evaluate` interprets predictions and labels, and what it refuses, on small images made here."""
+"""Interpretation of predictions and labels, and what is refused, on small synthetic images."""
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
-import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
 
-import unetprep.errors
-from tests.cli.conftest import Run
-from tests.synthetic import cell_labels
-from unetprep.errors import UnetprepError
-from unettrain.errors import InvalidInput
-from unettrain.evaluation.files import EvaluateOptions, as_text, evaluate_files
-
-LABELS = cell_labels((90, 110), 20)  # 20 cells, some of which touch
-MASK = (LABELS > 0).astype(np.uint8)
-NUM_CELLS = len(np.unique(LABELS)) - 1
-CELL = ndimage.gaussian_filter(MASK.astype(np.float64), 1.5)  # like the probabilities of a network
-
-
-def evaluate(folder: Path, proposed: NDArray[Any], labels: NDArray[Any] = LABELS, /, **options: Any) -> dict[str, Any]:
-    np.save(folder / "prediction.npy", proposed)
-    np.save(folder / "labels.npy", labels)
-    return evaluate_files(str(folder / "prediction.npy"), str(folder / "labels.npy"), EvaluateOptions(**options))
-
-
-def refused(folder: Path, message: str, /, *arrays: NDArray[Any], **options: Any) -> None:
-    with pytest.raises((InvalidInput, UnetprepError), match=message):
-        evaluate(folder, *arrays, **options)
-
+from tests.trainer.evaluation.helpers import CELL, LABELS, MASK, NUM_CELLS, evaluate, refused
+from unettrain.evaluation.files import evaluate_files
+from unettrain.evaluation.params import EvaluateParams
 
 # -- what a prediction is read as -------------------------------------------------------------------------------------
 
@@ -155,23 +132,13 @@ def test_what_cannot_be_interpreted_is_refused(tmp_path: Path, prediction: NDArr
         (MASK.astype(np.uint16) * 255, {"prediction": "probability"}, "none above 255 / 65535"),
         (LABELS.astype(np.int32), {"prediction": "probability"}, "probabilities of int32"),
         (CELL * 3, {"prediction": "probability"}, "holds values from 0 to 3"),
-        (MASK, {"prediction": "mask", "threshold": float("nan")}, "--threshold is nan"),
+        (MASK, {"prediction": "mask", "threshold": float("nan")}, "threshold is nan"),
     ],
 )
 def test_values_that_do_not_fit_the_options_are_refused(
     tmp_path: Path, prediction: NDArray[Any], options: dict[str, Any], message: str
 ) -> None:
     refused(tmp_path, message, prediction, **options)
-
-
-def test_a_colour_picture_is_refused(tmp_path: Path) -> None:
-    colours = np.random.default_rng(0).integers(0, 256, (256, 3), np.uint8)
-    iio.imwrite(tmp_path / "cells.png", colours[LABELS])
-    np.save(tmp_path / "labels.npy", LABELS)
-    with pytest.raises(InvalidInput, match="a colour image"):
-        evaluate_files(str(tmp_path / "cells.png"), str(tmp_path / "labels.npy"))
-    with pytest.raises(unetprep.errors.InvalidInput, match="has 3 channels"):
-        evaluate_files(str(tmp_path / "labels.npy"), str(tmp_path / "cells.png"))
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------
@@ -203,7 +170,8 @@ def test_ignored_pixels_of_a_file(tmp_path: Path) -> None:
     assert (scores["mean_ap"], scores["iou"]) == (1, 1)
     num = int((LABELS == 3).sum())
     assert scores["labels_read_as"] == f"instance labels ({num} pixels ignored, {NUM_CELLS - 1} cells)"
-    assert "1 more in ignored pixels" in as_text(scores)
+    done = evaluate_files(tmp_path / "prediction.npy", tmp_path / "labels.npy", EvaluateParams(ignore_label=255))
+    assert "1 more in ignored pixels" in done.as_text()
     negative = np.where(LABELS == 3, -1, LABELS.astype(np.int32))
     refused(tmp_path, r"holds the number -1(.|\n)*--ignore-label -1 if", LABELS, negative)
     assert evaluate(tmp_path, LABELS, negative, ignore_label=-1)["mean_ap"] == 1
@@ -222,63 +190,3 @@ def test_empty_predictions_and_labels_are_scored(tmp_path: Path, kind: str) -> N
     invented = evaluate(tmp_path, LABELS, nothing)
     assert (invented["iou"], invented["mean_ap"], invented["proposed"]) == (0, 0, NUM_CELLS)
     assert evaluate(tmp_path, LABELS, nothing, instances="components")["mean_ap"] == 0
-
-
-def test_images_without_pixels_are_refused(tmp_path: Path) -> None:
-    refused(tmp_path, "at least one pixel along each axis", np.zeros((0, 5)), np.zeros((0, 5), np.uint8))
-
-
-# -- dims -------------------------------------------------------------------------------------------------------------
-
-
-def test_a_stack_needs_dims(tmp_path: Path) -> None:
-    volume = np.repeat(LABELS[None], 3, axis=0)
-    refused(tmp_path, r"3 slices(.|\n)*--dims 2 if(.|\n)*--dims 3 if", volume, volume)
-    for dims, cells in ((2, 3 * NUM_CELLS), (3, NUM_CELLS)):
-        scores = evaluate(tmp_path, volume, volume, dims=dims)
-        assert (scores["mean_ap"], scores["cells"], scores["dims"]) == (1, cells, dims)
-        assert scores["dims_reason"] == "--dims"
-    assert evaluate(tmp_path, LABELS)["dims_reason"] == "a single slice"
-
-
-def test_slices_that_imagej_calls_channels(tmp_path: Path) -> None:
-    volume = np.repeat(LABELS[None], 5, axis=0)
-    tifffile.imwrite(tmp_path / "channels.tif", volume, metadata={"axes": "CYX"})
-    np.save(tmp_path / "labels.npy", volume)
-    for files in (("channels.tif", "labels.npy"), ("channels.tif", "channels.tif")):
-        prediction, labels = (str(tmp_path / file) for file in files)
-        assert evaluate_files(prediction, labels, EvaluateOptions(dims=3))["mean_ap"] == 1
-
-
-def test_a_store_says_its_dims_and_its_ignored_pixels(run: Run, tmp_path: Path) -> None:
-    volume = np.zeros((3, 30, 30), np.uint8)
-    volume[:, 2:8, 2:8], volume[1, 2:8, 8:14], volume[:, 20:26, 20:26] = 1, 2, 200
-    np.save(tmp_path / "volume.npy", volume)
-    for dims, cells in ((2, 4), (3, 2)):
-        line = (
-            f"unetprep import --image volume.npy --labels volume.npy --dims {dims} --ignore-label 200 --out {dims}.zarr"
-        )
-        run(line)
-        image = next((tmp_path / f"{dims}.zarr" / "images").glob("volume*"))
-        scores = json.loads(run(f"unettrain evaluate volume.npy {image}/ --json").stdout)
-        assert (scores["dims"], scores["dims_reason"], scores["cells"]) == (dims, "as the store says", cells)
-        assert (scores["mean_ap"], scores["ignored_proposals"]) == (1, 3 if dims == 2 else 1)
-    said = run(f"unettrain evaluate volume.npy {image} --dims 2").stdout
-    assert "dims:               2 (--dims; the store says 3)" in said
-    assert "--ignore-label is 9, but" in run(f"unettrain evaluate volume.npy {image} --ignore-label 9", 3).stderr
-
-
-def test_the_output_says_what_was_read(run: Run, tmp_path: Path) -> None:
-    iio.imwrite(tmp_path / "cells.png", LABELS.astype(np.uint8))
-    said = run("unettrain evaluate cells.png cells.png").stdout
-    assert said.startswith(
-        f"prediction read as: instance labels ({NUM_CELLS} objects)\nlabels read as:     instance labels ("
-    )
-    scores = json.loads(run("unettrain evaluate cells.png cells.png --json --prediction mask").stdout)
-    assert scores["prediction_kind"] == "mask"
-    assert re.match(r"mask \(\d+ objects\)", scores["prediction_read_as"])
-
-
-def test_class_probabilities_without_an_axis_of_slices_are_explained(tmp_path: Path) -> None:
-    classes = np.stack([1 - CELL, CELL]).astype(np.float32)
-    refused(tmp_path, r"differ in size(.|\n)*four axes \(class, z, y, x\)", np.concatenate([classes] * 3))

@@ -1,9 +1,13 @@
-"""Prediction of an image file, band by band, into a prediction file."""
+"""Prediction of image files, and of arrays, into prediction files."""
 
 import math
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +15,12 @@ from numpy.typing import NDArray
 
 from unetprep.host_memory import available_memory
 from unetprep.sources import Source, open_source
+from unetprep.sources.arrays import SupportsArray, open_array
 from unetprep.sources.calibration import read_calibration
 from unetprep.sources.memory import PICTURES_KEPT, kept_bytes, reading_bytes
 from unetprep.storage.output import check_output
 from unettrain.checkpoint import Checkpoint, load_checkpoint
-from unettrain.data.intensity import ROWS_AT_ONCE, Scaling, TrainingImages, scaling_of
+from unettrain.data.intensity import ROWS_AT_ONCE, TrainingImages, scaling_of
 from unettrain.data.opening import stored_intensity
 from unettrain.device import pick_device
 from unettrain.errors import Failure
@@ -24,8 +29,89 @@ from unettrain.prediction.outputs import PREDICTION, Band, Layout, write_predict
 from unettrain.run_dir import load_best
 
 
-class Pixels:
-    """A source seen as an array (c, z, y, x) that is read where it is cut."""
+@dataclass(frozen=True)
+class Prediction:
+    """A written prediction: its path and shape, the intensity (low, high) that became 0 and 1, and warnings.
+
+    `warnings` are sentences that say how the image differs from the training images.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    intensity: tuple[float, float]
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as plain values, for JSON."""
+        named = {"out": str(self.path), "shape": list(self.shape)}
+        return named | {"intensity": list(self.intensity), "warnings": list(self.warnings)}
+
+
+def predict_files(
+    checkpoint: str | Path,
+    image: str | Path | SupportsArray,
+    out: str | Path,
+    *,
+    axes: str = "",
+    tile_px: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    intensity: str | tuple[float, ...] | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Prediction:
+    """Predict an image of any size with a trained network, and write the probabilities to a file.
+
+    `checkpoint` is a run directory, whose best network is used, or a .pt file. `image` is a file, an image of a store
+    (STORE/images/NAME) or an array; `axes` are its axes where it does not name them. `out` ends in .tif, .npy or .zarr;
+    of two classes only the probability of the second is written. The result does not depend on `tile_px`. `intensity`
+    is (low, high), the values that become 0 and 1, or a rule (auto, dtype, minmax, percentile); by default it follows
+    from the training images. `threads` limits the network on the CPU. `on_progress` is called with the number of
+    finished tiles and of all tiles.
+
+    The output is checked before anything is computed, and appears once it is complete. Memory does not grow with the
+    height of the image. Raises InvalidInput for a checkpoint, image or output that cannot be used, Conflict if `out`
+    exists and may not be replaced, Failure if memory does not suffice.
+
+        unettrain.predict_files("runs/ds", "image.tif", "prediction.tif", intensity=(0, 4095))
+    """
+    path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
+    inputs = [os.fspath(checkpoint)] if path is None else [path, os.fspath(checkpoint)]
+    output = check_output(os.fspath(out), PREDICTION, overwrite=overwrite, inputs=inputs)
+    trained = find_checkpoint(checkpoint)
+    with _threads(threads):
+        model = trained.build().to(pick_device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        source = open_array("image", image, axes) if path is None else open_source(path, axes)  # type: ignore[arg-type]
+        pixels = _Pixels(source)
+        tile_px = legal_tile(tile_px, model.config.depth)
+        layout = _layout(pixels.shape, model.config.num_classes, step_px(tile_px, model.config.depth))
+        _check_memory(source, layout, output.path, tile_px)
+        images = TrainingImages.of(trained.intensity_rule, trained.image_dtype, trained.training_intensity)
+        scaling = scaling_of(pixels, images, intensity, stored_intensity(path) if path else None)
+        blocks = predict_windows(model, pixels, scaling.range, tile_px, on_progress=on_progress)
+        with output.writing() as place:
+            write_prediction(place, _bands(blocks, layout), layout, read_calibration(source))
+    return Prediction(Path(out), layout.file_shape, scaling.range, scaling.warnings)
+
+
+def find_checkpoint(path: str | Path) -> Checkpoint:
+    """The checkpoint at a path. Of a run directory, its best network, or its last before the first validation."""
+    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)
+
+
+@contextmanager
+def _threads(num: int | None) -> Iterator[None]:
+    """Limit the threads of torch inside of the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Pixels:
+    """A source as an array (c, z, y, x), of which only the part that is indexed is read."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -43,46 +129,8 @@ class Pixels:
         return block[tuple(0 if isinstance(k, int) else slice(None) for k in keys)]
 
 
-def predict_file(
-    checkpoint: str,
-    image: str,
-    out: str,
-    *,
-    axes: str,
-    tile: int | None,
-    device: str,
-    threads: int | None,
-    overwrite: bool,
-    intensity: str,
-    on_progress: Callable[[int, int], None],
-    on_scaling: Callable[[Scaling], None],
-) -> tuple[int, ...]:
-    """Predict one image and write the probabilities; returns their shape. See `write_prediction` for the file.
-
-    The output is checked before anything is computed, and appears once it is complete. Memory does not grow with the
-    number of rows of the image. Raises Failure if it is not enough for one band.
-    """
-    output = check_output(out, PREDICTION, overwrite=overwrite, inputs=(image, checkpoint))
-    trained = find_checkpoint(checkpoint)
-    if threads:
-        torch.set_num_threads(threads)
-    model = trained.build().to(pick_device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    source = open_source(image, axes)
-    pixels = Pixels(source)
-    tile = legal_tile(tile, model.config.depth)
-    layout = _layout(pixels.shape, model.config.num_classes, step_px(tile, model.config.depth))
-    _check_memory(source, layout, output.path, tile)
-    images = TrainingImages.of(trained.intensity_rule, trained.image_dtype, trained.training_intensity)
-    scaling = scaling_of(pixels, images, intensity, stored_intensity(image))
-    on_scaling(scaling)
-    blocks = predict_windows(model, pixels, scaling.range, tile, on_progress=on_progress)
-    with output.writing() as path:
-        write_prediction(path, _bands(blocks, layout), layout, read_calibration(source))
-    return layout.file_shape
-
-
 def _layout(image: tuple[int, ...], num_classes: int, rows: int) -> Layout:
-    """Of two classes the probability of the second is written; of an image of one slice no axis z."""
+    """The layout of a prediction: with two classes only the second is written, with one slice there is no axis z."""
     _, slices, height, width = image
     shape = (num_classes if num_classes != 2 else 1, slices, height, width)
     return Layout(shape, rows, keeps_classes=num_classes != 2, keeps_slices=slices > 1)
@@ -94,10 +142,10 @@ def _bands(blocks: Iterator[tuple[Window, NDArray[np.float32]]], layout: Layout)
         yield Band(z, y0, np.concatenate(chosen, axis=2))
 
 
-def _check_memory(source: Source, layout: Layout, out: Path, tile: int) -> None:
-    """Raise Failure if what has to be held of the image and of the prediction does not fit into memory."""
+def _check_memory(source: Source, layout: Layout, out: Path, tile_px: int) -> None:
+    """Raise Failure if the parts of image and prediction that are held at once do not fit into memory."""
     channels, _, height, width = source.shape
-    boxes = ((channels, 1, min(tile, height), min(tile, width)), (1, 1, min(ROWS_AT_ONCE, height), width))
+    boxes = ((channels, 1, min(tile_px, height), min(tile_px, width)), (1, 1, min(ROWS_AT_ONCE, height), width))
     pixel_bytes = 2 * np.dtype(source.dtype).itemsize + 4
     reading = max(reading_bytes(source, box) + pixel_bytes * math.prod(box) for box in boxes)
     reading += kept_bytes(source) // PICTURES_KEPT
@@ -113,8 +161,3 @@ def _check_memory(source: Source, layout: Layout, out: Path, tile: int) -> None:
 
 def _gib(num_bytes: int) -> str:
     return f"{num_bytes / 2**30:.2f} GiB"
-
-
-def find_checkpoint(path: str) -> Checkpoint:
-    """The checkpoint at a path; of a run, its best network, or the last one where none was validated yet."""
-    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)
