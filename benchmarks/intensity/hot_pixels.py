@@ -17,11 +17,11 @@ from benchmarks.measure import machine, write
 from unetprep.kernels.intensity_rules import CLIP
 from unettrain.checkpoint import load_checkpoint
 from unettrain.data.intensity import intensity_range
-from unettrain.instances import label_components
+from unettrain.metrics.components import label_components
 from unettrain.metrics.instances import average_precision
 from unettrain.metrics.overlap import overlap
 from unettrain.model import UNet
-from unettrain.predict import predict_image
+from unettrain.prediction.image import predict_image
 
 HERE = Path(__file__).parent
 CLIPS = {"none": (-np.inf, np.inf), "-1..2": (-1.0, 2.0), "-0.5..1.5": CLIP, "0..1": (0.0, 1.0)}

@@ -13,13 +13,6 @@ from unetprep.parameter import value_from
 
 SCHEMA_VERSION = 1
 RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
-PREDICTIONS = (
-    "auto",
-    "instances",
-    "probability",
-    "mask",
-)  # what a prediction may hold; see unettrain.evaluation.segmentations
-INSTANCES = ("auto", "ids", "components")  # what labels may hold
 
 Command = Callable[..., Any]
 
@@ -93,7 +86,7 @@ def _option(field: Field[Any], name: str, annotated: Any) -> Callable[[Command],
         f"--{name}/--no-{name}" if kind is bool else f"--{name}",
         field.name,
         type=click.Choice(choices) if choices else kind,
-        default=str(field.default) if choices else field.default,
+        default=str(field.default) if choices and field.default is not None else field.default,
         show_default=field.default not in ("", None),
         help=field.metadata["help"],
     )

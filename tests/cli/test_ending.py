@@ -307,7 +307,7 @@ def test_warnings_go_to_stderr_to_json_and_to_the_report(
     )
     done = run(f"unettrain fit ds.zarr {SMALL} --run r --json -q")
     assert json.loads(done.stdout)["warnings"] == ["the network has died"]
-    assert done.stderr.startswith("warning: the network has died\n  to do:   train anew with a lower learning-rate")
+    assert done.stderr.startswith("warning: the network has died\n  to do:   train again with a lower learning-rate")
     run("unettrain report r")
     assert "The network has died." in (tmp_path / "r" / "report.html").read_text()
 

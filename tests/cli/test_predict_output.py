@@ -20,10 +20,10 @@ from tests.cli.test_running import until
 from tests.pipeline.conftest import tree
 from unetprep.sources import open_source
 from unetprep.sources.calibration import Calibration, read_calibration
-from unettrain import predicting
 from unettrain.checkpoint import Checkpoint, save_checkpoint
 from unettrain.config import UNetConfig
 from unettrain.model import UNet
+from unettrain.prediction import files
 
 PREDICT = "unettrain predict net.pt img.tif --threads 1 --tile 44"
 UNETTRAIN = (sys.executable, "-c", "from unetcli.train import main; main()")
@@ -86,7 +86,7 @@ def test_an_error_while_predicting_leaves_nothing(run: Run, cells: Path, monkeyp
     def broken(*_: object) -> None:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("unettrain.predict._probabilities", broken)
+    monkeypatch.setattr("unettrain.prediction.image._probabilities", broken)
     for out in ("p.zarr", "new/p.tif"):
         assert "the disk is gone" in run(f"{PREDICT} --out {out} --overwrite", 1).stderr
     assert tree(cells) == before
@@ -96,13 +96,13 @@ def test_an_error_while_predicting_leaves_nothing(run: Run, cells: Path, monkeyp
 def test_too_little_memory_is_told_before_anything_is_computed(
     run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predicting, "available_memory", lambda: 1000)
-    monkeypatch.setattr(predicting, "predict_windows", pytest.fail)
+    monkeypatch.setattr(files, "available_memory", lambda: 1000)
+    monkeypatch.setattr(files, "predict_windows", pytest.fail)
     said = run(f"{PREDICT} --out p.tif", 1).stderr
     assert re.search(r"predicting img.tif takes [\d.]+ GiB of memory.*\n  allowed: 0.00 GiB, which is available", said)
     monkeypatch.undo()
     os.chdir(cells)
-    monkeypatch.setattr(predicting, "available_memory", lambda: None)
+    monkeypatch.setattr(files, "available_memory", lambda: None)
     run(f"{PREDICT} --out p.tif")
 
 

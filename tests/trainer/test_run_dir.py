@@ -16,11 +16,9 @@ import torch
 from tests.trainer.test_training_loop import assert_same_run, log_of, quick, stop_at
 from unetprep.storage import lock
 from unetprep.storage.local import LocalStorage
-from unettrain import memory
 from unettrain import run_dir as rundir
 from unettrain.checkpoint import load_checkpoint, save_checkpoint
 from unettrain.errors import Conflict, Failure, InvalidInput
-from unettrain.outcome import training_warnings
 from unettrain.run_dir import FILES, RunDir, load_best, read_record
 from unettrain.training_loop import Progress, fit
 
@@ -266,16 +264,6 @@ def test_a_dead_network_is_said_and_stays_said(
     assert (again.updates, again.warnings) == (0, result.warnings)
 
 
-def test_a_network_that_dies_after_its_best_is_told_from_one_that_never_lived() -> None:
-    assert training_warnings(0.8, 0.7, False, 9) == ()
-    assert training_warnings(None, None, None, 9) == ()
-    assert "best.pt is 0.000" in training_warnings(0.0, 0.0, False, 9)[0]
-    assert (
-        "after step 9 is 0.000: the network no longer finds a cell; best.pt is from before (IoU 0.800)"
-        in (training_warnings(0.8, 0.0, False, 9)[0])
-    )
-
-
 def test_weights_that_are_not_finite_are_never_saved(
     make_store: MakeStore, cells: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,17 +300,6 @@ def test_the_log_and_the_result_agree(trained: tuple[Path, Path]) -> None:
     best = min((r for r in log_of(run) if "val_loss" in r), key=lambda r: r["val_loss"])
     assert (result.best_loss, result.val_iou) == (best["val_loss"], best["val_iou"])
     assert load_best(run).best_iou == best["val_iou"]
-
-
-def test_a_network_larger_than_the_memory_is_refused_before_it_is_made(
-    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "memory_bytes", lambda: 12_000)
-    with pytest.raises(InvalidInput, match=r"needs 0\.0 GiB of memory .*\n  to do:   fewer base-channels than 8"):
-        fit(make_store(), tmp_path / "run", quick(base_channels=8))
-    assert not (tmp_path / "run").exists()
-    monkeypatch.setattr(memory, "memory_bytes", lambda: None)
-    fit(tmp_path / "ds.zarr", tmp_path / "run", quick(steps=1))
 
 
 @pytest.mark.parametrize("name", ["last.pt", "best.pt", "log.jsonl"])

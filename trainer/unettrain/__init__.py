@@ -1,6 +1,8 @@
 """unettrain: the U-Net of Ronneberger et al. 2015, trained on the tiles, weight maps and fields that unetprep computed.
 
-Importing this package is cheap, and torch stays out until a name below that needs it is first used.
+`fit`, `predict_files`, `evaluate_files`, `report` and `sampled_draws` do what the commands do. `predict_image` and
+`evaluate_arrays` work on arrays, as does the package `unettrain.metrics`. Importing unettrain is fast: each name is
+loaded when it is first used, and torch with the first name that needs it.
 """
 
 from importlib import import_module
@@ -18,63 +20,65 @@ if TYPE_CHECKING:
     from unettrain.data.intensity import intensity_range as intensity_range
     from unettrain.data.opening import StoredFields as StoredFields
     from unettrain.data.opening import open_fields as open_fields
+    from unettrain.draws import TileDraw as TileDraw
+    from unettrain.draws import sampled_draws as sampled_draws
+    from unettrain.errors import Conflict as Conflict
+    from unettrain.errors import Failure as Failure
+    from unettrain.errors import InvalidInput as InvalidInput
+    from unettrain.errors import UnettrainError as UnettrainError
+    from unettrain.evaluation.arrays import evaluate_arrays as evaluate_arrays
+    from unettrain.evaluation.files import evaluate_files as evaluate_files
+    from unettrain.evaluation.params import EvaluateParams as EvaluateParams
+    from unettrain.evaluation.result import Evaluation as Evaluation
     from unettrain.loss import weighted_cross_entropy as weighted_cross_entropy
     from unettrain.model import UNet as UNet
-    from unettrain.predict import predict_image as predict_image
+    from unettrain.prediction.files import Prediction as Prediction
+    from unettrain.prediction.files import predict_files as predict_files
+    from unettrain.prediction.image import predict_image as predict_image
+    from unettrain.reporting.write import Report as Report
+    from unettrain.reporting.write import report as report
     from unettrain.stream.dataset import TileDataset as TileDataset
     from unettrain.stream.tile_stream import TileStream as TileStream
+    from unettrain.training_loop import FitResult as FitResult
+    from unettrain.training_loop import Progress as Progress
     from unettrain.training_loop import fit as fit
 
 __version__ = "0.1.0"
-__all__ = [
-    "Augmentation",
-    "Draw",
-    "FitConfig",
-    "StoredFields",
-    "TileDataset",
-    "TileStream",
-    "UNet",
-    "UNetConfig",
-    "__version__",
-    "augment_batch",
-    "draw",
-    "fit",
-    "intensity_range",
-    "load_checkpoint",
-    "metrics",
-    "open_fields",
-    "predict_image",
-    "weighted_cross_entropy",
-]
 
-# No name may equal that of its module: importing the module would put itself in the name's place.
-_HOMES = {
-    "Augmentation": "unettrain.config",
-    "Draw": "unettrain.augment.draw",
-    "FitConfig": "unettrain.config",
-    "StoredFields": "unettrain.data.opening",
-    "TileDataset": "unettrain.stream.dataset",
-    "TileStream": "unettrain.stream.tile_stream",
-    "UNet": "unettrain.model",
-    "UNetConfig": "unettrain.config",
-    "augment_batch": "unettrain.augment.gpu",
-    "draw": "unettrain.augment.draw",
-    "fit": "unettrain.training_loop",
-    "intensity_range": "unettrain.data.intensity",
-    "load_checkpoint": "unettrain.checkpoint",
-    "open_fields": "unettrain.data.opening",
-    "predict_image": "unettrain.predict",
-    "weighted_cross_entropy": "unettrain.loss",
+# No name may equal that of a module of this package: importing the module would put itself in the name's place.
+_EXPORTS = {
+    "unettrain.training_loop": ("fit", "FitResult", "Progress"),
+    "unettrain.prediction.files": ("predict_files", "Prediction"),
+    "unettrain.prediction.image": ("predict_image",),
+    "unettrain.evaluation.files": ("evaluate_files",),
+    "unettrain.evaluation.arrays": ("evaluate_arrays",),
+    "unettrain.evaluation.params": ("EvaluateParams",),
+    "unettrain.evaluation.result": ("Evaluation",),
+    "unettrain.reporting.write": ("report", "Report"),
+    "unettrain.draws": ("sampled_draws", "TileDraw"),
+    "unettrain.config": ("FitConfig", "UNetConfig", "Augmentation"),
+    "unettrain.model": ("UNet",),
+    "unettrain.checkpoint": ("load_checkpoint",),
+    "unettrain.loss": ("weighted_cross_entropy",),
+    "unettrain.stream.tile_stream": ("TileStream",),
+    "unettrain.stream.dataset": ("TileDataset",),
+    "unettrain.augment.draw": ("draw", "Draw"),
+    "unettrain.augment.gpu": ("augment_batch",),
+    "unettrain.data.opening": ("open_fields", "StoredFields"),
+    "unettrain.data.intensity": ("intensity_range",),
+    "unettrain.errors": ("UnettrainError", "InvalidInput", "Conflict", "Failure"),
 }
+_MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
     if name == "metrics":
         return import_module("unettrain.metrics")
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "metrics"]

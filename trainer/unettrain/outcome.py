@@ -1,16 +1,16 @@
-"""Assessment of a training that ended without an error: whether its network predicts anything."""
+"""Assessment of a completed training: whether its network predicts anything."""
 
 from collections.abc import Sequence
 
 ADVICE = "a lower learning-rate, a longer warmup-steps, or a clip-norm"
-CHECKLIST = f"train anew with {ADVICE}; look at the images' intensity range and their labels (unetprep lint, preview)"
+CHECKLIST = f"train again with {ADVICE}; look at the images' intensity range and their labels (unetprep lint, preview)"
 ZERO_IOU = 0.0005  # shown as 0.000
 
 
 def training_warnings(
     best_iou: float | None, last_iou: float | None, constant: bool | None, step: int
 ) -> tuple[str, ...]:
-    """What is wrong with a network after `step` updates, in sentences; empty if nothing is.
+    """Sentences that say why a network is useless after `step` updates; empty if it is not.
 
     `best_iou` and `last_iou` are the validation IoU of best.pt and of the last validation, None where nothing was
     validated; `constant` says whether all pixels had the same output at the last validation.
@@ -32,5 +32,5 @@ def training_warnings(
 
 
 def as_text(warnings: Sequence[str]) -> str:
-    """The warnings as lines for people, with what to do."""
+    """The warnings as lines of text, with a remedy."""
     return "\n".join([*(f"warning: {warning}" for warning in warnings), f"  to do:   {CHECKLIST}"])

@@ -22,6 +22,7 @@ from unettrain import __version__
 from unettrain.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.errors import Conflict, InvalidInput
+from unettrain.training_log import parse_record
 
 FORMAT_VERSION = 1
 SOFTWARE = "unettrain"
@@ -73,7 +74,9 @@ class RunDir:
     def cut_log(self, step: int) -> None:
         """Remove log lines after a step, which a run that continues from there will write again."""
         content = read_regular(self.log).decode(errors="replace") if self.log.exists() else ""
-        kept = "".join(f"{line}\n" for line in content.splitlines() if _step_of(line) <= step)
+        kept = "".join(
+            f"{line}\n" for line in content.splitlines() if (record := parse_record(line)) and record["step"] <= step
+        )
         if kept != content:
             with replacing(self.log) as file:
                 file.write(kept.encode())
@@ -230,7 +233,7 @@ def _holds_files_of_a_run(run: RunDir) -> bool:
     """Whether the log or a checkpoint shows that unettrain wrote the files of a directory."""
     if run.log.is_file():
         with run.log.open(errors="replace") as file:
-            return _step_of(file.readline()) < float("inf")
+            return parse_record(file.readline()) is not None
     for path in (run.last, run.best):
         try:
             load_checkpoint(path)
@@ -309,10 +312,3 @@ def _missing(record: Mapping[str, Any]) -> str:
         return "it does not say what trained, and on which store"
     lacking = [group for group in ("data", "network", "fit") if not isinstance(record.get(group), dict)]
     return f"it has no {', '.join(lacking)}" if lacking else ""
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, LookupError, TypeError, RecursionError, OverflowError):
-        return float("inf")  # not written by fit, or truncated by a kill

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -48,6 +49,11 @@ class FitResult:
     best_loss: float | None
     val_iou: float | None = None
     warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as plain values, for JSON."""
+        values = {"run": str(self.run_dir), "step": self.step, "updates": self.updates}
+        return values | {"best_loss": self.best_loss, "val_iou": self.val_iou, "warnings": list(self.warnings)}
 
 
 def fit(

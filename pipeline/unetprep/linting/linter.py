@@ -8,11 +8,12 @@ from unetprep.errors import InvalidInput
 from unetprep.format.layout import labels_path
 from unetprep.format.metadata import DamagedDocument
 from unetprep.kernels.weight_formula import IGNORED
-from unetprep.linting.label_scan import num_blocks, survey
-from unetprep.linting.rules import Finding, Labels, judge
+from unetprep.linting.rules import Finding, judge
 from unetprep.params import LintParams, num_neighbours
 from unetprep.sources import Source, expand, open_labels
 from unetprep.sources.arrays import Inputs, as_inputs
+from unetprep.sources.label_scan import num_blocks, survey
+from unetprep.sources.label_values import Labels
 from unetprep.sources.pairing import one_channel
 from unetprep.store import Store
 

@@ -5,19 +5,15 @@ Each rule uses the tables of one reading. The criterion of a heuristic is docume
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.linting.label_scan import Ints, Odd, Survey
+from unetprep.sources.label_scan import Ints, Odd
+from unetprep.sources.label_values import Labels, gradual_values
 
 NUM_PLACES = 100  # listed with a finding
-
-RIM_BETWEEN = 0.9  # at least so much of a rim lies between a smaller and a larger value
-RIM_SHARE = 0.1  # and rims are at least so much of all outlines
-RIM_PX = 20
 
 RANGES = (255, 65535)  # what uint8 and uint16 can number
 IN_USE = 0.9  # nearly all of it
@@ -25,6 +21,7 @@ FAR_SIDES = 4  # components so many widths apart belong to different cells
 FAR_IDS = 3
 SATURATED_PIECES = 5  # times as many pieces as a cell usually has
 
+NEAREST = "resize the original labels without interpolation (nearest, order 0), and save them as PNG or TIFF, not JPEG"
 RENUMBER = "number the cells again from 1 and save them as uint16 or int32"
 NONE = Odd(0, np.empty(0, np.int64), np.empty(0))
 
@@ -46,40 +43,6 @@ class Finding:
     message: str
     hint: str
     places: list[Place]
-
-
-@dataclass(frozen=True)
-class Labels:
-    """A label image as the rules see it."""
-
-    survey: Survey
-    dims: int
-    dtype: str
-
-    @cached_property
-    def cell(self) -> Ints:
-        """The cell of every component: 0, 1, ... With dims 2 each slice has cells of its own."""
-        pieces, shape = self.survey.pieces, self.survey.shape
-        image = pieces.place // (shape[1] * shape[2]) if self.dims == 2 else np.zeros_like(pieces.place)
-        return np.unique(np.stack([image, pieces.value]), axis=1, return_inverse=True)[1].ravel()
-
-    @property
-    def num_cells(self) -> int:
-        """How many cells there are."""
-        return int(self.cell.max(initial=-1)) + 1
-
-    @cached_property
-    def values(self) -> Ints:
-        """The labels in use, without repetition."""
-        return np.unique(self.survey.pieces.value)
-
-    def places(self, place: Ints, **what: NDArray[Any]) -> list[Place]:
-        """The first places of a finding, each with its value of every array in `what`."""
-        first = np.transpose(np.unravel_index(place[:NUM_PLACES], self.survey.shape))
-        axes = slice(self.survey.shape[0] == 1, None)  # a single slice needs no z
-        return [
-            Place(tuple(at[axes].tolist()), {n: v[k].item() for n, v in what.items()}) for k, at in enumerate(first)
-        ]
 
 
 def judge(labels: Labels, tiny_px: int, ignored: Sequence[str] = ()) -> list[Finding]:
@@ -104,7 +67,7 @@ def _binary(labels: Labels) -> Iterator[Finding]:
     if len(labels.values) == 1 and len(pieces.value) > 1:
         message = f"a binary mask: separate pieces of the only number {labels.values[0]}: {len(pieces.value)}"
         hint = "import it with --instances components, which numbers the pieces; cells that touch will be one"
-        yield Finding("binary", len(pieces.value), message, hint, labels.places(pieces.place, px=pieces.size_px))
+        yield Finding("binary", len(pieces.value), message, hint, _places(labels, pieces.place, px=pieces.size_px))
 
 
 def _float(labels: Labels) -> Iterator[Finding]:
@@ -112,7 +75,7 @@ def _float(labels: Labels) -> Iterator[Finding]:
         odd = labels.survey.odd.get("not finite", NONE)
         message = f"real numbers ({labels.dtype}), not finite in pixels: {odd.count}"
         hint = "save them as integers: import takes no others"
-        yield Finding("float", odd.count, message, hint, labels.places(odd.place, value=odd.value))
+        yield Finding("float", odd.count, message, hint, _places(labels, odd.place, value=odd.value))
 
 
 def _overflow(labels: Labels) -> Iterator[Finding]:
@@ -122,28 +85,13 @@ def _overflow(labels: Labels) -> Iterator[Finding]:
             value = odd.value[0].item()
             message = f"pixels whose value is {kind}: {odd.count}, such as {value}"
             hint = f"if {value} marks pixels to be left out: --ignore-label {value}; {if_not}, {RENUMBER}"
-            yield Finding("overflow", odd.count, message, hint, labels.places(odd.place, value=odd.value))
+            yield Finding("overflow", odd.count, message, hint, _places(labels, odd.place, value=odd.value))
 
 
 def _interpolated(labels: Labels) -> Iterator[Finding]:
-    """Fractions; or rims: pieces that nearly everywhere lie between a smaller and a larger value.
-
-    Interpolation puts one around every cell. Where whole cells meet, only single pixels lie so: in clean labels rims
-    have up to 0.05 of the pixels of all outlines, in interpolated ones 0.15 and more.
-    """
-    hint = "resize the original labels without interpolation (nearest, order 0), and save them as PNG or TIFF, not JPEG"
-    if odd := labels.survey.odd.get("fraction"):
-        message = f"pixels whose value is a fraction: {odd.count}, such as {odd.value[0]:g}"
-        yield Finding("interpolated", odd.count, message, hint, labels.places(odd.place, value=odd.value))
-        return
-    pieces = labels.survey.pieces
-    rim = np.flatnonzero(pieces.between_px >= RIM_BETWEEN * pieces.size_px)
-    rim_px = int(pieces.size_px[rim].sum())
-    if rim_px >= max(RIM_PX, RIM_SHARE * labels.survey.outline_px):
-        share = rim_px / labels.survey.outline_px
-        message = f"thin rims of values between those on both sides: {len(rim)}, {share:.0%} of all outlines"
-        places = labels.places(pieces.place[rim], id=pieces.value[rim], px=pieces.size_px[rim])
-        yield Finding("interpolated", len(rim), message, hint, places)
+    if found := gradual_values(labels):
+        places = _places(labels, found.place, **found.what)
+        yield Finding("interpolated", found.count, found.message, NEAREST, places)
 
 
 def _wrapped(labels: Labels) -> Iterator[Finding]:
@@ -153,7 +101,7 @@ def _wrapped(labels: Labels) -> Iterator[Finding]:
     if len(values) >= IN_USE * top and len(far) >= FAR_IDS:
         message = f"numbers of pieces far apart, while nearly all of 1 to {top} are in use: {len(far)}"
         hint = f"there were more cells than numbers: {RENUMBER}"
-        places = labels.places(pieces.place[far], id=pieces.value[far], px=pieces.size_px[far])
+        places = _places(labels, pieces.place[far], id=pieces.value[far], px=pieces.size_px[far])
         yield Finding("overflow", len(far), message, hint, places)
 
 
@@ -178,7 +126,7 @@ def _saturated(labels: Labels) -> Iterator[Finding]:
     if len(labels.values) > 1 and len(parts) >= SATURATED_PIECES * np.median(np.bincount(labels.cell)):
         message = f"pieces of the number {largest}, the largest that {labels.dtype} can hold: {len(parts)}"
         hint = f"if it marks pixels to be left out: --ignore-label {largest}; if numbers were cut off there, {RENUMBER}"
-        places = labels.places(pieces.place[parts], px=pieces.size_px[parts])
+        places = _places(labels, pieces.place[parts], px=pieces.size_px[parts])
         yield Finding("overflow", len(parts), message, hint, places)
 
 
@@ -195,7 +143,7 @@ def _split(labels: Labels) -> Iterator[Finding]:
     if labels.dims == 2 and labels.survey.shape[0] > 1:
         hint += "; if the slices are one volume: --dims 3"
     message = f"cells in several pieces: {len(least)}, such as number {pieces.value[least[0]]} in {num[0]}"
-    places = labels.places(pieces.place[least], id=pieces.value[least], pieces=num, px=pieces.size_px[least])
+    places = _places(labels, pieces.place[least], id=pieces.value[least], pieces=num, px=pieces.size_px[least])
     yield Finding("split", len(least), message, hint, places)
 
 
@@ -205,7 +153,7 @@ def _tiny(labels: Labels, tiny_px: int) -> Iterator[Finding]:
     if len(tiny):
         message = f"pieces of fewer than {tiny_px} pixels: {len(tiny)}"
         hint = "erase them, or give them the number of the cell beside them; --tiny sets the limit"
-        places = labels.places(pieces.place[tiny], id=pieces.value[tiny], px=pieces.size_px[tiny])
+        places = _places(labels, pieces.place[tiny], id=pieces.value[tiny], px=pieces.size_px[tiny])
         yield Finding("tiny", len(tiny), message, hint, places)
 
 
@@ -214,5 +162,12 @@ def _touching(labels: Labels) -> Iterator[Finding]:
     if count := len(contacts.place):
         message = f"pairs of cells without background between them: {count}, at {labels.survey.touching_px} pixels"
         hint = "nothing, if each is a cell of its own: unetprep weights puts background between them (--separate)"
-        places = labels.places(contacts.place, id=contacts.low, other=contacts.high)
+        places = _places(labels, contacts.place, id=contacts.low, other=contacts.high)
         yield Finding("touching", count, message, hint, places)
+
+
+def _places(labels: Labels, place: Ints, **what: NDArray[Any]) -> list[Place]:
+    """The first places of a finding, each with its value of every array in `what`."""
+    first = np.transpose(np.unravel_index(place[:NUM_PLACES], labels.survey.shape))
+    axes = slice(labels.survey.shape[0] == 1, None)  # a single slice needs no z
+    return [Place(tuple(at[axes].tolist()), {n: v[k].item() for n, v in what.items()}) for k, at in enumerate(first)]

@@ -17,6 +17,7 @@ import zarr
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
+from unetprep.format.array_state import array_state
 from unetprep.format.boxes import Box
 from unetprep.format.metadata import DOCUMENT, Json, parse_document, parse_object, record_of
 from unetprep.format.sharding import Damaged, MissingShard, Shards
@@ -24,7 +25,7 @@ from unetprep.sources.urls import is_url, storage_at
 from unetprep.storage.base import Storage
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.paths import safe_key
-from unetprep.store import Store
+from unetprep.storage.registry import open_storage
 
 NODES = ("/images/", "/tiles/", "/fields/")  # how the path of an array inside of a store begins
 METADATA = (DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata")
@@ -185,8 +186,16 @@ def _refuse_stale(document: Json, root: str, path: str) -> None:
         return
     whole = f"{root}/{path}".rstrip("/")
     at = max(whole.rfind(node) for node in NODES)
-    store = Store(whole[:at]) if at > 0 else None
-    if store is not None and "format_version" in store.record("") and store.state(whole[at + 1 :]) == "stale":
+    if at <= 0:
+        return
+    storage = open_storage(whole[:at])
+
+    def record(node: str) -> Json:
+        key = safe_key(node, f"a path in a document of {whole[:at]}") if node else ""
+        found = _document(storage, whole[:at], key)
+        return record_of(found) if found else {}
+
+    if "format_version" in record("") and array_state(whole[at + 1 :], record) == "stale":
         raise InvalidInput(
             f"{whole} was computed from something that has been replaced since",
             hint=f"run: unetprep {record_of(document).get('stage', 'STAGE')} --out {whole[:at]} --overwrite",

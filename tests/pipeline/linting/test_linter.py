@@ -14,11 +14,11 @@ from tests.synthetic import cell_labels
 from unetprep.engine.importing import import_images
 from unetprep.errors import InvalidInput
 from unetprep.format import layout
-from unetprep.linting.label_scan import survey
 from unetprep.linting.linter import Linted, lint
 from unetprep.linting.rules import Finding
 from unetprep.params import LINT_RULES, ImportParams, LintParams
 from unetprep.sources import open_source
+from unetprep.sources.label_scan import survey
 
 CELLS = cell_labels((150, 140), 40)
 

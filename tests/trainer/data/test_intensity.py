@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unetprep.parameter import numbers
 from unettrain.data.intensity import (
     Scaling,
     TrainingImages,
+    checked_intensity,
     intensity_range,
-    parse_intensity,
     scale_intensity,
     scaling_of,
 )
@@ -81,8 +82,8 @@ def test_a_hot_pixel_gives_a_warning_and_leaves_the_range_alone() -> None:
 
 def test_what_is_asked_for_comes_first_then_what_a_store_recorded() -> None:
     image = picture(25, 190, "uint8")
-    assert scaling_of(image, BYTES, "0,100", (3.0, 4.0)).range == (0, 100)
-    assert scaling_of(image, BYTES, "", (3.0, 400.0)).range == (3, 400)
+    assert scaling_of(image, BYTES, (0, 100), (3.0, 4.0)).range == (0, 100)
+    assert scaling_of(image, BYTES, None, (3.0, 400.0)).range == (3, 400)
     assert scaling_of(image, BYTES, "percentile").range == scaling_of(image, BYTES, "minmax").range == (25, 190)
     assert scaling_of(image, WORDS, "auto").range == scaling_of(image, WORDS, "dtype").range == (0, 255)
 
@@ -94,18 +95,18 @@ def test_a_checkpoint_of_an_older_release_keeps_its_meaning() -> None:
     assert found.range == (25.0, 1000.0)
     assert "the checkpoint is of an older release" in messages(found)
     assert scaling_of(picture(25, 190, "uint8"), older) == Scaling((0.0, 255.0))
-    assert not scaling_of(image, older, "0,1000").warnings
+    assert not scaling_of(image, older, (0, 1000)).warnings
 
 
 @pytest.mark.parametrize("text", ["", "1", "3,2", "1,1", "1,2,3", "nan,1", "-inf,inf", "max", "1,x"])
 def test_an_intensity_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="two numbers LOW,HIGH of which LOW is less, such as 0,4095; or auto, dtype"):
-        parse_intensity(text)
+        checked_intensity(numbers(text) or text)
 
 
 def test_an_intensity_is_a_range_or_a_rule() -> None:
-    assert parse_intensity("-100, 3.5e3") == (-100, 3500)
-    assert parse_intensity("minmax") == "minmax"
+    assert checked_intensity(numbers("-100, 3.5e3") or "") == checked_intensity((-100, 3500)) == (-100, 3500)
+    assert checked_intensity("minmax") == "minmax"
 
 
 def test_the_range_is_that_of_the_whole_whatever_is_read_at_once() -> None:

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from unettrain.config import FitConfig
 from unettrain.data.store import attributes
 from unettrain.errors import Conflict, InvalidInput
-from unettrain.instances import label_components
+from unettrain.metrics.components import label_components
 from unettrain.metrics.scores import foreground, score
 from unettrain.model import UNet
-from unettrain.predict import predict_image
-from unettrain.reporting import Report, write_report
+from unettrain.prediction.image import predict_image
+from unettrain.reporting import Report
+from unettrain.reporting import report as write_report
 from unettrain.reporting.commands_section import option
 from unettrain.reporting.curves import Scale, Series, line_chart, linear_ticks, log_ticks, smoothed, thinned
 from unettrain.reporting.examples import busiest_tile, corner_tile
@@ -48,6 +49,7 @@ from unettrain.reporting.pictures import (
 from unettrain.reporting.regions import ALIGN_PX, Region, densest_window, middle, plan_regions, window_around
 from unettrain.reporting.result_sections import prediction_section
 from unettrain.reporting.scores import (
+    METHODS,
     HeldOut,
     Shown,
     cells_are_brighter,
@@ -144,10 +146,12 @@ def test_every_picture_and_chart_has_a_description(written: tuple[Report, Page])
 def test_the_page_shows_the_scores_that_are_written(written: tuple[Report, Page], default_run: Path) -> None:
     report, page = written
     assert report.path == default_run / "report.html"
-    assert json.loads((default_run / "scores.json").read_text()) == report.scores
-    assert list(report.scores) == ["trained", "untrained", "otsu", "split", "images"]
-    for method in ("trained", "untrained", "otsu"):
-        found = report.scores[method]
+    told = report.as_dict()
+    assert told == {"out": str(report.path), "scores": json.loads((default_run / "scores.json").read_text())}
+    assert list(told["scores"]) == [*report.scores, "split", "images"] == [*METHODS, "split", "images"]
+    assert [line.split()[0] for line in report.as_text().splitlines()[1:]] == list(METHODS)
+    for method in METHODS:
+        found = told["scores"][method]
         for value in (found["iou"], found["mean_ap"], *(found["ap"][t] for t in ("0.50", "0.70", "0.90"))):
             assert f"\n{value:.3f}\n" in page.words
         for count in (found["found"], found["proposed"], found["cells"]):
@@ -216,8 +220,8 @@ def test_names_are_escaped(run: Path, tmp_path: Path, default_store: Path) -> No
 
 def test_scores_of_validation_images_carry_a_warning(written: tuple[Report, Page]) -> None:
     report, page = written
-    assert report.scores["split"] == "val"
-    assert report.scores["images"] == ["cells2"]
+    assert report.split == "val"
+    assert report.images == ("cells2",)
     assert "no images in the split test" in page.words
 
 
@@ -227,8 +231,8 @@ def test_test_images_are_preferred_and_need_no_warning(
     samples = [cells(40, 0), cells(40, 1, "val"), cells(44, 2, "test"), cells(30, 3, "test")]
     fit(make_store(samples), tmp_path / "run", QUICK)
     report = write_report(tmp_path / "run")
-    assert report.scores["split"] == "test"
-    assert report.scores["images"] == ["cells2", "cells3"]
+    assert report.split == "test"
+    assert report.images == ("cells2", "cells3")
     assert "has no images in the split" not in report.path.read_text()
 
 
@@ -238,7 +242,7 @@ def test_scores_of_training_images_carry_a_warning(
     fit(make_store([cells(40, 0)], num_fields=0), tmp_path / "run", FitConfig(**vars(QUICK) | {"deform": False}))
     report = write_report(tmp_path / "run")
     page = Page(report.path)
-    assert report.scores["split"] == "train"
+    assert report.split == "train"
     assert "The scores below are of training images" in page.words
     assert "There is no validation curve" in page.words
     assert "no deformation fields" in page.words
@@ -310,9 +314,9 @@ def test_the_scores_are_those_of_the_whole_images(run: Path, make_store: MakeSto
         ("untrained", UNet(opened.checkpoint.network, QUICK.seed)),
     ):
         mask = foreground(predict_image(network, image, (0.0, 255.0)))
-        assert scores[method] == score(mask, labels).as_dict()
-    assert scores["otsu"] == score(otsu_mask(image, True), labels).as_dict()
-    assert scores["otsu"]["cells"] == len(np.unique(labels)) - 1
+        assert scores[method] == score(mask, labels)
+    assert scores["otsu"] == score(otsu_mask(image, True), labels)
+    assert scores["otsu"].as_dict()["cells"] == len(np.unique(labels)) - 1
 
 
 def test_a_region_is_predicted_as_in_the_whole_image(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.intensity_rules import CLIP, INTENSITY_RULES, intensity_rule_for
 from unetprep.kernels.percentiles import RobustRange, intensity_limits, robust_range
+from unetprep.parameter import as_text
 from unettrain.errors import InvalidInput
 
 ROWS_AT_ONCE = 1024
@@ -115,30 +116,32 @@ def intensity_range(image: ArrayLike, rule: str = "auto") -> Range:
     return _limits(rule, image, _robust_range(image))
 
 
-def parse_intensity(text: str) -> str | Range:
-    """A rule, or the two numbers of "LOW,HIGH". Raises InvalidInput for everything else."""
-    if text in INTENSITY_RULES:
-        return text
-    try:
-        low, high = map(float, text.split(","))
-    except ValueError:
-        low = high = np.nan
+def checked_intensity(asked: str | tuple[float, ...]) -> str | Range:
+    """A rule, or a range (low, high) as floats. Raises InvalidInput for everything else."""
+    if isinstance(asked, str) and asked in INTENSITY_RULES:
+        return asked
+    low, high = map(float, asked) if isinstance(asked, tuple) and len(asked) == 2 else (np.nan, np.nan)
     if not (low < high and np.isfinite(high - low)):
         allowed = f"two numbers LOW,HIGH of which LOW is less, such as 0,4095; or {', '.join(INTENSITY_RULES)}"
-        raise InvalidInput(f"intensity is {text!r}", allowed=allowed)
+        raise InvalidInput(f"intensity is {asked if isinstance(asked, str) else as_text(asked)!r}", allowed=allowed)
     return low, high
 
 
-def scaling_of(image: ArrayLike, trained: TrainingImages, asked: str = "", recorded: Range | None = None) -> Scaling:
+def scaling_of(
+    image: ArrayLike,
+    trained: TrainingImages,
+    asked: str | tuple[float, ...] | None = None,
+    recorded: Range | None = None,
+) -> Scaling:
     """The scaling of a new image (..., y, x), as a network that was trained on `trained` expects it.
 
-    `asked` is a rule or "LOW,HIGH" and has precedence, then comes the range that a store recorded. Otherwise the rule
+    `asked` is a rule or a range and has precedence, then comes the range that a store recorded. Otherwise the rule
     of the training holds; an image of another dtype is scaled so that its percentiles become those of the scaled
     training images, since values of two dtypes are not on one scale.
 
-    Raises InvalidInput as `intensity_range` and `parse_intensity` do.
+    Raises InvalidInput as `intensity_range` and `checked_intensity` do.
     """
-    wanted = parse_intensity(asked) if asked else recorded
+    wanted = recorded if asked is None else checked_intensity(asked)
     seen = _robust_range(image)
     same_dtype = not trained.dtype or stored_dtype(image.dtype) == trained.dtype
     if isinstance(wanted, tuple):
@@ -149,7 +152,7 @@ def scaling_of(image: ArrayLike, trained: TrainingImages, asked: str = "", recor
         found = _limits(_rule_of(trained, image), image, seen)
     else:
         found = _matched(seen, trained.content())
-    return Scaling(found, tuple(_warnings(image, seen, found, trained, chosen=bool(asked))))
+    return Scaling(found, tuple(_warnings(image, seen, found, trained, chosen=asked is not None)))
 
 
 def stored_dtype(dtype: np.dtype[Any]) -> str:

@@ -1,1 +1,1 @@
-"""TODO evaluation."""
+"""Evaluation of a prediction against labels, given as files or as arrays."""

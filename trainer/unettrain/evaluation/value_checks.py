@@ -1,34 +1,22 @@
-"""Checks of the values in a segmentation: whole, finite, one number or several, gradual changes, numbers in many parts.
+"""Checks of the values in a segmentation: whole, finite, one number or several, gradual, in several parts.
 
-Arrays are (c, z, y, x) with a single channel where not stated otherwise. Whether values change gradually is decided by
-the rule `interpolated` of `unetprep lint`.
+Arrays are (c, z, y, x) with a single channel unless stated otherwise. Values change gradually where the rule
+`interpolated` of `unetprep lint` finds something.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.linting.label_scan import survey
-from unetprep.linting.rules import Labels, judge
-from unetprep.sources import Source
+from unetprep.sources.arrays import ArraySource
 from unetprep.sources.first_pass import LARGEST_LABEL
+from unetprep.sources.label_scan import survey
+from unetprep.sources.label_values import Labels, gradual_values
 from unettrain.errors import InvalidInput
 
-NEIGHBOURS = {2: 8, 3: 26}  # dims: what makes pixels one part of an object, as in `unetprep lint`
-OTHER_RULES = ("empty", "binary", "float", "overflow", "split", "tiny", "touching")
+NEIGHBOURS = {2: 8, 3: 26}  # by dims: the connectivity of a part, as in `unetprep lint`
 MAX_SHARE_IN_PARTS = 0.5  # real labels: up to 0.41, of neurites in single slices; classes instead of cells: nearly 1
-
-
-@dataclass(frozen=True)
-class _InMemory(Source):
-    """An array (c, z, y, x) that has been read already."""
-
-    pixels: NDArray[Any]
-
-    def _read_file(self, box: tuple[slice, ...]) -> NDArray[Any]:
-        return np.asarray(self.pixels[box])
 
 
 def check_one_channel(pixels: NDArray[Any], path: str) -> None:
@@ -66,20 +54,19 @@ def has_one_number(pixels: NDArray[Any]) -> bool:
 
 
 def num_parts(pixels: NDArray[Any], path: str, dims: int) -> NDArray[np.intp]:
-    """Of each object, into how many connected parts it falls. With `dims` 2 each slice has its own objects."""
+    """The number of connected parts of each object. With `dims` 2 each slice has objects of its own."""
     return np.bincount(_table(pixels, path, dims).cell)
 
 
 def fault_of_numbers(pixels: NDArray[Any], path: str, dims: int) -> str:
     """Why values cannot be the numbers of objects; "" if they can.
 
-    Either they change gradually, as in probabilities and in what was interpolated or saved as JPEG; or most numbers
-    have several parts, as in an image of classes.
+    Values that change gradually come from probabilities, interpolation or JPEG files. Values of which most have several
+    parts come from an image of classes.
     """
     table = _table(pixels, path, dims)
-    gradual = judge(table, 0, OTHER_RULES)
-    if gradual:
-        return f"values change gradually ({gradual[0].message})"
+    if gradual := gradual_values(table):
+        return f"values change gradually ({gradual.message})"
     parts = np.bincount(table.cell)
     in_parts = int(np.count_nonzero(parts > 1))
     if in_parts > MAX_SHARE_IN_PARTS * len(parts):
@@ -88,5 +75,5 @@ def fault_of_numbers(pixels: NDArray[Any], path: str, dims: int) -> str:
 
 
 def _table(pixels: NDArray[Any], path: str, dims: int) -> Labels:
-    source = _InMemory(path, "czyx", pixels.shape, pixels.dtype.name, pixels=pixels)
+    source = ArraySource(path, "czyx", pixels.shape, pixels.dtype.name, path, pixels)
     return Labels(survey(source, dims, NEIGHBOURS[dims], None, lambda: None), dims, pixels.dtype.name)

@@ -1,6 +1,6 @@
-"""Segmentation metrics, written from their definitions: arrays in, numbers out."""
+"""Segmentation metrics of arrays, written from their definitions."""
 
-from unettrain.instances import label_components
+from unettrain.metrics.components import label_components
 from unettrain.metrics.instances import (
     Matching,
     average_precision,
@@ -9,14 +9,20 @@ from unettrain.metrics.instances import (
     number_per_slice,
 )
 from unettrain.metrics.overlap import Overlap, overlap
+from unettrain.metrics.scores import Scores, foreground, pooled, score, score_instances
 
 __all__ = [
     "Matching",
     "Overlap",
+    "Scores",
     "average_precision",
+    "foreground",
     "label_components",
     "match_at_thresholds",
     "match_instances",
     "number_per_slice",
     "overlap",
+    "pooled",
+    "score",
+    "score_instances",
 ]

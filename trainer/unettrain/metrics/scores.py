@@ -1,8 +1,8 @@
 """Scores of a segmentation: overlap of the foreground (IoU, Dice), and AP of the cells at several IoU thresholds.
 
 Ignored pixels (labels < 0) are left out of the overlap. Cells are matched by `unettrain.metrics.match_instances`, which
-defines what ignored pixels mean there. Components are labelled on the whole mask, before ignored pixels are taken out:
-otherwise the part of a proposal that surrounds an ignored region would fall apart into many small objects.
+defines the effect of ignored pixels on matches. Components are labelled on the whole mask, before ignored pixels are
+removed: otherwise the part of a proposal around an ignored region would fall apart into many small objects.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
-from unettrain.instances import PLANES, label_components
+from unettrain.metrics.components import PLANES, label_components
 from unettrain.metrics.instances import THRESHOLDS, Matching, match_at_thresholds, number_per_slice
 from unettrain.metrics.overlap import Overlap, overlap
 
-THRESHOLD = 0.5  # fixed beforehand: one tuned on the images that are scored would flatter
+THRESHOLD = 0.5  # fixed beforehand: tuning it on the scored images would bias the scores
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Scores:
 
 
 def score(mask: NDArray[np.bool_], labels: NDArray[np.integer], connectivity: int = 4) -> Scores:
-    """Score the connected components of a mask (z, y, x); see `score_instances`.
+    """Score the connected components of a mask (y, x) or (z, y, x); see `score_instances`.
 
     connectivity 4 or 8: slices are independent images; 6 or 26: one volume. Raises InvalidInput if the shapes differ.
     """
@@ -69,13 +69,15 @@ def score(mask: NDArray[np.bool_], labels: NDArray[np.integer], connectivity: in
 
 
 def score_instances(proposal: NDArray[np.integer], labels: NDArray[np.integer], dims: int = 2) -> Scores:
-    """Score instance labels (z, y, x), 0 = background, against true labels (z, y, x), < 0 = ignored.
+    """Score instance labels (y, x) or (z, y, x), 0 = background, against true labels of this shape, < 0 = ignored.
 
     dims 2: slices are independent images, so that each label of each slice is one object. dims 3: each label is one
     object of the volume. Raises InvalidInput if the shapes differ.
     """
     if proposal.shape != labels.shape:
         raise InvalidInput(f"labels have shape {labels.shape}, proposal {proposal.shape}", allowed="one shape for both")
+    if labels.ndim == 2:
+        proposal, labels = proposal[None], labels[None]
     ignored = labels < 0
     truth: NDArray[np.integer] = np.maximum(labels, 0)
     if dims == 2:
@@ -108,5 +110,5 @@ def foreground(probabilities: NDArray[Any], threshold: float | None = None) -> N
 
 
 def pooled(scores: Sequence[Scores]) -> Scores:
-    """The scores of several images together."""
+    """The pooled scores of several images."""
     return sum(scores, start=Scores())

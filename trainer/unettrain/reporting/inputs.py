@@ -1,6 +1,5 @@
 """Inputs of a report: the files of a run, and its store, read in parts that fit in memory."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from unetprep.annotations import conforms
 from unetprep.format.layout import IMAGES, image_path, labels_path, pixels_path, tile_path, weights_path
 from unettrain.checkpoint import Checkpoint
 from unettrain.data.checked_array import CheckedArray
@@ -18,10 +16,11 @@ from unettrain.data.chunk_reader import Chunks
 from unettrain.data.store import image_record, open_array, open_store, recorded, storage_of
 from unettrain.data.tiles import SPLITS
 from unettrain.errors import InvalidInput
-from unettrain.instances import label_components
+from unettrain.metrics.components import label_components
 from unettrain.reporting.regions import Region
 from unettrain.run_dir import RunDir, load_best, read_record, recorded_store
 from unettrain.stream.tile_stream import ORDER
+from unettrain.training_log import read_log
 
 COLUMNS = ("image_index", "z", "y0", "x0", "split", "foreground")
 
@@ -75,26 +74,7 @@ def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:
             f"the store of the run {run_dir} cannot be read: {problem}",
             hint=f"if it has moved: unettrain report {run_dir} --store STORE",
         ) from None
-    return Run(files, record, _read_log(files.log), load_best(run_dir), where, root)
-
-
-def _read_log(path: Path) -> list[dict[str, float]]:
-    """The lines of the log, up to the first that is not one of `fit`, as the last line of a process that was killed."""
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-    records = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if (
-            not isinstance(record, dict)
-            or not {"step", "loss"} <= record.keys()
-            or not conforms(record, dict[str, float])
-        ):
-            break
-        records.append(record)
-    return records
+    return Run(files, record, read_log(files.log), load_best(run_dir), where, root)
 
 
 def images_of(run: Run, split: str) -> list[str]:

@@ -19,7 +19,7 @@ from unettrain.device import pick_device
 from unettrain.errors import InvalidInput
 from unettrain.metrics.scores import Scores, foreground, pooled, score
 from unettrain.model import UNet
-from unettrain.predict import predict_image
+from unettrain.prediction.image import predict_image
 from unettrain.reporting.inputs import (
     Run,
     has_instances,

@@ -1,7 +1,7 @@
 """Assembly of the report: one self-contained HTML file, and the scores as JSON."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import unetprep.errors
 from unetprep.storage.output import Output, OutputKind, check_output
 from unettrain.errors import Conflict, Failure, InvalidInput
+from unettrain.metrics.scores import Scores
 from unettrain.reporting.commands_section import footer, making_section
 from unettrain.reporting.data_section import data_section
 from unettrain.reporting.inputs import Run, read_run
@@ -22,20 +23,40 @@ from unettrain.reporting.tile_sections import deformation_section, tile_section
 
 @dataclass(frozen=True)
 class Report:
-    """Where the page lies, and the scores it shows: trained, untrained, otsu; split; images, those used."""
+    """A written report: its path, the pooled scores of each method (trained, untrained, otsu), and the images scored.
+
+    `split` is the split of the images: "test", or the best one that has any.
+    """
 
     path: Path
-    scores: dict[str, Any]
+    scores: Mapping[str, Scores]
+    split: str
+    images: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        methods = {name: scores.as_dict() for name, scores in self.scores.items()}
+        return {"out": str(self.path), "scores": methods | {"split": self.split, "images": list(self.images)}}
+
+    def as_text(self) -> str:
+        """The scores as a table, one line for each method."""
+        lines = [f"{'':<10}" + "".join(f"{h:>9}" for h in ("IoU", "AP 0.5", "AP 0.7", "AP 0.9", "mean AP"))]
+        for name, found in self.scores.items():
+            values = [found.pixels.iou, *(found.ap[t] for t in (0.5, 0.7, 0.9)), found.mean_ap]
+            lines.append(f"{name:<10}" + "".join(f"{v:>9.3f}" for v in values))
+        return "\n".join(lines)
 
 
-def write_report(run_dir: str | Path, out: str | Path | None = None, store: str | Path | None = None) -> Report:
+def report(run_dir: str | Path, out: str | Path | None = None, store: str | Path | None = None) -> Report:
     """Write the report of a run to `out` (default: RUN/report.html), and its scores to RUN/scores.json.
 
-    `store` takes the place of the store that the run records, which may have moved. Predicts at most about four million
+    `store` replaces the path of the store that the run records. Predicts at most about four million
     pixels of held-out images, twice. The same run, store and software give the same page.
 
-    An earlier report is replaced. Raises InvalidInput where there is no run, no network or no store, naming the command
-    that makes it, and where `out` cannot be written; Conflict where anything but a report stands at `out`.
+    An earlier report is replaced. Raises InvalidInput if run, network or store are missing, naming the command that
+    makes them, and if `out` cannot be written; Conflict if `out` exists and is not a report.
+
+        print(unettrain.report("runs/ds").as_text())
     """
     run = read_run(run_dir, store)
     with _our_errors():
@@ -55,11 +76,11 @@ def write_report(run_dir: str | Path, out: str | Path | None = None, store: str 
     with _our_errors():
         page.write_bytes(html.encode())
         scores_file.write_bytes(json.dumps(scores, indent=2).encode() + b"\n")
-    return Report(page.path, scores)
+    return Report(page.path, held_out.scores, held_out.split, tuple(held_out.names))
 
 
 def is_page(path: Path) -> bool:
-    """Whether a file is a page that `write_report` wrote, as its head says."""
+    """Whether a file is a page that `report` wrote, as its head says."""
     with path.open("rb") as file:
         return f'<meta name="generator" content="{GENERATOR}'.encode() in file.read(4096)
 
@@ -74,7 +95,7 @@ def is_scores(path: Path) -> bool:
 
 
 def _outputs(run: Run, out: str | Path | None) -> tuple[Output, Output]:
-    """Check both places before anything is computed."""
+    """Check both outputs before anything is computed."""
     kinds = OutputKind(GENERATOR, (".html", ".htm"), is_page), OutputKind(GENERATOR, (".json",), is_scores)
     places = out or run.files.path / "report.html", run.files.path / "scores.json"
     page, scores = (

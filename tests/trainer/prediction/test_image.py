@@ -16,7 +16,7 @@ from unettrain.config import UNetConfig
 from unettrain.data.intensity import intensity_range, scale_intensity
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
-from unettrain.predict import _windows, predict_image, step_px
+from unettrain.prediction.image import _windows, predict_image, step_px
 
 
 def a_model(depth: int = 2, channels: int = 1) -> UNet:

@@ -11,10 +11,10 @@ VOLUMES = {6: 1, 26: 3}
 
 
 def label_components(mask: NDArray[np.generic], connectivity: int = 4) -> NDArray[np.int32]:
-    """Number the connected pieces of what is not 0, from 1 on, int32 of the same shape.
+    """Number the connected components of the pixels that are not 0, from 1 on: int32 labels of the same shape.
 
-    connectivity 4 or 8: within the planes (y, x), further axes being independent images, numbered through; 6 or 26: in
-    volumes (z, y, x), likewise.
+    connectivity 4 or 8: components of planes (y, x); 6 or 26: of volumes (z, y, x). Further axes hold independent
+    images, which are numbered consecutively. Raises InvalidInput for another connectivity, or too few axes.
     """
     dims, rank = (2, PLANES.get(connectivity)) if connectivity in PLANES else (3, VOLUMES.get(connectivity))
     if rank is None or mask.ndim < dims:

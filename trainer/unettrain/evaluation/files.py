@@ -1,0 +1,54 @@
+"""Evaluation of a prediction file against a label file or an image of a store."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from unetprep.kernels.weight_formula import IGNORED
+from unetprep.sources import open_labels, open_source
+from unetprep.sources.urls import is_url, local_path, names_in
+from unettrain.data.store import image_record, open_store
+from unettrain.errors import InvalidInput
+from unettrain.evaluation.arrays import evaluate_sources
+from unettrain.evaluation.params import EvaluateParams
+from unettrain.evaluation.result import Evaluation
+
+OWN_LABELS = "labels/instances"  # of an image in a store
+
+
+def evaluate_files(prediction: str | Path, labels: str | Path, params: EvaluateParams | None = None) -> Evaluation:
+    """Evaluate a prediction file against a label file, or against the labels of an image of a store, STORE/images/NAME.
+
+    `params` say how the files are interpreted. `dims` is by default what the store records, and 2 for a single slice;
+    any other stack needs it. Raises InvalidInput if the sizes differ, or if a file cannot be interpreted.
+
+        unettrain.evaluate_files("prediction.tif", "labels.tif").scores.mean_ap
+    """
+    params, image = params or EvaluateParams(), os.fspath(labels)
+    proposed, own = open_source(os.fspath(prediction)), _own_labels(image)
+    if own is None:
+        return evaluate_sources(proposed, open_labels(image), params)
+    truth = open_labels(own)
+    if params.ignore_label not in (None, IGNORED):
+        raise InvalidInput(
+            f"--ignore-label is {params.ignore_label}, but the labels of {image} in a store mark ignored pixels as"
+            f" {IGNORED}",
+            hint="leave out --ignore-label",
+        )
+    return evaluate_sources(proposed, truth, replace(params, ignore_label=IGNORED), _stored_dims(image))
+
+
+def _own_labels(image: str) -> str | None:
+    """Path or URL of the labels of STORE/images/NAME; None for anything else."""
+    own = f"{local_path(image)}/{OWN_LABELS}"
+    return own if (names_in(own) if is_url(own) else Path(own).exists()) else None
+
+
+def _stored_dims(image: str) -> int | None:
+    """`dims` of STORE/images/NAME; None for an image group outside of a store."""
+    path = local_path(image)
+    store, group, name = (path if is_url(path) else str(Path(path).absolute())).rstrip("/").rsplit("/", 2)
+    if group != "images":
+        return None
+    open_store(store)
+    return int(image_record(store, name, "dims")["dims"])

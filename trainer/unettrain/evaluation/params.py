@@ -1,0 +1,39 @@
+"""Parameters of an evaluation: what prediction and labels hold. Imports no numpy."""
+
+from dataclasses import dataclass
+
+from unetprep.parameter import parameter
+from unettrain.config import TrainerParams
+
+PREDICTIONS = ("auto", "instances", "probability", "mask")
+INSTANCES = ("auto", "ids", "components")
+
+
+@dataclass(frozen=True)
+class EvaluateParams(TrainerParams):
+    """Interpretation of a prediction and of labels."""
+
+    dims: int | None = parameter(
+        None,
+        "2: the slices of a stack are independent images; 3: a stack is one volume.  [default: as the store of LABELS"
+        " says; 2 for a single slice; required for any other stack]",
+        choices=(2, 3),
+    )
+    prediction: str = parameter(
+        "auto",
+        "What PREDICTION holds. instances: each number is one object; probability: foreground is above --threshold;"
+        " mask: foreground is not 0, or above --threshold; auto: decided by dtype and values, refused if ambiguous.",
+        choices=PREDICTIONS,
+    )
+    threshold: float | None = parameter(
+        None,
+        "Foreground is above this value: 0 to 1 for probabilities, in the values of the file for a mask.  [default: 0.5"
+        " for probabilities]",
+    )
+    instances: str = parameter(
+        "auto",
+        "What LABELS hold. ids: each number is one cell; components: each connected component of a mask is one cell;"
+        " auto: ids, but a binary mask and values that change gradually are refused.",
+        choices=INSTANCES,
+    )
+    ignore_label: int | None = parameter(None, "Number in LABELS of pixels that are neither cell nor background.")

@@ -1,0 +1,1 @@
+"""Prediction: arrays and files of any size, by overlap tiles."""
