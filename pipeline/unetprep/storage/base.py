@@ -13,9 +13,9 @@ Range = tuple[int, int]  # offset and length in bytes; an offset under 0 counts 
 
 
 class Storage(ABC):
-    """What can be done with objects. Errors of the place come as OSError, as FileNotFoundError where one is absent."""
+    """Operations on objects. Errors are OSError; FileNotFoundError for a missing object."""
 
-    durable = False  # whether what was written stays, whatever happens; else it is looked for once a run is through
+    durable = False  # whether a completed write survives a power cut; otherwise a run checks at its end
 
     @abstractmethod
     def get(self, key: str) -> bytes:
@@ -27,11 +27,11 @@ class Storage(ABC):
 
     @abstractmethod
     def put(self, key: str, data: bytes) -> None:
-        """Write an object, in the place of the one that stands there. Then no power cut takes it any more."""
+        """Write or replace an object, durably."""
 
     @abstractmethod
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Write an object where none stands; False, and nothing is changed, where one does."""
+        """Write an object if it does not exist. Returns False, changing nothing, if it does."""
 
     @abstractmethod
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -39,10 +39,10 @@ class Storage(ABC):
 
     @abstractmethod
     def delete(self, prefix: str) -> None:
-        """Delete the object of this key, and all those below it."""
+        """Delete the object of this key and all objects below it."""
 
     def orphaned_temporaries(self, below: bool = True) -> Iterator[str]:
-        """Keys of temporary files that killed processes left behind; `below` False: of those directly at the root."""
+        """Keys of temporary files left by killed processes; `below` False: only those directly at the root."""
         return iter(())
 
 
@@ -54,24 +54,24 @@ class Remote(Storage):
 
     @abstractmethod
     def stat(self, key: str) -> tuple[int, str]:
-        """Bytes of an object, and what changes when it does."""
+        """Size of an object in bytes, and a tag that changes with its content."""
 
     @abstractmethod
     def read_part(self, key: str, offset: int, length: int) -> tuple[bytes, str]:
-        """A part of an object, and what changes when the object does, as `stat` says it."""
+        """A part of an object, and the tag of `stat`."""
 
     @abstractmethod
     def children(self) -> list[str]:
-        """Names directly below the root: of objects, and of what would be folders on a disk."""
+        """Names of objects and folders directly below the root."""
 
     @abstractmethod
     def errors(self, verb: str, key: str = "") -> AbstractContextManager[None]:
-        """Turn what the client raises inside into an OSError: what could not be done, where, and what to do."""
+        """Translate errors of the client into an OSError that names the operation, the object and what to do."""
 
     @abstractmethod
     def zarr_store(self) -> "ZarrStore":
         """The root for zarr, for reading."""
 
     def place(self, key: str = "") -> str:
-        """The URL of an object, to be shown: without passwords and signatures."""
+        """URL of an object for messages, without passwords and signatures."""
         return mask_credentials(f"{self.url}/{key}" if key else self.url)

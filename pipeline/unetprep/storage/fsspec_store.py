@@ -20,9 +20,9 @@ _looking = Lock()
 
 
 class FsspecStorage(Remote):
-    """Files of what fsspec opens (`memory://`, `sftp://`, ...). Whole files are moved to their place.
+    """Files on a file system of fsspec (`memory://`, `sftp://`, ...). Files are written under a temporary name and renamed.
 
-    `put_if_absent` looks before it writes, which holds among the threads of a process, but not between machines.
+    `put_if_absent` checks before it writes: safe among the threads of a process, not between machines.
     """
 
     def __init__(self, url: str) -> None:
@@ -51,7 +51,7 @@ class FsspecStorage(Remote):
         return parts
 
     def put(self, key: str, data: bytes) -> None:
-        """Write a file beside its place, and move it there."""
+        """Write a temporary file and rename it."""
         path = self._path(key)
         folder = path.rpartition("/")[0]
         partial = f"{folder}/{TEMPORARY}{uuid4().hex}"
@@ -66,7 +66,7 @@ class FsspecStorage(Remote):
                 raise
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Write a file where none stands."""
+        """Write a file if it does not exist."""
         with _looking:
             if self._files.exists(self._path(key)):
                 return False
@@ -74,7 +74,7 @@ class FsspecStorage(Remote):
             return True
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """All files below a folder, those still being written left out."""
+        """All files below a folder, except temporary ones."""
         folder = self._path(prefix.rstrip("/"))
         with self.errors("list", prefix):
             try:
@@ -87,18 +87,18 @@ class FsspecStorage(Remote):
                 yield path.removeprefix(f"{self._root}/"), int(about["size"])
 
     def delete(self, prefix: str) -> None:
-        """Delete a file, or a folder with all that is in it."""
+        """Delete a file or a folder with its content."""
         with self.errors("delete", prefix), suppress(FileNotFoundError):
             self._files.rm(self._path(prefix.rstrip("/")), recursive=True)
 
     def stat(self, key: str) -> tuple[int, str]:
-        """Bytes of a file, and its date."""
+        """Size of a file in bytes, and its date."""
         with self.errors("read", key):
             about = self._files.info(self._path(key))
             return int(about["size"] or 0), str(about.get("mtime") or about.get("created") or about.get("modified"))
 
     def read_part(self, key: str, offset: int, length: int) -> tuple[bytes, str]:
-        """A part of a file, and what `stat` says after that."""
+        """A part of a file, and the tag of `stat` afterwards."""
         (data,) = self.get_ranges(key, [(offset, length)])
         return data, self.stat(key)[1]
 
@@ -108,7 +108,7 @@ class FsspecStorage(Remote):
             return [path.rstrip("/").rpartition("/")[2] for path in self._files.ls(self._root, detail=False)]
 
     def orphaned_temporaries(self, below: bool = True) -> Iterator[str]:
-        """Temporary files that were not moved to their places."""
+        """Temporary files that were never renamed."""
         with self.errors("list"):
             try:
                 self._files.invalidate_cache()
@@ -128,7 +128,7 @@ class FsspecStorage(Remote):
 
     @contextmanager
     def errors(self, verb: str, key: str = "") -> Iterator[None]:
-        """Name the file, which not every filesystem does."""
+        """Translate errors so that they name the file, which not every file system does."""
         try:
             yield
         except FileNotFoundError as error:

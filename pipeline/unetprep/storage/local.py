@@ -22,8 +22,8 @@ class LocalStorage(Storage):
     """A folder of this machine.
 
     Keys that lead out of the folder are refused with InvalidInput. Symbolic links in it are followed for reading only:
-    PermissionError where a folder on the way to what is written or deleted is one. A link that stands in the place of
-    the file itself is replaced or deleted, not followed.
+    writing or deleting below a linked folder raises PermissionError. A link in place of the file itself is replaced or
+    deleted, not followed.
     """
 
     durable = True
@@ -46,23 +46,23 @@ class LocalStorage(Storage):
         return parts
 
     def put(self, key: str, data: bytes) -> None:
-        """Write a file beside its place, wait until the disk has it, and move it there."""
+        """Write a temporary file, sync it, and rename it."""
         path = self._to_change(key)
         _make_folder(path.parent)
         with replacing(path) as file:
             file.write(data)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Write a file where none stands."""
+        """Write a file if it does not exist."""
         path = self._to_change(key)
         with deferred_signals(), naming(path):
             for _ in range(LINK_TRIES):
-                with suppress(FileNotFoundError):  # whoever holds the lock of this folder removed the temporary file
+                with suppress(FileNotFoundError):  # removed by the holder of this folder's lock
                     return self._link_new(path, data)
             return self._link_new(path, data)
 
     def _to_change(self, key: str) -> Path:
-        """The path of an object that is about to be written or deleted."""
+        """Path of an object to be written or deleted, checked for links."""
         path = below(self.root, key)
         if path != self.root:
             refuse_links(self.root, path.parent)
@@ -86,7 +86,7 @@ class LocalStorage(Storage):
         return True
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """All files below a folder, those still being written left out."""
+        """All files below a folder, except temporary ones."""
         folders = [prefix.rstrip("/")]
         below(self.root, folders[0])
         while folders:
@@ -100,11 +100,11 @@ class LocalStorage(Storage):
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(key)
                 elif not entry.name.startswith(TEMPORARY):
-                    with suppress(FileNotFoundError):  # deleted meanwhile, or a link to nothing
+                    with suppress(FileNotFoundError):  # deleted in the meantime, or a dangling link
                         yield key, entry.stat().st_size
 
     def delete(self, prefix: str) -> None:
-        """Delete a file, or a folder with all that is in it, and the folders that are empty then."""
+        """Delete a file or a folder with its content, and parent folders that are then empty."""
         path = self._to_change(prefix.rstrip("/"))
         if path.is_dir() and not (path.is_symlink() and path != self.root):
             shutil.rmtree(path)
@@ -118,13 +118,13 @@ class LocalStorage(Storage):
             atomic.sync_path(path.parent)
 
     def orphaned_temporaries(self, below: bool = True) -> Iterator[str]:
-        """Temporary files that were not moved to their places."""
+        """Temporary files that were never renamed."""
         for path in (self.root.rglob if below else self.root.glob)(f"{TEMPORARY}*"):
             yield path.relative_to(self.root).as_posix()
 
 
 def _make_folder(path: Path) -> None:
-    """Make a folder and those above it, so that a power cut takes none of them."""
+    """Create a folder and its parents durably."""
     missing, above = [], path
     while not above.is_dir():
         missing.append(above)
@@ -137,7 +137,7 @@ def _make_folder(path: Path) -> None:
 
 
 def _write_new(path: Path, data: bytes) -> bool:
-    """Write a file that must not exist; False, and nothing is changed, where it does. A failed write leaves nothing."""
+    """Write a file that must not exist. Returns False, changing nothing, if it does. A failed write leaves no file."""
     try:
         file = path.open("xb")
     except FileExistsError:

@@ -1,7 +1,7 @@
-"""Lock of a store or of a run directory: an object that one process writes first, touches regularly and deletes last.
+"""Lock of a store or a run directory: an object that its holder creates, updates regularly and deletes at the end.
 
-A process that was killed leaves the lock behind. On the same machine it is taken over at once, since the process is
-known to be gone; elsewhere as soon as it has not been touched for a while.
+The lock of a killed process is taken over: at once on the same machine, where the process is known to be gone;
+elsewhere after a while without an update.
 """
 
 import json
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Holder:
-    """Content of a lock: the process that holds it, and how often it has touched it."""
+    """Content of a lock: the process that holds it, and its number of updates."""
 
     token: str = ""
     host: str = "an unknown machine"
@@ -49,12 +49,12 @@ class Holder:
 
     @property
     def is_dead(self) -> bool:
-        """Whether the process is known to be gone, which can be seen from its own place only."""
+        """Whether the process is known to be gone; only visible within its own scope."""
         return self.place == _place() and _started(self.pid) != self.started
 
     @property
     def is_alive(self) -> bool:
-        """Whether another process of this machine is known to be this one. It may be suspended, and touch nothing."""
+        """Whether the process is known to run on this machine. It may be suspended, without updates."""
         return self.place == _place() and self.pid != os.getpid() and "" != self.started == _started(self.pid)
 
 
@@ -74,14 +74,14 @@ class Lock:
         )
 
     def check(self) -> None:
-        """Raise Conflict if another process has taken the lock over, as where this one was suspended for long."""
+        """Raise Conflict if another process has taken over the lock, such as while this one was suspended."""
         seen = _read(self._storage)
         if seen is None or seen.token != self._mine.token:
             other = f"was taken over by {seen}" if seen else "is gone"
             raise Conflict(f"the lock of {self.url} {other} while this process held it", hint=self.hint)
 
     def acquire(self) -> None:
-        """Take the lock, or that of a dead process, and remove the temporary files that killed processes left."""
+        """Take the lock, or that of a dead process, and remove orphaned temporary files."""
         fresh = self._storage.put_if_absent(LOCK, _encoded(self._mine))
         if not fresh:
             self._take_over()
@@ -89,13 +89,13 @@ class Lock:
             self._storage.delete(key)
 
     def release(self) -> None:
-        """Delete the lock if it is ours."""
+        """Delete the lock if this process holds it."""
         seen = _read(self._storage)
         if seen and seen.token == self._mine.token:
             self._storage.delete(LOCK)
 
     def _take_over(self) -> None:
-        """Replace the lock of a dead process. Two that try at once: the later one wins, and the other one sees it."""
+        """Replace the lock of a dead process. If two try at once, the later one wins and the other notices."""
         seen = self._wait()
         if seen:
             self._storage.put(LOCK, _encoded(self._mine))
@@ -107,7 +107,7 @@ class Lock:
             raise Conflict(f"another run has just begun on {self.url}", hint=self.hint)
 
     def _wait(self) -> Holder | None:
-        """The holder, once it can be taken for dead; None if it lets go. Raises Conflict as soon as it shows life."""
+        """Wait until the holder counts as dead; None if it releases the lock. Raises Conflict at its first update."""
         seen, since = _read(self._storage), time.monotonic()
         if seen and not seen.is_dead:
             log.info("%s is locked: waiting up to %d s to see whether that run is alive", self.url, DEAD_AFTER_S)
@@ -125,7 +125,7 @@ class Lock:
         return Conflict(f"another run works on {self.url}: {by}", hint=self.hint)
 
     def touch(self, stop: threading.Event) -> None:
-        """Touch the lock until `stop`, or until another process has taken it over."""
+        """Update the lock until `stop`, or until another process has taken it over."""
         beat = 0
         while not stop.wait(TOUCH_S):
             beat += 1
@@ -133,20 +133,20 @@ class Lock:
                 self.check()
                 self._storage.put(LOCK, _encoded(replace(self._mine, beat=beat)))
             except Conflict:
-                return  # each write sees whether what it writes to is still ours
+                return  # each write checks that its array still belongs to this run
             except OSError:
-                continue  # what the run itself does will fail, or go on
+                continue  # the run itself will report it, or continue
 
 
-_held: dict[tuple[str, int], Lock] = {}  # by place and thread
+_held: dict[tuple[str, int], Lock] = {}  # by URL and thread
 
 
 @contextmanager
 def locked(storage: Storage, url: str, hint: str = ELSEWHERE, is_flat: bool = False) -> Iterator[Lock]:
-    """Hold the lock of the storage at `url`; within a thread that holds it already, hold it again.
+    """Hold the lock of the storage at `url`; reentrant within a thread.
 
-    Temporary files that killed processes left directly at the root are removed; where the lock of a dead process is
-    taken over, those in folders below it too, unless the storage `is_flat`: then these folders belong to others.
+    Temporary files of killed processes directly at the root are removed, and those in folders below when the lock of a
+    dead process is taken over, unless the storage `is_flat` and its folders belong to others.
     Raises Conflict, with `hint` as what to do, if another run holds the lock.
     """
     mine = (url if "://" in url else os.path.realpath(url), threading.get_ident())
@@ -171,7 +171,7 @@ def _holding(lock: Lock) -> Iterator[None]:
         toucher.start()
         yield
     finally:
-        with deferred_signals(), suppress(OSError):  # what ended the run is what is to be told
+        with deferred_signals(), suppress(OSError):  # the error that ended the run is the one to report
             stop.set()
             if toucher.ident:
                 toucher.join()
@@ -179,13 +179,13 @@ def _holding(lock: Lock) -> Iterator[None]:
 
 
 def holder(storage: Storage) -> tuple[str, bool] | None:
-    """Which process holds the lock of a storage, and whether it is known to be dead; None if none does."""
+    """The process that holds the lock of a storage, and whether it is known to be dead; None without a lock."""
     found = _read(storage)
     return (str(found), found.is_dead) if found else None
 
 
 def _read(storage: Storage) -> Holder | None:
-    """The lock, None where there is none. What is no lock document counts as one of an unknown process."""
+    """The lock; None if there is none. An invalid document counts as the lock of an unknown process."""
     try:
         content = storage.get(LOCK)
     except FileNotFoundError:
@@ -198,8 +198,8 @@ def _read(storage: Storage) -> Holder | None:
 
 
 def _validated(document: Any, content: bytes) -> Holder:
-    """The holder that a document names; an unknown one where a field is missing, of another type or out of range."""
-    unknown = Holder(token=f"{zlib.crc32(content)}")  # tells one such document from the next
+    """The holder in a document; an unknown one if a field is missing, of another type or out of range."""
+    unknown = Holder(token=f"{zlib.crc32(content)}")  # distinguishes consecutive documents
     if not isinstance(document, dict):
         return unknown
     found = {name: document.get(name, value) for name, value in asdict(unknown).items()}
@@ -216,7 +216,7 @@ def _encoded(lock: Holder) -> bytes:
 
 
 def _place() -> str:
-    """Where a process number means the same process: this boot of this machine, and this namespace of a container."""
+    """The scope in which process numbers are unique: machine, boot, and namespace of a container."""
     parts = [platform.node()]
     with suppress(OSError):
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
@@ -224,7 +224,7 @@ def _place() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process of this machine began, which tells it from a later one of the same number; "" if it is gone."""
+    """Start time of a process of this machine, which distinguishes reused process numbers; "" if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

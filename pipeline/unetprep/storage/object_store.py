@@ -1,10 +1,9 @@
 """Storage on S3, Google Cloud Storage, Azure or a web server, by obstore.
 
-A failed write never goes on behind the back of its retry. `put` is one request at a time, made by the calling thread,
-which waits for its end even if it is interrupted: there is no upload in parts, no queue and no event loop in which
-something could be left over. When it raises, its connection is closed. What is left is a server that has taken a whole
-request, answers nothing for as long as we wait, and carries it out later. Shards survive that too, since the same
-fingerprint means the same bytes.
+A failed write does not continue in the background. `put` is one blocking request of the calling thread, which waits for
+its end even if it is interrupted: no multipart upload, no queue, no event loop. When it raises, its connection is
+closed. A server may still receive a whole request, stay silent until the timeout and execute it later. That is harmless
+for shards, since an equal fingerprint means equal bytes.
 """
 
 import io
@@ -38,11 +37,11 @@ from unetprep.storage.base import Range, Remote
 from unetprep.storage.s3_credentials import endpoint_of_environment, profile_credentials, refuse_other_endpoint
 
 CONNECT_SECONDS = 5
-ANSWER_SECONDS = 20  # without a byte of the answer; a write is given more by its size
+ANSWER_SECONDS = 20  # without a byte of the answer; longer for large writes
 SLOWEST_UPLOAD = 500_000  # bytes a second
-SLOWEST_DOWNLOAD = 10_000  # bytes a second of one request, of which many may share a connection
-LARGEST_LIMIT_S = 86_400  # for the whole answer to a request whose size is not known here
-RETRY_SECONDS = 20  # from the first attempt; no other one begins later
+SLOWEST_DOWNLOAD = 10_000  # bytes a second for each request, as many may share a connection
+LARGEST_LIMIT_S = 86_400  # for a whole answer of unknown size
+RETRY_SECONDS = 20  # after the first attempt, within which retries start
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 2.0
 DELETED_AT_ONCE = 1000
 SMALL_GAP = 2**20  # bytes
@@ -56,13 +55,13 @@ WHERE_KEYS_ARE = {
     HTTPStore: "ask whoever runs the server",
 }
 
-_process = 0  # the one that has started obstore's threads
+_process = 0  # the process that started obstore's threads
 
 
 class ObjectStorage(Remote):
-    """Objects of S3, Google Cloud Storage or Azure, or, for reading alone, of a web server.
+    """Objects of S3, Google Cloud Storage or Azure; read-only, of a web server. Safe for threads.
 
-    Sent to a worker, it carries URL and endpoint; keys are found where it runs. Any number of threads may use it.
+    Pickled for a worker it carries URL and endpoint; the worker takes credentials from its own environment.
     """
 
     def __init__(self, url: str, endpoint: str = "") -> None:
@@ -73,7 +72,7 @@ class ObjectStorage(Remote):
         try:
             if "://" in rest or not urlsplit(url).netloc or urlsplit(url).port == 0:
                 raise ValueError("no server and path")
-        except ValueError as error:  # an address or a port that cannot be
+        except ValueError as error:  # an invalid address or port
             raise InvalidInput(f"{url} is no URL: {error}", allowed=f"{scheme}://HOST/PATH") from None
         self.endpoint = endpoint or endpoint_of_environment()
         self._clients: dict[tuple[float, int, bool], Client] = {}
@@ -92,17 +91,17 @@ class ObjectStorage(Remote):
                 waited = time.monotonic() - start
                 if waited < _limit_s(0) or sum(map(len, parts)) < waited * SLOWEST_DOWNLOAD:
                     raise
-                parts.clear()  # it came fast enough, and is too large for the time of a usual answer
+                parts.clear()  # fast enough, but too large for the usual time limit
                 size = self._download(key, parts, LARGEST_LIMIT_S)
             if sum(map(len, parts)) != size:
                 raise ConnectionError(f"cannot read {self.place(key)}: the answer was cut short")
             return b"".join(parts)
 
     def _download(self, key: str, parts: list[bytes], limit_s: float) -> int:
-        """Add an object to `parts` as it comes; returns its size. Raises ConnectionError where it comes too slowly.
+        """Append an object to `parts` as it arrives, and return its size. Raises ConnectionError if it is too slow.
 
-        A limit on silence alone would let a server that gives a byte now and then keep us for ever, and one in relation
-        to the size that it announces too.
+        A limit on silence alone, or one relative to the announced size, would let a server that sends a byte now and
+        then hold the command for ever.
         """
         start, num_bytes = time.monotonic(), 0
         found = obstore.get(self._client(limit_s=limit_s), key)
@@ -122,14 +121,14 @@ class ObjectStorage(Remote):
         )
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[bytes]:
-        """Parts of an object: those near each other in one request, others at the same time."""
+        """Parts of an object. Neighbouring ones share a request; requests run concurrently."""
         with self.errors("read", key):
             try:
                 return self._ranges(key, ranges)
             except BaseError as error:
                 if not (isinstance(error, NotSupportedError) or "InvalidRange" in str(error) or " 416 " in str(error)):
                     raise
-            # Azure knows no ranges from the end, and no store one behind it: a file gives what there is.
+            # Azure has no ranges from the end, and no store has ranges behind it; files return what exists.
             size, _ = self.stat(key)
             starts = [max(0, size + offset) if offset < 0 else min(offset, size) for offset, _ in ranges]
             return self._ranges(
@@ -142,7 +141,7 @@ class ObjectStorage(Remote):
         if spans:
             starts, ends = zip(*spans, strict=True)
             client = self._client(limit_s=_limit_s(sum(ends) - sum(starts)))
-            # They are put together here: obstore panics at one that begins behind the end of the object.
+            # Joined here, as obstore panics at a range that begins behind the end of the object.
             found = obstore.get_ranges(client, key, starts=starts, ends=ends, coalesce=0)
             for i, (offset, length) in enumerate(ranges):
                 at = bisect_right(starts, offset) - 1
@@ -157,15 +156,15 @@ class ObjectStorage(Remote):
         return parts
 
     def put(self, key: str, data: bytes) -> None:
-        """Write an object in one request. The server shows it when it has all of it."""
+        """Write an object in one request, which makes it visible as a whole."""
         with self.errors("write", key):
             obstore.put(self._client(upload=len(data)), key, data, use_multipart=False)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Write an object where none stands.
+        """Write an object if it does not exist.
 
-        An attempt of which no answer came may have been carried out: then what stands there decides.
-        Raises OSError where the server ignores the condition.
+        An attempt without an answer may have succeeded: then the existing object decides. Raises OSError if the server
+        ignores the condition.
         """
         started, pause, is_doubtful = time.monotonic(), FIRST_PAUSE_SECONDS, False
         with self.errors("write", key):
@@ -186,7 +185,7 @@ class ObjectStorage(Remote):
                 pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
 
     def _check_exclusive(self, client: Client, key: str, data: bytes) -> None:
-        """The same write once more has to be refused. Asked once, for old servers ignore the condition in silence."""
+        """Check once that a repeated write is refused: old servers silently ignore the condition."""
         if self._is_exclusive:
             return
         with suppress(AlreadyExistsError, PreconditionError):
@@ -206,7 +205,7 @@ class ObjectStorage(Remote):
                 yield from ((found["path"], found["size"]) for found in batch if found["path"])
 
     def delete(self, prefix: str) -> None:
-        """Delete an object, and all below it, many in one request."""
+        """Delete an object and all objects below it, many in each request."""
         key = prefix.rstrip("/")
         with self.errors("delete", prefix):
             client = self._client()
@@ -217,7 +216,7 @@ class ObjectStorage(Remote):
                 obstore.delete(client, [found["path"] for found in batch])
 
     def stat(self, key: str) -> tuple[int, str]:
-        """Bytes of an object, and its ETag or date."""
+        """Size of an object in bytes, and its ETag or date."""
         with self.errors("read", key):
             found = obstore.head(self._client(), key)
         return found["size"], _tag(found)
@@ -231,7 +230,7 @@ class ObjectStorage(Remote):
         return data, _tag(found.meta)
 
     def children(self) -> list[str]:
-        """Names directly below the root, in one request for a thousand."""
+        """Names directly below the root."""
         with self.errors("list"):
             found = obstore.list_with_delimiter(self._client())
         return [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
@@ -242,9 +241,9 @@ class ObjectStorage(Remote):
             return ObjectStore(self._client(limit_s=LARGEST_LIMIT_S), read_only=True)
 
     def _client(self, *, upload: int = 0, limit_s: float = 0, once: bool = False) -> Client:
-        """A client that waits long enough for a write of so many bytes, or `limit_s` for a whole answer.
+        """A client with timeouts for a write of `upload` bytes, or `limit_s` for a whole answer.
 
-        `once` leaves repeating to the caller.
+        `once`: without retries, which the caller makes.
         """
         _refuse_fork(self.url)
         patience = ANSWER_SECONDS * max(1, -(-upload // (ANSWER_SECONDS * SLOWEST_UPLOAD)))
@@ -269,7 +268,7 @@ class ObjectStorage(Remote):
                 "allow_http": (self.url if is_web else self.endpoint).startswith("http://"),
                 "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
                 "read_timeout": timedelta(seconds=patience),
-                "timeout": timedelta(seconds=limit_s),  # of a whole request, whatever comes meanwhile
+                "timeout": timedelta(seconds=limit_s),  # of a whole request
             },
             retry_config={
                 "max_retries": retries,
@@ -287,7 +286,7 @@ class ObjectStorage(Remote):
 
     @contextmanager
     def errors(self, verb: str, key: str = "") -> Iterator[None]:
-        """Say by an OSError what went wrong, where, and what to do."""
+        """Translate errors of obstore into an OSError that names the operation, the object and what to do."""
         place = self.place(key)
         if verb != "read" and self.url.startswith(("http://", "https://")) and isinstance(self._client(), HTTPStore):
             raise io.UnsupportedOperation(f"cannot {verb} {place}: of a web server files are read, by their names")
@@ -304,9 +303,9 @@ class ObjectStorage(Remote):
             text = str(error)
             if "404 Not Found" in text:
                 raise FileNotFoundError(self._absent(key, error)) from error
-            if "169.254.169.254" in text:  # where Amazon's own machines are given theirs
+            if "169.254.169.254" in text:  # address of instance credentials
                 raise PermissionError(f"cannot {verb} {place}: no credentials{self._where_keys_are()}") from error
-            if "403 Forbidden" in text or "401 Unauthorized" in text:  # so says a listing
+            if "403 Forbidden" in text or "401 Unauthorized" in text:  # from a listing
                 raise PermissionError(f"cannot {verb} {place}: {_reason(error)}{self._where_keys_are()}") from error
             if "kind: Connect" in text or "kind: Timeout" in text:
                 waited = re.search(r" in ([0-9.]+)([a-z]+)", text)
@@ -327,7 +326,7 @@ class ObjectStorage(Remote):
 
 
 def _limit_s(num_bytes: int) -> float:
-    """How long an answer of so many bytes may take: rounded up to a power of two, so that clients are few."""
+    """Time limit for an answer of `num_bytes`, in powers of two so that few clients are needed."""
     seconds = 1.5 * ANSWER_SECONDS
     while seconds < num_bytes / SLOWEST_DOWNLOAD:
         seconds *= 2
@@ -335,7 +334,7 @@ def _limit_s(num_bytes: int) -> float:
 
 
 def _spans(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """(start, end) of the requests that get these parts; a small gap between two costs less than a request."""
+    """(start, end) of the requests for these parts. Small gaps are read too, as they cost less than a request."""
     spans: list[tuple[int, int]] = []
     for start, end in sorted(parts):
         if spans and start <= spans[-1][1] + SMALL_GAP:
@@ -346,12 +345,12 @@ def _spans(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _tag(found: Mapping[str, Any]) -> str:
-    """What changes when an object does."""
+    """A tag that changes with the object: its ETag or date."""
     return str(found["e_tag"] or found["last_modified"])
 
 
 def _refuse_fork(url: str) -> None:
-    """Raise OSError in a process forked from one that has used obstore, whose threads it lacks: it would hang."""
+    """Raise OSError in a fork of a process that has used obstore: without its threads, calls would hang."""
     global _process
     _process = _process or os.getpid()
     if _process != os.getpid():
@@ -359,7 +358,7 @@ def _refuse_fork(url: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What a server said, without our request and its repetitions."""
+    """Message of a server, without our request and its retries."""
     text = str(error).partition("\n\nDebug source")[0]
     code, message = (re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message"))
     if code and message:
@@ -368,6 +367,6 @@ def _reason(error: Exception) -> str:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the server has answered that it will not; to ask again is of no use."""
+    """Whether the server has refused, so that a retry is useless."""
     found = re.search(r"status: (\d)\d\d", str(error))
     return "BadScheme" in str(error) or (found is not None and found[1] in "34" and "409" not in str(error))

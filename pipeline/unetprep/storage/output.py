@@ -1,9 +1,9 @@
 """Safe writing of output files: checks before the computation, atomic replacement after it.
 
 Every command that writes a file outside of a store (a prediction, a picture, a report, a log) does so through this
-module. `check_output` refuses a bad place before anything is computed; `Output.writing` gives a temporary path on the
-same file system and moves what was written there to its place once it is complete and on disk. What a command may
-replace is told by a mark that the command itself puts into its files: see docs/overwrite.md.
+module. `check_output` refuses an invalid destination before anything is computed; `Output.writing` provides a temporary
+path on the same file system and renames it once its content is complete and on disk. A command replaces only files that
+carry its own mark: see docs/overwrite.md.
 """
 
 import errno
@@ -37,7 +37,7 @@ class OutputKind:
 
 @dataclass(frozen=True)
 class Output:
-    """A checked place for an output. Made by `check_output`."""
+    """A checked destination of an output, from `check_output`."""
 
     path: Path
     kind: OutputKind
@@ -46,12 +46,12 @@ class Output:
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
-        """A temporary path to write a file or a folder to; moved to its place when the block ends without an error.
+        """A temporary path to write a file or folder to; renamed when the block ends without an error.
 
-        Missing parent folders are made. Whatever stands at the output stays as it is until then; if the block raises,
-        nothing is left behind. Removes the temporary folders of killed processes.
+        Missing parent folders are created. An existing output stays until then; if the block raises, nothing is left.
+        Removes the temporary folders of killed processes.
 
-        Raises Conflict if something that may not be replaced has appeared at the output, and Failure on a full disk.
+        Raises Conflict if an output that may not be replaced has appeared meanwhile, Failure on a full disk.
         """
         folder = self.path.parent
         made = _make_parents(folder)
@@ -65,12 +65,12 @@ class Output:
                 sync_path(folder)
         except BaseException:
             for parent in reversed(made):
-                with suppress(OSError):  # something else may be in it by now
+                with suppress(OSError):  # it may contain something else by now
                     parent.rmdir()
             raise
 
     def write_bytes(self, content: bytes) -> None:
-        """Write a file of this content."""
+        """Write a file with this content."""
         with self.writing() as path:
             path.write_bytes(content)
 
@@ -93,11 +93,11 @@ def check_output(
     inputs: Sequence[str | Path] = (),
     option: str = "--out",
 ) -> Output:
-    """Check the place of an output before anything is computed. Nothing is written.
+    """Check the destination of an output before anything is computed. Nothing is written.
 
     `inputs` are paths (or URLs) that the command reads. Raises InvalidInput for a name with another ending than those
     of `kind`, a URL, a path that cannot be written to, one of the inputs or a folder that holds one, and a path inside
-    a Zarr hierarchy; Conflict where something stands that may not be replaced.
+    a Zarr hierarchy; Conflict for an existing output that may not be replaced.
     """
     path = local_output(out, option)
     if path.suffix.lower() not in kind.endings:
@@ -129,7 +129,7 @@ def local_output(out: str | Path, option: str = "--out") -> Path:
 
 
 def check_folder(folder: str | Path, option: str) -> Path:
-    """Check the place of a folder that a command fills with files of its own. Nothing is written.
+    """Check the destination of a folder that a command fills with its files. Nothing is written.
 
     The folder may exist, and may be a symbolic link to one. Raises InvalidInput for a URL, a Zarr hierarchy or a place
     inside of one, a file, a path below a file, and a folder that cannot be written to.
@@ -145,7 +145,7 @@ def check_folder(folder: str | Path, option: str) -> Path:
 
 
 def refuse_hierarchy(store: str) -> None:
-    """Raise InvalidInput if a store that is to be made on this machine would lie inside a Zarr hierarchy."""
+    """Raise InvalidInput if a new store on this machine would lie inside a Zarr hierarchy."""
     if URL.match(store) and not store.startswith("file://"):
         return
     path = local_output(store)
@@ -155,10 +155,10 @@ def refuse_hierarchy(store: str) -> None:
 
 
 def check_log(log: str | Path, option: str = "--log") -> Path:
-    """Check the place of a log file, to which lines are added.
+    """Check the destination of a log file, to which lines are appended.
 
-    Raises InvalidInput where no file can be written, and Conflict for an existing file that is no log: it is not empty
-    and does not begin with a date.
+    Raises InvalidInput if it cannot be written, Conflict for an existing file that is not a log: not empty, and without
+    a date at its start.
     """
     path = local_output(log, option)
     try:
@@ -175,9 +175,9 @@ def check_log(log: str | Path, option: str = "--log") -> Path:
 
 
 def check_sources(store: str, sources: Sequence[str]) -> None:
-    """Check that a store that is going to be written holds none of the files that it is made from.
+    """Check that a store does not contain the files that it is made from.
 
-    Raises InvalidInput, since replacing an array of the store would delete what is still to be read.
+    Raises InvalidInput, since replacing an array of the store would delete its source.
     """
     root = _resolved(store)
     for source in sources:
@@ -190,7 +190,7 @@ def check_sources(store: str, sources: Sequence[str]) -> None:
 
 
 def _resolved(place: str) -> str:
-    """A path without symbolic links, or a URL, in a form that can be compared."""
+    """A path without symbolic links, or a URL, in comparable form."""
     is_remote = URL.match(place) and not place.startswith("file://")
     return place.rstrip("/") if is_remote else os.path.realpath(local_output(place))
 
@@ -213,7 +213,7 @@ def _refuse_inputs(output: Output, inputs: Sequence[str | Path]) -> None:
             continue
         source = local_output(given)
         if not source.exists():
-            continue  # whoever reads it says so
+            continue  # reported by its reader
         hint = f"name another {option}"
         if path.exists() and path.samefile(source):
             raise InvalidInput(f"{option} {path} is the input {given}", hint=hint)
@@ -241,13 +241,13 @@ def _refuse_place(path: Path, option: str, given: Path | None = None) -> None:
 
 
 def _hierarchy_of(folder: Path) -> Path | None:
-    """The innermost group or array of Zarr that a folder is or lies in, None if there is none."""
+    """The innermost Zarr group or array that contains a folder or is it; None without one."""
     parents = (folder, *folder.parents)
     return next((p for p in parents if any((p / name).exists() for name in ZARR_DOCUMENTS)), None)
 
 
 def _refuse_existing(output: Output) -> None:
-    """Refuse whatever stands at the output, unless it is of the same kind and may be replaced."""
+    """Refuse an existing output unless it is of the same kind and may be replaced."""
     path, option = output.path, output.option
     try:
         mode = os.lstat(path).st_mode
@@ -264,7 +264,7 @@ def _refuse_existing(output: Output) -> None:
 
 
 def _is_own(output: Output, mode: int) -> bool:
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # such as a named pipe, which must not be opened
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # such as a named pipe, which would block
         return False
     try:
         return output.kind.is_own(output.path)
@@ -277,11 +277,11 @@ def _what(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a special file")
 
 
-# -- moving to the place ----------------------------------------------------------------------------------------------
+# -- renaming ------------------------------------------------------------------------------------------------------
 
 
 def _replace_folder(path: Path, new: Path, old: Path) -> None:
-    """Put a folder in the place of another. If that is interrupted, the old one is moved back."""
+    """Replace a folder by another. If interrupted, the old one is moved back."""
     try:
         if os.path.lexists(path):
             os.rename(path, old)
@@ -293,7 +293,7 @@ def _replace_folder(path: Path, new: Path, old: Path) -> None:
 
 
 def _move_new(new: Path, output: Output) -> None:
-    """Move a file to a place where nothing stands, also if two processes try at once."""
+    """Move a file to an unused path, safely if two processes try at once."""
     try:
         os.link(new, output.path)
     except FileExistsError:

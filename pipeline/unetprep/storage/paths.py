@@ -1,7 +1,7 @@
 """Validation of names and paths that come from documents, manifests, archives and recipes.
 
-Nothing that somebody else wrote may name a file outside of the folder it belongs to. A name is checked as text, before
-any file is touched; a path that is about to be written or deleted is checked for symbolic links too.
+Foreign content may not name files outside of its folder. Names are checked as text before any file is touched; paths to
+be written or deleted are checked for symbolic links too.
 """
 
 import os
@@ -40,7 +40,7 @@ def safe_key(key: object, where: str) -> str:
 def below(root: Path, key: str, where: str = "") -> Path:
     """Return `root / key`, which lies below `root`; an empty `key` is `root` itself.
 
-    Raises InvalidInput as `safe_key` does. Symbolic links are not looked for: see `refuse_links`.
+    Raises InvalidInput as `safe_key` does. Symbolic links are not checked; see `refuse_links`.
     """
     return root / safe_key(key, where or str(root)) if key else root
 
@@ -48,7 +48,7 @@ def below(root: Path, key: str, where: str = "") -> Path:
 def refuse_links(root: Path, path: Path) -> None:
     """Raise PermissionError if `path`, or a folder between `root` and `path`, is a symbolic link.
 
-    `root` itself may be one, and what does not exist is accepted. Call it before a file is written or deleted.
+    `root` itself may be a link; missing paths are accepted. Call this before a file is written or deleted.
     """
     while path != root and path != path.parent:
         if path.is_symlink():

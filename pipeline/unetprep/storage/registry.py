@@ -1,7 +1,4 @@
-"""Storage interface: objects under one root by key (`images/a/zarr.json`), in a local folder or at a URL.
-
-This is all that a store asks of the place where it lies. An object is there entirely, or not at all.
-"""
+"""Choice of the storage for a path or URL."""
 
 from urllib.parse import unquote, urlsplit
 
@@ -12,15 +9,15 @@ OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "htt
 
 
 def open_storage(url: str, endpoint: str = "") -> Storage:
-    """The storage at a path or URL. `endpoint` is that of an S3 server; without one the environment's is taken.
+    """The storage at a path or URL. `endpoint` is that of an S3 server, by default from the environment.
 
-    Raises InvalidInput for a URL of an unknown kind. Nothing is asked of a server yet.
+    Raises InvalidInput for an unknown kind of URL. No server is contacted yet.
     """
     if "://" not in url:
         return LocalStorage(url)
     if url.startswith("file://"):
         return LocalStorage(unquote(urlsplit(url).path))
-    # Imports that take a while, and that local paths can do without.
+    # Slow imports that local paths do not need.
     if url.partition("://")[0] in OBJECT_SCHEMES:
         from unetprep.storage.object_store import ObjectStorage
 

@@ -18,7 +18,7 @@ KINDS = {
 def refuse_special(path: str | Path) -> None:
     """Raise InvalidInput if `path` is a named pipe, a socket or a device; symbolic links are followed.
 
-    What does not exist, or cannot be looked at, is left for whoever opens it to report.
+    Missing or inaccessible files are not reported here, but by the function that opens them.
     """
     try:
         mode = os.stat(path).st_mode
@@ -33,7 +33,7 @@ def open_regular(path: str | Path, *, buffering: int = -1) -> BinaryIO:
 
 
 def read_regular(path: str | Path, max_bytes: int | None = None) -> bytes:
-    """Return the bytes of a regular file. Raises InvalidInput for a special file, or one of more than `max_bytes`."""
+    """Return the bytes of a regular file. Raises InvalidInput for a special file or one of more than `max_bytes`."""
     with open_regular(path) as file:
         if max_bytes is None:
             return file.read()

@@ -1,7 +1,7 @@
-"""Deferral of SIGINT and SIGTERM while something is written that must not be interrupted halfway.
+"""Deferral of SIGINT and SIGTERM during writes that must not be interrupted.
 
-Python runs signal handlers in the main thread between two bytecodes. A handler that raises there can end a write inside
-a C++ library, which then reports an error of its own instead of the interrupt.
+Python runs signal handlers in the main thread between two bytecodes. A handler that raises during a write inside a C++
+library makes the library report an error of its own instead of the interrupt.
 """
 
 import signal
@@ -13,7 +13,7 @@ from types import FrameType
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Hold back SIGINT and SIGTERM until the block ends, then deliver the one that arrived to its own handler.
+    """Defer SIGINT and SIGTERM until the block ends, then pass the one that arrived to its handler.
 
     Does nothing outside of the main thread, where no handler runs. Blocks may be nested: the outermost one delivers.
     """
@@ -32,7 +32,7 @@ def _deferred(number: signal.Signals) -> Iterator[None]:
         arrived.append(signum)
 
     handler = signal.getsignal(number)
-    if handler is None:  # installed by other code than Python, and cannot be put back
+    if handler is None:  # not installed by Python, and cannot be restored
         yield
         return
     signal.signal(number, record)

@@ -1,8 +1,8 @@
 """Temporary folders that a later process removes if their own process was killed.
 
-A process holds a lock (flock) on each of its temporary folders. The operating system releases the lock when the process
-ends, however it ends, so that whoever gets the lock of a folder knows that it is abandoned. The names of the folders
-carry the host: on a network file system the locks of another host may not be visible.
+A process holds a lock (flock) on each of its temporary folders, which the operating system releases when the process
+ends. A folder whose lock can be taken is abandoned. Folder names contain the host, since locks of another host may not
+be visible on a network file system.
 """
 
 import fcntl
@@ -17,13 +17,13 @@ from hashlib import sha256
 from pathlib import Path
 
 PREFIX = f".unfinished-output-{sha256(platform.node().encode()).hexdigest()[:8]}-"  # of this host
-# Not `storage.TEMPORARY`: whoever locks a store or a run removes what is named so in it.
+# Not `storage.TEMPORARY`, whose files are removed with the lock of a store or a run.
 LOCK = "lock"
 
 
 @dataclass(frozen=True)
 class TemporaryFolder:
-    """A temporary folder, with one folder for what is being written and one for what is moved aside for it."""
+    """A temporary folder with one folder for new files and one for the files they replace."""
 
     path: Path
 
@@ -42,7 +42,7 @@ class TemporaryFolder:
 def temporary_folder(parent: Path) -> Iterator[TemporaryFolder]:
     """A temporary folder in `parent`, locked and then removed by this process."""
     lock = None
-    while lock is None:  # in the moment before it is locked, another process may remove it as abandoned
+    while lock is None:  # before it is locked, another process may remove it as abandoned
         folder = TemporaryFolder(Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)))
         lock = _lock_new(folder.path)
     try:
@@ -55,10 +55,10 @@ def temporary_folder(parent: Path) -> Iterator[TemporaryFolder]:
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Remove the temporary folders in `parent` of processes of this host that were killed.
+    """Remove the temporary folders in `parent` of killed processes of this host.
 
-    What such a process had moved aside and not yet replaced goes back to its place. Folders that cannot be removed are
-    passed over.
+    Files that such a process had moved aside and not yet replaced are restored. Folders that cannot be removed are
+    skipped.
     """
     with suppress(OSError):
         for entry in list(os.scandir(parent)):
@@ -71,7 +71,7 @@ def _remove_abandoned(folder: TemporaryFolder) -> None:
     try:
         lock = os.open(folder.path / LOCK, os.O_RDWR)
     except FileNotFoundError:
-        folder.path.rmdir()  # only if it is empty; a process that was about to lock it makes another one
+        folder.path.rmdir()  # only if empty; a process that was about to lock it makes another one
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises OSError if its process is alive, or without locks
@@ -85,9 +85,9 @@ def _remove_abandoned(folder: TemporaryFolder) -> None:
 
 
 def _lock_new(folder: Path) -> int | None:
-    """An open file that holds the lock of a new folder; None if another process has removed the folder, or is about to.
+    """An open file that holds the lock of a new folder; None if another process has removed the folder or is about to.
 
-    On a file system without locks the folder is used all the same, and never removed by another process.
+    On a file system without locks the folder is used too, and never removed by another process.
     """
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
