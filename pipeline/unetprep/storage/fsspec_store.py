@@ -20,7 +20,7 @@ _looking = Lock()
 
 
 class FsspecStorage(Remote):
-    """Files on a file system of fsspec (`memory://`, `sftp://`, ...). Files are written under a temporary name and renamed.
+    """Files on a file system of fsspec (`memory://`, `sftp://`, ...), written under a temporary name and renamed.
 
     `put_if_absent` checks before it writes: safe among the threads of a process, not between machines.
     """
