@@ -47,6 +47,15 @@ def _shorten(*event: Any) -> tuple[str | None, str | None]:
     return short[0], short[1]
 
 
+def _mark_examples(*event: Any) -> None:
+    """Turn indented paragraphs of a docstring, which are examples, into Python code."""
+    lines: list[str] = event[-1]
+    for k in reversed(range(1, len(lines))):
+        if lines[k].startswith("    ") and not lines[k - 1].strip():
+            lines[k:k] = [".. code-block:: python", ""]
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-signature", _shorten)
+    app.connect("autodoc-process-docstring", _mark_examples)
