@@ -284,7 +284,7 @@ def test_a_run_that_is_not_there_is_refused(run: Path, tmp_path: Path) -> None:
 def test_a_store_without_images_is_refused(run: Path, make_store: MakeStore) -> None:
     store = make_store()
     shutil.rmtree(store / "images")
-    with pytest.raises(InvalidInput, match="has no images, only what was made from them"):
+    with pytest.raises(InvalidInput, match="has no images, only arrays computed from them"):
         write_report(run, store=store)
 
 
