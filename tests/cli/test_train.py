@@ -178,7 +178,7 @@ def test_draws_say_what_a_run_draws_without_its_having_been_recorded(run: Run, s
     run(f"unettrain draws runs/ds --first {2**80}", 2)
     run("unetprep deform --out ds.zarr --fields 20 --seed 1 --tile 188 --overwrite")
     refused = run("unettrain draws runs/ds", 3).stderr
-    assert "ds.zarr no longer holds what runs/ds is trained on: fields/grids was made anew" in refused
+    assert "ds.zarr no longer holds what runs/ds is trained on: fields/grids was replaced" in refused
 
 
 def test_whole_shards_can_be_shuffled_and_a_seed_has_64_bits(run: Run, store: Path) -> None:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from unetprep.sources import open_source
 from unetprep.sources.calibration import Calibration, read_calibration
-from unettrain.prediction import outputs
-from unettrain.prediction.outputs import Band, Layout, is_prediction, needs_big_tiff, write_prediction
+from unettrain.prediction import tiff_output
+from unettrain.prediction.layout import Band, Layout
+from unettrain.prediction.outputs import is_prediction, write_prediction
+from unettrain.prediction.tiff_output import needs_big_tiff
 
 ENDINGS = (".tif", ".npy", ".zarr")
 MEASURED = Calibration(1.567, 0.235, 0.15, "micrometer")
@@ -67,7 +69,7 @@ def test_values_are_those_that_were_predicted(
 
 
 def test_strips_of_wide_images_lie_in_one_band(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs, "STRIP_BYTES", 1000)
+    monkeypatch.setattr(tiff_output, "STRIP_BYTES", 1000)
     values = write(tmp_path / "p.tif", (1, 2, 50, 30), 24)
     with tifffile.TiffFile(tmp_path / "p.tif") as tiff:
         assert tiff.pages.first.rowsperstrip == 8
@@ -91,7 +93,7 @@ def test_big_tiff_is_decided_by_the_size(shape: tuple[int, int, int, int], is_bi
 def test_a_big_tiff_is_read_like_any_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int, int]
 ) -> None:
-    monkeypatch.setattr(outputs, "CLASSIC_TIFF_BYTES", 1000)
+    monkeypatch.setattr(tiff_output, "CLASSIC_TIFF_BYTES", 1000)
     values = write(tmp_path / "p.tif", shape, 8, MEASURED)
     with tifffile.TiffFile(tmp_path / "p.tif") as tiff:
         assert tiff.is_bigtiff

@@ -10,9 +10,10 @@ from unetprep.sources import Source
 from unetprep.sources.arrays import SupportsArray, open_array
 from unetprep.sources.pairing import one_channel
 from unettrain.errors import InvalidInput
+from unettrain.evaluation.labels import check_label_dtype, read_labels
 from unettrain.evaluation.params import EvaluateParams
+from unettrain.evaluation.predictions import read_prediction
 from unettrain.evaluation.result import Evaluation
-from unettrain.evaluation.segmentations import check_label_dtype, read_labels, read_prediction
 from unettrain.metrics.scores import score_instances
 
 

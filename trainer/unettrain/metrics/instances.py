@@ -1,7 +1,7 @@
 """Instance matching: one-to-one matches of true and proposed cells, and average precision (AP).
 
-AP(t) = TP / (TP + FP + FN) at the IoU threshold t, as in DSB2018 and StarDist (Schmidt et al. 2018). Ignored pixels, of
-which the truth does not say what they are, follow the rule of panoptic quality (Kirillov et al. 2019, section 4.1).
+AP(t) = TP / (TP + FP + FN) at the IoU threshold t, as in DSB2018 and StarDist (Schmidt et al. 2018). Ignored pixels,
+whose class is unknown, follow the rule of panoptic quality (Kirillov et al. 2019, section 4.1).
 """
 
 from collections.abc import Iterable

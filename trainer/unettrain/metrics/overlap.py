@@ -45,7 +45,7 @@ class Overlap:
 
 
 def overlap(truth: NDArray[np.generic], proposal: NDArray[np.generic]) -> Overlap:
-    """Count the pixels of two masks of one shape, any number of axes; what is not 0 is foreground."""
+    """Count the pixels of two masks of one shape, with any number of axes; pixels that are not 0 are foreground."""
     if truth.shape != proposal.shape:
         raise InvalidInput(f"truth has shape {truth.shape}, proposal {proposal.shape}", allowed="one shape for both")
     in_truth, in_proposal = truth != 0, proposal != 0

@@ -25,7 +25,8 @@ from unettrain.data.opening import stored_intensity
 from unettrain.device import pick_device
 from unettrain.errors import Failure
 from unettrain.prediction.image import Window, legal_tile, predict_windows, step_px
-from unettrain.prediction.outputs import PREDICTION, Band, Layout, write_prediction
+from unettrain.prediction.layout import Band, Layout
+from unettrain.prediction.outputs import PREDICTION, write_prediction
 from unettrain.run_dir import load_best
 
 

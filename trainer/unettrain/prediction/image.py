@@ -1,8 +1,8 @@
 """Seamless prediction of images of any size by overlap tiles (Ronneberger et al. 2015, section 2 and Fig. 2).
 
-Neighbouring tiles lie a multiple of 2^depth pixels apart, so that every tile pools the same pixels together as one tile
-of the whole image would. The output itself is no such multiple at depth 4 (388 = 24 * 16 + 4): tiles 388 apart would
-pool on shifted grids, and their outputs would not be those of the whole image. Hence 384 of the 388 are used.
+Neighbouring tiles lie a multiple of 2^depth pixels apart, so that every tile pools the same groups of pixels as one
+tile of the whole image would. The output is no such multiple at depth 4 (388 = 24 * 16 + 4): tiles 388 apart would
+pool on shifted grids, and their outputs would differ from those of the whole image. So 384 of the 388 are used.
 
     output of one tile     |<------------- 388 ------------->|
     what is used of it     |<------------ 384 ----------->|<------------ 384 ----------->|
@@ -28,7 +28,7 @@ DEFAULT_TILE_PX = 572
 
 @dataclass(frozen=True)
 class Window:
-    """What one tile is used for: the slice z, rows y0 to y1 and columns x0 to x1 of the image."""
+    """The part of the image that one tile predicts: slice z, rows y0 to y1, columns x0 to x1."""
 
     z: int
     y0: int
@@ -49,11 +49,12 @@ def predict_image(
 ) -> Any:
     """Probability of every class at every pixel: (c, z, y, x) of any number dtype -> (class, z, y, x) float32.
 
-    `image` is a numpy array or anything cut like one, such as a zarr array: only one tile is read at a time. What lies
-    outside is mirrored without repeating the edge pixel. `intensity` is (low, high), what becomes 0 and 1 (default:
-    `intensity_range(image)`); `tile_px` a legal tile (default: at most 572), raised if too small to be aligned;
-    `out` an array to write to instead of a new one; `on_progress` hears how many tiles of how many are done. Dropout is
-    off. The result does not depend on the tile but for the rounding of float32. Runs on the model's device.
+    `image` is a numpy array or anything indexed like one, such as a zarr array: one tile is read at a time. Context
+    outside of the image is mirrored without repeating the edge pixel. `intensity` is (low, high), the values that
+    become 0 and 1 (default: `intensity_range(image)`). `tile_px` is a legal tile (default: at most 572), increased if
+    too small to be aligned. `out` is an array to write to instead of a new one. `on_progress` is called with the number
+    of finished tiles and of all tiles. Dropout is off. The result does not depend on the tile, except for rounding of
+    float32. Runs on the model's device.
 
     Raises InvalidInput for an image of the wrong axes or channels, and for an illegal tile.
     """
@@ -73,10 +74,10 @@ def predict_windows(
     batch_size: int = 1,
     on_progress: Callable[[int, int], None] = lambda done, num: None,
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    """What `predict_image` predicts, window by window: each with its probabilities (class, y, x).
+    """Predict window by window: each with its probabilities (class, y, x).
 
-    Windows cover every pixel once and come in the order of z, then y, then x. Arguments and errors are those of
-    `predict_image`, and they are checked before this returns.
+    Windows cover every pixel once, in the order of z, then y, then x. Arguments and errors are those of
+    `predict_image`; arguments are checked before this returns.
     """
     _check_image(model, image)
     tile = legal_tile(tile_px, model.config.depth)
@@ -108,7 +109,7 @@ def _check_image(model: UNet, image: ArrayLike) -> None:
 
 
 def legal_tile(tile_px: int | None, depth: int) -> int:
-    """The side of the tiles that are predicted: a legal one, at least so large that tiles can be aligned."""
+    """The side of the predicted tiles: a legal one, large enough for tiles to be aligned."""
     if tile_px is None:
         tile_px = legal_tiles_near(DEFAULT_TILE_PX, depth)[0]
     check_side(tile_px, depth)
@@ -118,12 +119,12 @@ def legal_tile(tile_px: int | None, depth: int) -> int:
 
 
 def step_px(tile_px: int, depth: int) -> int:
-    """From one tile to the next: the greatest multiple of 2^depth in the output. 384 for 572 at depth 4."""
+    """Distance between tiles: the greatest multiple of 2^depth in the output. 384 for 572 at depth 4."""
     return output_size(tile_px, depth) >> depth << depth
 
 
 def _windows(shape: tuple[int, ...], step: int) -> list[Window]:
-    """What the tiles of an image (c, z, y, x) are used for: every pixel is in exactly one."""
+    """The windows of an image (c, z, y, x); every pixel is in exactly one."""
     origins = (range(shape[1]), range(0, shape[2], step), range(0, shape[3], step))
     return [Window(z, y0, min(y0 + step, shape[2]), x0, min(x0 + step, shape[3])) for z, y0, x0 in product(*origins)]
 

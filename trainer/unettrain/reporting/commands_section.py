@@ -14,11 +14,11 @@ from unettrain.reporting.inputs import Run, images_of
 from unettrain.reporting.page import Html, code, element, join, paragraph, section, table, text
 
 PACKAGES = ("torch", "numpy", "zarr", "numba", "scikit-image")
-FLAGS = ("axes", "images", "dtype", "shape", "indices", "dims")  # recorded, but no option of the stage itself
+FLAGS = ("axes", "images", "dtype", "shape", "indices", "dims")  # recorded, but not options of the stage
 
 
 def making_section(run: Run) -> Html:
-    """Configuration, parameters of the stages, versions, commands."""
+    """Configuration, parameters of the stages, versions and commands."""
     stages = dict(stage_parameters(run))
     return section(
         "making",
@@ -38,7 +38,7 @@ def making_section(run: Run) -> Html:
 
 
 def stage_parameters(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What the store records of each of its stages, of one image where it is per image."""
+    """The parameters that the store records of each stage; of one image for those recorded per image."""
     image = (*images_of(run, "train"), *run.names, "")[0]
     about = run.recorded(image_path(image))
     yield "import", {k: about[k] for k in ("dims", "intensity_rule", "source") if k in about}
@@ -52,7 +52,7 @@ def stage_parameters(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def commands(run: Run, stages: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """The commands that make the store and the run, as far as they are recorded."""
+    """The commands that reproduce store and run, as far as their parameters are recorded."""
     store, files = run.store, shlex.quote(str(run.files.path))
     yield "# as recorded; the paths of the images and the fractions held out are not recorded"
     sources = {tuple(run.recorded(image_path(name)).get("source", ())) for name in run.names}
@@ -73,11 +73,11 @@ def commands(run: Run, stages: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def option(name: str, value: Any) -> list[str]:
-    """A parameter as it stands on a command line."""
+    """A parameter as command-line words."""
     name = name.replace("_", "-")
     if value is None:
         return []
-    if isinstance(value, dict):  # what an option decides, written out
+    if isinstance(value, dict):  # values that follow from a flag
         return [f"--{name}"]
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
@@ -85,7 +85,7 @@ def option(name: str, value: Any) -> list[str]:
 
 
 def as_words(value: Any) -> str:
-    """A value as one would type it."""
+    """A value as text for a command line."""
     if isinstance(value, bool | dict):
         return "yes" if value else "no"
     if value is None:
@@ -121,7 +121,7 @@ def _software_rows(run: Run) -> Iterator[list[Html]]:
 
 
 def footer() -> Html:
-    """Where the ideas come from."""
+    """References."""
     return element(
         "footer",
         join([

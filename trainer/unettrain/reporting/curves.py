@@ -25,7 +25,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Scale:
-    """From values between `low` and `high` to places between `start` and `stop`."""
+    """Map from values between `low` and `high` to coordinates between `start` and `stop`."""
 
     low: float
     high: float
@@ -34,12 +34,12 @@ class Scale:
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Where a value lies."""
+        """The coordinate of a value."""
         low, high, value = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
         return self.start + (self.stop - self.start) * (value - low) / ((high - low) or 1)
 
     def ticks(self) -> list[float]:
-        """Round values in the range, about five."""
+        """About five round values in the range."""
         return log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high)
 
 
@@ -52,7 +52,7 @@ def linear_ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten between `low` and `high`; of more than two decades the powers alone."""
+    """1, 2 and 5 times the powers of ten between `low` and `high`; powers only over more than two decades."""
     steps = (1, 2, 5) if high / low < 100 else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [m * 10.0**p for p in powers for m in steps if low * 0.999 <= m * 10.0**p <= high * 1.001]

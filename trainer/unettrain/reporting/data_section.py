@@ -9,7 +9,7 @@ from unettrain.reporting.inputs import Run, read_labels, read_pixels, read_targe
 from unettrain.reporting.page import Html, colour_bar, element, figure, grid, join, paragraph, picture, section, text
 from unettrain.reporting.pictures import INFERNO, cells_in_colour, grey, mapped, target_picture
 
-PAPER = "paper"  # the formula that is shown
+PAPER = "paper"  # the formula shown
 MINUS, SIGMA = "\N{MINUS SIGN}", "\N{GREEK SMALL LETTER SIGMA}"
 
 
@@ -20,8 +20,8 @@ def data_section(run: Run) -> Html:
         "data",
         "Data and weight map",
         paragraph(
-            "The paper's Fig. 3 and Eq. 2: where two cells nearly touch, a pixel of background weighs far more than"
-            " others, so that the network learns to keep them apart. d1 and d2 are the distances to the nearest and to"
+            "The paper's Fig. 3 and Eq. 2: where two cells nearly touch, background pixels get a much higher weight,"
+            " so that the network learns to separate the cells. d1 and d2 are the distances to the nearest and to"
             " the second nearest cell; the class weight balances cells and background."
         ),
         formula(),
@@ -46,7 +46,7 @@ def _figures(run: Run) -> list[Html]:
             "Cells.",
             f"{num} of them, each with its own number; neighbours differ in colour.",
         ),
-        figure(heat, "Weight map w(x).", "What each pixel counts in the loss.", ramp),
+        figure(heat, "Weight map w(x).", "The weight of each pixel in the loss.", ramp),
         figure(
             picture(target_picture(read_target(run, region)[0]), "Target: cells white, background black"),
             "Target.",
@@ -68,7 +68,7 @@ def formula() -> Html:
 
 
 def values_of(run: Run, name: str) -> Html:
-    """The parameters of the weight map of one image, as far as the store records them."""
+    """The recorded parameters of the weight map of one image."""
     found = run.recorded(weights_path(name)).get("parameters", {})
     values = []
     if found.get("formula", PAPER) != PAPER:

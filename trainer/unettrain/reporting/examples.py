@@ -1,4 +1,4 @@
-"""Choice of the example tile and image region shown of the training data, from tile columns alone."""
+"""Choice of the example tile and image region of the training data, from tile columns alone."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ MAX_CANDIDATES = 32
 
 
 def busiest_tile(run: Run) -> int:
-    """Of the training tiles with the largest shares of cells, the one with the most cell pixels in its image."""
+    """The training tile with the most cell pixels inside its image, among those with the largest fraction of cells."""
     tiles, geometry = training_tiles(run), open_tiles(run.store)
     best, most = 0, -1.0
     for k in np.argsort(-tiles["foreground"], kind="stable")[:MAX_CANDIDATES]:
@@ -27,14 +27,14 @@ def busiest_tile(run: Run) -> int:
 
 
 def corner_tile(run: Run) -> int:
-    """Of the training tiles at the first corner of an image, the one with the largest share of cells."""
+    """The training tile with the largest fraction of cells among those at the first corner of an image."""
     tiles = training_tiles(run)
     corner = (tiles["y0"] == 0) & (tiles["x0"] == 0)
     return int(tiles["tile"][np.where(corner, tiles["foreground"], -1).argmax()])
 
 
 def busiest_region(run: Run) -> Region:
-    """The surroundings of the busiest tile, one slice."""
+    """The region around the busiest tile, one slice."""
     tiles, place = open_tiles(run.store), _place(run, busiest_tile(run))
     name = tiles.names[place["image_index"]]
     shape, dims = image_shapes(run, [name])[name]

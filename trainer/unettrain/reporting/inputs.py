@@ -27,7 +27,7 @@ COLUMNS = ("image_index", "z", "y0", "x0", "split", "foreground")
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has a network: its record (config.json), its log, its best network, and its store."""
+    """A run with a network: its record (config.json), its log, its best network, and its store."""
 
     files: RunDir
     record: dict[str, Any]
@@ -42,7 +42,7 @@ class Run:
         return tuple(self.recorded(IMAGES).get("names", ()))
 
     def recorded(self, path: str) -> dict[str, Any]:
-        """The attributes of ours of a group or array of the store; {} where it is not there."""
+        """The unetprep attributes of a group or array of the store; {} if it does not exist."""
         return recorded(self.store, path)
 
     def array(self, path: str, stage: str) -> CheckedArray:
@@ -51,18 +51,18 @@ class Run:
         return CheckedArray(Chunks(array, self.store, storage=storage_of(self.store)))
 
     def changed(self) -> list[str]:
-        """Which of the arrays that the run was trained on are not in this store as they were then."""
+        """The paths of arrays that differ from those the run was trained on."""
         then = self.record.get("data", {})
         arrays = [name for name in then if name != ORDER]
         return [path for path in arrays if self.recorded(path).get("fingerprint", "") != then[path]]
 
 
 def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:
-    """Open a run and its store. Raises InvalidInput, naming the command that helps, where one of them is not there."""
+    """Open a run and its store. Raises InvalidInput, naming the command that helps, if one of them is missing."""
     files, record = RunDir(Path(run_dir)), read_record(run_dir)
     if not files.best.is_file():
         raise InvalidInput(
-            f"{run_dir} has no best.pt: it has not come to its first validation",
+            f"{run_dir} has no best.pt: it has not reached its first validation",
             hint=f"unettrain fit STORE --run {run_dir}",
         )
     where = str(store or recorded_store(record, run_dir))
@@ -104,13 +104,13 @@ def read_target(run: Run, region: Region) -> NDArray[np.uint8]:
 
 
 def has_instances(run: Run, name: str) -> bool:
-    """Whether the cells of an image are numbered."""
+    """Whether the store has instance labels of an image."""
     path = labels_path(name, "instances")
     return bool(run.recorded(path)) or isinstance(run.root.get(path), zarr.Array)
 
 
 def read_labels(run: Run, region: Region) -> NDArray[np.integer]:
-    """The cells in a region, (z, y, x), numbered; the connected pieces of the target where the store has no numbers."""
+    """Instance labels in a region, (z, y, x); without any in the store, the connected components of the target."""
     if has_instances(run, region.name):
         path = labels_path(region.name, "instances")
         return np.asarray(run.array(path, "import")[region.slices])
@@ -123,7 +123,7 @@ def read_weights(run: Run, region: Region) -> NDArray[np.float32]:
 
 
 def training_tiles(run: Run) -> dict[str, NDArray[Any]]:
-    """Columns of the training tiles: `tile`, its number, and where it lies."""
+    """Columns of the training tiles: `tile`, its number, and its position."""
     columns = {name: np.asarray(run.array(tile_path(name), "tiles")[:]) for name in COLUMNS}
     numbers = np.flatnonzero(columns["split"] == SPLITS.index("train"))
     return {"tile": numbers} | {name: values[numbers] for name, values in columns.items()}

@@ -13,23 +13,23 @@ from unettrain.reporting.pictures import Picture, png_uri
 Html = NewType("Html", str)
 
 VOID = ("img", "meta")
-GENERATOR = "unettrain report"  # in the head of a page, by which it is recognised
-SMOOTH_FROM_PX = 300  # narrower pictures are enlarged on the page, and their pixels stay sharp
+GENERATOR = "unettrain report"  # in the head of a page; identifies it as a report
+SMOOTH_FROM_PX = 300  # narrower pictures are enlarged without smoothing
 NOTHING = Html("")
 
 
 def text(words: object) -> Html:
-    """Anything as text, escaped."""
+    """A value as escaped text."""
     return Html(escape(str(words)))
 
 
 def join(parts: Iterable[Html]) -> Html:
-    """Pieces one after the other."""
+    """Concatenated parts."""
     return Html("".join(parts))
 
 
 def element(tag: str, *children: Html, **attributes: object) -> Html:
-    """One element. In the names of attributes `class_` stands for class and `stroke_width` for stroke-width."""
+    """One element. Attribute names: `class_` becomes class, `stroke_width` becomes stroke-width."""
     said = "".join(f' {k.rstrip("_").replace("_", "-")}="{escape(str(v))}"' for k, v in attributes.items())
     return Html(f"<{tag}{said}>" if tag in VOID else f"<{tag}{said}>{''.join(children)}</{tag}>")
 
@@ -40,7 +40,7 @@ def paragraph(words: str, kind: str = "") -> Html:
 
 
 def warning(words: str) -> Html:
-    """A paragraph that must not be overlooked."""
+    """A highlighted paragraph."""
     return element("p", element("strong", text("Note. ")), text(words), class_="warning", role="note")
 
 
@@ -50,7 +50,7 @@ def section(anchor: str, title: str, *content: Html) -> Html:
 
 
 def picture(pixels: Picture, alt: str, marks: Html = NOTHING) -> Html:
-    """Pixels (y, x, 3) as an image; `marks` are SVG shapes in pixel coordinates that are laid over it."""
+    """Pixels (y, x, 3) as an image; `marks` are SVG shapes in pixel coordinates drawn over it."""
     height, width = pixels.shape[:2]
     kind = "sharp" if width < SMOOTH_FROM_PX else "smooth"
     image = element("img", src=png_uri(pixels), alt=alt, width=width, height=height, class_=kind)
@@ -59,18 +59,18 @@ def picture(pixels: Picture, alt: str, marks: Html = NOTHING) -> Html:
 
 
 def figure(content: Html, title: str, caption: str, *below: Html) -> Html:
-    """A picture or chart; `below` (a colour bar, a legend) stands between it and its caption."""
+    """A picture or chart; `below` (a colour bar, a legend) comes before the caption."""
     words = element("figcaption", element("b", text(title)), text(f" {caption}" if caption else ""))
     return element("figure", content, *below, words)
 
 
 def grid(*figures: Html, kind: str = "two") -> Html:
-    """Figures side by side, one below the other where it is narrow. `kind`: one, two or three columns."""
+    """Figures in a grid, in a single column on narrow screens. `kind`: one, two, three or four columns."""
     return element("div", *figures, class_=f"grid {kind}")
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> Html:
-    """What the colours mean: (CSS colour, words)."""
+    """A legend of colours, from pairs (CSS colour, words)."""
     items = (
         element("li", element("span", class_="swatch", style=f"background:{colour}"), text(words))
         for colour, words in entries
@@ -79,7 +79,7 @@ def legend(entries: Sequence[tuple[str, str]]) -> Html:
 
 
 def colour_bar(anchors: Sequence[str], ticks: Sequence[float], low: float, high: float) -> Html:
-    """A colour map from `low` to `high`, with values written below it."""
+    """A colour map from `low` to `high`, with tick values below it."""
     marks = (
         element("span", text(f"{tick:g}"), style=f"left:{100 * (tick - low) / (high - low):.2f}%") for tick in ticks
     )
@@ -94,7 +94,7 @@ def bar(share: float, kind: str) -> Html:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Html]], kind: str = "") -> Html:
-    """A table that scrolls within its own box where it is too wide. The first cell of a row heads it."""
+    """A table that scrolls in its own box if it is too wide. The first cell of a row is its header."""
     titles = element("tr", *(element("th", text(title), scope="col") for title in head))
     lines = (
         element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in rest))

@@ -1,7 +1,7 @@
 """Regions of the images that a report evaluates: all of small data, evenly spaced parts of large data. No I/O.
 
-Large images are cut to their middle, and of many images some are taken at equal distances, so that a report takes
-minutes, not hours, whatever the store holds.
+Large images are cropped to their middle, and many images are sampled at equal distances, so that a report takes
+minutes, not hours, for any store.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 MAX_SIDE_PX = 1024
 MAX_SLICES = 16  # of a volume
 MAX_PIXELS = 4_000_000
-ALIGN_PX = 64  # a network pools a part as it pools the whole if both begin at a multiple of 2^depth
+ALIGN_PX = 64  # a crop is pooled like the whole image if it begins at a multiple of 2^depth
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,21 @@ class Region:
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
-        """What to cut out of an array (z, y, x)."""
+        """The region as an index of an array (z, y, x)."""
         return slice(self.z0, self.z1), slice(self.y0, self.y1), slice(self.x0, self.x1)
 
     @property
     def num_pixels(self) -> int:
-        """How many pixels it has."""
+        """Number of pixels."""
         return (self.z1 - self.z0) * (self.y1 - self.y0) * (self.x1 - self.x0)
 
     @property
     def connectivity(self) -> int:
-        """Which pixels belong together: 4 in a slice, 6 in a volume."""
+        """Connectivity of its components: 4 in a slice, 6 in a volume."""
         return 4 if self.dims == 2 else 6
 
     def grown(self, by_px: int, shape: tuple[int, ...]) -> "Region":
-        """With so many more pixels around it in the plane, as far as the image (z, y, x) has them."""
+        """The region with `by_px` more pixels on each side in the plane, within the image (z, y, x)."""
         rows = max(0, self.y0 - by_px), min(shape[1], self.y1 + by_px)
         columns = max(0, self.x0 - by_px), min(shape[2], self.x1 + by_px)
         return replace(self, y0=rows[0], y1=rows[1], x0=columns[0], x1=columns[1])
@@ -56,10 +56,11 @@ def plan_regions(
     max_pixels: int = MAX_PIXELS,
     max_side_px: int = MAX_SIDE_PX,
 ) -> list[Region]:
-    """The regions that are looked at, of images given as name: ((z, y, x), dims).
+    """The regions to evaluate, of images given as name: ((z, y, x), dims).
 
-    All slices of images of `dims` 2 and the middle slices of volumes, each cut to its middle `max_side_px`; if these
-    have more than `max_pixels` in all, then as many at equal distances as fit, at least one.
+    These are all slices of images of `dims` 2 and the middle slices of volumes, each cropped to its middle
+    `max_side_px`. If they have more than `max_pixels` in total, as many as fit are taken at equal distances, at least
+    one.
     """
     regions = [region for name, (shape, dims) in images.items() for region in _of_image(name, shape, dims, max_side_px)]
     total = sum(region.num_pixels for region in regions)
@@ -76,19 +77,19 @@ def _of_image(name: str, shape: tuple[int, ...], dims: int, max_side_px: int) ->
 
 
 def middle(length: int, most: int, align: int = 1) -> tuple[int, int]:
-    """The middle `most` of so many, or all of them, from about the middle on at a multiple of `align`."""
+    """(start, stop) of the middle `most` of `length` pixels, or of all; `start` is a multiple of `align`."""
     start = max(0, length - most) // 2 // align * align
     return start, start + min(length, most)
 
 
 def window_around(centre: int, length: int, most: int) -> tuple[int, int]:
-    """At most `most` of so many, about `centre`, all inside."""
+    """(start, stop) of at most `most` of `length` pixels around `centre`, all inside."""
     start = min(max(0, centre - most // 2), max(0, length - most))
     return start, start + min(length, most)
 
 
 def densest_window(mask: NDArray[np.bool_], most: int) -> tuple[slice, slice]:
-    """The window of at most `most` a side in which most of mask (y, x) is true, of those on a coarse grid."""
+    """The window with the most true pixels of a mask (y, x), at most `most` a side, among those on a coarse grid."""
     sums = np.pad(mask.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     height, width = (min(n, most) for n in mask.shape)
     rows, columns = (

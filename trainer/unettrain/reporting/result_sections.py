@@ -21,16 +21,16 @@ from unettrain.reporting.pictures import (
 )
 from unettrain.reporting.scores import IMAGES, HeldOut, Shown
 
-LOG_FROM = 8.0  # greatest loss / least loss from which on the axis is logarithmic
+LOG_FROM = 8.0  # least ratio of greatest to smallest loss for a logarithmic axis
 
 
 def training_section(run: Run) -> Html:
     """Loss and validation IoU over the steps."""
     title, fit = "Training", run.record["fit"]
-    deformed = ", each deformed anew" if fit["deform"] else ""
+    deformed = ", each with a new deformation" if fit["deform"] else ""
     words = paragraph(
-        "The loss is the cross-entropy of the softmax, weighted by w(x). One step sees one batch of tiles"
-        f"{deformed}, so the training loss jumps from step to step; the thick line is its running mean."
+        "The loss is the cross-entropy of the softmax, weighted by w(x). One step uses one batch of tiles"
+        f"{deformed}, so the training loss varies from step to step; the thick line is its running mean."
     )
     if not run.log:
         return section("training", title, words, paragraph("The log of this run is empty."))
@@ -38,7 +38,7 @@ def training_section(run: Run) -> Html:
     if not steps:
         none = paragraph("There is no validation curve: the store has no validation images (--val-fraction at import).")
         return section("training", title, words, grid(_loss_figure(run.log)), none)
-    swings = f"With momentum {fit['momentum']:g} the validation loss swings too; the" if _is_sgd(fit) else "The"
+    swings = f"With momentum {fit['momentum']:g} the validation loss varies too; the" if _is_sgd(fit) else "The"
     kept = paragraph(f"{swings} network with the lowest validation loss is kept as best.pt.")
     return section("training", title, words, kept, grid(_loss_figure(run.log), _iou_figure(steps, iou)))
 
@@ -48,7 +48,7 @@ def _is_sgd(fit: dict[str, Any]) -> bool:
 
 
 def _points(log: Sequence[dict[str, float]], key: str) -> tuple[list[float], list[float]]:
-    """Steps and values of the lines of the log that have the key, thinned out."""
+    """Steps and values of the log records with a key, thinned out."""
     logged = [record for record in log if key in record]
     return thinned([record["step"] for record in logged], [record[key] for record in logged])
 
@@ -89,7 +89,7 @@ def prediction_section(held_out: HeldOut) -> Html:
         "Prediction",
         paragraph(
             f"Of the {IMAGES[held_out.split]}: {shown.name}, the first one scored that has cells. It was predicted tile"
-            " by tile; thanks to the overlap the result has no seams, and does not depend on the tile."
+            " by tile; because of the overlap the result has no seams and does not depend on the tile."
         ),
         grid(*_prediction_figures(shown), kind="one" if wide else "two"),
     )
@@ -113,13 +113,13 @@ def _prediction_figures(shown: Shown) -> list[Html]:
         figure(
             heat,
             "Probability.",
-            "That a pixel belongs to a cell; over 0.5 it is taken for one.",
+            "That a pixel belongs to a cell; above 0.5 it is classified as one.",
             colour_bar(VIRIDIS, (0, 0.25, 0.5, 0.75, 1), 0, 1),
         ),
         figure(
             picture(image, "The image with the outlines of the predicted cells", found),
             "Predicted outlines.",
-            "Of the pieces of the predicted mask.",
+            "Of the connected components of the predicted mask.",
         ),
         _errors_figure(image, shown),
     ]
@@ -132,5 +132,5 @@ def _errors_figure(image: Picture, shown: Shown) -> Html:
         (MISSED, "cell, but missed (false negative)"),
     ]
     pixels = errors_in_colour(image, shown.labels > 0, shown.mask & (shown.labels >= 0))  # ignored pixels: neither
-    words = "Orange between two cells joins them into one: IoU hardly changes, AP falls."
+    words = "Orange between two cells merges them: IoU hardly changes, AP decreases."
     return figure(picture(pixels, "The image with right and wrong pixels in colour"), "Errors.", words, legend(colours))

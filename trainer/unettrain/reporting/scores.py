@@ -1,7 +1,8 @@
 """Scores on held-out images: the trained network, the same network untrained, and Otsu's threshold.
 
-Each gets the same pixels, and its foreground is split into cells in the same way. Otsu (1979) needs to be told whether
-cells are brighter or darker than the ground: the training images say so, never those that are scored.
+All three get the same pixels, and their foreground is split into cells in the same way. Whether cells are brighter or
+darker than the background, which Otsu's method (1979) does not decide, follows from the training images, never from the
+scored ones.
 """
 
 import math
@@ -54,12 +55,12 @@ class Shown:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The scores of each of METHODS, and on what they were taken."""
+    """The scores of each of METHODS, and the images they are from."""
 
     split: str
     regions: tuple[Region, ...]
     num_images: int  # of the split
-    num_pixels: int  # of all of them
+    num_pixels: int  # of these images
     cells_are_brighter: bool
     cells_are_numbered: bool
     scores: dict[str, Scores]
@@ -67,7 +68,7 @@ class HeldOut:
 
     @property
     def names(self) -> list[str]:
-        """The images that were looked at."""
+        """The evaluated images."""
         return list(dict.fromkeys(region.name for region in self.regions))
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,11 +78,11 @@ class HeldOut:
 
 
 def score_held_out(run: Run) -> HeldOut:
-    """Score the split `test`, without one `val`, without either `train`. Raises InvalidInput without any image."""
+    """Score the images of the first split with any: test, val or train. Raises InvalidInput if there are none."""
     split = next((s for s in PREFERENCE if images_of(run, s)), None)
     if split is None:
         raise InvalidInput(
-            f"{run.store} has no images, only what was made from them",
+            f"{run.store} has no images, only arrays computed from them",
             hint=f"unettrain report {run.files.path} --store STORE, with the whole store",
         )
     shapes = image_shapes(run, images_of(run, split))
@@ -109,10 +110,10 @@ def _networks(run: Run) -> dict[str, UNet]:
 
 
 def predict_region(run: Run, network: UNet, region: Region, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Probabilities (class, z, y, x) in a region, as a prediction of the whole image would give there."""
+    """Probabilities (class, z, y, x) in a region, equal to those of a prediction of the whole image."""
     pool = 1 << network.config.depth
     context = math.ceil(border_px(network.config.depth) / 2 / pool) * pool
-    wide = region.grown(context + pool, shape)  # its end may cut what is pooled together
+    wide = region.grown(context + pool, shape)  # its end may divide a group of pooled pixels
     stored = open_image(run.store, region.name)
     predicted = predict_image(network, read_pixels(run, wide), stored.intensity, run.checkpoint.tile_px)
     rows, columns = region.y0 - wide.y0, region.x0 - wide.x0
@@ -138,7 +139,7 @@ def network_mask(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def cells_are_brighter(run: Run) -> bool:
-    """Whether, in the training images, cells are on average at least as bright as the ground."""
+    """Whether cells are on average at least as bright as the background in the training images."""
     sums, counts = np.zeros(2), np.zeros(2)
     for region in plan_regions(image_shapes(run, images_of(run, "train")), POLARITY_PIXELS):
         low, high = open_image(run.store, region.name).intensity

@@ -1,4 +1,4 @@
-"""Report section 1, results: what was trained, and its scores beside two baselines."""
+"""Report section 1, results: the run in key facts, and its scores next to those of two baselines."""
 
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
@@ -22,7 +22,7 @@ RATIOS: dict[str, Callable[[Scores], float]] = {
 COUNTS: dict[str, Callable[[Scores], int]] = {
     "cells found (IoU ≥ 0.5)": lambda s: s.cells[0].tp,
     "cells proposed": lambda s: s.cells[0].tp + s.cells[0].fp,
-    "cells there are": lambda s: s.cells[0].tp + s.cells[0].fn,
+    "true cells": lambda s: s.cells[0].tp + s.cells[0].fn,
 }
 
 
@@ -32,7 +32,7 @@ def short_name(run: Run) -> str:
 
 
 def head(run: Run, held_out: HeldOut) -> Html:
-    """Title, what was trained, key figures, scores, and how they were taken."""
+    """Title, key facts of the run, key figures, scores, and their method."""
     top = element(
         "header",
         paragraph("U-Net report", "kicker"),
@@ -44,8 +44,8 @@ def head(run: Run, held_out: HeldOut) -> Html:
     if changed:
         notes.append(
             warning(
-                f"This store no longer holds what the run was trained on ({', '.join(changed)} differ). What is held"
-                " out here may have been trained on."
+                f"This store no longer holds what the run was trained on ({', '.join(changed)} differ). The held-out"
+                " images may have been used in the training."
             )
         )
     notes += [warning(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in training_notes(run)]
@@ -62,14 +62,14 @@ def head(run: Run, held_out: HeldOut) -> Html:
 
 
 def training_notes(run: Run) -> tuple[str, ...]:
-    """What is wrong with a network although its training ended without an error."""
+    """Warnings about a network whose training ended without an error."""
     best, validated = run.checkpoint, [record["val_iou"] for record in run.log if "val_iou" in record]
     step = int(run.log[-1]["step"]) if run.log else best.step
     return training_warnings(best.best_iou, validated[-1] if validated else None, best.constant, step)
 
 
 def facts(run: Run) -> Html:
-    """What was trained, in a few words each."""
+    """Key facts of the run."""
     network, model = run.checkpoint.network, run.checkpoint.build()
     parameters = sum(p.numel() for p in model.parameters())
     last = run.log[-1] if run.log else {}
@@ -87,33 +87,33 @@ def facts(run: Run) -> Html:
 
 
 def training_seconds(log: Sequence[dict[str, float]]) -> float:
-    """How long was trained in all: the clock of the log starts again where a run went on."""
+    """Total training time: the clock of the log restarts when a run is resumed."""
     seconds = [float(record.get("seconds", 0)) for record in log]
     return sum(now for now, after in zip(seconds, [*seconds[1:], 0.0], strict=False) if after < now)
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words."""
+    """A duration as text."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def split_warning(split: str) -> Html:
-    """What is wrong with scores that are not of the split `test`."""
+    """Warning for scores of another split than `test`."""
     if split == "val":
         return warning(
             "The store has no images in the split test. The scores below are of the validation images, by which the"
-            " best network was chosen: they flatter it a little."
+            " best network was chosen, so they are slightly biased."
         )
     return warning(
-        "The store has no images in the splits test and val. The scores below are of training images: they say how well"
-        " the network remembers, not what it is worth on a new image. Import with --test-fraction to hold some out."
+        "The store has no images in the splits test and val. The scores below are of training images: they measure"
+        " memorization, not performance on a new image. Import with --test-fraction to hold some out."
     )
 
 
 def key_figures(scores: dict[str, Scores], split: str) -> Html:
-    """The two numbers that count, large, with those of the baselines."""
+    """The two main scores, with those of the baselines."""
     iou = {method: s.pixels.iou for method, s in scores.items()}
     ap = {method: s.ap[0.5] for method, s in scores.items()}
     return element(
@@ -131,11 +131,11 @@ def _key_figure(title: str, values: dict[str, float], meaning: str) -> Html:
 
 
 def verdict(scores: dict[str, Scores]) -> str:
-    """In which of the scores the network is above Otsu's threshold, and in which it is not."""
+    """The scores in which the network is above Otsu's threshold, and the others."""
     above = [name for name, value in RATIOS.items() if value(scores["trained"]) > value(scores["otsu"])]
     below = [name for name in RATIOS if name not in above]
     if not below:
-        return "The trained network is above Otsu's threshold, which knows nothing of cells, in every score."
+        return "The trained network is above Otsu's threshold, a baseline without training, in every score."
     if not above:
         return (
             "The trained network is above Otsu's threshold in no score: on these images a threshold does as well, or"
@@ -159,7 +159,7 @@ def _number(words: str) -> Html:
 
 
 def how_scored(held_out: HeldOut) -> str:
-    """On what and how the scores were taken."""
+    """Images and method of the scores."""
     used, share = len(held_out.names), sum(r.num_pixels for r in held_out.regions) / held_out.num_pixels
     part = (
         "whole"
@@ -168,11 +168,13 @@ def how_scored(held_out: HeldOut) -> str:
         " pixels a side"
     )
     side = "brighter" if held_out.cells_are_brighter else "darker"
-    truth = "" if held_out.cells_are_numbered else " The store does not number the cells: the truth is cut up likewise."
+    truth = (
+        "" if held_out.cells_are_numbered else " Without instance labels in the store, true cells are components too."
+    )
     return (
         f"Split {held_out.split}: {used} of {held_out.num_images} images, {part}; counts are pooled. A pixel belongs to"
-        " a cell where that is the most likely class (for two classes: probability over 0.5, a threshold fixed"
-        " beforehand). A cell is a 4-connected piece of that mask (6-connected in a volume), and is found if its IoU"
-        f" with a true cell reaches the threshold, one to one.{truth} Otsu's threshold is taken on each image by"
-        f" itself; cells are the {side} side, as in the training images."
+        " a cell if background is not its most likely class (for two classes: probability over 0.5, a threshold fixed"
+        " beforehand). A cell is a 4-connected component of that mask (6-connected in a volume). It is found if its IoU"
+        f" with a true cell reaches the threshold, one to one.{truth} Otsu's threshold is computed for each image;"
+        f" cells are the {side} side, as in the training images."
     )

@@ -18,16 +18,16 @@ from unettrain.reporting.page import Html, element, figure, grid, join, legend, 
 from unettrain.reporting.pictures import display_range, grey, outline_path, target_picture
 
 NUM_LINES = 13
-GRID_PX = 600  # the line grid is drawn finer than the tile, at least so large
+GRID_PX = 600  # least side of the line grid, which is drawn finer than the tile
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def deformation_section(run: Run) -> Html:
-    """One stored field, on a grid of lines and on a tile."""
+    """One stored field, applied to a grid of lines and to a tile."""
     words = paragraph(
         "The paper's main augmentation: random displacements at the nodes of a coarse grid, made smooth by a cubic"
-        " B-spline. Image, target and weights of a tile are moved by one field, in one pass, so that they stay"
-        " together: cells of new shapes, of which the labels are known."
+        " B-spline. Image, target and weights of a tile are deformed by one field, in one pass, so that they stay"
+        " aligned: cells of new shapes with known labels."
         + ("" if run.record["fit"]["deform"] else " This run was trained without it.")
     )
     if run.recorded(GRIDS):
@@ -56,12 +56,12 @@ def _deformation_figures(run: Run) -> list[Html]:
 
 
 def fineness(tile_px: int, interpolation: str) -> int:
-    """How many pixels of the line grid stand for one of the tile: of a spline that scales with it."""
+    """Pixels of the line grid for one pixel of the tile; more than 1 for splines, which scale with the tile."""
     return math.ceil(GRID_PX / tile_px) if interpolation == "bspline" else 1
 
 
 def line_grid(tiles: Tiles, transform: Transform, fine: int, alt: str, marks: Html | None = None) -> Html:
-    """Lines and squares, moved by the same kernel that moves the tiles."""
+    """Lines and squares, warped by the kernel that warps the tiles."""
     side, whole = fine * tiles.tile_px, fine * (tiles.tile_px + 2 * tiles.margin_px)
     y, x = np.mgrid[:whole, :whole] - fine * tiles.margin_px
     every, thick = side // NUM_LINES, max(2, side // 300)
@@ -73,7 +73,7 @@ def line_grid(tiles: Tiles, transform: Transform, fine: int, alt: str, marks: Ht
 
 
 def arrows(nodes: NDArray[np.float32], side_px: int) -> Html:
-    """From where the pixel at each node came (a line) to where it is now (a dot)."""
+    """The displacement at each node: a line from the origin of its pixel to its position, a dot."""
     rows, columns = (np.linspace(0, side_px - 1, n) for n in nodes.shape[1:])
     marks = []
     for (j, y), (i, x) in ((a, b) for a in enumerate(rows) for b in enumerate(columns)):
@@ -93,7 +93,7 @@ def _moved_tile(tiles: Tiles, stored: StoredTile, transform: Transform) -> Html:
 
 
 def tile_section(run: Run) -> Html:
-    """A tile at the corner of an image: what is seen, what is predicted, what is mirrored."""
+    """A tile at the corner of an image: its input, its output and the mirrored part."""
     tiles = open_tiles(run.store)
     side, output, before = (f"{n}" for n in (tiles.tile_px, tiles.output_px, border_px(tiles.depth) // 2))
     return section(
@@ -102,7 +102,7 @@ def tile_section(run: Run) -> Html:
         paragraph(
             f"The paper's Fig. 2: the convolutions are unpadded, so a tile of {side} {TIMES} {side} pixels (blue)"
             f" yields the classes of its middle {output} {TIMES} {output} (yellow). The {before} pixels around are"
-            " context. At the border of an image there is none, and it is made up by mirroring the image."
+            " context. At the border of an image it is missing, and is filled by mirroring the image."
         ),
         grid(*_tile_figures(run, tiles)),
     )
@@ -129,7 +129,7 @@ def _tile_figures(run: Run, tiles: Tiles) -> list[Html]:
 
 
 def tile_marks(tiles: Tiles, inside: tuple[int, int, int, int]) -> Html:
-    """The input tile, its output area, and the edge of the image, which has (x, y, width, height) in the tile."""
+    """The input tile, its output area, and the edge of the image at `inside` (x, y, width, height) in the tile."""
     side, output, before = tiles.tile_px, tiles.output_px, border_px(tiles.depth) // 2
     x, y, width, height = inside
     edge = f"M{x} {y}h{width}v{height}h{-width}Z"

@@ -1,4 +1,4 @@
-"""Interpretation of predictions and labels, and what is refused, on small synthetic images."""
+"""Interpretation of predictions, and what is refused, on small synthetic images."""
 
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tests.trainer.evaluation.helpers import CELL, LABELS, MASK, NUM_CELLS, evaluate, refused
-from unettrain.evaluation.files import evaluate_files
-from unettrain.evaluation.params import EvaluateParams
-
-# -- what a prediction is read as -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "int64", "float32"])
@@ -139,54 +135,3 @@ def test_values_that_do_not_fit_the_options_are_refused(
     tmp_path: Path, prediction: NDArray[Any], options: dict[str, Any], message: str
 ) -> None:
     refused(tmp_path, message, prediction, **options)
-
-
-# -- labels -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("value", [1, 255])
-def test_a_binary_mask_is_not_taken_for_one_cell(tmp_path: Path, value: int) -> None:
-    mask = MASK * np.uint8(value)
-    refused(tmp_path, f"holds a binary mask: .* parts of the only number {value}\n(.|\n)*--instances comp", mask, mask)
-    scores = evaluate(tmp_path, mask, mask, instances="components")
-    assert (scores["mean_ap"], scores["cells"]) == (1, int(ndimage.label(mask)[1]))
-    assert scores["labels_read_as"] == f"connected components of a mask ({scores['cells']} cells)"
-    assert evaluate(tmp_path, mask, mask, instances="ids")["cells"] == 1
-
-
-def test_one_cell_is_not_taken_for_a_binary_mask(tmp_path: Path) -> None:
-    one = (LABELS == 1).astype(np.uint8) * 255
-    assert evaluate(tmp_path, one, one)["mean_ap"] == 1
-    stack = np.zeros((2, 20, 20), np.uint8)
-    stack[0, 2:6, 2:6] = stack[1, 9:15, 9:15] = 7
-    assert evaluate(tmp_path, stack, stack, dims=2)["cells"] == 2
-    refused(tmp_path, "binary mask", stack, stack, dims=3)
-
-
-def test_ignored_pixels_of_a_file(tmp_path: Path) -> None:
-    labels = np.where(LABELS == 3, 255, LABELS).astype(np.uint8)
-    scores = evaluate(tmp_path, LABELS, labels, ignore_label=255)
-    assert (scores["cells"], scores["proposed"], scores["ignored_proposals"]) == (NUM_CELLS - 1, NUM_CELLS - 1, 1)
-    assert (scores["mean_ap"], scores["iou"]) == (1, 1)
-    num = int((LABELS == 3).sum())
-    assert scores["labels_read_as"] == f"instance labels ({num} pixels ignored, {NUM_CELLS - 1} cells)"
-    done = evaluate_files(tmp_path / "prediction.npy", tmp_path / "labels.npy", EvaluateParams(ignore_label=255))
-    assert "1 more in ignored pixels" in done.as_text()
-    negative = np.where(LABELS == 3, -1, LABELS.astype(np.int32))
-    refused(tmp_path, r"holds the number -1(.|\n)*--ignore-label -1 if", LABELS, negative)
-    assert evaluate(tmp_path, LABELS, negative, ignore_label=-1)["mean_ap"] == 1
-    refused(tmp_path, "--ignore-label is 0, which is background", LABELS, LABELS, ignore_label=0)
-
-
-@pytest.mark.parametrize("kind", ["uint8", "bool", "float32"])
-def test_empty_predictions_and_labels_are_scored(tmp_path: Path, kind: str) -> None:
-    none = np.zeros(LABELS.shape, kind)
-    missed = evaluate(tmp_path, none)
-    assert (missed["iou"], missed["dice"], missed["mean_ap"], missed["proposed"]) == (0, 0, 0, 0)
-    nothing = np.zeros_like(LABELS)
-    both = evaluate(tmp_path, none, nothing)
-    assert (both["iou"], both["dice"], both["mean_ap"], both["cells"]) == (1, 1, 1, 0)
-    assert both["labels_read_as"] == "instance labels (0 cells)"
-    invented = evaluate(tmp_path, LABELS, nothing)
-    assert (invented["iou"], invented["mean_ap"], invented["proposed"]) == (0, 0, NUM_CELLS)
-    assert evaluate(tmp_path, LABELS, nothing, instances="components")["mean_ap"] == 0

@@ -1,0 +1,69 @@
+"""Interpretation of labels: integers, 0 for background and one number for each cell.
+
+A binary mask of several components, and values that change gradually, are refused. "Gradually" is defined by the rule
+`interpolated` of `unetprep lint`.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unettrain.errors import InvalidInput
+from unettrain.evaluation.segmentation import CONNECTIVITY, Segmentation
+from unettrain.evaluation.value_checks import check_numbers, fault_of_numbers, has_one_number, num_parts
+from unettrain.metrics.components import label_components
+
+
+def check_label_dtype(path: str, num_channels: int, dtype: np.dtype[Any]) -> None:
+    """Raise InvalidInput for anything but one channel of integers or bool."""
+    if num_channels != 1 or dtype.kind not in "bui":
+        raise InvalidInput(
+            f"{path} holds no labels: {num_channels} channels of {dtype}",
+            allowed="integers in a single channel: 0 for background and one number for each cell",
+            hint="save the labels as integers, not as colours or floating-point numbers",
+        )
+
+
+def read_labels(
+    pixels: NDArray[Any], path: str, dims: int, instances: str = "auto", ignore_label: int | None = None
+) -> Segmentation:
+    """The true cells in labels (c, z, y, x). Pixels with the value `ignore_label` become -1.
+
+    instances: `auto` and `ids` take each number as one cell, `auto` only after the checks of this module; `components`
+    takes each connected component of the pixels that are not 0. Raises InvalidInput, naming `path`, for other values.
+    """
+    check_label_dtype(path, len(pixels), pixels.dtype)
+    if ignore_label == 0:
+        raise InvalidInput("--ignore-label is 0, which is background", allowed="any other number that the labels hold")
+    ignored = np.zeros(pixels.shape, bool) if ignore_label is None else pixels == ignore_label
+    cells = np.where(ignored, 0, pixels)
+    check_numbers(cells, path, hint="--ignore-label {} if it marks pixels that are neither cell nor background")
+    if instances != "ids":
+        _check_labels(cells, path, dims, instances)
+    num = int(ignored.sum())
+    remarks = (f"{num} pixels ignored",) if num else ()
+    if instances == "components":
+        objects, title = label_components(cells[0], CONNECTIVITY[dims]), "connected components of a mask"
+    else:
+        objects, title = cells[0].astype(np.int32), "instance labels"
+    return Segmentation(np.where(ignored[0], -1, objects), "instances", title, remarks)
+
+
+def _check_labels(cells: NDArray[Any], path: str, dims: int, instances: str) -> None:
+    if has_one_number(cells):
+        parts = num_parts(cells, path, dims)
+        if instances == "auto" and parts.max(initial=1) > 1:
+            raise InvalidInput(
+                f"{path} holds a binary mask: {parts.sum()} separate parts of the only number {int(cells.max())}",
+                allowed="labels that give each cell a number of its own",
+                hint="--instances components if each part is a cell (cells that touch become one);"
+                " --instances ids if the parts are one cell",
+            )
+    elif fault := fault_of_numbers(cells, path, dims):
+        raise InvalidInput(
+            f"{path} holds neither instance labels nor a clean mask: {fault}",
+            allowed="labels that give each cell a number of its own, or a mask of 0 and one other number",
+            hint="resize labels without interpolation (nearest), and save them as PNG or TIFF, not as JPEG;"
+            " --instances ids if each number is one cell after all",
+        )
