@@ -1,22 +1,17 @@
 """Locks of folders, temporary files of killed processes, and signals that arrive during a write."""
 
-import errno
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from unetprep.errors import Conflict
 from unetprep.storage import lock
-from unetprep.storage.atomic import replacing
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.lock import LOCK, Holder, holder, locked
-from unetprep.storage.signals import deferred_signals
 
 
 @pytest.fixture
@@ -83,23 +78,6 @@ def test_a_fresh_lock_clears_the_temporary_files_at_the_root(tmp_path: Path) -> 
         assert names(tmp_path) == [LOCK, "images", "kept"]
 
 
-def test_a_temporary_file_that_the_holder_removes_does_not_end_the_one_who_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    link, removed = os.link, list[Path]()
-
-    def removing(source: Path, target: Path) -> None:
-        if not removed:
-            removed.append(source)
-            source.unlink()
-        link(source, target)
-
-    monkeypatch.setattr(os, "link", removing)
-    assert LocalStorage(str(tmp_path)).put_if_absent("x", b"1")
-    assert removed
-    assert names(tmp_path) == ["x"]
-
-
 def test_a_process_sees_that_its_lock_was_taken_over(tmp_path: Path) -> None:
     folder = LocalStorage(str(tmp_path))
     with locked(folder, str(tmp_path)) as held:
@@ -108,75 +86,6 @@ def test_a_process_sees_that_its_lock_was_taken_over(tmp_path: Path) -> None:
         with pytest.raises(Conflict, match=r"was taken over by fit \(process 1 on far\)"):
             held.check()
     assert names(tmp_path) == [LOCK]
-
-
-class Asked(KeyboardInterrupt):
-    pass
-
-
-@pytest.fixture
-def raising() -> Iterator[Callable[[], None]]:
-    """Send SIGTERM to this process, whose handler raises."""
-
-    def handler(*_: object) -> None:
-        raise Asked
-
-    before = signal.signal(signal.SIGTERM, handler)
-    yield lambda: signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is handler
-    signal.signal(signal.SIGTERM, before)
-
-
-def test_signals_are_held_back_until_the_outermost_block_ends(raising: Callable[[], None]) -> None:
-    seen = []
-    with pytest.raises(Asked), deferred_signals():  # noqa: PT012
-        with deferred_signals():
-            raising()
-            seen.append("inner")
-        seen.append("outer")
-    assert seen == ["inner", "outer"]
-
-
-@pytest.mark.parametrize("moment", ["write", "replace", "lock"])
-def test_a_signal_during_a_write_leaves_a_whole_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raising: Callable[[], None], moment: str
-) -> None:
-    replace, link = os.replace, os.link
-
-    def put(source: Path, target: Path) -> None:
-        raising()
-        replace(source, target)
-
-    def new(source: Path, target: Path) -> None:
-        raising()
-        link(source, target)
-
-    if moment == "replace":
-        monkeypatch.setattr(os, "replace", put)
-    if moment == "lock":
-        monkeypatch.setattr(os, "link", new)
-        with pytest.raises(Asked), locked(LocalStorage(str(tmp_path / "run")), str(tmp_path / "run")):
-            raise AssertionError
-        assert names(tmp_path) == []
-        return
-    with pytest.raises(Asked), replacing(tmp_path / "x") as file:  # noqa: PT012
-        file.write(b"one")
-        if moment == "write":
-            raising()
-        file.write(b"two")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("x", b"onetwo")]
-
-
-def test_a_failed_write_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    (tmp_path / "x").write_bytes(b"old")
-    monkeypatch.setattr(os, "fsync", full)
-    for write in (LocalStorage(str(tmp_path)).put, LocalStorage(str(tmp_path)).put_if_absent):
-        with pytest.raises(OSError, match=r"No space left on device: '.*/[xy]'"):
-            write("x" if write.__name__ == "put" else "y", b"new")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("x", b"old")]
 
 
 def test_temporary_files_in_folders_below_a_flat_folder_are_left_alone(tmp_path: Path) -> None:
