@@ -1,24 +1,28 @@
 """Locks of folders, temporary files of killed processes, and signals that arrive during a write."""
 
+import json
 import os
+import platform
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from unetprep.errors import Conflict
+from unetprep.errors import Conflict, Stopped
 from unetprep.storage import lock
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.lock import LOCK, Holder, holder, locked
+from unetprep.store import Store
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that is touched often."""
     monkeypatch.setattr(lock, "TOUCH_S", 0.05)
-    monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.3)
+    monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.5)
 
 
 def names(folder: Path) -> list[str]:
@@ -97,3 +101,63 @@ def test_temporary_files_in_folders_below_a_flat_folder_are_left_alone(tmp_path:
     with locked(LocalStorage(str(tmp_path)), str(tmp_path), is_flat=True):
         assert names(tmp_path) == [".lock", "ds.zarr"]
     assert names(tmp_path / "ds.zarr") == [".partial-12"]
+
+
+def foreign_lock(url: str, **values: object) -> None:
+    content = {"token": "t", "host": "far", "pid": 1, "command": "unetprep x", **values}
+    LocalStorage(url).put(LOCK, json.dumps(content).encode())
+
+
+def test_a_lock_holds_within_a_process_once_and_is_gone_after_an_error(store: Store, quick: None) -> None:
+    with pytest.raises(ZeroDivisionError), locked(store.storage, store.url):  # noqa: PT012
+        with locked(store.storage, store.url + "/../" + Path(store.url).name):
+            token = json.loads(Path(store.url, LOCK).read_text())["token"]
+        time.sleep(0.2)
+        now = json.loads(Path(store.url, LOCK).read_text())
+        assert now["token"] == token
+        assert now["beat"] > 0
+        raise ZeroDivisionError
+    assert not Path(store.url, LOCK).exists()
+
+
+def test_a_process_number_says_nothing_in_another_place(store: Store, quick: None) -> None:
+    """Two containers may have the same name, and each its own process 1."""
+    foreign_lock(store.url, host=platform.node(), place="another namespace", pid=2**22 + 1, started="1")
+    start = time.monotonic()
+    with locked(store.storage, store.url):
+        assert time.monotonic() - start > lock.DEAD_AFTER_S  # nobody touched it meanwhile
+
+
+def test_another_thread_is_another_run(store: Store, quick: None) -> None:
+    def run() -> None:
+        with pytest.raises(Conflict, match="another run works on"), locked(store.storage, store.url):
+            pass
+
+    with locked(store.storage, store.url), ThreadPoolExecutor(1) as executor:
+        executor.submit(run).result()
+
+
+def test_what_a_killed_run_was_writing_goes_with_its_lock(store: Store, quick: None) -> None:
+    foreign_lock(store.url)
+    half = Path(store.url, "images/a/image/.partial-1234")
+    half.write_bytes(b"half")
+    with locked(store.storage, store.url):
+        assert not half.exists()
+
+
+def test_what_ended_a_run_is_told_not_that_the_lock_cannot_be_let_go(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(self: LocalStorage, key: str) -> bytes:
+        raise ConnectionError("no answer")
+
+    with pytest.raises(Stopped), locked(store.storage, store.url):  # noqa: PT012
+        monkeypatch.setattr(LocalStorage, "get", unreachable)
+        raise Stopped
+
+
+def test_a_lock_that_was_taken_over_is_left_to_the_other(store: Store, quick: None) -> None:
+    with locked(store.storage, store.url):
+        foreign_lock(store.url, beat=0)
+        time.sleep(0.2)
+    assert json.loads(Path(store.url, LOCK).read_text())["host"] == "far"
