@@ -1,7 +1,6 @@
 """What a run says and keeps while it goes on, and how it ends when it is told to."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -10,11 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.cli.conftest import Run
-from unetcli.progress import progress
-from unetprep.errors import InvalidInput
 
 UNETPREP = (sys.executable, "-c", "from unetcli.prep.main import main; main()")
 LONG = "deform --out ds.zarr --fields 8000000"
@@ -83,28 +78,3 @@ def test_a_summary_says_what_was_done_and_a_log_keeps_it(run: Run, cells: Path) 
     assert re.search(r"INFO weights 1/1 MP/s [\d.e-]+\n", log)
     assert "INFO weights: nothing to do, all 2 shards are there\n" in log
     assert re.search(r"ERROR Conflict: .*w0 is 10.0 there and 3.0 now", log)
-
-
-def test_lines_tell_rate_and_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    with progress("weights", quiet=False) as report:
-        for done, now in ((1, 1010.0), (2, 1011.0), (10, 1100.0), (40, 1400.0)):
-            clock[0] = now
-            report(done, 40, **{"MP/s": 12.345678})
-    lines = [line[20:] for line in capsys.readouterr().err.splitlines()]
-    assert lines == [
-        "weights 1/40 MP/s 12.35 0:06:30 left",
-        "weights 10/40 MP/s 12.35 0:05:00 left",
-        "weights 40/40 MP/s 12.35",
-    ]
-
-
-def test_the_endpoint_of_a_server_may_be_named(run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
-
-    def refuse(store: str) -> None:
-        raise InvalidInput(os.environ["AWS_ENDPOINT_URL_S3"])
-
-    monkeypatch.setattr("unetprep.contents.info", refuse)
-    assert "http://127.0.0.1:2" in run("unetprep info s3://bucket/x --endpoint-url http://127.0.0.1:2", 3).stderr

@@ -11,9 +11,10 @@ import pytest
 
 import unetprep
 import unettrain
+import unettrain.errors
 import unettrain.training_loop
 from tests.contract.test_imports import SHARED
-from unettrain.config import FitConfig, UNetConfig
+from unettrain.config import Augmentation, FitConfig, UNetConfig
 from unettrain.errors import InvalidInput
 
 
@@ -85,3 +86,30 @@ def test_the_trainer_imports_neither_dask_nor_xarray_and_of_the_pipeline_the_sha
     assert not {m for m in modules if m.split(".")[0] in ("dask", "distributed", "xarray", "unetcli", "click")}
     allowed = {f"unetprep.{name}" for name in SHARED}
     assert {".".join(m.split(".")[:2]) for m in modules if m.startswith("unetprep")} <= allowed
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"rotation": -1.0}, "rotation is -1.0\n  allowed: 0 to 360"),
+        ({"scale": 0.9}, "scale is 0.9\n  allowed: 1 to 16"),
+        ({"shift": float("nan")}, "shift is nan"),
+        ({"noise": float("inf")}, "noise is inf"),
+        ({"blur": -0.1}, "blur is -0.1"),
+    ],
+)
+def test_what_no_augmentation_is_is_refused(chosen: dict[str, float], message: str) -> None:
+    for kind in (Augmentation, FitConfig):
+        with pytest.raises(InvalidInput) as caught:
+            kind(**chosen)  # type: ignore[arg-type]
+        assert message in str(caught.value)
+
+
+def build(kind: type, values: dict[str, Any]) -> object:
+    return kind(**values)
+
+
+@pytest.mark.parametrize("name", ["blur", "shift", "rotation", "scale", "noise", "batch_size", "steps"])
+def test_a_training_is_bounded_too(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"is .*\n  allowed: [01] to \d+"):
+        build(FitConfig, {name: 10**13})

@@ -13,7 +13,6 @@ import zarr
 from unettrain.checkpoint import load_checkpoint
 from unettrain.config import FitConfig
 from unettrain.errors import Conflict, Failure, InvalidInput
-from unettrain.optimizer import learning_rate_at
 from unettrain.run_dir import RunDir
 from unettrain.stream.tile_stream import TileStream
 from unettrain.trainer import Trainer, Validation
@@ -279,12 +278,6 @@ def test_training_leaves_the_global_random_state_alone(make_store: MakeStore, tm
     state = torch.random.get_rng_state()
     fit(make_store(), tmp_path / "run", quick(steps=2))
     assert torch.equal(torch.random.get_rng_state(), state)
-
-
-def test_the_step_size_warms_up() -> None:
-    config = FitConfig(learning_rate=0.1, warmup_steps=4)
-    assert [learning_rate_at(k, config) for k in (0, 1, 3, 4, 1000)] == pytest.approx([0.025, 0.05, 0.1, 0.1, 0.1])
-    assert learning_rate_at(0, FitConfig(learning_rate=0.1, warmup_steps=0)) == 0.1
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -16,7 +16,7 @@ from unetprep.engine.importing import import_images
 from unetprep.engine.memory import Worker
 from unetprep.engine.run import run_stage
 from unetprep.errors import InvalidInput
-from unetprep.params import ImportParams, WeightsParams, format_bytes, parse_bytes
+from unetprep.params import ImportParams, WeightsParams, parse_bytes
 from unetprep.sources import open_source
 from unetprep.sources.cells import Cells, brightness
 from unetprep.sources.memory import kept_bytes, reading_bytes
@@ -116,20 +116,6 @@ def test_the_block_follows_from_the_memory_and_a_refusal_names_the_least(tmp_pat
         roomy = Worker(4 * least, threads).fit(jobs)
         assert [job.block for job in roomy] == [job.outputs[0].shard for job in jobs]
         assert [job.block for job in Worker(None, threads).fit(jobs)] == [None]
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("2GiB", 2**31), ("1.5 KB", 1500), ("512MiB", 2**29), ("7B", 7), ("3TB", 3 * 10**12)]
-)
-def test_sizes_are_read(text: str, size: int) -> None:
-    assert parse_bytes(text) == size
-    assert abs(parse_bytes(format_bytes(size)) - size) <= size / 1024
-
-
-@pytest.mark.parametrize("text", ["2", "GB", "-1GB", "0B", "2Gb", "1e9B", ""])
-def test_other_sizes_are_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="such as 4GB"):
-        parse_bytes(text)
 
 
 # -- near the least that is allowed -----------------------------------------------------------------------------------

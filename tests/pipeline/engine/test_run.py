@@ -2,88 +2,36 @@
 
 import json
 import os
-import platform
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.pipeline.conftest import LOCAL, tree
-from unetprep.engine.batches import BatchQueue
+from tests.pipeline.engine.calling import calling
 from unetprep.engine.importing import import_images
-from unetprep.engine.pending import JobPlan, plan_job
+from unetprep.engine.pending import plan_job
 from unetprep.engine.run import Scheduler, run_plans, run_stage
 from unetprep.errors import Conflict, Failure, InvalidInput, Stopped
 from unetprep.format import layout
-from unetprep.format.boxes import Box, Index, box_shape
+from unetprep.format.boxes import Index
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.stages import STAGES
-from unetprep.stages.base import Blocks, Job
 from unetprep.storage import atomic, lock
 from unetprep.storage.base import Storage
 from unetprep.storage.local import LocalStorage
-from unetprep.storage.lock import LOCK, locked
+from unetprep.storage.lock import LOCK
 from unetprep.store import Store
 
 TILES = TilesParams(tile_px=60, depth=2, margin_px=8)
-MADE = layout.Provenance("noop", 1, {}, {})
 
 
 def quiet(done: int, total: int, **shown: float) -> None:
     """No progress."""
-
-
-@dataclass(frozen=True)
-class Calling(Job):
-    """A job that calls a function for each shard instead of computing it."""
-
-    call: Callable[[Index], None]
-
-    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
-        self.call(tuple(b.start // n for b, n in zip(boxes[0], self.outputs[0].shard, strict=True)))
-        return (np.ones(box_shape(boxes[0]), np.uint8),)
-
-    def compute_bytes(self) -> int:
-        return 0
-
-
-def calling(call: Callable[[Index], None], rows: int = 60, columns: int = 50) -> Calling:
-    spec = layout.ArraySpec("fields/noop", (rows, columns), "uint8", ("y", "x"), (1, 1), (2, 5), MADE)
-    return Calling((spec,), call)
-
-
-def plan_of(job: Job, numbers: list[int]) -> JobPlan:
-    return JobPlan(job, job.outputs, np.array(numbers, np.int64))
-
-
-def test_every_missing_shard_is_handed_out_once_and_only_with_those_of_its_job() -> None:
-    first, second = calling(print), calling(print, 4, 5)
-    queue = BatchQueue([plan_of(first, [3, 7, 299]), plan_of(second, []), plan_of(second, [0, 1])])
-    taken = []
-    while queue.num_left:
-        batch = queue.take(2)
-        assert batch
-        taken.append((batch.job, batch.indices))
-    assert taken == [(first, ((0, 3), (0, 7))), (first, ((29, 9),)), (second, ((0, 0), (1, 0)))]
-    assert queue.take(2) is None
-
-
-def test_batches_grow_until_they_last_and_leave_every_worker_its_share(store: Store) -> None:
-    seen: list[tuple[int, int]] = []
-    job = calling(lambda index: None)
-    run_plans(store, [plan_job(store, job)], LOCAL, lambda done, total, **shown: seen.append((done, total)))
-    assert [total for _, total in seen] == [300] * len(seen)
-    sizes = np.diff([0, *(done for done, _ in seen)])
-    assert sizes.sum() == 300
-    assert sizes[0] == 1
-    assert 8 < sizes.max() <= 300 / 4
-    assert store.record("fields/noop")["complete"]
 
 
 def test_only_a_few_tasks_are_in_flight(store: Store) -> None:
@@ -232,61 +180,6 @@ def test_the_lock_of_a_dead_run_is_not_in_the_way(
     assert run_stage(store, STAGES["weights"], WeightsParams(), LOCAL).shards_written
     assert time.monotonic() - start < 50
     assert not Path(store.url, LOCK).exists()
-
-
-def test_a_lock_holds_within_a_process_once_and_is_gone_after_an_error(store: Store, quick: None) -> None:
-    with pytest.raises(ZeroDivisionError), locked(store.storage, store.url):  # noqa: PT012
-        with locked(store.storage, store.url + "/../" + Path(store.url).name):
-            token = json.loads(Path(store.url, LOCK).read_text())["token"]
-        time.sleep(0.2)
-        now = json.loads(Path(store.url, LOCK).read_text())
-        assert now["token"] == token
-        assert now["beat"] > 0
-        raise ZeroDivisionError
-    assert not Path(store.url, LOCK).exists()
-
-
-def test_a_process_number_says_nothing_in_another_place(store: Store, quick: None) -> None:
-    """Two containers may have the same name, and each its own process 1."""
-    foreign_lock(store.url, host=platform.node(), place="another namespace", pid=2**22 + 1, started="1")
-    start = time.monotonic()
-    with locked(store.storage, store.url):
-        assert time.monotonic() - start > lock.DEAD_AFTER_S  # nobody touched it meanwhile
-
-
-def test_another_thread_is_another_run(store: Store, quick: None) -> None:
-    def run() -> None:
-        with pytest.raises(Conflict, match="another run works on"), locked(store.storage, store.url):
-            pass
-
-    with locked(store.storage, store.url), ThreadPoolExecutor(1) as executor:
-        executor.submit(run).result()
-
-
-def test_what_a_killed_run_was_writing_goes_with_its_lock(store: Store, quick: None) -> None:
-    foreign_lock(store.url)
-    half = Path(store.url, "images/a/image/.partial-1234")
-    half.write_bytes(b"half")
-    with locked(store.storage, store.url):
-        assert not half.exists()
-
-
-def test_what_ended_a_run_is_told_not_that_the_lock_cannot_be_let_go(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unreachable(self: LocalStorage, key: str) -> bytes:
-        raise ConnectionError("no answer")
-
-    with pytest.raises(Stopped), locked(store.storage, store.url):  # noqa: PT012
-        monkeypatch.setattr(LocalStorage, "get", unreachable)
-        raise Stopped
-
-
-def test_a_lock_that_was_taken_over_is_left_to_the_other(store: Store, quick: None) -> None:
-    with locked(store.storage, store.url):
-        foreign_lock(store.url, beat=0)
-        time.sleep(0.2)
-    assert json.loads(Path(store.url, LOCK).read_text())["host"] == "far"
 
 
 # -- what is lost -----------------------------------------------------------------------------------------------------

@@ -1,5 +1,3 @@
-import hashlib
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +7,6 @@ from scipy.interpolate import BSpline
 
 from unetprep import displacement_field
 from unetprep.kernels.field_grid import nodes_needed
-from unetprep.kernels.folding import folded_shares
 from unetprep.kernels.random_fields import draw_grids
 
 
@@ -70,50 +67,3 @@ def test_the_approximating_field_is_as_much_smaller_as_is_known() -> None:
 def test_an_unknown_interpolation_is_refused() -> None:
     with pytest.raises(ValueError, match="interpolation is 'linear', not one of bspline, bspline-approx"):
         displacement_field(np.zeros((2, 3, 3)), (10, 10), "linear")
-
-
-@given(st.sampled_from([("bspline", 3), ("bspline", 6), ("bspline-approx", 5)]), st.integers(0, 50))
-def test_the_share_that_folds_is_that_of_the_jacobian(kind: tuple[str, int], seed: int) -> None:
-    interpolation, nodes = kind
-    grid = draw_grids(seed, [7], (nodes, nodes), 60.0)
-    field = displacement_field(grid[0], (251, 181), interpolation)
-    (yy, yx), (xy, xx) = ((np.gradient(part, axis=0), np.gradient(part, axis=1)) for part in field)
-    folded = (1 + yy) * (1 + xx) - yx * xy <= 0
-    assert folded_shares(grid, (251, 181), interpolation)[0] == pytest.approx(folded.mean(), abs=0.004)
-
-
-def test_small_deformations_do_not_fold_and_large_ones_do() -> None:
-    assert not folded_shares(draw_grids(0, range(1000), (3, 3), 10.0), (572, 572), "bspline").any()
-    assert (folded_shares(draw_grids(0, range(1000), (3, 3), 10.0), (188, 188), "bspline") > 0).sum() == 1
-    assert (folded_shares(draw_grids(0, range(200), (3, 3), 100.0), (572, 572), "bspline") > 0).mean() > 0.5
-
-
-def test_another_attempt_draws_other_fields() -> None:
-    first, again = (draw_grids(0, range(50), (3, 3), 10.0, attempt) for attempt in (0, 1))
-    assert not np.isin(again, first).any()
-
-
-def test_a_field_depends_on_seed_and_number_alone() -> None:
-    many = draw_grids(5, range(100), (3, 3), 10.0)
-    np.testing.assert_array_equal(draw_grids(5, range(40, 43), (3, 3), 10.0), many[40:43])
-    assert len(np.unique(many)) == many.size
-    assert np.isin(draw_grids(6, range(100), (3, 3), 10.0), many).mean() < 0.01  # other seed, other fields
-    one, other = (draw_grids(2**64 - k, [2**63 + 1], (3, 3), 10.0) for k in (1, 2))
-    assert not np.isin(one, other).any()
-    for seed, k in ((2**64, 0), (0, -1)):
-        with pytest.raises(OverflowError):
-            draw_grids(seed, [k], (3, 3), 10.0)
-
-
-def test_displacements_have_the_papers_deviation() -> None:
-    grids = draw_grids(0, range(20_000), (3, 3), 10.0).astype(np.float64)
-    assert grids.std(axis=0) == pytest.approx(np.full((2, 3, 3), 10.0), rel=0.03)
-    assert abs(grids.mean(axis=0)).max() < 0.3
-    correlation = np.corrcoef(grids.reshape(len(grids), -1), rowvar=False)
-    assert abs(correlation - np.eye(18)).max() < 0.04
-    assert ((grids / 10) ** 4).mean() == pytest.approx(3, rel=0.05)  # a Gaussian's kurtosis
-
-
-def test_the_draw_is_frozen() -> None:
-    digest = hashlib.sha256(draw_grids(42, range(1000), (3, 3), 10.0).tobytes()).hexdigest()
-    assert digest == "3473905dbf493259ce7e749798a36bbab8d789224a81c8a35094e81b9d3f3371"

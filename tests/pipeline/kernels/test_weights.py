@@ -17,7 +17,7 @@ from tests.synthetic import cell_labels
 from unetcli.options import chosen
 from unetprep.errors import InvalidInput
 from unetprep.kernels.separate import separate_instances
-from unetprep.kernels.weight_formula import Gaussian, make_formula
+from unetprep.kernels.weight_formula import make_formula
 from unetprep.kernels.weights import balanced_class_weights, count_classes, weigh_block
 from unetprep.params import WeightsParams
 from unetprep.stages.weight_backends import ENGINES
@@ -118,15 +118,6 @@ def test_ignored_pixels_weigh_nothing_and_are_no_cell(ignore_label: int) -> None
     np.testing.assert_array_equal(with_ignored, np.where(labels == ignore_label, 0, without))
     balanced = unetprep.weight_map(labels, ignore_label=ignore_label)[labels != ignore_label]
     np.testing.assert_array_equal(balanced, unetprep.weight_map(labels[:20]).ravel())
-
-
-def test_a_gaussian_reaches_as_far_as_it_moves_a_float32() -> None:
-    assert Gaussian(10, 5).reach == 31
-    for height, sigma in [(10, 5), (50, 6), (1, 2.5), (1e-3, 40)]:
-        reach = Gaussian(height, sigma).reach
-        assert height * math.exp(-(reach**2) / (2 * sigma**2)) <= np.finfo(np.float32).epsneg
-        assert height * math.exp(-((reach - 1) ** 2) / (2 * sigma**2)) > np.finfo(np.float32).epsneg
-    assert Gaussian(0, 5).reach == 0
 
 
 def test_without_a_border_term_only_the_classes_are_left() -> None:

@@ -14,8 +14,7 @@ from unetprep.engine.importing import import_images
 from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.metadata import encode
-from unetprep.format.schema import CHECKS
-from unetprep.params import LENGTH_UNITS, ImportParams, VerifyParams, WeightsParams
+from unetprep.params import ImportParams, VerifyParams, WeightsParams
 from unetprep.relabeling.relabeler import relabel
 from unetprep.stages import STAGES
 from unetprep.stages.weights import relative_sizes
@@ -164,22 +163,3 @@ def test_verify_names_a_group_whose_sizes_are_not_those_of_the_import(tmp_path: 
 def test_unusable_sizes_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         ImportParams(**options)
-
-
-def test_the_units_are_those_of_ome_ngff() -> None:
-    assert len(set(LENGTH_UNITS)) == len(LENGTH_UNITS) == 26
-    assert {"micrometer", "nanometer", "angstrom", "meter", "millimeter", "yottameter", "parsec"} <= set(LENGTH_UNITS)
-
-
-@pytest.mark.parametrize(
-    ("parameters", "accepted"),
-    [
-        ({"spacing": [None, 0.3, 0.1]}, True),
-        ({"spacing": [None, 0.0, 0.1]}, False),
-        ({"formula": "paper", "spacing": [3.0, 1.0]}, True),
-        ({"formula": "paper", "spacing": [None, 3.0, 1.0]}, False),
-        ({"formula": "paper", "spacing": [0, 1.0]}, False),
-    ],
-)
-def test_only_the_import_records_an_unknown_size(parameters: dict[str, Any], accepted: bool) -> None:
-    assert CHECKS["parameters"].accepts(parameters) == accepted

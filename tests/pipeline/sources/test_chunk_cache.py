@@ -69,28 +69,3 @@ def test_small_strips_are_not_kept_and_large_ones_count_as_memory(tmp_path: Path
     for rows, kept in ((1, 0), (100, pixels.nbytes)):
         tifffile.imwrite(tmp_path / f"{rows}.tif", pixels, compression="deflate", rowsperstrip=rows)
         assert kept_bytes(open_source(str(tmp_path / f"{rows}.tif"))) == kept
-
-
-def test_a_cache_keeps_what_was_used_last_within_its_bytes() -> None:
-    cache, decodes = ArrayCache(30), []
-
-    def get(key: str, num: int) -> None:
-        def decode() -> Any:
-            decodes.append(key)
-            return np.zeros(num, np.uint8)
-
-        cache.get_or_compute(key, decode)
-
-    for key, num in (
-        ("a", 10),
-        ("b", 10),
-        ("c", 10),
-        ("a", 10),
-        ("d", 10),
-        ("a", 10),
-        ("b", 10),
-        ("huge", 31),
-        ("b", 10),
-    ):
-        get(key, num)
-    assert decodes == ["a", "b", "c", "d", "b", "huge"]

@@ -279,16 +279,6 @@ def test_random_tiles_lie_in_training_images_and_depend_on_seed_name_and_number_
     assert verify(store.url, VerifyParams(all=True)).faults == ()
 
 
-def test_random_places_of_a_part_are_those_of_the_whole() -> None:
-    whole = random_origins(5, "a", 0, 100, (7, 24, 21), 20)
-    np.testing.assert_array_equal(random_origins(5, "a", 40, 90, (7, 24, 21), 20), whole[40:90])
-    assert (whole != random_origins(5, "b", 0, 100, (7, 24, 21), 20)).any()
-    assert (whole != random_origins(6, "a", 0, 100, (7, 24, 21), 20)).any()
-    assert {*whole[:, 0].tolist()} == set(range(7))
-    assert {*whole[:, 1].tolist()} == set(range(5))
-    assert {*whole[:, 2].tolist()} == {0, 1}
-
-
 def check_against_images(store: Store, tiles: dict[str, np.ndarray]) -> None:
     """Each tile is the window of its image at its place."""
     inner = OUTPUT + 2 * SMALL.margin_px

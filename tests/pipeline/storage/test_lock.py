@@ -1,29 +1,28 @@
 """Locks of folders, temporary files of killed processes, and signals that arrive during a write."""
 
-import errno
+import json
 import os
-import signal
+import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from unetprep.errors import Conflict
+from unetprep.errors import Conflict, Stopped
 from unetprep.storage import lock
-from unetprep.storage.atomic import replacing
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.lock import LOCK, Holder, holder, locked
-from unetprep.storage.signals import deferred_signals
+from unetprep.store import Store
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that is touched often."""
     monkeypatch.setattr(lock, "TOUCH_S", 0.05)
-    monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.3)
+    monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.5)
 
 
 def names(folder: Path) -> list[str]:
@@ -83,23 +82,6 @@ def test_a_fresh_lock_clears_the_temporary_files_at_the_root(tmp_path: Path) -> 
         assert names(tmp_path) == [LOCK, "images", "kept"]
 
 
-def test_a_temporary_file_that_the_holder_removes_does_not_end_the_one_who_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    link, removed = os.link, list[Path]()
-
-    def removing(source: Path, target: Path) -> None:
-        if not removed:
-            removed.append(source)
-            source.unlink()
-        link(source, target)
-
-    monkeypatch.setattr(os, "link", removing)
-    assert LocalStorage(str(tmp_path)).put_if_absent("x", b"1")
-    assert removed
-    assert names(tmp_path) == ["x"]
-
-
 def test_a_process_sees_that_its_lock_was_taken_over(tmp_path: Path) -> None:
     folder = LocalStorage(str(tmp_path))
     with locked(folder, str(tmp_path)) as held:
@@ -108,75 +90,6 @@ def test_a_process_sees_that_its_lock_was_taken_over(tmp_path: Path) -> None:
         with pytest.raises(Conflict, match=r"was taken over by fit \(process 1 on far\)"):
             held.check()
     assert names(tmp_path) == [LOCK]
-
-
-class Asked(KeyboardInterrupt):
-    pass
-
-
-@pytest.fixture
-def raising() -> Iterator[Callable[[], None]]:
-    """Send SIGTERM to this process, whose handler raises."""
-
-    def handler(*_: object) -> None:
-        raise Asked
-
-    before = signal.signal(signal.SIGTERM, handler)
-    yield lambda: signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is handler
-    signal.signal(signal.SIGTERM, before)
-
-
-def test_signals_are_held_back_until_the_outermost_block_ends(raising: Callable[[], None]) -> None:
-    seen = []
-    with pytest.raises(Asked), deferred_signals():  # noqa: PT012
-        with deferred_signals():
-            raising()
-            seen.append("inner")
-        seen.append("outer")
-    assert seen == ["inner", "outer"]
-
-
-@pytest.mark.parametrize("moment", ["write", "replace", "lock"])
-def test_a_signal_during_a_write_leaves_a_whole_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raising: Callable[[], None], moment: str
-) -> None:
-    replace, link = os.replace, os.link
-
-    def put(source: Path, target: Path) -> None:
-        raising()
-        replace(source, target)
-
-    def new(source: Path, target: Path) -> None:
-        raising()
-        link(source, target)
-
-    if moment == "replace":
-        monkeypatch.setattr(os, "replace", put)
-    if moment == "lock":
-        monkeypatch.setattr(os, "link", new)
-        with pytest.raises(Asked), locked(LocalStorage(str(tmp_path / "run")), str(tmp_path / "run")):
-            raise AssertionError
-        assert names(tmp_path) == []
-        return
-    with pytest.raises(Asked), replacing(tmp_path / "x") as file:  # noqa: PT012
-        file.write(b"one")
-        if moment == "write":
-            raising()
-        file.write(b"two")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("x", b"onetwo")]
-
-
-def test_a_failed_write_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    (tmp_path / "x").write_bytes(b"old")
-    monkeypatch.setattr(os, "fsync", full)
-    for write in (LocalStorage(str(tmp_path)).put, LocalStorage(str(tmp_path)).put_if_absent):
-        with pytest.raises(OSError, match=r"No space left on device: '.*/[xy]'"):
-            write("x" if write.__name__ == "put" else "y", b"new")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("x", b"old")]
 
 
 def test_temporary_files_in_folders_below_a_flat_folder_are_left_alone(tmp_path: Path) -> None:
@@ -188,3 +101,63 @@ def test_temporary_files_in_folders_below_a_flat_folder_are_left_alone(tmp_path:
     with locked(LocalStorage(str(tmp_path)), str(tmp_path), is_flat=True):
         assert names(tmp_path) == [".lock", "ds.zarr"]
     assert names(tmp_path / "ds.zarr") == [".partial-12"]
+
+
+def foreign_lock(url: str, **values: object) -> None:
+    content = {"token": "t", "host": "far", "pid": 1, "command": "unetprep x", **values}
+    LocalStorage(url).put(LOCK, json.dumps(content).encode())
+
+
+def test_a_lock_holds_within_a_process_once_and_is_gone_after_an_error(store: Store, quick: None) -> None:
+    with pytest.raises(ZeroDivisionError), locked(store.storage, store.url):  # noqa: PT012
+        with locked(store.storage, store.url + "/../" + Path(store.url).name):
+            token = json.loads(Path(store.url, LOCK).read_text())["token"]
+        time.sleep(0.2)
+        now = json.loads(Path(store.url, LOCK).read_text())
+        assert now["token"] == token
+        assert now["beat"] > 0
+        raise ZeroDivisionError
+    assert not Path(store.url, LOCK).exists()
+
+
+def test_a_process_number_says_nothing_in_another_place(store: Store, quick: None) -> None:
+    """Two containers may have the same name, and each its own process 1."""
+    foreign_lock(store.url, host=platform.node(), place="another namespace", pid=2**22 + 1, started="1")
+    start = time.monotonic()
+    with locked(store.storage, store.url):
+        assert time.monotonic() - start > lock.DEAD_AFTER_S  # nobody touched it meanwhile
+
+
+def test_another_thread_is_another_run(store: Store, quick: None) -> None:
+    def run() -> None:
+        with pytest.raises(Conflict, match="another run works on"), locked(store.storage, store.url):
+            pass
+
+    with locked(store.storage, store.url), ThreadPoolExecutor(1) as executor:
+        executor.submit(run).result()
+
+
+def test_what_a_killed_run_was_writing_goes_with_its_lock(store: Store, quick: None) -> None:
+    foreign_lock(store.url)
+    half = Path(store.url, "images/a/image/.partial-1234")
+    half.write_bytes(b"half")
+    with locked(store.storage, store.url):
+        assert not half.exists()
+
+
+def test_what_ended_a_run_is_told_not_that_the_lock_cannot_be_let_go(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(self: LocalStorage, key: str) -> bytes:
+        raise ConnectionError("no answer")
+
+    with pytest.raises(Stopped), locked(store.storage, store.url):  # noqa: PT012
+        monkeypatch.setattr(LocalStorage, "get", unreachable)
+        raise Stopped
+
+
+def test_a_lock_that_was_taken_over_is_left_to_the_other(store: Store, quick: None) -> None:
+    with locked(store.storage, store.url):
+        foreign_lock(store.url, beat=0)
+        time.sleep(0.2)
+    assert json.loads(Path(store.url, LOCK).read_text())["host"] == "far"

@@ -7,20 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.pipeline.conftest import LOCAL, save
 from tests.synthetic import cell_image, cell_labels
 from unetprep.engine.importing import import_images
 from unetprep.engine.run import run_stage
-from unetprep.kernels.mirror import mirrored_runs
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.store import Store
 from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import Augmentation
-from unettrain.data.chunk_cache import Decoded
 from unettrain.data.chunk_reader import Chunks
 from unettrain.data.opening import open_tiles
 from unettrain.errors import Failure, InvalidInput
@@ -137,32 +133,6 @@ def test_a_chunk_is_decoded_once_while_it_is_kept(pair: tuple[str, str], monkeyp
     assert len(decoded) == len(set(decoded)) > 0
 
 
-def image(folder: Path, name: str) -> tuple[Chunks, np.ndarray]:
-    """An image (c, z, y, x) of which a block has two slices, and 128 rows and 64 columns."""
-    values = np.random.default_rng(len(name)).integers(0, 1000, (3, 5, 300, 70)).astype(np.uint16)
-    array = zarr.create_array(folder, name=name, data=values, chunks=(3, 2, 32, 16), shards=(3, 4, 64, 32))
-    return Chunks(array, folder), values
-
-
-def test_windows_anywhere_are_those_of_the_image(tmp_path: Path) -> None:
-    chunks, values = image(tmp_path, "a")
-    rng, decoded = np.random.default_rng(0), Decoded(2**24)
-    for _ in range(60):
-        z, (top, bottom), (left, right) = rng.integers(5), *(np.sort(rng.integers(0, n, 2)) for n in (300, 70))
-        out = np.empty((3, bottom - top + 1, right - left + 1), np.uint16)
-        decoded.copy(chunks, (int(z), int(top), int(left)), out)
-        np.testing.assert_array_equal(out, values[:, z, top : bottom + 1, left : right + 1])
-
-
-def test_what_was_asked_for_last_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chunks, _ = image(tmp_path, "a")
-    read, decoded, out = [], Decoded(2 * 3 * 2 * 32 * 64 * 2), np.empty((3, 1, 1), np.uint16)  # a row of two blocks
-    monkeypatch.setattr(chunks, "read", lambda place, out: read.append(place))
-    for z in (0, 2, 0, 4, 0, 2):
-        decoded.copy(chunks, (z, 0, 0), out)
-    assert [place[1] for place in read] == [0, 1, 2, 1]
-
-
 def test_images_that_were_made_anew_are_refused_when_they_are_opened(make: Make) -> None:
     _, url = make()
     tiles = open_tiles(url)
@@ -188,21 +158,6 @@ def test_a_damaged_image_is_named(make: Make) -> None:
 def test_the_command_that_makes_them_anew_is_theirs(pair: tuple[str, str]) -> None:
     with pytest.raises(InvalidInput, match=r"--margin \d+ --index-only --instances --overwrite"):
         TileStream(pair[1], augmentation=Augmentation(shift=100.0))
-
-
-@given(st.integers(-400, 400), st.integers(1, 300), st.integers(1, 90))
-def test_stretches_show_what_numpy_mirrors(start: int, num: int, size: int) -> None:
-    image = np.arange(size)
-    padded = np.pad(image, 1000, mode="reflect") if size > 1 else np.zeros(2001, int)
-    runs, out = mirrored_runs(start, start + num, size), np.full(num, -1)
-    low = min(run.low for run in runs)
-    for run in runs:
-        out[run.there] = image[low:][run.seen_from(low)]
-    np.testing.assert_array_equal(out, padded[1000 + start : 1000 + start + num])
-    if start >= 0 and start + num <= size:
-        assert runs[0].is_all(num)
-    if runs[0].is_all(num):
-        np.testing.assert_array_equal(out, image[low : low + num])
 
 
 def test_arrays_of_virtual_tiles_are_labelled(pair: tuple[str, str]) -> None:

@@ -10,7 +10,6 @@ import pytest
 import zarr
 
 from unettrain.data.opening import image_names, open_fields, open_image, open_tiles
-from unettrain.data.store import open_store
 from unettrain.errors import Failure, InvalidInput, UnettrainError
 from unettrain.stream.tile_stream import TileStream
 
@@ -48,20 +47,6 @@ def test_it_reads_images(make_store: MakeStore) -> None:
         open_image(store, "liver")
     shutil.rmtree(store / "images")
     assert image_names(store) == ()
-
-
-def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"there is no store at .*nowhere\.zarr"):
-        open_store(tmp_path / "nowhere.zarr")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(InvalidInput, match="there is no store"):
-        open_store(tmp_path / "folder")
-    (tmp_path / "file.tif").write_bytes(b"II*")
-    with pytest.raises(InvalidInput, match="there is no store"):
-        open_store(tmp_path / "file.tif")
-    zarr.open_group(tmp_path / "other.zarr", mode="w", zarr_format=3)
-    with pytest.raises(InvalidInput, match="no store of unetprep"):
-        open_store(tmp_path / "other.zarr")
 
 
 @pytest.mark.parametrize("version", [0, 2, "1"])

@@ -1,3 +1,5 @@
+"""Faults of labels."""
+
 import json
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-import hashlib
+"""Commands of the stages and of recipes."""
+
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from tests import reference
 from tests.cli.conftest import Run, labels_of
 from tests.pipeline.conftest import tree
 from unetprep.engine.scheduler import Scheduler
-from unetprep.fetching import manifest_names
 from unetprep.params import ClusterParams
 
 
@@ -71,70 +70,6 @@ def test_components_and_ignored_pixels_by_options_and_by_a_recipe(run: Run, cell
     assert (found[0] == -1).sum() == 40 * 110
     np.testing.assert_array_equal(found[1], found[0])
     np.testing.assert_array_equal(found[2], found[0])
-
-
-def test_info_shows_every_array_and_its_state(run: Run, cells: Path) -> None:
-    run("unetprep import --image img.tif --labels labels.tif --out ds.zarr")
-    run("unetprep weights --out ds.zarr")
-    said = run("unetprep info ds.zarr").stdout
-    assert "image img  [train]  from img.tif, labels.tif" in said
-    assert "finished    1 x 140 x 110  float32" in said
-    assert "tiles         missing" in said
-    run("unetprep tiles --out ds.zarr --tile 188")
-    run("unetprep weights --out ds.zarr --w0 3 --overwrite")
-    found = json.loads(run("unetprep info ds.zarr --json").stdout)
-    assert found["tiles"]["state"] == "stale"
-    assert found["tiles"]["output"] == 4
-    assert found["images"][0]["arrays"]["weights"]["parameters"]["w0"] == 3.0
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """A package index of one wheel, in a folder, and a manifest of a file in it."""
-    content = b"pixels"
-    wheel = tmp_path / "index" / "cellpack-1.0-py3-none-any.whl"
-    wheel.parent.mkdir()
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("cellpack/img.tif", content)
-        archive.writestr("cellpack-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: cellpack\nVersion: 1.0\n")
-        archive.writestr("cellpack-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
-    write_manifest(tmp_path, hashlib.sha256(content).hexdigest())
-    return content
-
-
-def write_manifest(folder: Path, sha256: str, version: str = "1.0", member: str = "cellpack/img.tif") -> None:
-    (folder / "cells.toml").write_text(
-        'title = "Cells"\nterms = "CC0"\n[source]\nkind = "wheel"\npackage = "cellpack"\n'
-        f'version = "{version}"\nplatform = "any"\npython = "3.11"\n'
-        f'[[files]]\nmember = "{member}"\npath = "img.tif"\nsha256 = "{sha256}"\n'
-    )
-
-
-def test_fetch_unpacks_and_checks_and_keeps_what_is_there(run: Run, index: bytes, tmp_path: Path) -> None:
-    assert "data/cells/img.tif  (fetched)" in run("unetprep fetch cells.toml").stdout
-    assert (tmp_path / "data/cells/img.tif").read_bytes() == index
-    assert "data/cells/img.tif  (was there)" in run("unetprep fetch cells.toml").stdout
-    (tmp_path / "data/cells/img.tif").write_bytes(b"mine")
-    assert "is there already, with another content" in run("unetprep fetch cells.toml", 4).stderr
-    assert (tmp_path / "data/cells/img.tif").read_bytes() == b"mine"
-
-
-def test_fetch_keeps_nothing_that_fails_its_checksum(run: Run, index: bytes, tmp_path: Path) -> None:
-    write_manifest(tmp_path, "0" * 64)
-    assert "has SHA-256" in run("unetprep fetch cells.toml", 1).stderr
-    write_manifest(tmp_path, "0" * 64, member="cellpack/other.tif")
-    assert "holds no cellpack/other.tif" in run("unetprep fetch cells.toml", 1).stderr
-    write_manifest(tmp_path, "0" * 64, version="2.0")
-    assert "cellpack==2.0 could not be downloaded" in run("unetprep fetch cells.toml", 1).stderr
-    assert not (tmp_path / "data").exists()
-
-
-def test_fetch_names_what_can_be_fetched(run: Run) -> None:
-    assert {"nuclei", "nuclei3d"} <= set(manifest_names())
-    assert "allowed: nuclei, nuclei3d" in run("unetprep fetch nothing", 3).stderr
 
 
 def unreadable(folder: Path) -> None:
@@ -264,11 +199,6 @@ def test_a_run_ends_with_its_exit_code_as_a_process_too(cells: Path) -> None:
     assert " weights 1/1" in done.stderr
     quiet = subprocess.run([*line, "--out", "new.zarr", "-q"], cwd=cells, capture_output=True, text=True, check=False)
     assert (quiet.returncode, quiet.stderr) == (0, "")
-
-
-def test_verbose_says_where_an_error_arose(run: Run) -> None:
-    assert "Traceback" in run("unetprep info no.zarr -v", 3).stderr
-    assert "Traceback" not in run("unetprep info no.zarr", 3).stderr
 
 
 @pytest.mark.parametrize(

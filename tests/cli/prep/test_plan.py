@@ -1,4 +1,4 @@
-"""What is said before is what comes: files, bytes and memory; and nothing is left behind by saying it."""
+"""Forecasts: files, bytes and memory equal what a run writes and takes, and nothing is left behind."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from unetcli.prep.main import main
 atexit.register(lambda: Path("peak.txt").write_text(str(status("VmHWM"))))
 main(sys.argv[1:])
 """
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is measured on Linux")
 EVERY_COMMAND = [
     "import --image img.tif --labels labels.tif --out ds.zarr",
