@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from tests.cli.conftest import Run
 from unetprep import displacement_field
 from unetprep.kernels.weight_formula import make_formula
-from unetprep.pictures import COLOURS, colours_of_cells
+from unetprep.pictures import COLOURS, cells_over, colours_of_cells, picture
 from unetprep.previews.fields import select_fields
 from unetprep.previews.fields_figure import compose_fields
-from unetprep.previews.pixels import STRIPES, cells_over, picture
+from unetprep.previews.overlays import STRIPES
 from unetprep.previews.weights import Made, Preview, View, select
 from unetprep.previews.weights_figure import Sheet, compose, draw
 from unetprep.store import Store

@@ -19,7 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from unetprep.previews.pixels import cells_over, edges, picture, stripes
+from unetprep.pictures import cells_over, picture
+from unetprep.previews.overlays import outlines, stripes
 from unetprep.previews.weights import Preview
 
 DPI = 100
@@ -176,13 +177,13 @@ def _distances(figure: Figure, sheet: Sheet, preview: Preview) -> None:
     is_beyond = known.size < preview.distances.size
     highest = made.reach if is_beyond else float(known.max()) or 1.0
     colours: Colormap = colormaps["viridis"].with_extremes(bad=BEYOND, over=BEYOND)
-    outlines = edges(preview)
+    lines = outlines(preview)
     titles = "$d_1$, to the nearest cell", "$d_2$, to the second nearest"
     for column, (title, distances) in enumerate(zip(titles, preview.distances, strict=True)):
         axes = _axes(figure, sheet, preview, 1, column)
         axes.set_title(title)
         shown = _show_known(axes, preview, distances, cmap=colours, vmin=0, vmax=highest)
-        axes.add_line(Line2D(outlines[0], outlines[1], color="white", linewidth=0.5, alpha=0.6, solid_capstyle="butt"))
+        axes.add_line(Line2D(lines[0], lines[1], color="white", linewidth=0.5, alpha=0.6, solid_capstyle="butt"))
     label = "distance in 3D" if preview.dims == 3 else "distance"
     label += (
         " in pixels" if set(made.spacing) == {1.0} else f" (pixel size {' x '.join(f'{s:g}' for s in made.spacing)})"
