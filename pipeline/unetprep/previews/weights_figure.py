@@ -242,11 +242,13 @@ def _where(preview: Preview) -> str:
 
 def _made(preview: Preview) -> str:
     made = preview.made
-    border, rim = made.formula.border, made.formula.rim
+    border, boundary = made.formula.border, made.formula.boundary
     constants = rf"$w_0$ = {border.height:g}, $\sigma$ = {border.sigma:g}"
     where = ", border term on cells too" if made.formula.on_cells else ""
     if made.name == "paper":
         classes = " and ".join(f"{value:.3g}" for value in made.class_weights)
         formula = r"$w = w_c + w_0\,\exp(-(d_1 + d_2)^2 / 2\sigma^2)$"
         return rf"{formula}   with {constants}, $w_c$ = {classes} (background and cell){where}"
-    return rf"Falk et al. 2019   with {constants}, $v$ = {made.class_weights[0]:g}, $\sigma_1$ = {rim.sigma:g}{where}"
+    return (
+        rf"Falk et al. 2019   with {constants}, $v$ = {made.class_weights[0]:g}, $\sigma_1$ = {boundary.sigma:g}{where}"
+    )

@@ -17,6 +17,7 @@ import zarr
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
+from unetprep.format.array_state import array_state
 from unetprep.format.boxes import Box
 from unetprep.format.metadata import DOCUMENT, Json, parse_document, parse_object, record_of
 from unetprep.format.sharding import Damaged, MissingShard, Shards
@@ -24,7 +25,6 @@ from unetprep.sources.urls import is_url, storage_at
 from unetprep.storage.base import Storage
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.paths import safe_key
-from unetprep.store import Store
 
 NODES = ("/images/", "/tiles/", "/fields/")  # how the path of an array inside of a store begins
 METADATA = (DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata")
@@ -51,13 +51,13 @@ def find_array(root: str, endpoint: str = "") -> ZarrArray:
     """
     storage = _storage(root, endpoint)
     path, axes = "", ""
-    _check_documents(storage, root, "")
+    _check_documents(storage, root, "", endpoint)
     with _opened(root, endpoint) as place, _invalid(root):
         node = zarr.open(place, mode="r")
         attributes = node.attrs.asdict()
     if isinstance(node, zarr.Group):
         path, axes = _full_resolution(attributes, root)
-        _check_documents(storage, root, path)
+        _check_documents(storage, root, path, endpoint)
     with _opened(root, endpoint) as place, _invalid(root):
         array = zarr.open_array(place, path=path, mode="r")
         names = getattr(array.metadata, "dimension_names", None) or ()
@@ -128,7 +128,7 @@ def _named(root: str) -> Iterator[None]:
         raise type(error)(f"{root}/{error}") from None
 
 
-def _check_documents(storage: Storage, root: str, path: str) -> None:
+def _check_documents(storage: Storage, root: str, path: str, endpoint: str) -> None:
     """Refuse invalid documents of a node, of Zarr v2 too, and an array of ours that is not to be read."""
     document = _document(storage, root, path)
     if document is None:
@@ -138,7 +138,7 @@ def _check_documents(storage: Storage, root: str, path: str) -> None:
                 parse_object(data, f"{name} of {root}")
     elif _is_ours(document):
         _refuse_unreadable(document, root, path)
-        _refuse_stale(document, root, path)
+        _refuse_stale(document, root, path, endpoint)
 
 
 def _document(storage: Storage, root: str, path: str) -> Json | None:
@@ -179,17 +179,26 @@ def _refuse_unreadable(document: Json, root: str, path: str) -> None:
         )
 
 
-def _refuse_stale(document: Json, root: str, path: str) -> None:
+def _refuse_stale(document: Json, root: str, path: str, endpoint: str) -> None:
     """Raise InvalidInput for an array that was computed from another one of its store that has been replaced since."""
     if not any("/" in source for source in record_of(document).get("inputs", {})):
         return
     whole = f"{root}/{path}".rstrip("/")
     at = max(whole.rfind(node) for node in NODES)
-    store = Store(whole[:at]) if at > 0 else None
-    if store is not None and "format_version" in store.record("") and store.state(whole[at + 1 :]) == "stale":
+    if at <= 0:
+        return
+    store = whole[:at]
+    storage = _storage(store, endpoint)
+
+    def record_at(path: str) -> Json:
+        safe_key(path, f"a path in a document of {store}") if path else None
+        document = _document(storage, store, path)
+        return record_of(document) if document else {}
+
+    if "format_version" in record_at("") and array_state(record_at, whole[at + 1 :]) == "stale":
         raise InvalidInput(
             f"{whole} was computed from something that has been replaced since",
-            hint=f"run: unetprep {record_of(document).get('stage', 'STAGE')} --out {whole[:at]} --overwrite",
+            hint=f"run: unetprep {record_of(document).get('stage', 'STAGE')} --out {store} --overwrite",
         )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from unetprep import __version__
 from unetprep.errors import Conflict, Failure, InvalidInput
+from unetprep.format.array_state import array_state
 from unetprep.format.boxes import Box, Index, shard_box, shard_counts
 from unetprep.format.documents import Document, array_document, group_document
 from unetprep.format.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
@@ -266,25 +267,9 @@ class Store:
                     hint=f"unetprep verify {self.url} names the command that makes it",
                 )
 
-    def state(self, path: str, _ahead: tuple[str, ...] = ()) -> str:
-        """One of missing, damaged (its document), unfinished, stale and finished.
-
-        An array is stale if it, or one that it was computed from, was computed from something since replaced.
-        """
-        try:
-            record = self.record(path)
-        except DamagedDocument:
-            return "damaged"
-        if not record:
-            return "missing"
-        if not record.get("complete"):
-            return "unfinished"
-        ours = {p: then for p, then in record.get("inputs", {}).items() if "/" in p}
-        fresh = path not in _ahead and all(  # what is computed from itself is not to be believed
-            self.state(p, (*_ahead, path)) == "finished" and self.record(p).get("fingerprint") == then
-            for p, then in ours.items()
-        )
-        return "finished" if fresh else "stale"
+    def state(self, path: str) -> str:
+        """One of missing, damaged (its document), unfinished, stale and finished; see `array_state`."""
+        return array_state(self.record, path)
 
     def create(self, spec: ArraySpec) -> None:
         """Make an empty array with its coordinates and metadata, marked unfinished, in the place of what stands there.

@@ -21,7 +21,7 @@ from unetprep.store import Store
 from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import Augmentation
 from unettrain.data.chunk_cache import Decoded
-from unettrain.data.chunk_reader import Chunks
+from unettrain.data.chunk_reader import ChunkReader
 from unettrain.data.opening import open_tiles
 from unettrain.errors import Failure, InvalidInput
 from unettrain.stream.tile_stream import TileStream
@@ -124,24 +124,24 @@ def test_a_small_cache_gives_the_same_and_holds_what_it_may(pair: tuple[str, str
 
 def test_a_chunk_is_decoded_once_while_it_is_kept(pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     tiles, decoded = open_tiles(pair[1]), []
-    read = Chunks.read
+    read = ChunkReader.read
 
-    def noted(self: Chunks, place: tuple[int, ...], out: np.ndarray) -> None:
+    def noted(self: ChunkReader, place: tuple[int, ...], out: np.ndarray) -> None:
         decoded.append((self.path, place))
         read(self, place, out)
 
-    monkeypatch.setattr(Chunks, "read", noted)
+    monkeypatch.setattr(ChunkReader, "read", noted)
     for _ in range(2):
         for k in range(len(tiles.split)):
             tiles.read(k)
     assert len(decoded) == len(set(decoded)) > 0
 
 
-def image(folder: Path, name: str) -> tuple[Chunks, np.ndarray]:
+def image(folder: Path, name: str) -> tuple[ChunkReader, np.ndarray]:
     """An image (c, z, y, x) of which a block has two slices, and 128 rows and 64 columns."""
     values = np.random.default_rng(len(name)).integers(0, 1000, (3, 5, 300, 70)).astype(np.uint16)
     array = zarr.create_array(folder, name=name, data=values, chunks=(3, 2, 32, 16), shards=(3, 4, 64, 32))
-    return Chunks(array, folder), values
+    return ChunkReader(array, folder), values
 
 
 def test_windows_anywhere_are_those_of_the_image(tmp_path: Path) -> None:
