@@ -9,10 +9,11 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
+from unetprep.pictures import Picture, cells_over, grey
 from unettrain.augment.cpu import apply
 from unettrain.augment.draw import Draw
 from unettrain.data.opening import open_fields, open_tiles
-from unettrain.reporting.pictures import INFERNO, Picture, cells_in_colour, grey, mapped, rgb
+from unettrain.reporting.pictures import INFERNO, mapped, rgb
 
 DEMO = Path(__file__).parents[1] / "demo"
 STORE = str(DEMO / "nuclei.zarr")
@@ -26,7 +27,7 @@ def main() -> None:
     weights = read("images/img2d-train/weights")[0][crop]
     panels = [
         grey(read("images/img2d-train/image")[:, 0, :PANEL_PX, :PANEL_PX]),
-        cells_in_colour(read("images/img2d-train/labels/instances/instances")[0][crop]),
+        cells_over(None, read("images/img2d-train/labels/instances/instances")[0][crop]),
         mapped(weights, INFERNO, 0, float(weights.max())),
         deformed_tile(),
     ]

@@ -24,7 +24,7 @@ from benchmarks.measure import machine, ratio, write
 from unetprep import weight_map
 from unetprep.format.codecs import compressors
 from unetprep.sources.cells import Cells, brightness
-from unettrain.data.chunk_reader import Chunks
+from unettrain.data.chunk_reader import ChunkReader
 
 HERE = Path(__file__).parent
 TILES, SHARD = 512, 64
@@ -101,7 +101,7 @@ def make_store(folder: Path, tiles: Arrays, codec: str) -> dict[str, zarr.Array[
 
 def by_us(arrays: dict[str, zarr.Array[Any]], out: Arrays) -> Read:
     """Ours."""
-    chunks = {name: Chunks(array, "store") for name, array in arrays.items()}
+    chunks = {name: ChunkReader(array, "store") for name, array in arrays.items()}
 
     def read(k: int) -> None:
         for name, array in out.items():

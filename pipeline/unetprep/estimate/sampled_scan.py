@@ -10,7 +10,7 @@ from unetprep.format.boxes import Box, Index, box_shape
 from unetprep.format.layout import image_path, pixel_chunks, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import Source
-from unetprep.sources.connected_components import Names
+from unetprep.sources.connected_components import LabelMap
 from unetprep.sources.first_pass import Scan
 from unetprep.sources.synthetic import clock
 from unetprep.stages.base import Shape
@@ -24,12 +24,12 @@ UNKNOWN = "?" * 64  # instead of a digest
 CELL_PX = 64  # hardly any cell is smaller, which bounds their number
 
 
-class UnknownLabelMaps(Mapping[Index, Names]):
+class UnknownLabelMaps(Mapping[Index, LabelMap]):
     """Placeholder label maps of all shards: connected components of each are numbered from 1."""
 
-    def __getitem__(self, index: Index) -> Names:
+    def __getitem__(self, index: Index) -> LabelMap:
         nothing = np.empty(0, np.int64)
-        return Names(1, nothing, nothing)
+        return LabelMap(1, nothing, nothing)
 
     def __iter__(self) -> Iterator[Index]:
         return iter(())

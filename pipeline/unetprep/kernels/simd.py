@@ -33,9 +33,9 @@ class Vector(types.Type):
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, lanes: Any) -> None:
-        vector = ir.VectorType(ir.IntType(lanes.element.bitwidth), LANES)
-        super().__init__(manager, lanes, vector)  # type: ignore[no-untyped-call]
+    def __init__(self, manager: Any, vector: Any) -> None:
+        llvm_vector = ir.VectorType(ir.IntType(vector.element.bitwidth), LANES)
+        super().__init__(manager, vector, llvm_vector)  # type: ignore[no-untyped-call]
 
 
 @_operation
@@ -59,8 +59,8 @@ def item(typingctx: Any, start: Any, index: Any) -> Any:
 
 
 def _place(builder: Any, kind: Any, start: Any, index: Any) -> Any:
-    vector = ir.VectorType(ir.IntType(kind.dtype.bitwidth), LANES)
-    return builder.bitcast(builder.gep(start, [index]), vector.as_pointer())
+    llvm_vector = ir.VectorType(ir.IntType(kind.dtype.bitwidth), LANES)
+    return builder.bitcast(builder.gep(start, [index]), llvm_vector.as_pointer())
 
 
 @_operation
@@ -74,15 +74,15 @@ def load(typingctx: Any, start: Any, index: Any) -> Any:
 
 
 @_operation
-def store(typingctx: Any, lanes: Any, start: Any, index: Any) -> Any:
-    """Write the lanes to the elements index to index + 15 from a pointer."""
+def store(typingctx: Any, vector: Any, start: Any, index: Any) -> Any:
+    """Store a vector in the elements `index` to `index` + 15 behind a pointer."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value, *place = args
         builder.store(value, _place(builder, sig.args[1], *place), align=sig.args[1].dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(lanes, start, types.intp), codegen
+    return types.void(vector, start, types.intp), codegen
 
 
 @_operation
@@ -98,7 +98,7 @@ def splat(typingctx: Any, value: Any) -> Any:
 
 
 def _lanewise(name: str) -> Any:
-    """An operation of two lanes, by the name of its LLVM instruction."""
+    """An elementwise operation of two vectors, by the name of its LLVM instruction."""
 
     @_operation
     def operation(typingctx: Any, a: Any, b: Any) -> Any:
@@ -155,17 +155,17 @@ greatest = _extreme(">")
 
 def _over_all_lanes(name: str) -> Any:
     @_operation
-    def reduction(typingctx: Any, lanes: Any) -> Any:
+    def reduction(typingctx: Any, vector: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            vector = args[0].type
+            llvm_vector = args[0].type
             function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
                 builder.module,
-                ir.FunctionType(vector.element, [vector]),
-                f"llvm.vector.reduce.{name}.v{LANES}i{vector.element.width}",
+                ir.FunctionType(llvm_vector.element, [llvm_vector]),
+                f"llvm.vector.reduce.{name}.v{LANES}i{llvm_vector.element.width}",
             )
             return builder.call(function, args)
 
-        return lanes.element(lanes), codegen
+        return vector.element(vector), codegen
 
     return reduction
 

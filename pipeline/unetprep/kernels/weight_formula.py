@@ -45,14 +45,14 @@ class Formula:
     """Either formula. Lengths are in pixels, or in the unit of the pixel size where one is given."""
 
     border: Gaussian  # of d1 + d2
-    rim: Gaussian = Gaussian(0.0, 1.0)  # of d1
+    boundary: Gaussian = Gaussian(0.0, 1.0)  # of d1
     class_weights: tuple[float, float] | None = None  # of background and cell; None: to be balanced or given
     on_cells: bool = False  # whether the Gaussians stand on cells too
 
     @property
     def reach(self) -> float:
         """How far around a pixel a cell can matter."""
-        return max(self.border.reach, self.rim.reach)
+        return max(self.border.reach, self.boundary.reach)
 
 
 DEFAULTS: dict[str, dict[str, float]] = {

@@ -88,11 +88,11 @@ def weigh_block(
     (z, y, x), or (y, x) where every z is an image of its own. Ignored pixels get weight 0.
     """
     core = core or tuple(slice(0, n) for n in labels.shape)
-    border, rim = formula.border, formula.rim
+    border, boundary = formula.border, formula.boundary
     background, cell = map(float, class_weights)
-    search = prepare_search(spacing, formula.reach, int(labels.max(initial=0)), border.reach, rim.reach)
+    search = prepare_search(spacing, formula.reach, int(labels.max(initial=0)), border.reach, boundary.reach)
     classes = with_ignored(target, labels[core])
-    largest_exponent = max((g.reach / g.sigma) ** 2 / 2 * STEPS_A_UNIT for g in (border, rim))
+    largest_exponent = max((g.reach / g.sigma) ** 2 / 2 * STEPS_A_UNIT for g in (border, boundary))
     powers = 2.0 ** (-np.arange(largest_exponent + 2) / OCTAVE)
     out = np.empty(target.shape, np.float32)
     depth, _, width = target.shape
@@ -101,9 +101,9 @@ def weigh_block(
         part = out[:, rows]
         band, squared = space[0, : part.size], space[1, : len(at)]
         _by_class(classes[:, rows], background, cell, band.reshape(part.shape))
-        if rim.reach:
+        if boundary.reach:
             np.multiply(d1, search.unit, out=squared)
-            _add_gaussian(squared, rim.height, rim.sigma, rim.reach, powers, at, band)
+            _add_gaussian(squared, boundary.height, boundary.sigma, boundary.reach, powers, at, band)
         _squared_sum(d1, d2, search.unit, squared)
         _add_gaussian(squared, border.height, border.sigma, border.reach, powers, at, band)
         part[...] = band.reshape(part.shape)
@@ -119,8 +119,8 @@ def weigh_block_bytes(
     has_ignored: bool,
 ) -> int:
     """How much memory `weigh_block` takes for labels and a core of these shapes, besides labels and target."""
-    border, rim = formula.border, formula.rim
-    search = prepare_search(spacing, formula.reach, largest_label, border.reach, rim.reach)
+    border, boundary = formula.border, formula.boundary
+    search = prepare_search(spacing, formula.reach, largest_label, border.reach, boundary.reach)
     band = core[0] * min(core[1], band_rows(shape)) * core[2]
     weights_and_classes = (4 + 2 * has_ignored) * math.prod(core)
     return weights_and_classes + 2 * 8 * band + scan_bytes(shape, search)

@@ -105,7 +105,7 @@ class WeightsParams(Params):
         """Raise InvalidInput for Gaussians so wide that no block around a pixel would hold all that matters to it."""
         finest = min(self.spacing or (1.0,))
         formula = self.made_formula()
-        for name, gaussian in (("sigma", formula.border), ("rim-sigma", formula.rim)):
+        for name, gaussian in (("sigma", formula.border), ("rim-sigma", formula.boundary)):
             if gaussian.reach > LARGEST_REACH_PX * finest:
                 largest = gaussian.sigma * LARGEST_REACH_PX * finest / gaussian.reach
                 raise InvalidInput(

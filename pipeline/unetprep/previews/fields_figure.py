@@ -4,9 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unetprep.pictures import Colour, colours_of_cells
+from unetprep.pictures import Colour, cells_over, colours_of_cells
 from unetprep.previews.fields import FieldsPreview, Moved
-from unetprep.previews.pixels import cells_over
 from unetprep.previews.weights_figure import DPI, in_style, shortened
 
 PANEL_PX, GAP_PX = 320, 16

@@ -19,7 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from unetprep.previews.pixels import cells_over, edges, picture, stripes
+from unetprep.pictures import cells_over, picture
+from unetprep.previews.overlays import outlines, stripes
 from unetprep.previews.weights import Preview
 
 DPI = 100
@@ -176,13 +177,13 @@ def _distances(figure: Figure, sheet: Sheet, preview: Preview) -> None:
     is_beyond = known.size < preview.distances.size
     highest = made.reach if is_beyond else float(known.max()) or 1.0
     colours: Colormap = colormaps["viridis"].with_extremes(bad=BEYOND, over=BEYOND)
-    outlines = edges(preview)
+    lines = outlines(preview)
     titles = "$d_1$, to the nearest cell", "$d_2$, to the second nearest"
     for column, (title, distances) in enumerate(zip(titles, preview.distances, strict=True)):
         axes = _axes(figure, sheet, preview, 1, column)
         axes.set_title(title)
         shown = _show_known(axes, preview, distances, cmap=colours, vmin=0, vmax=highest)
-        axes.add_line(Line2D(outlines[0], outlines[1], color="white", linewidth=0.5, alpha=0.6, solid_capstyle="butt"))
+        axes.add_line(Line2D(lines[0], lines[1], color="white", linewidth=0.5, alpha=0.6, solid_capstyle="butt"))
     label = "distance in 3D" if preview.dims == 3 else "distance"
     label += (
         " in pixels" if set(made.spacing) == {1.0} else f" (pixel size {' x '.join(f'{s:g}' for s in made.spacing)})"
@@ -241,11 +242,13 @@ def _where(preview: Preview) -> str:
 
 def _made(preview: Preview) -> str:
     made = preview.made
-    border, rim = made.formula.border, made.formula.rim
+    border, boundary = made.formula.border, made.formula.boundary
     constants = rf"$w_0$ = {border.height:g}, $\sigma$ = {border.sigma:g}"
     where = ", border term on cells too" if made.formula.on_cells else ""
     if made.name == "paper":
         classes = " and ".join(f"{value:.3g}" for value in made.class_weights)
         formula = r"$w = w_c + w_0\,\exp(-(d_1 + d_2)^2 / 2\sigma^2)$"
         return rf"{formula}   with {constants}, $w_c$ = {classes} (background and cell){where}"
-    return rf"Falk et al. 2019   with {constants}, $v$ = {made.class_weights[0]:g}, $\sigma_1$ = {rim.sigma:g}{where}"
+    return (
+        rf"Falk et al. 2019   with {constants}, $v$ = {made.class_weights[0]:g}, $\sigma_1$ = {boundary.sigma:g}{where}"
+    )

@@ -13,7 +13,7 @@ from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box, Index, box_shape, shard_box, shard_counts
 from unetprep.kernels.percentiles import RangeFinder, RobustRange
 from unetprep.kernels.weight_formula import IGNORED
-from unetprep.sources.connected_components import Joiner
+from unetprep.sources.connected_components import UnionFind
 from unetprep.sources.digest import ShardDigest, ShardDigests
 from unetprep.sources.readers import Source, refuse_dtype
 
@@ -143,9 +143,9 @@ def scan_labels(
     shard: tuple[int, ...],
     chunk: tuple[int, ...],
     ignore_label: int | None = None,
-    joiner: Joiner | None = None,
+    union_find: UnionFind | None = None,
 ) -> tuple[Scan, NDArray[np.int64]]:
-    """Read labels once; also up to two of the numbers in them, and the pieces of the cells for a joiner.
+    """Read labels once; also up to two of the numbers in them, and the pieces of the cells for a union_find.
 
     Raises InvalidInput for real numbers, and for negative or too large ones. Pixels to be ignored are none of these.
     """
@@ -171,8 +171,8 @@ def scan_labels(
         labels = stored_labels(block[0], ignore_label)
         digest.update(np.ascontiguousarray(labels, "<i4").data)
         shards += _digest_of(labels, chunk)
-        if joiner:
-            joiner.add(index, labels > 0)
+        if union_find:
+            union_find.add(index, labels > 0)
     return Scan(low, high, digest.hexdigest(), ShardDigests.of_all(bytes(shards))), ids
 
 

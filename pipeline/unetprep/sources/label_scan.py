@@ -16,7 +16,7 @@ from scipy import ndimage
 from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box, box_shape, grow, inside, shard_box, shard_counts
 from unetprep.format.layout import pixel_chunks
-from unetprep.sources.connected_components import Joiner
+from unetprep.sources.connected_components import UnionFind
 from unetprep.sources.first_pass import LARGEST_LABEL
 from unetprep.sources.readers import Source
 
@@ -87,19 +87,19 @@ def survey(
         raise InvalidInput(f"{source.path} has dtype {source.dtype}", allowed="integers or real numbers")
     shape = source.shape[1:]
     shard = pixel_chunks(shape, dims)[1]
-    joiner = Joiner(shape, shard, connectivity)
+    union_find = UnionFind(shape, shard, connectivity)
     odd: dict[str, Odd] = {}
     pieces, contacts, outline_px, touching_px = [], [], 0, 0
     for index in np.ndindex(shard_counts(shape, shard)):
         block = _Block(source, shard_box(index, shape, shard), dims, ignore_label)
         for kind, found in block.odd.items():
             odd[kind] = odd[kind] + found if kind in odd else found
-        pieces.append(block.pieces(joiner.add(index, block.cells)))
+        pieces.append(block.pieces(union_find.add(index, block.cells)))
         pairs, touching = block.contacts()
         contacts.append(pairs)
         outline_px, touching_px = outline_px + len(block.outline), touching_px + touching
         on_block()
-    num_pieces, names = joiner.names()
+    num_pieces, names = union_find.label_maps()
     whole = [names[index].of(len(found[0]))[1:] - 1 for index, found in zip(names, pieces, strict=True)]
     joined = _joined(np.concatenate(pieces, axis=1), np.concatenate(whole), num_pieces)
     pairs = _once(np.concatenate(contacts, axis=1), shape[1] * shape[2] if dims == 2 else 0)

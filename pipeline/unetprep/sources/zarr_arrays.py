@@ -25,7 +25,6 @@ from unetprep.sources.urls import is_url, storage_at
 from unetprep.storage.base import Storage
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.paths import safe_key
-from unetprep.storage.registry import open_storage
 
 NODES = ("/images/", "/tiles/", "/fields/")  # how the path of an array inside of a store begins
 METADATA = (DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata")
@@ -52,13 +51,13 @@ def find_array(root: str, endpoint: str = "") -> ZarrArray:
     """
     storage = _storage(root, endpoint)
     path, axes = "", ""
-    _check_documents(storage, root, "")
+    _check_documents(storage, root, "", endpoint)
     with _opened(root, endpoint) as place, _invalid(root):
         node = zarr.open(place, mode="r")
         attributes = node.attrs.asdict()
     if isinstance(node, zarr.Group):
         path, axes = _full_resolution(attributes, root)
-        _check_documents(storage, root, path)
+        _check_documents(storage, root, path, endpoint)
     with _opened(root, endpoint) as place, _invalid(root):
         array = zarr.open_array(place, path=path, mode="r")
         names = getattr(array.metadata, "dimension_names", None) or ()
@@ -129,7 +128,7 @@ def _named(root: str) -> Iterator[None]:
         raise type(error)(f"{root}/{error}") from None
 
 
-def _check_documents(storage: Storage, root: str, path: str) -> None:
+def _check_documents(storage: Storage, root: str, path: str, endpoint: str) -> None:
     """Refuse invalid documents of a node, of Zarr v2 too, and an array of ours that is not to be read."""
     document = _document(storage, root, path)
     if document is None:
@@ -139,7 +138,7 @@ def _check_documents(storage: Storage, root: str, path: str) -> None:
                 parse_object(data, f"{name} of {root}")
     elif _is_ours(document):
         _refuse_unreadable(document, root, path)
-        _refuse_stale(document, root, path)
+        _refuse_stale(document, root, path, endpoint)
 
 
 def _document(storage: Storage, root: str, path: str) -> Json | None:
@@ -180,7 +179,7 @@ def _refuse_unreadable(document: Json, root: str, path: str) -> None:
         )
 
 
-def _refuse_stale(document: Json, root: str, path: str) -> None:
+def _refuse_stale(document: Json, root: str, path: str, endpoint: str) -> None:
     """Raise InvalidInput for an array that was computed from another one of its store that has been replaced since."""
     if not any("/" in source for source in record_of(document).get("inputs", {})):
         return
@@ -188,17 +187,18 @@ def _refuse_stale(document: Json, root: str, path: str) -> None:
     at = max(whole.rfind(node) for node in NODES)
     if at <= 0:
         return
-    storage = open_storage(whole[:at])
+    store = whole[:at]
+    storage = _storage(store, endpoint)
 
-    def record(node: str) -> Json:
-        key = safe_key(node, f"a path in a document of {whole[:at]}") if node else ""
-        found = _document(storage, whole[:at], key)
-        return record_of(found) if found else {}
+    def record_at(path: str) -> Json:
+        safe_key(path, f"a path in a document of {store}") if path else None
+        document = _document(storage, store, path)
+        return record_of(document) if document else {}
 
-    if "format_version" in record("") and array_state(whole[at + 1 :], record) == "stale":
+    if "format_version" in record_at("") and array_state(whole[at + 1 :], record_at) == "stale":
         raise InvalidInput(
             f"{whole} was computed from something that has been replaced since",
-            hint=f"run: unetprep {record_of(document).get('stage', 'STAGE')} --out {whole[:at]} --overwrite",
+            hint=f"run: unetprep {record_of(document).get('stage', 'STAGE')} --out {store} --overwrite",
         )
 
 

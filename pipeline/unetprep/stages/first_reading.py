@@ -14,7 +14,7 @@ from unetprep.format.layout import pixel_chunks
 from unetprep.kernels.percentiles import WORKING_BYTES
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source
-from unetprep.sources.connected_components import Joiner, Names
+from unetprep.sources.connected_components import LabelMap, UnionFind
 from unetprep.sources.first_pass import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype
 from unetprep.sources.memory import kept_of_all, reading_bytes
 from unetprep.stages.splits import Part
@@ -27,7 +27,7 @@ class LabelScan:
     scan: Scan
     ids: NDArray[np.int64]
     num_pieces: int
-    names: Mapping[Index, Names]
+    names: Mapping[Index, LabelMap]
 
 
 class FirstReading:
@@ -42,9 +42,9 @@ class FirstReading:
         """The labels, and with `pieces` their connected components."""
         shape = box_shape(box[1:])
         chunk, shard = pixel_chunks(shape, params.dims)
-        joiner = Joiner(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
-        scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, chunk, params.ignore_label, joiner)
-        num_pieces, names = joiner.names() if joiner else (0, {})
+        union_find = UnionFind(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
+        scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, chunk, params.ignore_label, union_find)
+        num_pieces, names = union_find.label_maps() if union_find else (0, {})
         if num_pieces > LARGEST_LABEL:
             raise InvalidInput(
                 f"{source.path} has {num_pieces} connected components",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from unetprep.errors import Failure
 from unetprep.format.boxes import Box, Index, box_shape
 from unetprep.sources import Source
-from unetprep.sources.connected_components import Names, label_shard
+from unetprep.sources.connected_components import LabelMap, label_shard
 from unetprep.sources.digest import ShardDigest, ShardDigests
 from unetprep.sources.first_pass import stored_labels
 from unetprep.sources.memory import kept_bytes, reading_bytes
@@ -104,7 +104,7 @@ class LabelsJob(ImportJob):
 
     ignore_label: int | None
     connectivity: int | None
-    names: Mapping[Index, Names]
+    names: Mapping[Index, LabelMap]
 
     def of(self, indices: Iterable[Index]) -> "LabelsJob":
         """The job with the label maps and digests of some shards alone, since those of all may be large."""
@@ -123,7 +123,7 @@ class LabelsJob(ImportJob):
         self._watch(box, labels)
         if self.connectivity:
             index = tuple(b.start // n for b, n in zip(box, self.outputs[0].shard, strict=True))
-            pieces = self.names[index].rename(label_shard(labels > 0, self.connectivity))
+            pieces = self.names[index].relabel(label_shard(labels > 0, self.connectivity))
             labels = np.where(labels < 0, labels, pieces.astype(np.int32))
         return (labels,)
 

@@ -34,7 +34,7 @@ def weigh_block_by_edt(
     distances = np.stack([_two_nearest(stack, formula.reach, spacing) for stack in stacks], axis=1)
     nearest, second = (d[core] if independent else d[0][core] for d in distances)
     weights = np.array([*class_weights, 0.0])[with_ignored(target, labels[core])]
-    gaussians = _gaussian(formula.rim, nearest) + _gaussian(formula.border, nearest + second)
+    gaussians = _gaussian(formula.boundary, nearest) + _gaussian(formula.border, nearest + second)
     where = (labels[core] >= 0) & ((target == 0) | formula.on_cells)
     return (weights + np.where(where, gaussians, 0)).astype(np.float32)
 

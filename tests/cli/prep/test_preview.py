@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from tests.cli.conftest import Run
 from unetprep import displacement_field
-from unetprep.pictures import COLOURS
+from unetprep.pictures import COLOURS, cells_over, picture
 from unetprep.previews.fields import select_fields
 from unetprep.previews.fields_figure import compose_fields
-from unetprep.previews.pixels import cells_over, picture
 from unetprep.previews.weights import View, select
 from unetprep.previews.weights_figure import Sheet, draw
 from unetprep.store import Store

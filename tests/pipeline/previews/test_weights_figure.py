@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from unetprep.kernels.weight_formula import make_formula
-from unetprep.pictures import colours_of_cells
-from unetprep.previews.pixels import STRIPES, cells_over
+from unetprep.pictures import cells_over, colours_of_cells
+from unetprep.previews.overlays import STRIPES
 from unetprep.previews.weights import Made, Preview
 from unetprep.previews.weights_figure import Sheet, compose, draw
 

@@ -18,7 +18,7 @@ from unetprep.errors import Conflict, InvalidInput
 from unetprep.format import layout
 from unetprep.format.boxes import shard_box, shard_counts
 from unetprep.params import ImportParams
-from unetprep.sources.connected_components import AXES_ACROSS, Joiner
+from unetprep.sources.connected_components import AXES_ACROSS, UnionFind
 from unetprep.sources.readers import Source
 from unetprep.stages import first_reading
 from unetprep.store import Store
@@ -26,13 +26,13 @@ from unetprep.store import Store
 
 def joined(values: np.ndarray, shard: tuple[int, ...], connectivity: int) -> tuple[int, np.ndarray]:
     """The pieces of (z, y, x) by way of shards, and how many there are."""
-    joiner = Joiner(values.shape, shard, connectivity)
+    union_find = UnionFind(values.shape, shard, connectivity)
     boxes = {index: shard_box(index, values.shape, shard) for index in np.ndindex(shard_counts(values.shape, shard))}
-    pieces = {index: joiner.add(index, values[box]) for index, box in boxes.items()}
-    count, names = joiner.names()
+    pieces = {index: union_find.add(index, values[box]) for index, box in boxes.items()}
+    count, names = union_find.label_maps()
     found = np.zeros(values.shape, int)
     for index, box in boxes.items():
-        found[box] = names[index].rename(pieces[index])
+        found[box] = names[index].relabel(pieces[index])
     return count, found
 
 

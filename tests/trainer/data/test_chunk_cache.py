@@ -7,14 +7,14 @@ import pytest
 import zarr
 
 from unettrain.data.chunk_cache import Decoded
-from unettrain.data.chunk_reader import Chunks
+from unettrain.data.chunk_reader import ChunkReader
 
 
-def image(folder: Path, name: str) -> tuple[Chunks, np.ndarray]:
+def image(folder: Path, name: str) -> tuple[ChunkReader, np.ndarray]:
     """An image (c, z, y, x) of which a block has two slices, and 128 rows and 64 columns."""
     values = np.random.default_rng(len(name)).integers(0, 1000, (3, 5, 300, 70)).astype(np.uint16)
     array = zarr.create_array(folder, name=name, data=values, chunks=(3, 2, 32, 16), shards=(3, 4, 64, 32))
-    return Chunks(array, folder), values
+    return ChunkReader(array, folder), values
 
 
 def test_windows_anywhere_are_those_of_the_image(tmp_path: Path) -> None:

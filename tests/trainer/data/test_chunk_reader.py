@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, ZstdCodec
 
 import unettrain.data.chunk_reader
-from unettrain.data.chunk_reader import LOOK_S, Chunks
+from unettrain.data.chunk_reader import LOOK_S, ChunkReader
 from unettrain.errors import Failure
 
 COMPRESSORS: dict[str, list[Any]] = {
@@ -56,7 +56,7 @@ def shard_file(array: zarr.Array[Any], *index: int) -> Path:
     return Path(str(array.store_path).removeprefix("file://")).joinpath("c", *map(str, index))
 
 
-def read(chunks: Chunks, place: tuple[int, ...], out: NDArray[Any]) -> str:
+def read(chunks: ChunkReader, place: tuple[int, ...], out: NDArray[Any]) -> str:
     """Read a chunk; what was wrong, if something was."""
     try:
         chunks.read(place, out)
@@ -65,7 +65,7 @@ def read(chunks: Chunks, place: tuple[int, ...], out: NDArray[Any]) -> str:
     return ""
 
 
-def is_fast(chunks: Chunks) -> bool:
+def is_fast(chunks: ChunkReader) -> bool:
     return chunks._layout is not None
 
 
@@ -80,7 +80,7 @@ def test_every_chunk_is_what_zarr_reads(codec: str, data: st.DataObject, tmp_pat
     dtype = data.draw(st.sampled_from(["uint8", "uint16", "float32", "int32"]))
     shard = tuple(c * n for c, n in zip(chunk, counts, strict=True))
     array, values = make(tmp_path_factory.mktemp("a"), shape, chunk, shard, codec, dtype=dtype)
-    chunks = Chunks(zarr.open_array(array.store_path, mode="r"), "ds.zarr")
+    chunks = ChunkReader(zarr.open_array(array.store_path, mode="r"), "ds.zarr")
     assert is_fast(chunks)
     np.testing.assert_array_equal(np.asarray(array[...]), values)
     for place in np.ndindex(*(-(-n // c) for n, c in zip(shape, chunk, strict=True))):
@@ -112,7 +112,7 @@ def test_what_is_stored_otherwise_is_read_by_zarr(tmp_path: Path, unusual: dict[
     array = zarr.create_array(tmp_path / "a", shape=(20, 8), dtype="uint16", **(usual | unusual))
     values = np.arange(160, dtype=np.uint16).reshape(20, 8)
     array[...] = values
-    chunks = Chunks(array, "ds.zarr")
+    chunks = ChunkReader(array, "ds.zarr")
     assert not is_fast(chunks)
     for k in (0, 9, 19):
         out = chunks.empty_row()
@@ -126,7 +126,7 @@ def test_what_zarr_would_fill_in_for_a_missing_shard_is_refused(tmp_path: Path) 
     )
     with zarr.config.set({"array.write_empty_chunks": True}):
         array[...] = np.arange(72, dtype=np.uint8).reshape(12, 6) * (np.arange(12)[:, None] != 5)
-    chunks, out = Chunks(array, "ds.zarr"), np.empty(6, np.uint8)
+    chunks, out = ChunkReader(array, "ds.zarr"), np.empty(6, np.uint8)
     chunks.read_row(5, out)  # zeros that are there
     assert not out.any()
     shard_file(array, 1, 1).unlink()
@@ -139,7 +139,7 @@ def test_what_zarr_would_fill_in_for_a_missing_shard_is_refused(tmp_path: Path) 
 
 def test_a_row_of_several_chunks_is_read_by_zarr(tmp_path: Path) -> None:
     array, values = make(tmp_path, (9, 8), (2, 4), (4, 8), "zstd")
-    chunks, out = Chunks(array, "ds.zarr"), np.empty(8, np.uint16)
+    chunks, out = ChunkReader(array, "ds.zarr"), np.empty(8, np.uint16)
     for k in range(9):
         chunks.read_row(k, out)
         np.testing.assert_array_equal(out, values[k])
@@ -155,7 +155,7 @@ def test_a_bit_flipped_anywhere_is_found_and_the_file_named(tmp_path: Path, code
         damaged = bytearray(whole)
         damaged[at] ^= 1 << int(rng.integers(8))
         file.write_bytes(damaged)
-        chunks, said = Chunks(array, "ds.zarr"), set[str]()
+        chunks, said = ChunkReader(array, "ds.zarr"), set[str]()
         for k in range(16):
             out = chunks.empty_row()
             wrong = read(chunks, (k, 0, 0), out)
@@ -177,10 +177,10 @@ def test_what_is_cut_short_missing_or_of_another_array_is_named(tmp_path: Path, 
     for content in (b"", whole[:50], whole[: len(whole) // 2], shard_file(other, 0, 0, 0).read_bytes()):
         file.write_bytes(content)
         with pytest.raises(Failure, match=r"a/c/0/0/0 cannot be read: .*, in ds\.zarr"):
-            Chunks(array, "ds.zarr").read_row(1, out)
+            ChunkReader(array, "ds.zarr").read_row(1, out)
     file.unlink()
     with pytest.raises(Failure, match=r"a/c/0/0/0 is missing, in ds\.zarr"):
-        Chunks(array, "ds.zarr").read_row(1, out)
+        ChunkReader(array, "ds.zarr").read_row(1, out)
 
 
 @pytest.mark.parametrize("codec", ["none", "lz4"])
@@ -189,7 +189,7 @@ def test_a_file_that_is_cut_short_between_two_looks_is_noticed(
 ) -> None:
     monkeypatch.setattr(unettrain.data.chunk_reader, "LOOK_S", 1e9)
     array, _ = make(tmp_path, (16, 10, 10), (1, 10, 10), (8, 10, 10), codec)
-    chunks, out = Chunks(array, "ds.zarr"), np.empty((10, 10), np.uint16)
+    chunks, out = ChunkReader(array, "ds.zarr"), np.empty((10, 10), np.uint16)
     for k in range(3):  # whose checksums are known to be right then
         chunks.read_row(k, out)
     os.truncate(shard_file(array, 0, 0, 0), 10)
@@ -199,7 +199,7 @@ def test_a_file_that_is_cut_short_between_two_looks_is_noticed(
 
 def test_an_array_that_is_made_anew_meanwhile_is_noticed(tmp_path: Path) -> None:
     array, values = make(tmp_path, (32, 8), (1, 8), (8, 8), "lz4", attributes={"unetprep": {"fingerprint": "one"}})
-    chunks, out = Chunks(array, "ds.zarr"), np.empty(8, np.uint16)
+    chunks, out = ChunkReader(array, "ds.zarr"), np.empty(8, np.uint16)
     chunks.read_row(0, out)
     array.attrs["unetprep"] = {"fingerprint": "one", "complete": True}
     chunks.read_row(9, out)
@@ -224,7 +224,7 @@ def test_other_pixels_of_the_same_length_are_never_taken_for_these(tmp_path: Pat
     other, _ = make(tmp_path / "new", (8, 40), (1, 40), (4, 40), codec)
     array.attrs["unetprep"], other.attrs["unetprep"] = {"fingerprint": "old"}, {"fingerprint": "new"}
     other[...] = values[::-1]
-    chunks, out = Chunks(zarr.open_array(array.store_path, mode="r"), "ds.zarr"), np.empty(40, "uint16")
+    chunks, out = ChunkReader(zarr.open_array(array.store_path, mode="r"), "ds.zarr"), np.empty(40, "uint16")
     for _ in range(2):
         chunks.read_row(1, out)
     np.testing.assert_array_equal(out, values[1])
@@ -247,7 +247,7 @@ def test_other_pixels_of_the_same_length_are_never_taken_for_these(tmp_path: Pat
 
 def test_what_comes_back_as_it_was_is_read_on(tmp_path: Path) -> None:
     array, values = make(tmp_path, (8, 40), (1, 40), (4, 40), "none")
-    chunks, out = Chunks(array, "ds.zarr"), np.empty(40, "uint16")
+    chunks, out = ChunkReader(array, "ds.zarr"), np.empty(40, "uint16")
     chunks.read_row(1, out)
     file = shard_file(array, 0, 0)
     time.sleep(2 * LOOK_S)
@@ -262,7 +262,7 @@ def test_an_array_that_was_exchanged_before_its_first_shard_is_opened_is_noticed
     opened = zarr.open_array(array.store_path, mode="r")
     array.attrs["unetprep"] = {"fingerprint": "new"}
     with pytest.raises(Failure, match="was made anew while it was read"):
-        Chunks(opened, "ds.zarr").read_row(0, np.empty(40, "uint16"))
+        ChunkReader(opened, "ds.zarr").read_row(0, np.empty(40, "uint16"))
 
 
 @pytest.mark.parametrize("length", [0, 3, 2**41, 2**63])
@@ -276,7 +276,7 @@ def test_an_index_of_nonsense_with_a_right_checksum_is_refused(tmp_path: Path, l
     data[-4:] = google_crc32c.value(bytes(data[-68:-4])).to_bytes(4, "little")
     file.write_bytes(data)
     with pytest.raises(Failure, match="its index points behind its end"):
-        Chunks(array, "ds.zarr").read_row(0, np.empty(40, "uint16"))
+        ChunkReader(array, "ds.zarr").read_row(0, np.empty(40, "uint16"))
 
 
 def test_few_files_stay_open_and_none_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,9 +284,9 @@ def test_few_files_stay_open_and_none_afterwards(tmp_path: Path, monkeypatch: py
     array, values = make(tmp_path, (400, 4), (1, 4), (4, 4), "none")
     gc.collect()
     before = open_files()
-    chunks, wrong = Chunks(array, "ds.zarr"), list[int]()
+    chunks, wrong = ChunkReader(array, "ds.zarr"), list[int]()
 
-    def work(chunks: Chunks, seed: int) -> None:
+    def work(chunks: ChunkReader, seed: int) -> None:
         out = chunks.empty_row()
         for k in np.random.default_rng(seed).integers(0, 400, 2000).tolist():
             if not values[4 * (k // 4) : 4 * (k // 4) + 4].any():

@@ -24,7 +24,7 @@ from unetprep.storage.registry import open_storage
 from unetprep.store import Store
 from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import FitConfig
-from unettrain.data.chunk_reader import Chunks
+from unettrain.data.chunk_reader import ChunkReader
 from unettrain.data.opening import open_image, open_tiles, stored_intensity
 from unettrain.data.store import reading, storage_of
 from unettrain.errors import Failure, InvalidInput
@@ -115,7 +115,7 @@ def test_pixels_of_the_same_length_that_take_the_place_of_others_are_noticed(
     url = upload(tmp_path / "old", f"{s3}/x.zarr")
     with reading(url) as place:
         opened = zarr.open_array(place, path="a", mode="r")
-    chunks, out = Chunks(opened, url, storage=storage_of(url)), np.empty(40, "uint16")
+    chunks, out = ChunkReader(opened, url, storage=storage_of(url)), np.empty(40, "uint16")
     for _ in range(2):
         chunks.read_row(1, out)
         np.testing.assert_array_equal(out, values[1])

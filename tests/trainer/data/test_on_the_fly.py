@@ -17,7 +17,7 @@ from unetprep.stages import STAGES
 from unetprep.store import Store
 from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import Augmentation
-from unettrain.data.chunk_reader import Chunks
+from unettrain.data.chunk_reader import ChunkReader
 from unettrain.data.opening import open_tiles
 from unettrain.errors import Failure, InvalidInput
 from unettrain.stream.tile_stream import TileStream
@@ -120,13 +120,13 @@ def test_a_small_cache_gives_the_same_and_holds_what_it_may(pair: tuple[str, str
 
 def test_a_chunk_is_decoded_once_while_it_is_kept(pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     tiles, decoded = open_tiles(pair[1]), []
-    read = Chunks.read
+    read = ChunkReader.read
 
-    def noted(self: Chunks, place: tuple[int, ...], out: np.ndarray) -> None:
+    def noted(self: ChunkReader, place: tuple[int, ...], out: np.ndarray) -> None:
         decoded.append((self.path, place))
         read(self, place, out)
 
-    monkeypatch.setattr(Chunks, "read", noted)
+    monkeypatch.setattr(ChunkReader, "read", noted)
     for _ in range(2):
         for k in range(len(tiles.split)):
             tiles.read(k)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unettrain.data.chunk_reader import Chunks
+from unettrain.data.chunk_reader import ChunkReader
 
 
 class CheckedArray:
@@ -14,7 +14,7 @@ class CheckedArray:
     Raises Failure, naming the file, for a shard that is missing or damaged.
     """
 
-    def __init__(self, chunks: Chunks) -> None:
+    def __init__(self, chunks: ChunkReader) -> None:
         self._chunks = chunks
         self.shape: tuple[int, ...] = chunks.shape
         self.dtype: np.dtype[Any] = chunks.dtype

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unettrain.data.chunk_reader import Chunks
+from unettrain.data.chunk_reader import ChunkReader
 
 CHUNKS = 4  # of a block, along y and along x
 Key = tuple[str, int, int, int]  # array; z, y and x of the block
@@ -31,7 +31,7 @@ class Decoded:
         """How many are kept."""
         return self._bytes
 
-    def copy(self, chunks: Chunks, start: tuple[int, int, int], out: NDArray[Any]) -> None:
+    def copy(self, chunks: ChunkReader, start: tuple[int, int, int], out: NDArray[Any]) -> None:
         """A window (..., y, x) that begins at z, y, x and lies within one slice of an image."""
         *_, depth, height, width = chunks.chunk
         z, top, left = start
@@ -46,7 +46,7 @@ class Decoded:
                 part = block.values[..., z % depth, rows, columns]
                 out[..., _moved(rows, y - top), _moved(columns, x - left)] = part
 
-    def _block(self, chunks: Chunks, key: Key) -> "_Block":
+    def _block(self, chunks: ChunkReader, key: Key) -> "_Block":
         with self._lock:
             if (block := self._blocks.get(key)) is None:
                 self._blocks[key] = block = _Block(chunks, key[2:])
@@ -54,7 +54,7 @@ class Decoded:
                 self._blocks.move_to_end(key)
             return block
 
-    def _fill(self, chunks: Chunks, key: Key, block: "_Block", rows: slice, columns: slice) -> None:
+    def _fill(self, chunks: ChunkReader, key: Key, block: "_Block", rows: slice, columns: slice) -> None:
         """Decode the chunks of a block that are needed and not there. Two threads may decode the same."""
         *leading, _, height, width = chunks.chunk
         first_row, first_column = rows.start // height, columns.start // width
@@ -78,7 +78,7 @@ class Decoded:
             while self._bytes > self._most and self._blocks:
                 self._bytes -= self._blocks.popitem(last=False)[1].num_bytes
 
-    def _chunk(self, chunks: Chunks) -> NDArray[Any]:
+    def _chunk(self, chunks: ChunkReader) -> NDArray[Any]:
         """An array of this thread's own for a chunk."""
         made: dict[Any, NDArray[Any]] = self._mine.__dict__
         kind = (chunks.chunk, chunks.dtype)
@@ -90,7 +90,7 @@ class Decoded:
 class _Block:
     """Memory is taken page by page, as it is written to."""
 
-    def __init__(self, chunks: Chunks, place: tuple[int, int]) -> None:
+    def __init__(self, chunks: ChunkReader, place: tuple[int, int]) -> None:
         *leading, height, width = chunks.chunk
         sizes = zip(chunks.shape[-2:], (height, width), place, strict=True)
         counts = tuple(min(CHUNKS, -(-n // side) - CHUNKS * p) for n, side, p in sizes)

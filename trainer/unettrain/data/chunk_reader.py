@@ -39,7 +39,7 @@ LOOK_S = 0.1  # how long what a look at a file has shown is taken to hold
 MOST_OPEN = 384  # files that are kept open
 
 
-class Chunks:
+class ChunkReader:
     """The chunks of an array; threads may read side by side.
 
     Raises Failure, naming the file, for a shard that is gone or damaged, and where the array was made anew meanwhile.

@@ -18,7 +18,7 @@ from unetprep.format.layout import labels_path, pixels_path, weights_path
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
 from unetprep.kernels.weight_formula import IGNORED
 from unettrain.data.chunk_cache import Decoded
-from unettrain.data.chunk_reader import Chunks, OpenFiles
+from unettrain.data.chunk_reader import ChunkReader, OpenFiles
 from unettrain.data.store import fingerprint, open_array, reading, storage_of
 from unettrain.data.tiles import Geometry, StoredTile
 from unettrain.errors import Failure
@@ -68,7 +68,7 @@ class OnTheFlyPixels:
             cells = self._array(labels_path(name, "instances"))
             self._within(cells, (z, y - g.reach_px, x - g.reach_px), into.instances, IGNORED)
 
-    def _mirrored(self, chunks: Chunks, start: Place, out: NDArray[Any]) -> None:
+    def _mirrored(self, chunks: ChunkReader, start: Place, out: NDArray[Any]) -> None:
         """Read a window (..., y, x) of one slice; pixels outside the image are mirrored."""
         z, *corner = start
         sizes = zip(corner, out.shape[-2:], chunks.shape[-2:], strict=True)
@@ -81,7 +81,7 @@ class OnTheFlyPixels:
         else:
             self._decoded.copy(chunks, (z, top, left), out)
 
-    def _within(self, chunks: Chunks, start: Place, out: NDArray[Any], outside: int) -> None:
+    def _within(self, chunks: ChunkReader, start: Place, out: NDArray[Any], outside: int) -> None:
         """Read a window (y, x) of one slice; pixels outside the image get the value `outside`."""
         z, *corner = start
         inside = [
@@ -102,7 +102,7 @@ class OnTheFlyPixels:
         return found
 
 
-def _open(store: str | Path, root: zarr.Group, inputs: Mapping[str, str], files: OpenFiles, path: str) -> Chunks:
+def _open(store: str | Path, root: zarr.Group, inputs: Mapping[str, str], files: OpenFiles, path: str) -> ChunkReader:
     with reading(store):
         array = open_array(root, path, store, f"unetprep weights --out {store}")
     if fingerprint(array) != inputs.get(path):
@@ -110,4 +110,4 @@ def _open(store: str | Path, root: zarr.Group, inputs: Mapping[str, str], files:
             f"{path} of {store} was replaced after its tiles were placed",
             hint=f"unetprep tiles --out {store} --index-only --overwrite",
         )
-    return Chunks(array, store, files, storage_of(str(store)))
+    return ChunkReader(array, store, files, storage_of(str(store)))

@@ -14,7 +14,7 @@ from unetprep.format.layout import CUT, DENSITY, GRIDS, IMAGES, PLACES, TILES, p
 from unetprep.kernels.field_grid import INTERPOLATIONS
 from unetprep.kernels.tiling import is_legal_tile, output_size
 from unettrain.data.checked_array import CheckedArray
-from unettrain.data.chunk_reader import Chunks, OpenFiles
+from unettrain.data.chunk_reader import ChunkReader, OpenFiles
 from unettrain.data.on_the_fly import CACHE_BYTES, OnTheFlyPixels
 from unettrain.data.store import (
     attributes,
@@ -132,7 +132,7 @@ def open_image(store: str | Path, name: str) -> StoredImage:
     pixels = open_array(root, pixels_path(name), store, f"unetprep import --image IMAGES --labels LABELS --out {store}")
     found = image_record(store, name, "intensity", "dims", "split")
     low, high = found["intensity"]
-    checked = CheckedArray(Chunks(pixels, store, storage=storage_of(str(store))))
+    checked = CheckedArray(ChunkReader(pixels, store, storage=storage_of(str(store))))
     return StoredImage(name, checked, (float(low), float(high)), int(found["dims"]), str(found["split"]))
 
 
@@ -150,12 +150,12 @@ def stored_intensity(path: str) -> tuple[float, float] | None:
 def _stored(arrays: Sequence[zarr.Array[Any]], store: str | Path) -> StoredPixels:
     refuse_stale([array.path for array in arrays], store)
     files = OpenFiles()
-    return StoredPixels(*(Chunks(array, store, files, storage_of(str(store))) for array in arrays))
+    return StoredPixels(*(ChunkReader(array, store, files, storage_of(str(store))) for array in arrays))
 
 
 def _all_of(array: zarr.Array[Any], store: str | Path) -> NDArray[Any]:
     """All values of a small array. Raises Failure for a missing or damaged shard."""
-    return Chunks(array, store, storage=storage_of(str(store))).read_all()
+    return ChunkReader(array, store, storage=storage_of(str(store))).read_all()
 
 
 def _density(root: zarr.Group, num: int, store: str | Path) -> NDArray[np.float64] | None:

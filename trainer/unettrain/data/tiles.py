@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.kernels.weight_formula import Formula, recorded_formula
-from unettrain.data.chunk_reader import Chunks
+from unettrain.data.chunk_reader import ChunkReader
 from unettrain.data.intensity import TrainingImages
 from unettrain.errors import InvalidInput
 
@@ -97,10 +97,10 @@ class Pixels(Protocol):
 class StoredPixels:
     """Arrays of stored tiles."""
 
-    image: Chunks
-    target: Chunks
-    weights: Chunks
-    instances: Chunks | None = None
+    image: ChunkReader
+    target: ChunkReader
+    weights: ChunkReader
+    instances: ChunkReader | None = None
 
     @property
     def fingerprints(self) -> dict[str, str]:

@@ -3,11 +3,12 @@
 import numpy as np
 
 from unetprep.format.layout import weights_path
+from unetprep.pictures import cells_over, grey
 from unettrain.reporting.curves import linear_ticks
 from unettrain.reporting.examples import busiest_region
 from unettrain.reporting.inputs import Run, read_labels, read_pixels, read_target, read_weights
 from unettrain.reporting.page import Html, colour_bar, element, figure, grid, join, paragraph, picture, section, text
-from unettrain.reporting.pictures import INFERNO, cells_in_colour, grey, mapped, target_picture
+from unettrain.reporting.pictures import INFERNO, mapped, target_picture
 
 PAPER = "paper"  # the formula shown
 MINUS, SIGMA = "\N{MINUS SIGN}", "\N{GREEK SMALL LETTER SIGMA}"
@@ -42,7 +43,7 @@ def _figures(run: Run) -> list[Html]:
     return [
         figure(picture(grey(image), f"Image {about}"), "Image.", f"{about}."),
         figure(
-            picture(cells_in_colour(np.maximum(labels, 0)), f"{num} cells, each in a colour unlike its neighbours'"),
+            picture(cells_over(None, labels), f"{num} cells, each in a colour unlike its neighbours'"),
             "Cells.",
             f"{num} of them, each with its own number; neighbours differ in colour.",
         ),

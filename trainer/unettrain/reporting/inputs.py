@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unetprep.format.layout import IMAGES, image_path, labels_path, pixels_path, tile_path, weights_path
 from unettrain.checkpoint import Checkpoint
 from unettrain.data.checked_array import CheckedArray
-from unettrain.data.chunk_reader import Chunks
+from unettrain.data.chunk_reader import ChunkReader
 from unettrain.data.store import image_record, open_array, open_store, recorded, storage_of
 from unettrain.data.tiles import SPLITS
 from unettrain.errors import InvalidInput
@@ -48,7 +48,7 @@ class Run:
     def array(self, path: str, stage: str) -> CheckedArray:
         """A finished array of the store, which `unetprep STAGE` makes."""
         array = open_array(self.root, path, self.store, f"unetprep {stage} --out {self.store}")
-        return CheckedArray(Chunks(array, self.store, storage=storage_of(self.store)))
+        return CheckedArray(ChunkReader(array, self.store, storage=storage_of(self.store)))
 
     def changed(self) -> list[str]:
         """The paths of arrays that differ from those the run was trained on."""

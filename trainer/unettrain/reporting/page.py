@@ -7,8 +7,9 @@ from typing import NewType
 
 import numpy as np
 
+from unetprep.pictures import Picture
 from unettrain import __version__
-from unettrain.reporting.pictures import Picture, png_uri
+from unettrain.reporting.pictures import png_uri
 
 Html = NewType("Html", str)
 

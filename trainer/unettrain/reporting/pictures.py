@@ -1,29 +1,21 @@
-"""Pictures from arrays: gray images, colour maps, coloured cells, outlines, and PNG data URIs.
+"""Pictures for an HTML page: colour maps, targets, errors of a prediction, SVG outlines, and PNG data URIs.
 
-The colour maps are perceptually uniform: viridis and inferno (van der Walt and Smith 2015), read off at nine points.
-Where two or three things are told apart, the colours are those of Okabe and Ito (2008), for all kinds of colour vision.
+The colour maps are perceptually uniform: viridis and inferno (van der Walt and Smith 2015), sampled at nine points.
+Right and wrong pixels have colours after Okabe and Ito (2008), which all kinds of colour vision distinguish.
 """
 
 from base64 import b64encode
-from itertools import product
 from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.pictures import display_range as display_range
-from unetprep.pictures import grey as grey
-
-Picture = NDArray[np.uint8]  # (y, x, 3)
+from unetprep.pictures import Picture, boundary_lines, grey
 
 VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
 INFERNO = ("#000004", "#210c4a", "#57106e", "#8a226a", "#bc3754", "#e45a31", "#f98e09", "#f9cb35", "#fcffa4")
 BOTH, WRONG, MISSED = "#d8d8d8", "#e69f00", "#2f8fe0"
-CELL_COLOURS = ("#4e9bd4", "#f28e2b", "#59b36b", "#e15759", "#b07aa1", "#edc948", "#5cc8c2", "#ff9da7", "#9c755f",
-                "#a6cf52")  # fmt: skip
-NEIGHBOUR_PX = 6
-SHADES = (1.0, 0.84, 0.7)
 
 
 def rgb(colour: str) -> NDArray[np.uint8]:
@@ -49,43 +41,6 @@ def target_picture(target: NDArray[np.uint8]) -> Picture:
     return grey((target != 0)[None].astype(np.uint8), (0, 1))
 
 
-def neighbours(labels: NDArray[np.integer], reach_px: int = NEIGHBOUR_PX) -> dict[int, set[int]]:
-    """For each cell of labels (y, x), the cells that have a pixel within `reach_px` of it along one of 8 directions."""
-    found: dict[int, set[int]] = {int(n): set() for n in np.unique(labels) if n}
-    height, width = labels.shape
-    for step, (dy, dx) in product(range(1, reach_px + 1), ((0, 1), (1, 0), (1, 1), (1, -1))):
-        down, right = step * dy, step * dx
-        if down >= height or abs(right) >= width:
-            continue
-        here = labels[: height - down, max(0, -right) : width - max(0, right)]
-        there = labels[down:, max(0, right) : width + min(0, right)]
-        touching = (here != there) & (here != 0) & (there != 0)
-        for a, b in np.unique(np.stack([here[touching], there[touching]], axis=1), axis=0):
-            found[int(a)].add(int(b))
-            found[int(b)].add(int(a))
-    return found
-
-
-def choose_colours(beside: dict[int, set[int]], num_colours: int) -> dict[int, int]:
-    """A colour for each cell that none of its neighbours has, as long as there are enough; all are used about alike."""
-    chosen: dict[int, int] = {}
-    used = np.zeros(num_colours, np.intp)
-    for cell in sorted(beside):
-        taken = np.bincount([chosen[n] for n in beside[cell] if n in chosen], minlength=num_colours)
-        chosen[cell] = int(np.lexsort((used, taken))[0])
-        used[chosen[cell]] += 1
-    return chosen
-
-
-def cells_in_colour(labels: NDArray[np.integer]) -> Picture:
-    """Labels (y, x): every cell in a colour that no cell near it has, the background nearly black."""
-    chosen = choose_colours(neighbours(labels), len(CELL_COLOURS))
-    numbers, places = np.unique(labels, return_inverse=True)
-    shown = [rgb(CELL_COLOURS[chosen[int(n)]]) * SHADES[int(n) % len(SHADES)] if n else rgb("#16181d") for n in numbers]
-    colours = np.stack(shown).round().astype(np.uint8)
-    return np.asarray(colours[places.reshape(labels.shape)])
-
-
 def errors_in_colour(image: Picture, truth: NDArray[np.bool_], proposal: NDArray[np.bool_]) -> Picture:
     """Right cell pixels light grey, wrongly proposed ones orange, missed ones blue, over the darkened image."""
     shown = image * 0.45
@@ -95,17 +50,9 @@ def errors_in_colour(image: Picture, truth: NDArray[np.bool_], proposal: NDArray
 
 
 def outline_path(labels: NDArray[Any]) -> str:
-    """The edges between pixels of different labels (y, x), as the data of an SVG path in pixel coordinates."""
-    across = "".join(f"M{x} {y + 1}h{n}" for y, x, n in _runs(labels[1:] != labels[:-1]))
-    down = "".join(f"M{x + 1} {y}v{n}" for x, y, n in _runs((labels[:, 1:] != labels[:, :-1]).T))
-    return across + down
-
-
-def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
-    """(row, start, length) of every run of true values in a row."""
-    steps = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
-    return [(int(y), int(a), int(b - a)) for (y, a), b in zip(starts, ends[:, 1], strict=True)]
+    """The lines between pixels of different labels (y, x), as the data of an SVG path in pixel coordinates."""
+    across, down = boundary_lines(labels)
+    return "".join([f"M{x} {y}h{n}" for y, x, n in across] + [f"M{x} {y}v{n}" for x, y, n in down])
 
 
 def png_uri(picture: Picture) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from unetprep.pictures import Picture, grey
 from unettrain.reporting.curves import Series, line_chart, smoothed, thinned
 from unettrain.reporting.inputs import Run
 from unettrain.reporting.page import Html, colour_bar, element, figure, grid, legend, paragraph, picture, section
@@ -13,9 +14,7 @@ from unettrain.reporting.pictures import (
     MISSED,
     VIRIDIS,
     WRONG,
-    Picture,
     errors_in_colour,
-    grey,
     mapped,
     outline_path,
 )

@@ -10,12 +10,13 @@ from unetprep.format.layout import GRIDS
 from unetprep.kernels.spline import displacement_field
 from unetprep.kernels.tiling import border_px
 from unetprep.kernels.warp import Transform, warp_tile
+from unetprep.pictures import display_range, grey
 from unettrain.data.opening import open_fields, open_tiles
 from unettrain.data.tiles import StoredTile, Tiles
 from unettrain.reporting.examples import busiest_tile, corner_tile, image_in_tile
 from unettrain.reporting.inputs import Run
 from unettrain.reporting.page import Html, element, figure, grid, join, legend, paragraph, picture, section
-from unettrain.reporting.pictures import display_range, grey, outline_path, target_picture
+from unettrain.reporting.pictures import outline_path, target_picture
 
 NUM_LINES = 13
 GRID_PX = 600  # least side of the line grid, which is drawn finer than the tile
