@@ -175,7 +175,7 @@ def test_scores_against_a_stale_array_are_refused(folder: Path) -> None:
     store.update_record(f"{TEST}/{LABELS}", fingerprint="0" * 64)
     code, said = invoke(f"unettrain evaluate ds.zarr/{TEST}/labels/target labels.npy")
     assert code == 3
-    assert "has been replaced since" in said
+    assert "have been replaced since" in said
 
 
 AS_JSON: dict[str, Callable[[str], str]] = {

@@ -45,8 +45,8 @@ def check_memory(path: str, shape: tuple[int, ...], dtype: str, what: str = "a p
         sides = " x ".join(map(str, shape))
         raise InvalidInput(
             f"{path} cannot be read: {what}, {sides} of {dtype}, needs {_gib(needed)}, and {_gib(available)} are free",
-            hint="check whether its header is damaged; otherwise save it as a tiled TIFF or a Zarr array with smaller
-            chunks," " split it, or use a machine with more memory",
+            hint="check whether its header is damaged; otherwise save it as a tiled TIFF or a Zarr array with"
+            " smaller chunks, split it, or use a machine with more memory",
         )
 
 
