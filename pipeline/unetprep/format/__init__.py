@@ -1,1 +1,1 @@
-"""The store's format on disk, shared by the pipeline that writes it and the trainer that reads it."""
+"""Format of the store on disk, shared by the pipeline, which writes it, and the trainer, which reads it."""

@@ -19,10 +19,10 @@ UNKNOWN_SIZE = -1
 
 
 def compressors(codec: str, dtype: str) -> list[Any]:
-    """The `compressors` of `zarr.create_array` for a codec of ours: "zstd", "lz4" or "none", each followed by CRC32C.
+    """The `compressors` of `zarr.create_array` for the codec "zstd", "lz4" or "none", followed by CRC32C.
 
-    lz4 shuffles the bytes of integers, which makes noisy images smaller. It does not shuffle weights: most of them are
-    one constant, and unshuffled they are read in 0.6 of the time, at about the same size.
+    lz4 shuffles the bytes of integers, which makes noisy images smaller. It does not shuffle weights, most of which
+    have one constant value: unshuffled they are read in 0.6 of the time, at about the same size.
     """
     shuffle = BloscShuffle.noshuffle if np.dtype(dtype).kind == "f" else BloscShuffle.shuffle
     chosen: dict[str, list[Any]] = {
@@ -35,7 +35,7 @@ def compressors(codec: str, dtype: str) -> list[Any]:
 
 @dataclass(frozen=True)
 class Compressor:
-    """Compression of one chunk by zstd or Blosc. Threads may share it."""
+    """Compression of one chunk by zstd or Blosc. Thread-safe."""
 
     _codec: Any
     _decoded_size: Callable[[NDArray[np.uint8]], int]
@@ -63,12 +63,12 @@ class Compressor:
             refuse_size(len(decoded), out)
             out.reshape(-1).view(np.uint8)[...] = decoded
         else:
-            refuse_size(size, out)  # the libraries would leave the rest of `out` as it was
+            refuse_size(size, out)  # the libraries would leave the rest of `out` unchanged
             self._codec.decode(packed, out)
 
 
 def refuse_size(num_bytes: int, out: NDArray[Any]) -> None:
-    """Raise ValueError unless a decoded chunk of so many bytes fills `out`."""
+    """Raise ValueError unless a decoded chunk of `num_bytes` fills `out` exactly."""
     if num_bytes != out.nbytes:
         raise ValueError(f"a chunk holds {num_bytes} bytes, not {out.nbytes}")
 
@@ -90,12 +90,12 @@ def zstd_size(packed: NDArray[np.uint8]) -> int:
 
 
 def append_crc(data: bytes) -> bytes:
-    """The data, followed by their checksum."""
+    """The data followed by their CRC32C checksum."""
     return b"".join((data, int(google_crc32c.value(data)).to_bytes(CRC_BYTES, "little")))
 
 
 def verify_crc(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The data without the checksum at their end. Raises ValueError where it is wrong."""
+    """The data without the checksum at their end. Raises ValueError if the checksum is wrong."""
     body = data[:-CRC_BYTES]
     if len(data) < CRC_BYTES or google_crc32c.value(body) != int.from_bytes(data[-CRC_BYTES:].tobytes(), "little"):
         raise ValueError("a checksum (crc32c) is wrong: the file is damaged")

@@ -1,4 +1,4 @@
-"""New `zarr.json` documents of groups and arrays, as plain dictionaries; `unetprep.format.metadata` reads them."""
+"""Creation of `zarr.json` documents of groups and arrays; `unetprep.format.metadata` parses them."""
 
 import json
 from functools import cache
@@ -17,15 +17,14 @@ WHOLE_SHARDS: ArrayConfigParams = {"write_empty_chunks": True}
 
 
 def group_document() -> Document:
-    """A group without attributes."""
+    """The document of a group without attributes."""
     return {"attributes": {}, "zarr_format": 3, "node_type": "group"}
 
 
 def array_document(spec: ArraySpec, attributes: Document) -> Document:
-    """An array as zarr-python would write it."""
-    text = _array_text(
-        spec.shape, spec.dtype, spec.chunk, spec.shard, spec.codec, spec.dims
-    )  # the same for all images of one size
+    """The document of an array, as zarr-python would write it."""
+    # Images of one size share a cached text.
+    text = _array_text(spec.shape, spec.dtype, spec.chunk, spec.shard, spec.codec, spec.dims)
     return {**json.loads(text), "attributes": attributes}
 
 

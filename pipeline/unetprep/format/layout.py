@@ -1,4 +1,4 @@
-"""Names, axes and chunk sizes of the store as LAYOUT.md defines them. No I/O."""
+"""Paths, axes and chunk sizes of the store, as LAYOUT.md defines them. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ CHANNEL_AXES = ("c", *AXES)
 IMAGES, FIELDS, TILES = "images", "fields", "tiles"
 GRIDS, FOLDING, DENSE = (f"{FIELDS}/{name}" for name in ("grids", "folding", "dense"))
 TILES_A_SHARD = 64
-VALUES_A_SHARD = 1024  # of virtual tiles, which are but some numbers
-PLACES = {  # of each tile, known before a pixel is read
+VALUES_A_SHARD = 1024  # of on-the-fly tiles, which have only a few numbers each
+PLACES = {  # of each tile, known before any pixel is read
     "image_index": "int32",
     "z": "int32",
     "y0": "int32",
@@ -26,54 +26,54 @@ PLACES = {  # of each tile, known before a pixel is read
     "intensity_low": "float32",
     "intensity_high": "float32",
 }
-LEARNED = {"foreground": "float32", "density": "float32"}  # of each tile, of what it holds
-PLACED, CUT = f"{TILES}/image_index", f"{TILES}/foreground"  # of the arrays of each job those that there always are
+LEARNED = {"foreground": "float32", "density": "float32"}  # of each tile, computed from its pixels
+PLACED, CUT = f"{TILES}/image_index", f"{TILES}/foreground"  # arrays that each of the two jobs always writes
 DENSITY = f"{TILES}/density"
-JOURNAL = "relabelling"  # in the record of the group `images`, as long as edited labels are coming in
+JOURNAL = "relabelling"  # in the attributes of the group `images`, while edited labels are imported
 
 PIXEL_CHUNK = {2: (1, 256, 256), 3: (32, 128, 128)}
 PIXEL_SHARD = {2: (1, 2048, 2048), 3: (64, 512, 512)}
 
 
 def image_path(name: str) -> str:
-    """Group of one image."""
+    """Path of the group of an image."""
     return f"{IMAGES}/{name}"
 
 
 def pixels_path(name: str) -> str:
-    """The image itself, (c, z, y, x)."""
+    """Path of the pixels of an image, (c, z, y, x)."""
     return f"{IMAGES}/{name}/image"
 
 
 def weights_path(name: str) -> str:
-    """Its weight map, (z, y, x)."""
+    """Path of the weight map of an image, (z, y, x)."""
     return f"{IMAGES}/{name}/weights"
 
 
 def labels_path(name: str, kind: str) -> str:
-    """Its labels of one kind, "instances" or "target", (z, y, x)."""
+    """Path of the labels of an image, (z, y, x); `kind` is "instances" or "target"."""
     return f"{IMAGES}/{name}/labels/{kind}/{kind}"
 
 
 def tile_path(name: str) -> str:
-    """An array of the tiles, one entry a tile along its first axis."""
+    """Path of an array of tiles, with one entry for each tile along its first axis."""
     return f"{TILES}/{name}"
 
 
 def counts_path(name: str) -> str:
-    """How many pixels each class of its target has, shard by shard, (shard_z, shard_y, shard_x, class)."""
+    """Path of the pixel counts of a target by shard and class, (shard_z, shard_y, shard_x, class)."""
     return f"{IMAGES}/{name}/labels/target/class_counts"
 
 
 def absent_from_tiles(parameters: Mapping[str, Any]) -> list[str]:
-    """The arrays that the group `tiles` may have and that tiles made with these parameters have not."""
-    is_virtual = "index_only" in parameters
-    absent = ["image", "target", "weights", "c", "y", "x", "y_out", "x_out"] if is_virtual else []
-    return absent + (["instances", "y_cells", "x_cells"] if is_virtual or "instances" not in parameters else [])
+    """The optional arrays of the group `tiles` that tiles of these parameters do not have."""
+    is_on_the_fly = "index_only" in parameters
+    absent = ["image", "target", "weights", "c", "y", "x", "y_out", "x_out"] if is_on_the_fly else []
+    return absent + (["instances", "y_cells", "x_cells"] if is_on_the_fly or "instances" not in parameters else [])
 
 
 def pixel_chunks(shape: tuple[int, ...], dims: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(chunk, shard) for the last three axes z, y, x of an image: those of the table, cut down to a small image."""
+    """(chunk, shard) along z, y, x of an image: the sizes of LAYOUT.md, with the shard clipped to a small image."""
     chunk = PIXEL_CHUNK[dims]
     whole = tuple(-(-n // c) * c for n, c in zip(shape, chunk, strict=True))
     return chunk, tuple(min(w, s) for w, s in zip(whole, PIXEL_SHARD[dims], strict=True))
@@ -81,7 +81,7 @@ def pixel_chunks(shape: tuple[int, ...], dims: int) -> tuple[tuple[int, ...], tu
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made an array. Two arrays of the same fingerprint hold the same values."""
+    """Provenance of an array. Two arrays of the same fingerprint hold the same values."""
 
     stage: str
     kernel_version: int
@@ -89,7 +89,7 @@ class Provenance:
     inputs: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as it stands in the attributes, its fingerprint included."""
+        """The provenance as attributes of an array, with its fingerprint."""
         record = {
             "stage": self.stage,
             "kernel_version": self.kernel_version,
@@ -100,13 +100,13 @@ class Provenance:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the record as canonical JSON."""
+        """SHA-256 of the other attributes of the provenance as canonical JSON."""
         return str(self.as_dict()["fingerprint"])
 
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One array that a stage writes, as it will stand in the store."""
+    """Specification of an array that a stage writes."""
 
     path: str
     shape: tuple[int, ...]
@@ -116,12 +116,12 @@ class ArraySpec:
     shard: tuple[int, ...]
     provenance: Provenance
     codec: str = "zstd"
-    origins: dict[str, int] = field(default_factory=dict)  # first coordinate along an axis, 0 where it is not named
+    origins: dict[str, int] = field(default_factory=dict)  # first coordinate along an axis; 0 along axes not listed
     extra: dict[str, Any] = field(default_factory=dict)  # further attributes under KEY
 
 
 def pixel_array(path: str, shape: tuple[int, ...], dtype: str, dims: int, provenance: Provenance) -> ArraySpec:
-    """An array of one value a pixel, (z, y, x), or of one a channel and pixel, (c, z, y, x)."""
+    """Specification of an array with a value for each pixel, (z, y, x), or channel and pixel, (c, z, y, x)."""
     chunk, shard = pixel_chunks(shape[-3:], dims)
     channels = shape[:-3]
     return ArraySpec(

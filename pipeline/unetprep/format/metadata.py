@@ -1,8 +1,8 @@
 """Parsing, validation and checksums of `zarr.json` documents.
 
-Every document of a store passes through `parse_document`: it is a JSON object that describes a group or an array, and
-the attributes of ours that it carries (under `KEY`) have the types of pipeline/LAYOUT.md. So nobody behind it meets a
-list where an object should be. Attributes that are not ours are passed through unread.
+Every document of a store passes through `parse_document`, which checks that it is a JSON object describing a group or
+an array, and that its unetprep attributes (under `KEY`) have the types of pipeline/LAYOUT.md. Later code can rely on
+these types. Attributes of other software are not checked.
 
 The checksum is the SHA-256 of the document without it, as canonical JSON; see "Attributes" in pipeline/LAYOUT.md.
 """
@@ -17,7 +17,7 @@ from unetprep.format.schema import CHECKS, is_list_of, is_size
 Json = dict[str, Any]
 
 DOCUMENT = "zarr.json"
-KEY = "unetprep"  # the attribute under which everything of ours stands
+KEY = "unetprep"  # the attribute that contains all attributes of unetprep
 CHECKSUM = "checksum"
 FORMAT_VERSION = 1
 NODE_TYPES = ("group", "array")
@@ -25,7 +25,7 @@ SHOWN_CHARACTERS = 80
 
 
 class DamagedDocument(InvalidInput):
-    """A document that is no valid one, or whose checksum does not fit."""
+    """A document that is invalid or whose checksum does not match."""
 
 
 def parse_object(data: bytes, where: str, hint: str = "") -> Json:
@@ -33,48 +33,48 @@ def parse_object(data: bytes, where: str, hint: str = "") -> Json:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise DamagedDocument(f"{where} is no valid JSON: {error}", hint=hint) from None
+        raise DamagedDocument(f"{where} is not valid JSON: {error}", hint=hint) from None
     if not isinstance(found, dict):
         raise DamagedDocument(f"{where} holds {_shown(found)}", allowed="a JSON object", hint=hint)
     return found
 
 
 def parse_document(data: bytes, where: str, hint: str = "", *, verify: bool = True) -> Json:
-    """Parse the `zarr.json` of a Zarr v3 group or array, and check all that is read of it.
+    """Parse the `zarr.json` of a Zarr v3 group or array, and validate everything that unetprep reads of it.
 
     `where` names the document. Raises DamagedDocument for invalid metadata and attributes, and with `verify` also for
-    a checksum that does not fit; a document without a checksum is accepted. Attributes of ours are not checked in a
-    document that declares another format version.
+    a checksum that does not match; a document without a checksum is accepted. The unetprep attributes of a document
+    that declares another format version are not checked.
     """
     document = parse_object(data, where, hint)
     problem, allowed = _metadata_problem(document) or _attributes_problem(document) or ("", "")
     if problem:
         raise DamagedDocument(f"{where}: {problem}", allowed=allowed, hint=hint)
     if verify and not has_valid_checksum(document):
-        problem = "its checksum does not fit: it is damaged, or other software has changed it"
+        problem = "its checksum does not match: it is damaged, or other software has changed it"
         raise DamagedDocument(f"{where}: {problem}", hint=hint)
     return document
 
 
 def record_of(document: Json) -> Json:
-    """The attributes of ours in a document, the checksum left out; {} where it has none."""
+    """The unetprep attributes of a document without the checksum; {} if it has none."""
     return {key: value for key, value in _ours(document).items() if key != CHECKSUM}
 
 
 def has_valid_checksum(document: Json) -> bool:
-    """Whether the checksum of a document fits its content; also true where it has none."""
+    """Whether the checksum of a document matches its content; true for a document without a checksum."""
     return _ours(document).get(CHECKSUM) in (None, _digest(document))
 
 
 def has_checksum(data: bytes) -> bool:
-    """Whether a document has a checksum, right or wrong. Raises ValueError if it is no JSON."""
+    """Whether a document has a checksum, valid or not. Raises ValueError for invalid JSON."""
     return CHECKSUM in _ours(json.loads(data))
 
 
 def is_intact(data: bytes) -> bool:
-    """Whether these bytes are exactly what `encode` made, white space included; also true of one without a checksum.
+    """Whether a document is byte for byte what `encode` wrote; true for a document without a checksum.
 
-    Raises ValueError if they are no JSON.
+    Raises ValueError for invalid JSON.
     """
     document = json.loads(data)
     found = _ours(document).get(CHECKSUM)
@@ -103,7 +103,7 @@ def _text(document: Json) -> bytes:
 
 
 def _metadata_problem(document: Json) -> tuple[str, str] | None:
-    """What is wrong with the metadata of Zarr itself, and what is allowed instead."""
+    """(problem, allowed) of the metadata of Zarr; None if they are valid."""
     if document.get("zarr_format") != 3:
         return f"its zarr_format is {_shown(document.get('zarr_format'))}", "3"
     if document.get("node_type") not in NODE_TYPES:
@@ -146,12 +146,12 @@ def _fits(values: Any, shape: Any) -> bool:
 
 
 def _attributes_problem(document: Json) -> tuple[str, str] | None:
-    """What is wrong with the attributes of ours, and what is allowed instead."""
+    """(problem, allowed) of the unetprep attributes; None if they are valid."""
     ours = document.get("attributes", {}).get(KEY, {})
     if not isinstance(ours, dict):
         return f"its attribute {KEY} is {_shown(ours)}", "a JSON object"
     if ours.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
-        return None  # of another version, which is refused by who opens the store
+        return None  # `Store.open` refuses other versions
     for key, value in ours.items():
         if key in CHECKS and not CHECKS[key].accepts(value):
             return f"its attribute {key} is {_shown(value)}", CHECKS[key].allowed

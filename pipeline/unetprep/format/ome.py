@@ -9,14 +9,14 @@ VERSION = "0.5"
 
 @dataclass(frozen=True)
 class PixelSize:
-    """Measured pixel sizes by axis, and their unit; an axis that is not among them is counted in pixels."""
+    """Measured pixel sizes by axis, and their unit. Axes without a size are counted in pixels."""
 
     sizes: Mapping[str, float] = field(default_factory=dict)
     unit: str = ""
 
     @staticmethod
     def of_record(record: Mapping[str, Any]) -> "PixelSize":
-        """What the attributes `spacing` and `unit` of an image group say."""
+        """The pixel size in the attributes `spacing` and `unit` of an image group."""
         sizes = zip("zyx", record.get("spacing") or (), strict=False)
         return PixelSize({axis: float(size) for axis, size in sizes if size is not None}, record.get("unit") or "")
 
@@ -31,7 +31,7 @@ def _axis(name: str, pixel: PixelSize) -> dict[str, str]:
 def image_attributes(array_name: str, axes: tuple[str, ...], pixel: PixelSize) -> dict[str, Any]:
     """Attribute `ome` of a group that holds one image, at full resolution.
 
-    OME-NGFF wants a scale: of an axis whose pixel size is unknown it is 1, without a unit, which means pixels.
+    OME-NGFF requires a scale. An axis of unknown pixel size gets scale 1 and no unit, which means pixels.
     """
     scale = {"type": "scale", "scale": [pixel.sizes.get(axis, 1.0) for axis in axes]}
     multiscale = {

@@ -1,4 +1,4 @@
-"""The types of the attributes that a store's documents carry, as in the table "Attributes" of pipeline/LAYOUT.md."""
+"""Types of the unetprep attributes in a store, after the table "Attributes" of pipeline/LAYOUT.md."""
 
 import math
 from collections.abc import Callable
@@ -12,14 +12,14 @@ LARGEST_SIZE, LARGEST_SEED = 2**62, 2**64 - 1
 
 
 class Check(NamedTuple):
-    """Which values an attribute may have, as a predicate and in words."""
+    """The allowed values of an attribute, as a predicate and in words."""
 
     accepts: Callable[[Any], bool]
     allowed: str
 
 
 def is_size(value: Any) -> bool:
-    """Whether a JSON value is an integer that can count something."""
+    """Whether a JSON value is an integer from 0 to LARGEST_SIZE."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_SIZE
 
 
@@ -29,12 +29,12 @@ def is_number(value: Any) -> bool:
 
 
 def is_list_of(value: Any, accepts: Callable[[Any], bool]) -> bool:
-    """Whether a JSON value is a list of such elements."""
+    """Whether a JSON value is a list of elements that `accepts` accepts."""
     return isinstance(value, list) and all(map(accepts, value))
 
 
 def is_mapping_to(value: Any, accepts: Callable[[Any], bool]) -> bool:
-    """Whether a JSON value is an object with such values."""
+    """Whether a JSON value is an object with values that `accepts` accepts."""
     return isinstance(value, dict) and all(map(accepts, value.values()))
 
 
@@ -47,10 +47,10 @@ def _is_flag(value: Any) -> bool:
 
 
 def image_name(value: object, where: str) -> str:
-    """Return `value` if an image of a store can have that name; else raise InvalidInput, which begins with `where`."""
+    """Return `value` if it is a valid image name; else raise InvalidInput, whose message begins with `where`."""
     name = safe_name(value, where)
     if name == "zarr.json" or name.startswith(".partial-"):
-        raise InvalidInput(f"{where}: {name!r} cannot be the name of an image: a store calls files so")
+        raise InvalidInput(f"{where}: {name!r} cannot be the name of an image: the store uses it for its own files")
     return name
 
 
@@ -70,7 +70,7 @@ def _are_two_numbers(value: Any) -> bool:
 
 
 def _is_size_of_pixel(value: Any) -> bool:
-    """Whether a JSON value is the size of a pixel along one axis, null if it is unknown."""
+    """Whether a JSON value is the size of a pixel along one axis, or null for an unknown size."""
     return value is None or (is_number(value) and value > 0)
 
 
@@ -79,7 +79,7 @@ def _are_known_sizes(value: Any) -> bool:
 
 
 def _is_spacing(value: Any) -> bool:
-    """Whether a JSON value is a pixel size [z, y, x], null along axes of which it is unknown."""
+    """Whether a JSON value is a pixel size [z, y, x], with null for an unknown size."""
     return is_list_of(value, _is_size_of_pixel) and len(value) == 3
 
 
@@ -111,9 +111,9 @@ def _is_seed(value: Any) -> bool:
 
 
 def _are_parameters(value: Any) -> bool:
-    """Whether a JSON value is an object, and those of its values that are read again have the types written.
+    """Whether a JSON value is an object whose values have the types of PARAMETERS, where listed there.
 
-    The import records [null, y, x] as the pixel size of independent slices; weights are made with known sizes alone.
+    The import records [null, y, x] as the pixel size of independent slices; weights require known sizes.
     """
     if not isinstance(value, dict) or ("formula" in value and not _are_known_sizes(value.get("spacing", []))):
         return False

@@ -17,7 +17,7 @@ from unetprep.format.boxes import Index, shard_counts
 from unetprep.format.codecs import CRC_BYTES, Compressor, verify_crc
 
 EMPTY = 2**64 - 1  # offset and length of a chunk that is absent from its shard
-ENTRY_BYTES = 16  # of a chunk in the index: offset and length, uint64 each
+ENTRY_BYTES = 16  # an entry of the index: offset and length of a chunk, uint64 each
 INDEX_CODECS = ["bytes", "crc32c"]
 
 
@@ -33,7 +33,7 @@ class ShardLayout:
 
     @staticmethod
     def of(document: Mapping[str, Any]) -> "ShardLayout":
-        """The layout that the metadata of an array describe.
+        """The layout in the metadata of an array.
 
         Raises ValueError for a layout other than that of pipeline/LAYOUT.md: shards of chunks that are compressed by
         zstd or Blosc, or not at all, each followed by its CRC32C.
@@ -75,7 +75,7 @@ class ShardLayout:
 
     @cached_property
     def index_bytes(self) -> int:
-        """Size of the index of a shard, its checksum included."""
+        """Size of the index of a shard in bytes, with its checksum."""
         return index_bytes(self.num_chunks)
 
     def parse_index(self, footer: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -86,17 +86,17 @@ class ShardLayout:
 
 
 def index_bytes(num_chunks: int) -> int:
-    """Size of the index of a shard of so many chunks, its checksum included."""
+    """Size of the index of a shard of `num_chunks` chunks in bytes, with its checksum."""
     return ENTRY_BYTES * num_chunks + CRC_BYTES
 
 
 def shard_key(index: Index) -> str:
-    """The object of a shard, below the array's path."""
+    """Key of a shard, relative to the path of its array."""
     return "c/" + "/".join(map(str, index))
 
 
 def _refuse_other_settings(document: Mapping[str, Any], sharding: Mapping[str, Any], order: Mapping[str, Any]) -> None:
-    """Raise ValueError for settings of Zarr v3 that this layout does not have."""
+    """Raise ValueError for settings of Zarr v3 that this layout does not use."""
     keys = document.get("chunk_key_encoding", {"name": "default"})
     if (
         [codec["name"] for codec in sharding.get("index_codecs", [])] != INDEX_CODECS

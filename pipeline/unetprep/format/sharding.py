@@ -1,7 +1,7 @@
 """Encoding and decoding of shards: compressed chunks, each with a checksum, followed by an index.
 
-zarr-python works chunk by chunk on a single event loop, so two threads cannot share its work. Here each thread encodes
-or decodes a whole shard and releases the GIL meanwhile. The tests hold both directions against zarr-python.
+zarr-python works chunk by chunk on a single event loop, so threads cannot share its work. Here each thread encodes or
+decodes a whole shard and releases the GIL. The tests compare both directions with zarr-python.
 """
 
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ from unetprep.format.shard_layout import shard_key as shard_key
 from unetprep.storage.base import Storage
 from unetprep.storage.lru_cache import NO_CACHE, ArrayCache
 
-Chunks = dict[Index, bytes]  # compressed, with their checksums, by their position in a shard
+Chunks = dict[Index, bytes]  # compressed chunks with their checksums, by position in a shard
 
 
 class Damaged(Failure):
-    """An object of the store that is not what was written."""
+    """An object of the store differs from what was written."""
 
 
 class MissingShard(Damaged, FileNotFoundError):
-    """A shard that should be there and is not."""
+    """A shard of a complete array is missing."""
 
 
 class Shards:
@@ -44,22 +44,22 @@ class Shards:
         self._little = self.dtype.newbyteorder("<")
 
     def key_of(self, box: Box) -> str:
-        """The object of the shard that a box begins in, below the array's path."""
+        """Key of the shard in which a box begins, relative to the path of the array."""
         return shard_key(self._index_of(box))
 
     def box_at(self, box: Box) -> Box:
-        """The box of the shard that a box begins in."""
+        """The box of the shard in which a box begins."""
         return shard_box(self._index_of(box), self.shape, self.shard)
 
     def _index_of(self, box: Box) -> Index:
         return tuple(b.start // s for b, s in zip(box, self.shard, strict=True))
 
     def encode(self, block: NDArray[Any]) -> bytes:
-        """A shard from its values, as many as lie in the array; behind its edge a chunk is filled up with 0."""
+        """A shard from its values within the array; chunks at the edge of the array are padded with 0."""
         return self.join(self.encode_chunks(block, (0,) * block.ndim))
 
     def encode_chunks(self, block: NDArray[Any], first: Index) -> Chunks:
-        """The chunks of a block that begins with the chunk at `first` and ends with one, or at the array's edge."""
+        """The chunks of a block that begins at chunk `first` and ends at a chunk border or the edge of the array."""
         chunks = {}
         for place in product(*(range(-(-n // c)) for n, c in zip(block.shape, self.chunk, strict=True))):
             values = block[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, self.chunk, strict=True))]
@@ -71,7 +71,7 @@ class Shards:
         return chunks
 
     def join(self, chunks: Chunks) -> bytes:
-        """A shard from its chunks; the same bytes in whatever order they were made."""
+        """A shard from its chunks; its bytes do not depend on the order of `chunks`."""
         index = np.full((*self.layout.chunk_counts, 2), EMPTY, "<u8")
         offset = 0
         for place in sorted(chunks):
@@ -80,9 +80,9 @@ class Shards:
         return b"".join([*(chunks[place] for place in sorted(chunks)), append_crc(index.tobytes())])
 
     def read(self, storage: Storage, path: str, box: Box, recent: ArrayCache = NO_CACHE) -> NDArray[Any]:
-        """A box of the array. With `recent` decoded chunks are kept there, and taken from there.
+        """A box of the array. `recent` caches decoded chunks.
 
-        Raises MissingShard where one is missing, and Damaged where a checksum is wrong.
+        Raises MissingShard for a missing shard, and Damaged for a wrong checksum.
         """
         out = np.zeros(box_shape(box), self.dtype)
         for index in _touched(box, self.shard):
@@ -92,12 +92,12 @@ class Shards:
             except FileNotFoundError:
                 raise MissingShard(
                     f"{key} is missing",
-                    hint="unetprep verify STORE names all that is missing, and the command that makes it again",
+                    hint="unetprep verify STORE lists all missing shards and the commands that compute them",
                 ) from None
             except Damaged as error:
                 raise Damaged(
                     f"{key}: {error}",
-                    hint="unetprep verify STORE names all that is damaged; with --repair it is deleted to be made anew",
+                    hint="unetprep verify STORE lists all damage; --repair deletes it so that it can be recomputed",
                 ) from None
         return out
 
@@ -123,7 +123,7 @@ class Shards:
                 _paste(values, at, self.chunk, box, out)
 
     def _parts(self, storage: Storage, key: str, places: list[Index]) -> list[bytes | memoryview | None]:
-        """The bytes of some chunks; None where one holds only zeros. A shard that is needed whole is read at once."""
+        """The bytes of chunks; None for chunks of zeros. If all chunks are needed, the shard is read in one request."""
         if len(places) == self.layout.num_chunks:
             whole = memoryview(storage.get(key))
             table = self._table(whole[-self.layout.index_bytes :])
@@ -152,7 +152,7 @@ class Shards:
             raise Damaged(str(error)) from None
 
     def check_size(self, storage: Storage, key: str, num_bytes: int) -> None:
-        """Read the index alone. Raises Damaged if it is wrong, or if the shard is not as long as it says."""
+        """Read only the index. Raises Damaged if it is invalid, or if the size of the shard does not match it."""
         if num_bytes < self.layout.index_bytes:
             raise Damaged("it is cut short")
         table = self._table(storage.get_ranges(key, [(-self.layout.index_bytes, self.layout.index_bytes)])[0])
@@ -162,21 +162,21 @@ class Shards:
             raise Damaged(f"it has {num_bytes} bytes, its index says {end + self.layout.index_bytes}")
 
     def check(self, data: bytes) -> None:
-        """Raises Damaged unless all checksums of a shard are right and its chunks fill it."""
+        """Raise Damaged unless all checksums of a shard are right and its chunks fill it."""
         for _ in self.chunks_of(data):
             pass
 
     def decode(self, data: bytes) -> NDArray[Any]:
-        """All values of a shard, also those behind the edge of the array. Raises Damaged as `check` does."""
+        """All values of a shard, including padding beyond the edge of the array. Raises Damaged as `check` does."""
         out = np.zeros(self.shard, self.dtype)
         for place, values in self.chunks_of(data):
             out[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, self.chunk, strict=True))] = values
         return out
 
     def chunks_of(self, data: bytes) -> Iterator[tuple[Index, NDArray[Any]]]:
-        """The chunks of a shard as they lie in it, and their places; those that hold only zeros may be left out.
+        """(position, values) of the stored chunks of a shard, in the order of their offsets.
 
-        Raises Damaged where a checksum is wrong, or where the chunks do not fill the shard.
+        Chunks of zeros may be absent. Raises Damaged if a checksum is wrong or the chunks do not fill the shard.
         """
         table = self._table(data[-self.layout.index_bytes :])
         places = list(product(*map(range, self.layout.chunk_counts)))
@@ -186,7 +186,7 @@ class Shards:
             if offset == EMPTY:
                 continue
             if offset != end:
-                raise Damaged("its chunks do not lie one behind the other")
+                raise Damaged("its chunks are not contiguous")
             end += length
             yield place, self._values(data[offset:end])
         if end + self.layout.index_bytes != len(data):
@@ -194,12 +194,12 @@ class Shards:
 
 
 def _touched(box: Box, size: tuple[int, ...]) -> Iterator[Index]:
-    """The cells of a grid of some size that a box touches."""
+    """The cells of a grid of cell size `size` that a box touches."""
     return product(*(range(b.start // n, -(-b.stop // n)) for b, n in zip(box, size, strict=True)))
 
 
 def _paste(values: NDArray[Any], at: Index, chunk: tuple[int, ...], box: Box, out: NDArray[Any]) -> None:
-    """Copy what a chunk of the grid and a box share into the box."""
+    """Copy the intersection of a chunk and a box into `out`, the array of the box."""
     starts = tuple(i * c for i, c in zip(at, chunk, strict=True))
     shared = [(max(b.start, s), min(b.stop, s + c)) for b, s, c in zip(box, starts, chunk, strict=True)]
     inside = tuple(slice(a - b.start, z - b.start) for (a, z), b in zip(shared, box, strict=True))

@@ -1,7 +1,7 @@
-"""Bilinear interpolation of four pixels at a time, written for SIMD compilation by numba.
+"""Bilinear interpolation of four pixels at a time with SIMD vectors, as a numba intrinsic.
 
-Of each pixel two neighbours are loaded as one value, above and below; everything else works on four lanes. Nothing here
-checks bounds.
+For each pixel the left and the right neighbour are loaded as a pair, once above and once below; all other operations
+work on vectors of four elements. Bounds are not checked.
 """
 
 from typing import Any
@@ -19,9 +19,10 @@ def _places(*numbers: int) -> Any:
 
 
 def _bilinear4(typingctx: Any, start: Any, at: Any, width: Any, fy: Any, fx: Any, out: Any, j: Any) -> Any:
-    """out[j : j + 4] from the image at `start` (pointers): at `at[j]`, as a flat index, and `fy[j]`, `fx[j]` behind it.
+    """Compute out[j : j + 4] from the image at pixels `at[j]`, flat indices, plus the fractions `fy[j]` and `fx[j]`.
 
-    The image is of any number type, `width` wide; `at` int32; fy, fx and out float32.
+    `start`, `at`, `fy`, `fx` and `out` are pointers: `start` to the image, of any number type and `width` pixels wide;
+    `at` to int32; `fy`, `fx` and `out` to float32.
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -30,7 +31,7 @@ def _bilinear4(typingctx: Any, start: Any, at: Any, width: Any, fy: Any, fx: Any
         pair = ir.VectorType(context.get_value_type(element), 2)
 
         def neighbours(offset: Any) -> list[Any]:
-            """Of the four pixels the left and the right one, of two pixels in a value."""
+            """The left and right neighbours of four pixels, as two vectors of two pairs each."""
             pairs = []
             for k in range(LANES):
                 index = builder.load(builder.gep(at, [builder.add(j, ir.Constant(_INT64, k))]))

@@ -1,9 +1,9 @@
-"""Interpolation methods of displacement grids and the number of nodes that each needs. No imports."""
+"""Interpolation methods of displacement grids, and the number of nodes that they need. No imports."""
 
 INTERPOLATIONS = ("bspline", "bspline-approx")
 SPACING_PX = 150  # of the nodes of bspline-approx
 
 
 def nodes_needed(length_px: int) -> int:
-    """Nodes along a side of so many pixels that bspline-approx needs."""
+    """Number of nodes that bspline-approx needs along a side of `length_px` pixels."""
     return -(-(length_px - 1) // SPACING_PX) + 3

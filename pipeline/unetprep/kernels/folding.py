@@ -8,9 +8,9 @@ from unetprep.kernels.spline import expansion_matrix, prefilter, slope_matrix, s
 
 
 def folded_shares(grids: NDArray[np.floating], shape: tuple[int, int], interpolation: str) -> NDArray[np.float32]:
-    """For each grid (field, 2, gy, gx), in pixels, the share of the pixels of `shape` at which its field folds.
+    """For each grid of (field, 2, gy, gx), in pixels, the share of the pixels of `shape` at which its field folds.
 
-    (field,) float32. Almost all deformations of the paper's size have 0: nothing is torn or laid double.
+    The result is (field,) float32. Almost all deformations of the paper's size have no folds: their share is 0.
     """
     shares = np.zeros(len(grids), np.float32)
     sides = [(n, length, interpolation) for n, length in zip(grids.shape[2:], shape, strict=True)]
@@ -25,9 +25,9 @@ def folded_shares(grids: NDArray[np.floating], shape: tuple[int, int], interpola
 
 
 def _steepest(grids: NDArray[np.floating], shape: tuple[int, int], interpolation: str) -> NDArray[np.float64]:
-    """What the slopes of each field along y and x together never exceed; below 1 nothing can fold.
+    """Upper bound for the sum of the slopes of each field along y and x; a field with a bound under 1 cannot fold.
 
-    The slope of a cubic B-spline is a mean of the differences between neighbouring coefficients, a step apart.
+    The slope of a cubic B-spline is a weighted mean of the differences between neighbouring coefficients.
     """
     coefficients = grids.astype(np.float64)
     if interpolation == "bspline":
@@ -42,7 +42,7 @@ def _steepest(grids: NDArray[np.floating], shape: tuple[int, int], interpolation
 
 @njit(nogil=True, cache=True)
 def _num_folded(by_row, columns, slopes):  # type: ignore[no-untyped-def]
-    """`by_row` (4, y, gx): for both axes the field along the rows, and its slope; the others (gx, x)."""
+    """Number of folded pixels. `by_row` is (4, y, gx), both axes of the field and of its slope; the others (gx, x)."""
     count = 0
     j = np.empty((4, columns.shape[1]))
     for y in range(by_row.shape[1]):

@@ -17,11 +17,11 @@ def change_gray(
     white: float = 1.0,
     slope: float = 1.0,
 ) -> None:
-    """Let `low` become `black` and `high` `white`, in place, on a parabola that leaves `low` with this slope.
+    """Map `low` to `black` and `high` to `white`, in place, by a parabola.
 
-    Values are scaled to 0 at `low` and 1 at `high` and clipped to CLIP before they are changed.
-    image float32, contiguous. `slope` is relative to a straight line, which 1 is. As gamma does it lifts or lowers what
-    lies between, but has a finite slope at its end, and values beyond `low` and `high` have their places too.
+    Values are scaled to 0 at `low` and 1 at `high` and clipped to CLIP before they are mapped. `image` is float32 and
+    contiguous. `slope` is that of the parabola at `low`, relative to a straight line (1). Like gamma, it raises or
+    lowers the values between, but its slope at `low` is finite, and it is defined beyond `low` and `high` too.
     """
     width = np.float32(high - low) or np.float32(1)
     _change(

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 
 def mirror_index(start: int, stop: int, size: int) -> NDArray[np.intp]:
-    """The index inside [0, size) that position i stands for, for each i in [start, stop).
+    """The index inside [0, size) to which each position in [start, stop) is mirrored.
 
-    Positions outside are folded back with period 2 (size - 1), so that neither edge pixel is repeated; along an axis of
-    one pixel everything is that pixel.
+    Mirroring has period 2 (size - 1), so that neither edge pixel is repeated; with size 1 every index is 0.
     """
     if size == 1:
         return np.zeros(stop - start, np.intp)
@@ -22,11 +21,11 @@ def mirror_index(start: int, stop: int, size: int) -> NDArray[np.intp]:
 
 
 def mirrored_tile(array: NDArray[np.generic], start: tuple[int, ...], shape: tuple[int, ...]) -> NDArray[np.generic]:
-    """Cut a window out of an array of any dtype, mirroring what lies outside it.
+    """Cut a window out of an array of any dtype, and mirror the array outside its edges.
 
-    `start` and `shape` are in pixels and go with the *last* axes of `array`; leading axes (channels) are kept whole.
-    The window may lie anywhere, also wholly outside, and exceed the array by any number of pixels. Equal to cutting
-    it out of `numpy.pad(array, ..., mode="reflect")` with a large enough pad (Ronneberger et al. 2015, Fig. 2).
+    `start` and `shape` are in pixels and refer to the *last* axes of `array`; leading axes (channels) are kept whole.
+    The window may lie wholly outside, and exceed the array by any number of pixels. Equal to cutting it out of
+    `numpy.pad(array, ..., mode="reflect")` with a large enough pad (Ronneberger et al. 2015, Fig. 2).
 
     Raises ValueError for an empty array, which has nothing to mirror.
     """
@@ -39,7 +38,7 @@ def mirrored_tile(array: NDArray[np.generic], start: tuple[int, ...], shape: tup
 
 @dataclass(frozen=True)
 class Run:
-    """A stretch of a window, where it lies there, and the pixels `low` to `high` of the image that it shows."""
+    """Part of a window along one axis: slice `there` of the window, and the pixels `low` to `high` that it shows."""
 
     there: slice
     low: int
@@ -47,20 +46,20 @@ class Run:
     backwards: bool
 
     def is_all(self, num: int) -> bool:
-        """Whether it is a whole window of so many pixels, just as they are in the image."""
+        """Whether this run is a whole window of `num` pixels that is not mirrored."""
         return self.high - self.low == num and not self.backwards
 
     def seen_from(self, first: int) -> slice:
-        """These pixels in an array that begins with pixel `first`."""
+        """Slice of the pixels of this run in an array that begins with pixel `first`."""
         low, high = self.low - first, self.high - first
         return slice(high - 1, low - 1 if low else None, -1) if self.backwards else slice(low, high)
 
 
 @lru_cache(4096)
 def mirrored_runs(start: int, stop: int, size: int) -> tuple[Run, ...]:
-    """What the pixels `start` to `stop` along an axis show of an image of that size, where it is mirrored: stretches.
+    """The window `start` to `stop` along a mirrored axis of `size` pixels, as runs of consecutive pixels.
 
-    Along an axis of one pixel it is that one everywhere.
+    With size 1 it is one run, to be broadcast.
     """
     if size == 1:
         return (Run(slice(0, stop - start), 0, 1, False),)
@@ -75,12 +74,12 @@ def mirrored_runs(start: int, stop: int, size: int) -> tuple[Run, ...]:
 
 
 def is_mirrored(rows: tuple[Run, ...], columns: tuple[Run, ...], shape: tuple[int, ...]) -> bool:
-    """Whether a window (..., y, x) is something else than a part of the image, as it is there."""
+    """Whether a window (..., y, x) shows mirrored pixels, so that it is not simply a part of the image."""
     return not (rows[0].is_all(shape[-2]) and columns[0].is_all(shape[-1]))
 
 
 def bounds(runs: tuple[Run, ...]) -> tuple[int, int]:
-    """The first pixel of the image that they show, and the one behind the last."""
+    """The range (start, stop) of the pixels of the image that the runs show."""
     return min(run.low for run in runs), max(run.high for run in runs)
 
 

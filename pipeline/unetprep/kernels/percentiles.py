@@ -1,17 +1,17 @@
-"""Robust range of an image's values: percentiles of 2 x 2 medians, exact, in bounded memory, from blocks of any size.
+"""Robust range of the values of an image: exact percentiles of 2 x 2 medians, block by block in bounded memory.
 
 The image is divided into squares of 2 x 2 pixels. The upper end of the range is a high percentile of the lower medians
 (second smallest value) of the squares, the lower end a low percentile of their upper medians (second largest value).
 Isolated hot or dead pixels, and a hot row or column, therefore do not change the range, while objects of a few pixels
-do: plain percentiles either follow hot pixels or fall into the background of sparse images. pipeline/DESIGN.md has the
-figures that chose the percentiles.
+do. Plain percentiles either follow hot pixels or lie in the background of sparse images. The percentiles were chosen
+by the figures in pipeline/DESIGN.md.
 
     a b     sorted v1 <= v2 <= v3 <= v4:    lower median v2, upper median v3
     c d
 
-Values are counted in histograms: integers of up to 16 bits one bin a value, in one pass; all others as float32, by the
-upper 16 bits of their order-preserving integer keys, and in a second pass by the lower 16 bits of the keys that share
-the upper bits of a result. Both are exact order statistics, so the blocks do not matter.
+Values are counted in histograms. Integers of up to 16 bits have one bin for each value and need one pass. All other
+values are counted as float32, by the upper 16 bits of order-preserving integer keys, and in a second pass by the lower
+16 bits of those keys that share the upper bits of a result. Both give exact order statistics, whatever the blocks.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -26,13 +26,13 @@ from unetprep.kernels.intensity_rules import intensity_rule_for
 TRIMMED = (2, 10_000)  # share of the squares beyond either end: percentiles 0.02 and 99.98
 BITS = 16
 LOWER_BITS = (1 << BITS) - 1
-PIECE_PX = 512  # side of the pieces in which a block is counted: bounds the temporary arrays
-WORKING_BYTES = 16 << 20  # the histograms and temporary arrays of a RangeFinder take less
+PART_PX = 512  # side of the parts in which a block is counted, which bounds the temporary arrays
+WORKING_BYTES = 16 << 20  # upper bound for the histograms and temporary arrays of a RangeFinder
 
 
 @dataclass(frozen=True)
 class RobustRange:
-    """Range of an image's values, and what lies outside of it.
+    """Robust range of the values of an image, and the pixels outside it.
 
     `low` and `high` are the percentiles; those of a constant image are equal. `least` and `greatest` are the extremes,
     `num_below` and `num_above` count the pixels below `low` and above `high`.
@@ -48,7 +48,7 @@ class RobustRange:
 
 
 def intensity_limits(rule: str, dtype: np.dtype[Any] | str, seen: RobustRange) -> tuple[float, float]:
-    """(low, high), the values that become 0 and 1 for the network, by a rule of INTENSITY_RULES.
+    """(low, high), the values scaled to 0 and 1 for the network, by a rule of INTENSITY_RULES.
 
     dtype: the range of the integer type; minmax: the least and the greatest value; percentile: the robust range; auto:
     see `intensity_rule_for`. A constant image gets high = low + 1. Raises ValueError for rule dtype and real numbers.
@@ -75,9 +75,9 @@ def robust_range(blocks: Callable[[], Iterable[NDArray[Any]]], dtype: np.dtype[A
 
 
 class RangeFinder:
-    """Accumulates blocks for `robust_range`, for callers that do more than this with each block.
+    """Robust range from blocks that the caller adds, for callers that also use the blocks otherwise.
 
-    Add every block once while `needs_pass()` is True, and call `end_pass()` after the last. `result()` is then known.
+    While `needs_pass()` is True, add every block once and call `end_pass()`. Then call `result()`.
     """
 
     def __init__(self, dtype: np.dtype[Any] | str) -> None:
@@ -90,13 +90,13 @@ class RangeFinder:
         self._done = False
 
     def needs_pass(self) -> bool:
-        """Whether all blocks have to be added, for the first or for a second time."""
+        """Whether all blocks have to be added (again)."""
         return not self._done
 
     def add(self, block: NDArray[Any]) -> None:
         """Count the values of a block (..., y, x)."""
-        for piece in _pieces(block):
-            values = piece if self._exact else piece.astype(np.float32, copy=False)
+        for part in _parts(block):
+            values = part if self._exact else part.astype(np.float32, copy=False)
             keys = _keys(values, self._exact)
             of_all = (keys, *_medians(keys))
             if self._bins is None:
@@ -108,14 +108,14 @@ class RangeFinder:
                     fine.add(*(k[k >> BITS == bin] & LOWER_BITS for k in of_all))
 
     def end_pass(self) -> None:
-        """All blocks have been added."""
+        """End a pass, after all blocks have been added."""
         self._done = self._exact or self._bins is not None
         if self._bins is None:
             low, high = self._ranks()
             self._bins = _bin_of(self._coarse.upper, low), _bin_of(self._coarse.lower, high)
 
     def result(self) -> RobustRange:
-        """The range. Where values are not finite the extremes are not, and the range has no meaning."""
+        """The robust range. It is invalid if there are values that are not finite; then the extremes are not finite."""
         assert self._done
         assert self._bins is not None
         low_key, high_key = self._bins if self._exact else self._fine_keys()
@@ -154,7 +154,7 @@ class RangeFinder:
 
 
 class _Histograms:
-    """How often each key of 16 bits occurs among all pixels, the lower medians and the upper medians."""
+    """Histograms of keys of 16 bits: of all pixels, of the lower medians and of the upper medians."""
 
     def __init__(self) -> None:
         self.pixels, self.lower, self.upper = (np.zeros(1 << BITS, np.int64) for _ in range(3))
@@ -165,16 +165,16 @@ class _Histograms:
             histogram[: len(counts)] += counts
 
 
-def _pieces(block: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Pieces (y, x) of a block (..., y, x), each beginning at an even row and column of it."""
+def _parts(block: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Parts (y, x) of a block (..., y, x), each of which begins at an even row and column."""
     for index in np.ndindex(block.shape[:-2]):
-        for top in range(0, block.shape[-2], PIECE_PX):
-            for left in range(0, block.shape[-1], PIECE_PX):
-                yield block[(*index, slice(top, top + PIECE_PX), slice(left, left + PIECE_PX))]
+        for top in range(0, block.shape[-2], PART_PX):
+            for left in range(0, block.shape[-1], PART_PX):
+                yield block[(*index, slice(top, top + PART_PX), slice(left, left + PART_PX))]
 
 
 def _keys(values: NDArray[Any], exact: bool) -> NDArray[Any]:
-    """Unsigned integers in the order of the values: of 16 bits, or of 32 bits for values as float32."""
+    """Order-preserving unsigned integer keys of values: 16 bits if `exact`, else 32 bits of float32 values."""
     if exact:
         low = np.iinfo(values.dtype).min if values.dtype.kind == "i" else 0
         return values.astype(np.uint16) if low == 0 else (values.astype(np.int32) - low).astype(np.uint16)
@@ -183,7 +183,7 @@ def _keys(values: NDArray[Any], exact: bool) -> NDArray[Any]:
 
 
 def _medians(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Lower and upper median of each square of 2 x 2; the last row and column are doubled where their number is odd."""
+    """Lower and upper median of each square of 2 x 2; an odd last row or column is repeated."""
     odd = [(0, n % 2) for n in values.shape]
     padded = np.pad(values, odd, mode="edge") if any(n % 2 for n in values.shape) else values
     a, b, c, d = (padded[y::2, x::2] for y in (0, 1) for x in (0, 1))
@@ -193,5 +193,5 @@ def _medians(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _bin_of(histogram: NDArray[np.int64], rank: int) -> int:
-    """The bin that holds the value of a rank."""
+    """The bin that contains the value of a rank."""
     return int(np.searchsorted(np.cumsum(histogram), rank, side="right"))

@@ -1,4 +1,4 @@
-"""Random crops: the position of crop k of an image depends on (seed, image name, k) alone."""
+"""Random crops of images. The position of crop k depends only on (seed, image name, k)."""
 
 from hashlib import sha256
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 def random_origins(
     seed: int, name: str, first: int, stop: int, sides: tuple[int, int, int], output_px: int
 ) -> NDArray[np.int64]:
-    """Where the outputs of the random tiles `first` to `stop` of an image begin, (tile, 3), as z, y, x.
+    """Origins (z, y, x) of the outputs of the random crops `first` to `stop` of an image; (crop, 3).
 
-    Uniform over all places where the output lies within `sides`, (z, y, x) in pixels; 0 along an axis that is shorter.
-    Tile k depends on the seed, the name of the image and k alone (Philox: Salmon et al. 2011).
+    Uniform over all positions at which the output lies within `sides`, (z, y, x) in pixels; 0 along a shorter axis.
+    Crop k depends only on the seed, the name of the image and k (Philox: Salmon et al. 2011).
     """
     digest = int.from_bytes(sha256(name.encode()).digest()[:8], "little")
     stream = np.random.Philox(key=np.array([seed, digest], np.uint64), counter=first)

@@ -1,8 +1,8 @@
-"""Random displacement grids. Grid k depends on (seed, k) alone.
+"""Random displacement grids. Grid k depends only on (seed, k).
 
-Philox (Salmon et al. 2011) is a keyed function of a counter, so every field has a stream of its own; Box and Muller's
-formula makes its integers Gaussian. Logarithm and cosine are written out here in additions, multiplications, divisions
-and square roots, which IEEE 754 rounds in one way only: a library's own may differ in the last bit between machines.
+Philox (Salmon et al. 2011) is a counter-based generator, so every field has a stream of its own; the Box-Muller
+transform makes it Gaussian. Logarithm and cosine are computed here from additions, multiplications, divisions and
+square roots, whose rounding IEEE 754 defines; those of a library may differ in the last bit between machines.
 """
 
 import math
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 Reals = NDArray[np.float64]
 
-LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # ln 2, the first with zeros at its end
-LOG_TERMS, TRIGONOMETRIC_TERMS = 13, 8  # of the series, enough for every bit of a float64 but the last
+LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # ln 2 as a sum; the lower bits of the first are 0
+LOG_TERMS, TRIGONOMETRIC_TERMS = 13, 8  # lengths of the series, exact up to the last bit of a float64
 
 
 def draw_grids(
@@ -22,9 +22,9 @@ def draw_grids(
 ) -> NDArray[np.float32]:
     """Displacements (field, axis, *nodes) in pixels, float32, Gaussian with standard deviation `sigma_px`.
 
-    `nodes` along y and x, or z, y and x; the axis counts in the same order. The same bits on every machine. Another
-    `attempt` gives other grids, where the first ones will not do. Source: Ronneberger et al. 2015, section 3.1 (3 x 3
-    nodes, 10 pixels). Raises OverflowError for a seed or a field that is no integer of 64 bits from 0 on.
+    `nodes` are counts along y and x, or z, y and x, in which order `axis` counts too. The bits are equal on all
+    machines. Another `attempt` gives other grids, to replace rejected ones. Source: Ronneberger et al. 2015, section
+    3.1 (3 x 3 nodes, 10 pixels). Raises OverflowError for a seed or a field outside 0 to 2^64 - 1.
     """
     count = len(nodes) * math.prod(nodes)
     raw = np.stack([_stream(seed, k, attempt).random_raw(2 * count) for k in fields])
@@ -52,7 +52,7 @@ def _log(x: Reals) -> Reals:
 
 
 def _cosine_of_turns(turns: Reals) -> Reals:
-    """cos(2 pi t) for t from 0 to 1, by the power series within an eighth of a turn of a quarter turn."""
+    """cos(2 pi t) for t from 0 to 1, by power series around the nearest quarter turn."""
     quarters = np.floor(4 * turns + 0.5)
     a = 2 * math.pi * (turns - quarters / 4)
     cosine, sine = np.zeros_like(turns), np.zeros_like(turns)

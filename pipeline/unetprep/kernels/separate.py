@@ -1,13 +1,13 @@
 """Background between touching instances (Ronneberger et al. 2015, section 3).
 
-The paper only says "morphological operations". Two rules:
+The paper only says "morphological operations". There are two rules:
 
-raster      the one of the authors' Fiji plugin: going through the image in raster order, a pixel whose W, NW, N or NE
-            neighbour belongs to another instance becomes background: a line of one pixel
-symmetric   a pixel of which any neighbour belongs to another instance becomes background: a line of two, one of each
+raster      that of the authors' Fiji plugin: a pixel whose W, NW, N or NE neighbour belongs to another instance becomes
+            background, which gives a line of one pixel
+symmetric   a pixel with any neighbour in another instance becomes background, which gives a line of two pixels
 
-We ask the neighbours in the labels as they were given, so that the answer at a pixel depends on nothing but its
-neighbours and any chunking gives the same.
+Neighbours are taken from the original labels, so that the result at a pixel depends only on its neighbours and is the
+same for any chunking.
 """
 
 import numpy as np
@@ -20,17 +20,17 @@ RULES = ("raster", "symmetric", "none")
 
 @njit(nogil=True, cache=True)
 def _part(here, there, target):  # type: ignore[no-untyped-def]
-    """Background where a pixel of the row `there` belongs to another cell."""
+    """Set pixels of `target` to background where a pixel of the row `there` belongs to another cell."""
     for x in range(len(here)):
         target[x] &= np.uint8((there[x] <= 0) | (there[x] == here[x]))
 
 
 @njit(nogil=True, cache=True)
 def _part_by_three(here, left, middle, right, target):  # type: ignore[no-untyped-def]
-    """The same for three neighbours at once."""
+    """Set pixels of `target` to background where one of three neighbours belongs to another cell."""
     for x in range(len(here)):
         a, b, c, own = left[x], middle[x], right[x], here[x]
-        other = ((a > 0) & (a != own)) | ((b > 0) & (b != own)) | ((c > 0) & (c != own))  # no branches: it vectorizes
+        other = ((a > 0) & (a != own)) | ((b > 0) & (b != own)) | ((c > 0) & (c != own))  # vectorizes
         target[x] &= np.uint8(not other)
 
 
@@ -57,12 +57,12 @@ def _part_all(labels, planes, symmetric, target):  # type: ignore[no-untyped-def
 
 
 def separate_instances(labels: NDArray[np.integer], dims: int = 2, rule: str = "raster") -> NDArray[np.uint8]:
-    """The target to learn: 1 inside a cell, 0 in the background and on a line between touching cells.
+    """The target: 1 inside a cell, 0 in the background and on a line between touching cells.
 
-    `labels` is (..., y, x) for `dims` 2 and (..., z, y, x) for `dims` 3, below 1 = no cell; other axes are independent
-    images. Afterwards no two cells are 8-connected (26-connected in 3D), unless `rule` is "none": with "raster", of two
-    adjacent pixels of different cells the later one in raster order has become background, with "symmetric" both.
-    ValueError for another rule.
+    `labels` is (..., y, x) for `dims` 2 and (..., z, y, x) for `dims` 3, where values below 1 are no cell; other axes
+    are independent images. In the target no two cells are 8-connected (26-connected in 3D), unless `rule` is "none". Of
+    two adjacent pixels of different cells, "raster" makes the later one in raster order background, "symmetric" both.
+    Raises ValueError for another rule.
     """
     if rule not in RULES:
         raise ValueError(f"separate is {rule!r}, not one of {', '.join(RULES)}")

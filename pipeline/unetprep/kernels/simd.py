@@ -1,9 +1,9 @@
 """SIMD operations on sixteen integers at a time for numba, written like scalar code.
 
-numba turns simple loops into vector instructions by itself, but not a search that keeps its best values in registers
-and stops early. `load(pointer(array), i)` takes the elements i to i + 15 as one value, on which `+ * & >> <<`, `least`,
-`where_equal` and the like work lane by lane; LLVM maps it to whatever the processor has. Nothing here checks
-bounds: the caller pads its arrays.
+numba vectorizes simple loops, but not a search that keeps its best values in registers and stops early.
+`load(pointer(array), i)` loads the elements i to i + 15 as one vector, on which `+ * & >> <<`, `least`, `where_equal`
+and similar operations work elementwise; LLVM maps them to the instructions of the processor. Bounds are not checked:
+the caller pads its arrays.
 """
 
 import operator
@@ -19,7 +19,7 @@ _INT32 = ir.IntType(32)
 
 
 def _operation(typing: Any) -> Any:
-    """An operation that compiled functions may call, from a function that gives its signature and its code."""
+    """An operation for compiled functions, from a function that gives its signature and its code generator."""
     return intrinsic(typing)
 
 
@@ -40,7 +40,7 @@ class _VectorModel(models.PrimitiveModel):
 
 @_operation
 def pointer(typingctx: Any, array: Any) -> Any:
-    """Where the elements of a contiguous array begin. Unlike an array it is passed on without being counted."""
+    """Pointer to the first element of a contiguous array. Unlike arrays, pointers are not reference-counted."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return context.make_array(sig.args[0])(context, builder, args[0]).data
@@ -50,7 +50,7 @@ def pointer(typingctx: Any, array: Any) -> Any:
 
 @_operation
 def item(typingctx: Any, start: Any, index: Any) -> Any:
-    """The element at an index from a pointer."""
+    """The element at an index relative to a pointer."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.load(builder.gep(args[0], [args[1]]))
@@ -65,7 +65,7 @@ def _place(builder: Any, kind: Any, start: Any, index: Any) -> Any:
 
 @_operation
 def load(typingctx: Any, start: Any, index: Any) -> Any:
-    """The elements index to index + 15 from a pointer."""
+    """Load the elements `index` to `index` + 15 relative to a pointer as a vector."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.load(_place(builder, sig.args[0], *args), align=sig.args[0].dtype.bitwidth // 8)
@@ -75,7 +75,7 @@ def load(typingctx: Any, start: Any, index: Any) -> Any:
 
 @_operation
 def store(typingctx: Any, vector: Any, start: Any, index: Any) -> Any:
-    """Store a vector in the elements `index` to `index` + 15 behind a pointer."""
+    """Store a vector in the elements `index` to `index` + 15 relative to a pointer."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value, *place = args
@@ -87,7 +87,7 @@ def store(typingctx: Any, vector: Any, start: Any, index: Any) -> Any:
 
 @_operation
 def splat(typingctx: Any, value: Any) -> Any:
-    """One value in every lane."""
+    """A vector with one value in every lane."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         undefined = ir.Constant(context.get_value_type(sig.return_type), ir.Undefined)

@@ -1,11 +1,11 @@
 """Cubic B-spline interpolation of a coarse displacement grid to a dense field.
 
-Two ways, both separable: along one axis the field is a matrix times the nodes, so a field is two small products.
+Both methods are separable: along one axis the field is a matrix times the nodes, so a field is two small products.
 
     bspline          interpolating (Ronneberger et al. 2015, section 3.1): the first and the last node lie on the first
-                     and the last pixel, the field goes through the nodes, and the signal is mirrored at its ends
+                     and the last pixel, the field passes through the nodes, and the signal is mirrored at its ends
     bspline-approx   approximating, as in the authors' later plugin (Falk et al. 2019): nodes 150 pixels apart, centred
-                     on the tile, are the spline's coefficients; the field is smaller than what was drawn
+                     on the tile, are the coefficients of the spline; the field is smaller than its coefficients
 """
 
 from collections.abc import Callable
@@ -26,9 +26,9 @@ def displacement_field(
 ) -> NDArray[np.floating]:
     """Expand a grid of displacements (axis, gy, gx) or (axis, gz, gy, gx), in pixels, to a field `(axis, *shape)`.
 
-    `dtype` is float64, or float32, which is within 1e-5 pixels of it. `bspline`: at the nodes the field has exactly the
-    grid's values; equal to `scipy.ndimage.zoom(order=3, mode="mirror")` of each component. The axis counts as the sides
-    do: 0 displaces along the first.
+    `dtype` is float64, or float32, which differs by at most 1e-5 pixels. With `bspline` the field has the values of the
+    grid at the nodes; each component equals `scipy.ndimage.zoom(order=3, mode="mirror")`. `axis` is in the order of
+    `shape`: 0 displaces along the first side.
 
     Raises ValueError for a grid of another shape, an unknown interpolation, and a grid that is too small for
     bspline-approx.
@@ -48,9 +48,9 @@ def displacement_field(
 
 
 def largest_displacements(grids: NDArray[np.floating], length_px: int, interpolation: str = "bspline") -> Matrix:
-    """How far at most the fields (field, 2, gy, gx) move the pixels of a square tile along an axis, in pixels.
+    """Largest displacement along an axis by any of the fields (field, 2, gy, gx) of a square tile, in pixels; (k, k).
 
-    (k, k): at the places of `lattice`, between which a field hardly changes.
+    It is sampled at the pixels of `lattice`, between which a field hardly changes.
     """
     places = lattice(max(grids.shape[2:]), length_px)
     rows, columns = (expansion_matrix(n, length_px, interpolation)[places] for n in grids.shape[2:])
@@ -61,31 +61,31 @@ def largest_displacements(grids: NDArray[np.floating], length_px: int, interpola
 
 
 def lattice(num_nodes: int, length_px: int) -> NDArray[np.intp]:
-    """Pixels of a side, the first and the last among them: `LOOKS` or more, several from each node to the next."""
+    """Sampled pixels of a side: at least `LOOKS`, several between nodes, with the first and the last pixel."""
     num_places = min(max(LOOKS, LOOKS_A_NODE * num_nodes), length_px)
     return np.linspace(0, length_px - 1, num_places).round().astype(np.intp)
 
 
 @lru_cache(maxsize=64)
 def expansion_matrix(num_nodes: int, length_px: int, interpolation: str = "bspline") -> Matrix:
-    """The matrix (length_px, num_nodes) that takes values at the nodes to values at the pixels. Do not write to it."""
+    """The read-only matrix (length_px, num_nodes) from values at the nodes to values at the pixels."""
     return _matrix(num_nodes, length_px, interpolation, _values)
 
 
 @lru_cache(maxsize=64)
 def slope_matrix(num_nodes: int, length_px: int, interpolation: str = "bspline") -> Matrix:
-    """The matrix that takes values at the nodes to the field's slope at the pixels, per pixel. Do not write to it."""
+    """The read-only matrix (length_px, num_nodes) from values at the nodes to slopes at the pixels, per pixel."""
     return _matrix(num_nodes, length_px, interpolation, _slopes)
 
 
 def step_px(num_nodes: int, length_px: int, interpolation: str) -> float:
-    """Pixels from a node to the next."""
+    """Distance between nodes in pixels."""
     return SPACING_PX if interpolation == "bspline-approx" else max(1, length_px - 1) / max(1, num_nodes - 1)
 
 
 @lru_cache(maxsize=64)
 def prefilter(num_nodes: int) -> Matrix:
-    """The matrix that takes values at the nodes to the coefficients of the spline that goes through them."""
+    """The matrix from values at the nodes to the coefficients of the interpolating spline."""
     return np.asarray(np.linalg.inv(_basis(np.arange(num_nodes, dtype=np.float64), num_nodes, 1, _values)), np.float64)
 
 
@@ -119,12 +119,12 @@ def _basis(positions: Matrix, num_nodes: int, step: float, polynomials: "Polynom
 
 
 def _values(t: Matrix, step: float) -> Matrix:
-    """The four pieces of the cubic B-spline."""
+    """The four polynomials of the cubic B-spline."""
     return np.stack([(1 - t) ** 3, 4 - 3 * t**2 * (2 - t), 4 - 3 * (1 - t) ** 2 * (1 + t), t**3], axis=1) / 6
 
 
 def _slopes(t: Matrix, step: float) -> Matrix:
-    """Their derivatives, per pixel."""
+    """Derivatives of the four polynomials of the cubic B-spline, per pixel."""
     return np.stack([-((1 - t) ** 2), t * (3 * t - 4), 1 + 2 * t - 3 * t**2, t**2], axis=1) / (2 * step)
 
 

@@ -1,11 +1,11 @@
 """Exact distances from every pixel to the two nearest *different* instances, up to a maximum distance.
 
-A squared distance and the label it leads to are packed into one integer, (squared distance << label bits) | label, so
-that the smaller of two candidates is the nearer cell with its name: 32 bits where both fit, else 64. Two sweeps along
-y keep, for every column, the nearest label and the nearest other one. That is enough: of three labels on one line the
-farthest cannot matter, whichever point off the line asks. In a volume a search across the planes (z) does the same
-for every column of planes; a last search along x finds the two nearest of all. A search looks outward from the pixel
-and stops where no farther line can win.
+A squared distance and its label are packed into one integer, (squared distance << label bits) | label, so that the
+smaller of two candidates is the nearer cell: 32 bits where both fit, else 64. Two sweeps along y find the nearest label
+and the nearest other label of every column. Two are enough: of three labels on one line, the farthest is not among the
+two nearest of any point. In a volume, a search across the planes (z) does the same for every column of planes; a last
+search along x finds the two nearest of all. A search proceeds outward from the pixel and stops at offsets where no line
+can be nearer.
 
               x - s     x     x + s
                 |       |       |           the candidate of a column at offset s is
@@ -13,8 +13,8 @@ and stops where no farther line can win.
                 |       |       |
                up and down the columns: `a` nearest label, `b` nearest other label
 
-Squared distances are counted in a unit that divides the squares of the pixel sizes, so they are exact integers; for
-pixel sizes without such a unit, in 2^-32 of the squared reach.
+Squared distances are integers in a unit that divides the squares of the pixel sizes, so they are exact. For pixel sizes
+without such a unit the unit is 2^-32 of the squared reach.
 """
 
 import math
@@ -44,31 +44,31 @@ from unetprep.kernels.simd import (
 
 Box = tuple[slice, ...]
 
-BAND = (32, 128)  # rows that are swept, then searched, together: few enough that what they need stays in the cache,
-BAND_PIXELS = 1 << 17  # and so many that neither the call nor the sweep that begins below them counts
+BAND = (32, 128)  # rows that are swept and then searched together: few enough for the processor cache,
+BAND_PIXELS = 1 << 17  # and enough to amortize the call and the sweep from below
 LARGEST_LABEL = 2**31 - 1
 FIXED_POINT_BITS = 32
-LARGEST_DENOMINATOR = 16  # pixel sizes such as 1.5 : 1 or 2.0625 : 1 still have a common unit
+LARGEST_DENOMINATOR = 16  # so pixel sizes such as 1.5 : 1 or 2.0625 : 1 have a common unit
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How squared distances are counted: offset k along an axis is (k^2 * factor) >> fraction, times `unit`."""
+    """Integer squared distances: that of offset k along an axis is (k^2 * factor) >> fraction, in units of `unit`."""
 
     factors: tuple[int, int, int]  # z, y, x
-    steps: tuple[int, int, int]  # offsets to look at along each axis, 0 included
+    steps: tuple[int, int, int]  # number of offsets to search along each axis, with 0
     fraction: int
     unit: float
     limit: int  # the squared reach, rounded up
 
     def squares(self, axis: int, reach: float = math.inf) -> NDArray[np.uint64]:
-        """The squared offsets along an axis that are below a reach, which is that of the metric if none is given."""
+        """The squared offsets along an axis below `reach`, by default below the reach of the metric."""
         offsets = [(k * k * self.factors[axis]) >> self.fraction for k in range(self.steps[axis])]
         return np.array([square for square in offsets if square == 0 or square * self.unit < reach * reach], np.uint64)
 
 
 def metric(spacing: tuple[float, ...], reach: float) -> Metric:
-    """The metric of pixels of a size, (z,) y, x, for distances under `reach`; without a z, slices are independent."""
+    """The metric for pixels of size (z,) y, x and distances under `reach`; without z, slices are independent."""
     sides = (math.inf,) * (3 - len(spacing)) + tuple(spacing)
     steps = [1 if math.isinf(s) else max(1, math.ceil(reach / s)) for s in sides]
     finest = min(sides)
@@ -85,7 +85,7 @@ def metric(spacing: tuple[float, ...], reach: float) -> Metric:
 
 
 class Code(NamedTuple):
-    """How a squared distance and a label share an integer; all of the packed type."""
+    """Packing of a squared distance and a label into an integer; all fields have the packed type."""
 
     shift: Any  # bits of a label
     zero: Any
@@ -96,7 +96,7 @@ class Code(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What a search needs to know, as numba takes it. Squared offsets are packed, with 0 for a label."""
+    """Parameters of a search, as a type for numba. Squared offsets are packed with label 0."""
 
     code: Code
     y_factor: Any
@@ -104,9 +104,9 @@ class Search(NamedTuple):
     planes: NDArray[Any]  # squared offsets along z
     columns: NDArray[Any]  # squared offsets along x
     column_step: float  # pixel size along x
-    first: int  # how many of the offsets along x can lead to the nearest instance
+    first: int  # number of offsets along x that can lead to the nearest instance
     unit: float  # of squared distances
-    pair_reach: float  # from which d1 + d2 on a pair does not matter; infinite: always
+    pair_reach: float  # pairs with d1 + d2 of at least this are ignored; infinite: none
     alone: bool  # whether a pixel without a second instance matters
 
 
@@ -115,8 +115,8 @@ def prepare_search(
 ) -> Search:
     """A search for distances under `reach`.
 
-    With a finite `pair_reach` it looks only for pairs with d1 + d2 under it, which is what makes it fast, and for d1
-    alone up to `near_reach`; else for both distances, each up to `reach`.
+    With a finite `pair_reach`, which makes it fast, it searches only pairs with d1 + d2 under it, and d1 alone up to
+    `near_reach`; otherwise both distances, each up to `reach`.
     """
     m = metric(spacing, reach)
     packed: type[np.unsignedinteger] = np.uint32
@@ -134,7 +134,7 @@ def prepare_search(
 
 @njit(nogil=True, cache=True)
 def _advance(cells, old, new, start, stop, code):  # type: ignore[no-untyped-def]
-    """Sweep on by a row: nearest and other label of every column, (2, width), with offsets in pixels, not squared."""
+    """Advance a sweep by a row: nearest and other label of every column, (2, width), with offsets in pixels."""
     one, far, mask, zero = splat(code.one), splat(code.far), splat(code.mask), splat(code.zero)
     cells, old_a, old_b, new_a, new_b = (
         pointer(cells),
@@ -153,7 +153,7 @@ def _advance(cells, old, new, start, stop, code):  # type: ignore[no-untyped-def
 
 @njit(nogil=True, cache=True)
 def _merge(down, up, start, stop, search, a, b):  # type: ignore[no-untyped-def]
-    """The two nearest labels of every column, from the sweeps that come from both sides; distances squared."""
+    """The two nearest labels of every column with squared distances, from the sweeps from both sides."""
     code = search.code
     far, mask, limit, shift = splat(code.far), splat(code.mask), splat(code.limit), splat(code.shift)
     factor, fraction = splat(search.y_factor), splat(search.y_fraction)
@@ -177,7 +177,7 @@ def _merge(down, up, start, stop, search, a, b):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _nearest(a, p, stride, squares, steps, best):  # type: ignore[no-untyped-def]
-    """The least of `best` and of what the lines at offsets of `stride` on both sides offer the pixels p to p + 15."""
+    """Minimum of `best` and the candidates of lines at multiples of `stride` on both sides of pixels p to p + 15."""
     best = least(best, load(a, p))
     for s in range(1, steps):
         square = splat(item(squares, s))
@@ -189,7 +189,7 @@ def _nearest(a, p, stride, squares, steps, best):  # type: ignore[no-untyped-def
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _second(a, b, p, stride, squares, steps, mask, label, best):  # type: ignore[no-untyped-def]
-    """The same of instances of another label than each pixel's own: where a line's nearest is that, its other one."""
+    """Minimum of `best` and the candidates of both sides whose label is not `label`, the nearest of each pixel."""
     for s in range(steps):
         square = splat(item(squares, s))
         if not any_greater(best, square):
@@ -204,7 +204,7 @@ def _second(a, b, p, stride, squares, steps, mask, label, best):  # type: ignore
 
 @njit(nogil=True, cache=True)
 def _across_planes(a, b, p, stride, start, stop, search, row_a, row_b):  # type: ignore[no-untyped-def]
-    """The two nearest labels of every column of a row, from the planes on both sides of it."""
+    """The two nearest labels of every column of a row, from the planes on both sides."""
     mask, limit, squares, steps = (
         splat(search.code.mask),
         splat(search.code.limit),
@@ -220,7 +220,7 @@ def _across_planes(a, b, p, stride, start, stop, search, row_a, row_b):  # type:
 
 @njit(nogil=True, cache=True)
 def _summarize(a, b, start, stop, code, closest, lowest, highest):  # type: ignore[no-untyped-def]
-    """Of every sixteen columns: the nearest instance, the smallest and the largest label (0 where there is none)."""
+    """For each group of sixteen columns the nearest instance, and the smallest and largest label (0: no instance)."""
     mask, limit, zero = splat(code.mask), splat(code.limit), splat(code.zero)
     a, b = pointer(a), pointer(b)
     for x in range(start, stop, LANES):
@@ -238,7 +238,7 @@ def _summarize(a, b, start, stop, code, closest, lowest, highest):  # type: igno
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _labels_in_reach(lowest, highest, start, stop):  # type: ignore[no-untyped-def]
-    """0, 1, or 2 for several."""
+    """Number of labels in reach: 0, 1, or 2 for several."""
     low, high = item(lowest, start // LANES), item(highest, start // LANES)
     for group in range(start // LANES + 1, stop // LANES + 1):
         low, high = min(low, item(lowest, group)), max(high, item(highest, group))
@@ -247,7 +247,7 @@ def _labels_in_reach(lowest, highest, start, stop):  # type: ignore[no-untyped-d
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _any_within(closest, start, stop, bound):  # type: ignore[no-untyped-def]
-    """Whether an instance is nearer than a bound on the lines of the columns from start to stop."""
+    """Whether a line of the columns from start to stop has an instance nearer than a bound."""
     for group in range(start // LANES, stop // LANES + 1):  # noqa: SIM110 (numba)
         if item(closest, group) < bound:
             return True
@@ -255,7 +255,7 @@ def _any_within(closest, start, stop, bound):  # type: ignore[no-untyped-def]
 
 
 class Row(NamedTuple):
-    """Pointers to what the search of a row needs. An array would be counted each time that it is handed on."""
+    """Pointers to the arrays for the search of a row. Arrays would be reference-counted with each call."""
 
     a: Any
     b: Any
@@ -267,7 +267,7 @@ class Row(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """How far a search goes; see `Search`."""
+    """Limits of a search; see `Search`."""
 
     code: Code
     steps: int
@@ -279,7 +279,7 @@ class Bounds(NamedTuple):
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _search_sixteen(row, p, bounds, two):  # type: ignore[no-untyped-def]
-    """Both packed distances of the pixels p to p + 15; of those that are not wanted, whatever comes."""
+    """Both packed distances of the pixels p to p + 15; undefined for pixels that are not wanted."""
     code, squares = bounds.code, row.squares
     mask, limit, zero = splat(code.mask), splat(code.limit), splat(code.zero)
     nearest = _nearest(row.a, p, 1, squares, bounds.first, limit)
@@ -287,7 +287,7 @@ def _search_sixteen(row, p, bounds, two):  # type: ignore[no-untyped-def]
     store(limit, row.other, 0)
     if not two:
         return
-    bound, steps = code.limit, bounds.steps  # what is farther makes no pair that matters, for none of the 16
+    bound, steps = code.limit, bounds.steps  # farther instances make no relevant pair for any of the 16
     if bounds.pair_reach < math.inf:
         room = bounds.pair_reach - math.sqrt((least_lane(nearest) >> code.shift) * bounds.unit)
         if room <= bounds.pair_reach / 2:
@@ -299,7 +299,7 @@ def _search_sixteen(row, p, bounds, two):  # type: ignore[no-untyped-def]
     label = nearest & mask
     if least_lane(label) < greatest_lane(label):
         best = _second(row.a, row.b, p, 1, squares, steps, mask, label, start)
-    else:  # all 16 ask for the same: it is quicker to choose once
+    else:  # all 16 have the same label, so one comparison is enough
         closest = limit
         for x in range(p - steps, p + steps + LANES, LANES):
             near = load(row.a, x)
@@ -313,24 +313,24 @@ def _search_sixteen(row, p, bounds, two):  # type: ignore[no-untyped-def]
 
 
 class Buffers(NamedTuple):
-    """What a block is worked on with, made once. Rows are padded on both sides, so that a search needs no bounds."""
+    """Buffers for a block. Rows are padded on both sides, so that a search needs no bounds checks."""
 
-    left: int  # where the first column stands in a row
-    right: int  # where the padding behind the columns begins
-    a: NDArray[Any]  # (rows, planes, width) nearest label of every column; planes are padded likewise
+    left: int  # position of the first column in a row
+    right: int  # position of the padding after the columns
+    a: NDArray[Any]  # (rows, planes, width) nearest label of every column; planes are padded too
     b: NDArray[Any]  # nearest other label
-    down: NDArray[Any]  # (z, 2, width) the sweep's state
-    up: NDArray[Any]  # (rows + 1, 2, width) the other sweep's state on every row
-    rows: NDArray[Any]  # (5, width): see the names where it is unpacked
-    groups: NDArray[Any]  # (3, width / 16) likewise
+    down: NDArray[Any]  # (z, 2, width) state of the downward sweep
+    up: NDArray[Any]  # (rows + 1, 2, width) state of the upward sweep at every row
+    rows: NDArray[Any]  # (5, width), named where it is unpacked
+    groups: NDArray[Any]  # (3, width / 16), named where it is unpacked
     sixteen: NDArray[Any]  # (2, 16)
-    at: NDArray[np.int32]  # the pixels of a band that were found, counted along its (z, y, x)
+    at: NDArray[np.int32]  # the pixels found in a band, as flat indices of its (z, y, x)
     d1: NDArray[Any]  # their squared distances, in units
     d2: NDArray[Any]
 
 
 def band_rows(shape: tuple[int, ...]) -> int:
-    """How many rows of a block (z, y, x) are worked on together."""
+    """Number of rows of a block (z, y, x) that are processed together."""
     return min(BAND[1], max(BAND[0], BAND_PIXELS // max(1, shape[0] * shape[2])))
 
 
@@ -360,7 +360,7 @@ def _prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
 
 
 def scan_bytes(shape: tuple[int, ...], search: Search) -> int:
-    """How much memory `scan` takes for a block (z, y, x), besides its labels and classes."""
+    """Memory that `scan` takes for a block (z, y, x), in addition to its labels and classes."""
     depth, _, length = shape
     rows, packed = band_rows(shape), search.columns.dtype.itemsize
     width = length + 2 * (len(search.columns) + 3 * LANES)
@@ -371,7 +371,7 @@ def scan_bytes(shape: tuple[int, ...], search: Search) -> int:
 
 @njit(nogil=True, cache=True)
 def _sweep_band(labels, top, bottom, first, search, buffers):  # type: ignore[no-untyped-def]
-    """Fill `a` and `b` for the rows from top to bottom of all planes. `first`: the first of the bands of this block."""
+    """Fill `a` and `b` for the rows from top to bottom of all planes. `first`: whether it is the first band."""
     depth, height, width = labels.shape
     code, left, right = search.code, buffers.left, buffers.right
     a, b, down, up, cells = buffers.a, buffers.b, buffers.down, buffers.up, buffers.rows[0]
@@ -404,7 +404,7 @@ def _cells(labels, cells):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _search_row(z, y, classes, last_wanted, start, search, buffers, count, origin):  # type: ignore[no-untyped-def]
-    """Search row y of the band, of plane z, from column start on; append to what was found, and return its number."""
+    """Search row y of plane z of the band from column start on; append the pixels found and return their number."""
     wanted, row_a, row_b, rivals = buffers.rows[1], buffers.rows[2], buffers.rows[3], buffers.rows[4]
     closest, lowest, highest = buffers.groups[0], buffers.groups[1], buffers.groups[2]
     left, right, margin = buffers.left, buffers.right, len(search.planes) - 1
@@ -447,7 +447,7 @@ def _search_row(z, y, classes, last_wanted, start, search, buffers, count, origi
 
 @njit(nogil=True, cache=True)
 def _scan_band(labels, classes, last_wanted, core, top, bottom, search, buffers):  # type: ignore[no-untyped-def]
-    """Sweep and search the rows of a core from top to bottom, on all its planes; how many pixels were found."""
+    """Sweep and search the rows of a core from top to bottom on all planes. Returns the number of pixels found."""
     z0, z1, y0, x0, x1 = core
     _sweep_band(labels, top, bottom, top == y0, search, buffers)
     count = origin = 0
@@ -462,12 +462,12 @@ def _scan_band(labels, classes, last_wanted, core, top, bottom, search, buffers)
 def scan(
     labels: NDArray[np.int32], classes: NDArray[np.uint8], last_wanted: int, core: Box, search: Search
 ) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[Any], NDArray[Any]]]:
-    """Search a core of a block band by band: (rows of the core, pixels, squared d1, squared d2).
+    """Search a core of a block band by band; yields (rows of the core, pixels, squared d1, squared d2).
 
-    `labels` is (z, y, x) of the block, of which those below 1 are no instance, and `classes` of the core: searched are
-    the pixels of the classes up to `last_wanted`. The pixels found count along (z, y, x) of the band in the core; where
-    no instance is in reach the squared distance, in units, is the squared reach or more. The arrays hold until the
-    next band.
+    `labels` is (z, y, x) of the block, where values below 1 are no instance, and `classes` of the core: pixels of the
+    classes up to `last_wanted` are searched. The pixels found are flat indices of the (z, y, x) of the band in the
+    core. Without an instance in reach the squared distance, in units, is at least the squared reach. The arrays are
+    overwritten by the next band.
     """
     buffers, step, rows = _prepare_buffers(labels.shape, search), band_rows(labels.shape), core[1]
     corners = (core[0].start, core[0].stop, rows.start, core[2].start, core[2].stop)
@@ -482,9 +482,9 @@ def two_nearest(
 ) -> NDArray[np.float64]:
     """Distances to the nearest and the second nearest instance, (2, z, y, x) float64; infinite from `reach` on.
 
-    `labels` is (z, y, x), below 1 = no instance; with `dims` 2 every z is an image of its own. `spacing` is the pixel
-    size along the last `dims` axes, and `reach` in the same unit. A distance is measured between pixel centres, to the
-    nearest pixel of the instance: 0 inside it, one pixel beside it.
+    `labels` is (z, y, x), where values below 1 are no instance; with `dims` 2 slices are independent. `spacing` is the
+    pixel size along the last `dims` axes, and `reach` is in its unit. Distances are measured between pixel centres, to
+    the nearest pixel of the instance: 0 inside it, one pixel beside it.
     """
     assert labels.ndim == 3
     assert len(spacing) == dims

@@ -1,11 +1,11 @@
-"""Deformation of a tile: image, labels and weights are resampled through one field in one pass.
+"""Deformation of a tile: image, labels and weights are resampled by one transform in one pass.
 
 The output at pixel q takes the input at
 
     matrix @ (q - centre) + centre + shift + displacement(q)
 
-so rotation, scale, flips, shift and deformation are one. Row by row the coordinates are made from the grid's spline
-(the dense field is never written down) and every array is gathered at once, as long as they lie in the cache.
+so rotation, scale, flips, shift and deformation are a single transform. Coordinates are computed row by row from the
+spline of the grid, without a dense field, and all arrays are sampled while the coordinates are in the processor cache.
 """
 
 from collections.abc import Sequence
@@ -22,16 +22,17 @@ from unetprep.kernels.spline import expansion_matrix
 
 Array = NDArray[np.generic]
 ORDERS = (1, 3)
-OVERSHOOT = 1.6  # a cubic spline is never more than so many times the largest of its nodes
-SHIFT = 2.0**20  # pixels, more than any coordinate is under 0; so they are rounded to 2^-32 pixels
+OVERSHOOT = 1.6  # upper bound of a cubic spline relative to the largest of its nodes
+SHIFT = 2.0**20  # pixels; added to coordinates to make them positive, which rounds them to 2^-32 pixels
 STILL = np.zeros((2, 1, 1), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Transform:
-    """Where the pixels of a tile come from. Axis 0 is y, axis 1 is x; everything in pixels.
+    """Transform from the pixels of an output tile to those of its input. Axis 0 is y, axis 1 is x; all in pixels.
 
-    matrix (2, 2) about the tile's centre, shift (2,), grid (2, gy, gx) of displacements or None.
+    `matrix` (2, 2) is applied about the centre of the tile, then `shift` (2,) and the displacements of `grid`
+    (2, gy, gx), if any, are added.
     """
 
     matrix: NDArray[np.float64] = field(default_factory=lambda: np.eye(2))
@@ -40,21 +41,21 @@ class Transform:
     interpolation: str = "bspline"
 
     def coordinates(self, side: int) -> NDArray[np.float64]:
-        """Where each pixel of a tile comes from, (2, side, side), counted from its first pixel."""
+        """Input coordinates of each pixel of a tile, (2, side, side), relative to its first pixel."""
         out = np.empty((2, side, side))
         affine, by_row, columns = self.expanded(side)
         _coordinates(affine, by_row, columns, out)
         return out
 
     def expanded(self, side: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """The affine part (2, 3), the grid expanded along y (2, side, gx), and what expands it along x (gx, side)."""
+        """The affine part (2, 3), the grid expanded along y (2, side, gx), and the matrix (gx, side) for x."""
         grid, interpolation = (STILL, "bspline") if self.grid is None else (self.grid, self.interpolation)
         rows, columns = (expansion_matrix(n, side, interpolation) for n in grid.shape[1:])
         centre = (side - 1) / 2
         offset = [centre + s for s in self.shift]
         affine = np.array([[*line, o] for line, o in zip(self.matrix, offset, strict=True)])
         farthest = abs(affine) @ [centre, centre, 1] + OVERSHOOT**2 * abs(grid).max()
-        if not (farthest < SHIFT / 2).all():  # also where one is no number
+        if not (farthest < SHIFT / 2).all():  # also for NaN
             raise ValueError(f"a transform takes pixels from up to {farthest.max():g} pixels away, not {SHIFT / 2:g}")
         return affine, rows @ grid.astype(np.float64), np.ascontiguousarray(columns.T)
 
@@ -69,18 +70,18 @@ def warp_tile(
     outside: int = 0,
     out: tuple[NDArray[np.float32] | None, Array | None, NDArray[np.float32] | None] = (None, None, None),
 ) -> tuple[NDArray[np.float32], Array, NDArray[np.float32]]:
-    """Move one stored tile, resampling everything once; into contiguous arrays that are there, where `out` has them.
+    """Transform a stored tile, sampling each array once; into the contiguous arrays of `out`, if given.
 
-    image (c, tile + 2 margin, same), labels and weights (output + 2 margin, same), all with one centre, of any number
-    dtype; each of the two has its own output, up to the tile. Returns image (c, tile, tile) float32, interpolated
-    linearly (`order` 1) or cubically (3; Keys 1981, a = -1/2); labels (output, output), the nearest pixel (a tie goes
-    to the larger coordinate), so that none is invented; weights (output, output) float32, linear, but 0 where the
-    nearest pixel has 0, since that counts for nothing; or (0, 0) without any. Beyond the stored tile the image is
-    mirrored, labels are `outside` and weights 0. Standing still gives the centre of the stored tile, bit for bit.
-    Coordinates are rounded to 2^-32 pixels, so that an exact quarter turn takes each pixel from another.
+    image (c, tile + 2 margin, same), labels and weights (output + 2 margin, same), all with one centre, of any numeric
+    dtype; labels and weights may have different output sizes, up to the tile. Returns image (c, tile, tile) float32,
+    interpolated linearly (`order` 1) or cubically (3; Keys 1981, a = -1/2); labels (output, output), the nearest pixel
+    (a tie goes to the larger coordinate), so that no new labels arise; weights (output, output) float32, linear, but 0
+    where the nearest pixel has weight 0, so that ignored pixels stay ignored; (0, 0) without weights. Outside the
+    stored tile the image is mirrored, labels are `outside` and weights 0. The identity gives the centre of the stored
+    tile bit for bit. Coordinates are rounded to 2^-32 pixels, so that a quarter turn maps pixels to pixels exactly.
 
-    Raises ValueError for another order, an image of bool or float16, arrays that are not such squares, an output that
-    does not fit, and a transform that takes pixels from further than 2^19 pixels away.
+    Raises ValueError for another order, an image of bool or float16, arrays of other shapes, an unsuitable `out`, and a
+    transform that samples pixels more than 2^19 pixels away.
     """
     if image.dtype.kind not in "iuf" or image.dtype == np.float16:
         raise ValueError(f"the image is of {image.dtype}, not of an integer type, float32 or float64")
@@ -108,9 +109,9 @@ def _empty_or(given: Array | None, shape: tuple[int, ...], dtype: DTypeLike) -> 
 
 
 def check_tile(tile_px: int, order: int, image: Sequence[int], *others: Sequence[int]) -> None:
-    """Raise ValueError unless arrays of these shapes are squares around one tile, the others not larger than the image.
+    """Raise ValueError unless arrays of these shapes are squares around one tile, none larger than the image.
 
-    Each is wider than what becomes of it by the same even number of pixels.
+    Each is wider than its output by the same even number of pixels.
     """
     if order not in ORDERS:
         raise ValueError(f"order is {order}, not one of {ORDERS}")
@@ -132,14 +133,14 @@ def _coordinates(affine, by_row, columns, out):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _row(i, affine, by_row, columns, y, x):  # type: ignore[no-untyped-def]
-    """Where the pixels of row i come from."""
+    """Input coordinates of the pixels of row i."""
     n = len(y)
     centre = (n - 1) / 2.0
     u = i - centre
     y0, x0 = affine[0, 0] * u + affine[0, 2], affine[1, 0] * u + affine[1, 2]
     y1, x1 = affine[0, 1], affine[1, 1]
     for j in range(n):
-        v = np.float64(np.int32(j)) - centre  # a vector unit converts 32 bits, not 64
+        v = np.float64(np.int32(j)) - centre  # SIMD instructions convert 32 bits, not 64
         y[j] = y0 + y1 * v
         x[j] = x0 + x1 * v
     for g in range(len(columns)):
@@ -190,9 +191,9 @@ def _warp(image, labels, weights, clear, affine, by_row, columns, order, out_ima
 
 @njit(nogil=True, cache=True)
 def _split(p, whole, part, nearest):  # type: ignore[no-untyped-def]
-    """A coordinate as the pixel before it and the part of a pixel behind that; and the pixel nearest to it.
+    """Split coordinates into the pixel before and the fraction after it, and find the nearest pixel.
 
-    Cut to integers after a shift, which makes them positive: that is floor, and a vector unit can do it.
+    Coordinates are shifted to be positive and truncated to integers, which is a floor with SIMD instructions.
     """
     for j in range(len(p)):
         shifted = p[j] + SHIFT
@@ -204,7 +205,7 @@ def _split(p, whole, part, nearest):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _lie_inside(a, b, offset, more, array):  # type: ignore[no-untyped-def]
-    """Whether the pixels (a, b), and those up to `more` behind them, all lie in an array."""
+    """Whether the pixels (a, b), and those up to `more` after them, all lie in an array."""
     lowest = highest = a[0]
     leftmost = rightmost = b[0]
     for j in range(len(a)):
@@ -226,7 +227,7 @@ def _index(a, b, offset, width, at):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _linear(array, a, b, fy, fx, offset, at, out):  # type: ignore[no-untyped-def]
-    """All pixels lie inside, and there are four of them at least; the last four may be done twice."""
+    """Linear interpolation of at least four pixels that all lie inside; some of the last four may be computed twice."""
     _index(a, b, offset, array.shape[1], at)
     image, places, y, x, to = pointer(array), pointer(at), pointer(fy), pointer(fx), pointer(out)
     for j in range(0, len(out) - LANES + 1, LANES):
@@ -236,7 +237,7 @@ def _linear(array, a, b, fy, fx, offset, at, out):  # type: ignore[no-untyped-de
 
 @njit(nogil=True, cache=True, inline="always")
 def _mean(array, top, bottom, left, right, fy, fx):  # type: ignore[no-untyped-def]
-    """The same for a single pixel, with the same roundings."""
+    """Linear interpolation of one pixel, with the same rounding as `_linear`."""
     a, b = np.float32(array[top, left]), np.float32(array[top, right])
     a += (np.float32(array[bottom, left]) - a) * fy
     b += (np.float32(array[bottom, right]) - b) * fy
@@ -254,7 +255,7 @@ def _linear_mirrored(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyp
 
 @njit(nogil=True, cache=True)
 def _linear_within(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyped-def]
-    """Those of which a neighbour with a share lies outside are left as they are."""
+    """Linear interpolation; pixels with a contributing neighbour outside stay unchanged."""
     height, width = array.shape
     for j in range(len(out)):
         top, left = a[j] + offset, b[j] + offset
@@ -265,7 +266,7 @@ def _linear_within(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyped
 
 @njit(nogil=True, cache=True)
 def _clear(array, a, b, offset, out):  # type: ignore[no-untyped-def]
-    """Those whose nearest pixel is 0 become 0."""
+    """Set pixels whose nearest pixel is 0 to 0."""
     height, width = array.shape
     for j in range(len(out)):
         row, column = a[j] + offset, b[j] + offset
@@ -275,7 +276,7 @@ def _clear(array, a, b, offset, out):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _nearest(array, a, b, offset, at, out):  # type: ignore[no-untyped-def]
-    """All pixels lie inside."""
+    """Nearest-neighbour sampling of pixels that all lie inside."""
     flat = array.reshape(-1)
     _index(a, b, offset, array.shape[1], at)
     for j in range(len(out)):
@@ -284,7 +285,7 @@ def _nearest(array, a, b, offset, at, out):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _nearest_within(array, a, b, offset, out):  # type: ignore[no-untyped-def]
-    """Those outside are left as they are."""
+    """Nearest-neighbour sampling; pixels outside stay unchanged."""
     height, width = array.shape
     for j in range(len(out)):
         row, column = a[j] + offset, b[j] + offset
@@ -294,7 +295,7 @@ def _nearest_within(array, a, b, offset, out):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _cubic(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyped-def]
-    """Keys' cubic convolution, mirrored outside."""
+    """Keys' cubic convolution; the array is mirrored outside."""
     height, width = array.shape
     flat = array.reshape(-1)
     for j in range(len(out)):
@@ -321,7 +322,7 @@ def _cubic(array, a, b, fy, fx, offset, out):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, inline="always")
 def keys(t):  # type: ignore[no-untyped-def]
-    """The weights of four pixels at t, float32, behind the second (Keys 1981, a = -1/2)."""
+    """Weights of four pixels at a fraction t, float32, after the second (Keys 1981, a = -1/2)."""
     half, one, three, five = np.float32(0.5), np.float32(1), np.float32(3), np.float32(5)
     s = one - t
     near, next = one + half * t * t * (three * t - five), one + half * s * s * (three * s - five)
@@ -330,7 +331,7 @@ def keys(t):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, inline="always")
 def _fold(i, size):  # type: ignore[no-untyped-def]
-    """Index inside [0, size) that i stands for when the edge pixel is mirrored without being repeated."""
+    """Index inside [0, size) to which i is mirrored without repeating the edge pixel."""
     if 0 <= i < size:
         return i
     if size == 1:

@@ -1,17 +1,17 @@
-"""Constants and reach of the two weight-map formulas. Standard library only, so that the command line can import it.
+"""Constants and reach of the two weight-map formulas. Standard library only, for fast imports by the command line.
 
 `paper` (Ronneberger et al. 2015, Eq. 2), with d1, d2 the distances to the nearest and the second nearest cell:
 
     w(x) = w_c(x) + w0 exp(-(d1(x) + d2(x))^2 / (2 sigma^2))
 
 `falk2019`, the rule of the authors' later plugin (Falk et al. 2019, U-Net: deep learning for cell counting, detection,
-and morphometry; lmb-freiburg/Unet-Segmentation): 1 in a cell, and in the background, which weighs v far from all cells,
-with a rim of width s1 around every cell,
+and morphometry; lmb-freiburg/Unet-Segmentation): 1 in a cell; in the background, which has weight v far from all cells,
+with a boundary of heavier background of width s1 around every cell,
 
     w(x) = v + (1 - v) exp(-d1(x)^2 / (2 s1^2)) + w0 exp(-(d1(x) + d2(x))^2 / (2 sigma^2))
 
-The paper leaves open where its second term applies; it is there to teach the background between cells, so it stands on
-background alone unless it is asked for on all pixels. Both are a weight for each class and Gaussians on top.
+The paper leaves open where its second term applies. Its purpose is to teach the background between cells, so by default
+it applies to background only. Both formulas are the sum of a weight for each class and Gaussians.
 """
 
 import math
@@ -19,22 +19,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-IGNORED = -1  # the label of pixels that count for nothing: no cell, no background, weight 0
-LARGEST_WEIGHT = 1e15  # float32 sums of so large weights over any batch stay finite
-SMALLEST = 2.0**-24  # half the step of a float32 just under 1: no weight near 1 is moved by less
-LARGEST_ANISOTROPY = 1000  # longest over shortest side of a pixel: squared distances are integers of 32 bits
+IGNORED = -1  # the label of ignored pixels: neither cell nor background, weight 0
+LARGEST_WEIGHT = 1e15  # float32 sums of such weights over any batch are finite
+SMALLEST = 2.0**-24  # half the step of a float32 just under 1: smaller terms do not change a weight near 1
+LARGEST_ANISOTROPY = 1000  # longest over shortest side of a pixel, since squared distances are integers of 32 bits
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """height * exp(-d^2 / (2 sigma^2)), cut off where it no longer moves a float32."""
+    """height * exp(-d^2 / (2 sigma^2)), truncated where it no longer changes a float32."""
 
     height: float
     sigma: float
 
     @property
     def reach(self) -> float:
-        """From this distance on it is 0, a whole number: 31 for height 10 and sigma 5."""
+        """Distance, rounded up to an integer, from which on it is 0: 31 for height 10 and sigma 5."""
         if self.height <= SMALLEST:
             return 0.0
         return float(math.ceil(self.sigma * math.sqrt(2 * math.log(self.height / SMALLEST))))
@@ -42,16 +42,16 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Formula:
-    """Either formula. Lengths are in pixels, or in the unit of the pixel size where one is given."""
+    """Either formula. Lengths are in pixels, or in the unit of the pixel size if it is given."""
 
     border: Gaussian  # of d1 + d2
     boundary: Gaussian = Gaussian(0.0, 1.0)  # of d1
-    class_weights: tuple[float, float] | None = None  # of background and cell; None: to be balanced or given
-    on_cells: bool = False  # whether the Gaussians stand on cells too
+    class_weights: tuple[float, float] | None = None  # of background and cell; None: balanced or given separately
+    on_cells: bool = False  # whether the Gaussians apply to cells too
 
     @property
     def reach(self) -> float:
-        """How far around a pixel a cell can matter."""
+        """Largest distance at which a cell can change the weight of a pixel."""
         return max(self.border.reach, self.boundary.reach)
 
 
@@ -62,12 +62,15 @@ DEFAULTS: dict[str, dict[str, float]] = {
 
 
 def are_class_weights(weights: Sequence[float]) -> bool:
-    """Whether each is 0, or a number that float32 and the sums of a training keep."""
+    """Whether each is 0, or a number in the range that float32 and sums during training can represent."""
     return all(w == 0 or 1 / LARGEST_WEIGHT <= w <= LARGEST_WEIGHT for w in weights)
 
 
 def resolve(name: str, given: dict[str, float | None]) -> dict[str, float]:
-    """The constants of a formula: those given, for those that are None its authors'. ValueError for one it lacks."""
+    """The constants of a formula, with the authors' values for those that are None.
+
+    Raises ValueError for an unknown formula, and for a constant that the formula does not have.
+    """
     if name not in DEFAULTS:
         raise ValueError(f"formula is {name!r}, not one of {', '.join(DEFAULTS)}")
     unknown = [key for key, value in given.items() if value is not None and key not in DEFAULTS[name]]
@@ -79,7 +82,7 @@ def resolve(name: str, given: dict[str, float | None]) -> dict[str, float]:
 
 
 def make_formula(name: str, given: dict[str, float | None], on_cells: bool = False) -> Formula:
-    """A formula by its name and constants; see `resolve`."""
+    """A formula from its name and constants; raises ValueError as `resolve` does."""
     c = resolve(name, given)
     border = Gaussian(c["w0"], c["sigma"])
     if name == "paper":
@@ -89,7 +92,7 @@ def make_formula(name: str, given: dict[str, float | None], on_cells: bool = Fal
 
 
 def recorded_formula(parameters: Mapping[str, Any]) -> Formula:
-    """The formula of a weight map, from the parameters that stand with it. KeyError where one is missing."""
+    """The formula of a weight map from its recorded parameters. Raises KeyError for a missing parameter."""
     name = parameters["formula"]
     constants = {key: parameters[key] for key in DEFAULTS[name]}
     return make_formula(name, constants, parameters["border_on"] == "all")

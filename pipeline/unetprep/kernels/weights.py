@@ -1,4 +1,4 @@
-"""Weight map w(x) of a block from its labels and target; the formulas are in `formula`."""
+"""Weight map w(x) of a block from its labels and target; the formulas are in `weight_formula`."""
 
 import math
 
@@ -19,15 +19,15 @@ from unetprep.kernels.weight_formula import (
 
 NUM_CLASSES = 2
 BORDER_ON = ("background", "all")
-OCTAVE = 32  # steps of the exponential's table to a factor of 2
+OCTAVE = 32  # steps in the table of the exponential for a factor of 2
 STEP, STEPS_A_UNIT = math.log(2) / OCTAVE, OCTAVE / math.log(2)
-STRETCH = 512  # pixels that are exponentiated together
+STRETCH = 512  # number of pixels whose exponentials are computed together
 
 
 def balanced_class_weights(counts: NDArray[np.int64]) -> tuple[float, ...]:
     """w_c from the number of pixels of each class in the whole data set: total / (classes * count).
 
-    The mean of w_c over the data set is then 1. A class that does not occur gets weight 0.
+    Their mean over the data set is 1. A class that does not occur gets weight 0.
     """
     total, present = int(counts.sum()), int(np.count_nonzero(counts))
     return tuple(float(total / (present * int(n))) if n else 0.0 for n in counts)
@@ -37,8 +37,8 @@ def balanced_class_weights(counts: NDArray[np.int64]) -> tuple[float, ...]:
 def _add_gaussian(squared, height, sigma, reach, powers, at, weights):  # type: ignore[no-untyped-def]
     """Add a Gaussian of the squared distances of the pixels `at`.
 
-    exp(e) = 2^(k / 32) exp(r) with |r| <= ln(2) / 64: a table and a short Taylor series, to 1e-12. It is plain
-    arithmetic that vectorizes, and that gives the same bits wherever a pixel stands.
+    exp(e) = 2^(k / 32) exp(r) with |r| <= ln(2) / 64, by a table and a short Taylor series, to 1e-12. It is plain
+    arithmetic, which is vectorized and whose bits do not depend on the position of a pixel.
     """
     scale = -1.0 / (2.0 * sigma * sigma)
     scaled, exponents = np.empty(STRETCH), np.empty(STRETCH, np.int32)
@@ -59,7 +59,7 @@ def _add_gaussian(squared, height, sigma, reach, powers, at, weights):  # type: 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _squared_sum(d1, d2, unit, squared):  # type: ignore[no-untyped-def]
-    """(d1 + d2)^2 from both squares."""
+    """Compute (d1 + d2)^2 from the squares of d1 and d2."""
     for i in range(len(d1)):
         a, b = float(d1[i]), float(d2[i])
         squared[i] = (a + b + 2.0 * math.sqrt(a * b)) * unit
@@ -84,8 +84,8 @@ def weigh_block(
 ) -> NDArray[np.float32]:
     """Weights of the `core` of a block, float32, from the labels (z, y, x) of the block and the target of the core.
 
-    Right wherever the block holds every instance pixel within `formula.reach` of the core. `spacing` is the pixel size:
-    (z, y, x), or (y, x) where every z is an image of its own. Ignored pixels get weight 0.
+    Exact if the block contains all pixels of instances within `formula.reach` of the core. `spacing` is the pixel size:
+    (z, y, x), or (y, x) for independent slices. Ignored pixels get weight 0.
     """
     core = core or tuple(slice(0, n) for n in labels.shape)
     border, boundary = formula.border, formula.boundary
@@ -118,7 +118,7 @@ def weigh_block_bytes(
     largest_label: int,
     has_ignored: bool,
 ) -> int:
-    """How much memory `weigh_block` takes for labels and a core of these shapes, besides labels and target."""
+    """Memory that `weigh_block` takes for labels and a core of these shapes, in addition to labels and target."""
     border, boundary = formula.border, formula.boundary
     search = prepare_search(spacing, formula.reach, largest_label, border.reach, boundary.reach)
     band = core[0] * min(core[1], band_rows(shape)) * core[2]
@@ -127,12 +127,12 @@ def weigh_block_bytes(
 
 
 def with_ignored(target: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """The classes of the target, and a further one where the label says that a pixel is ignored."""
+    """The classes of the target, and one more class for ignored pixels."""
     return target if labels.min(initial=0) >= 0 else np.where(labels < 0, np.uint8(NUM_CLASSES), target)
 
 
 def count_classes(target: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    """How many pixels each class has, ignored ones left out."""
+    """Number of pixels of each class, without ignored pixels."""
     cells, ignored = np.count_nonzero(target), np.count_nonzero(labels < 0)
     return np.array([target.size - cells - ignored, cells])
 
@@ -153,14 +153,14 @@ def weight_map(
 ) -> NDArray[np.float32]:
     """The weight map of one labelled image; float32 of the same shape.
 
-    `labels` is (y, x) or, for a volume, (z, y, x), of any integer dtype: 0 = background, one number per cell.
-    `spacing` is the pixel size, one number for each axis, by default 1; lengths are in its unit. `formula` is "paper"
+    `labels` is (y, x) or, for a volume, (z, y, x), of any integer dtype: 0 = background, one number per cell. `spacing`
+    is the pixel size, one number for each axis, by default 1; lengths are in its unit. `formula` is "paper"
     (Ronneberger et al. 2015, Eq. 2; w0 10, sigma 5) or "falk2019" (Falk et al. 2019; w0 50, sigma 6,
     `background_weight` 0.1, `rim_sigma` 10). `class_weights`, of background and cell, are the paper's w_c; by default
-    they balance the classes over this image. `separate` says how background is put between touching cells before the
-    classes are taken: "raster", "symmetric" or "none", see `separate_instances`; distances go to the cells as they are
-    given. With `border_on` "all" the border term stands on cells too. Pixels of `ignore_label` get weight 0 and are
-    no cell. With fewer than two cells the border term is 0 everywhere.
+    they balance the classes over this image. `separate` is the rule for background between touching cells in the
+    target: "raster", "symmetric" or "none", see `separate_instances`; distances are those to the cells of `labels`.
+    With `border_on` "all" the border term applies to cells too. Pixels of `ignore_label` get weight 0 and are no cell.
+    With fewer than two cells the border term is 0 everywhere.
 
     Raises ValueError for labels of another number of axes, not of integer dtype, or negative, for other values of
     `formula`, `separate` and `border_on`, and for constants that the formula does not have.
@@ -189,7 +189,7 @@ def weight_map(
 
 
 def _as_block(labels: NDArray[np.integer], ignore_label: int | None) -> NDArray[np.int32]:
-    """Labels as the kernels take them: int32 (z, y, x), ignored pixels IGNORED."""
+    """Labels as input of the kernels: int32 (z, y, x), with IGNORED for ignored pixels."""
     ignored = labels == ignore_label if ignore_label is not None else np.zeros((), bool)
     cells = np.where(ignored, 0, labels) if ignored.any() else labels
     if cells.size and cells.min() < 0:

@@ -1,4 +1,4 @@
-"""Previews as figures: a window of an image with its weights, and a tile under deformation fields."""
+"""Previews as figures: a window of an image with its weights, and a tile deformed by fields."""
 
 import os
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from unetprep.storage.paths import StrPath
 
 @dataclass(frozen=True)
 class PreviewFigure:
-    """A figure of matplotlib, which needs no pyplot, and the data that it shows."""
+    """A matplotlib figure, made without pyplot, and its data."""
 
     figure: Figure
     shown: Preview
@@ -25,7 +25,7 @@ class PreviewFigure:
 
 @dataclass(frozen=True)
 class FieldsFigure:
-    """A figure of matplotlib, which needs no pyplot, and the data that it shows."""
+    """A matplotlib figure, made without pyplot, and its data."""
 
     figure: Figure
     shown: FieldsPreview
@@ -44,10 +44,10 @@ def preview(
     """Draw a window of an image with its cells, target, distances and weights, as in Fig. 3 of the paper.
 
     Defaults: the first image, its middle slice, and a window of 512 pixels where the border term is largest. `at` is
-    the upper left corner (y, x). With `out` the figure is also written to a PNG file, which is checked before anything
-    is read; `overwrite` replaces an earlier preview.
+    the upper left corner (y, x). With `out` the figure is also written to a PNG file, whose path is checked before data
+    are read; `overwrite` replaces an earlier preview.
 
-    Raises InvalidInput where the image, slice or corner does not exist, or the weights have not been computed.
+    Raises InvalidInput if the image, slice or corner does not exist, or if the weights have not been computed.
 
         unetprep.preview("ds.zarr", size_px=256).figure
     """
@@ -70,12 +70,12 @@ def preview_fields(
     out: StrPath | None = None,
     overwrite: bool = False,
 ) -> FieldsFigure:
-    """Draw a checkerboard and a tile of an image with its cells, undeformed and under some deformation fields.
+    """Draw a checkerboard and a tile of an image with its cells, undeformed and deformed by some fields.
 
-    Defaults: the first image, its middle slice, and a tile in the middle of the size that the fields are made for.
-    `out` and `overwrite` as in `preview`.
+    Defaults: the first image, its middle slice, and a tile in the middle, of the size for which the fields were
+    computed. `out` and `overwrite` as in `preview`.
 
-    Raises InvalidInput where the image, slice, corner or a field does not exist.
+    Raises InvalidInput if the image, slice, corner or a field does not exist.
     """
     url, output = os.fspath(store), _output(out, store, overwrite)
     shown = select_fields(url, View(image, z, at, size_px), tuple(fields))

@@ -1,4 +1,4 @@
-"""Data of a deformation preview: a checkerboard and a tile, before and after each field. Draws nothing."""
+"""Data of a deformation preview: a checkerboard and a tile, undeformed and deformed by each field. No drawing."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -15,7 +15,7 @@ from unetprep.kernels.warp import Transform, warp_tile
 from unetprep.previews.weights import View, at_corner, chosen_image, chosen_slice
 from unetprep.store import Store
 
-SQUARES = 12  # of the board, along a side of the tile
+SQUARES = 12  # of the checkerboard along a side of the tile
 DARK, BRIGHT = 70, 200
 MOST_FIELDS = 6
 
@@ -24,11 +24,11 @@ MOST_FIELDS = 6
 class Moved:
     """A checkerboard and a tile under one field. Arrays end in (y, x)."""
 
-    number: int | None  # of the field; None: nothing is moved
-    largest_px: float  # how far it moves a pixel
-    folded: float  # the share of the tile at which it folds
+    number: int | None  # of the field; None: undeformed
+    largest_px: float  # largest displacement of a pixel
+    folded: float  # share of the tile that is folded
     board: NDArray[np.float32]
-    image: NDArray[np.float32] | None  # (c, y, x); None where only labels were imported
+    image: NDArray[np.float32] | None  # (c, y, x); None if only labels were imported
     instances: NDArray[np.int32]
 
 
@@ -41,18 +41,18 @@ class FieldsPreview:
     y0: int
     x0: int
     tile_px: int
-    made: dict[str, Any]  # how the fields were made
+    made: dict[str, Any]  # parameters of the fields
     moved: tuple[Moved, ...]
 
 
 def select_fields(url: str, view: View, numbers: tuple[int, ...]) -> FieldsPreview:
-    """Read a tile, by default in the middle of the image, and deform it.
+    """Read a tile, by default in the middle of the image, and deform it by each field.
 
-    Raises InvalidInput for an image, slice, corner or field that does not exist, for more than `MOST_FIELDS` fields,
-    and for a store without fields.
+    Raises InvalidInput if the image, slice, corner or a field does not exist, for more than `MOST_FIELDS` fields, and
+    for a store without fields.
     """
     if len(numbers) > MOST_FIELDS:
-        raise InvalidInput(f"{len(numbers)} fields are asked for", allowed=f"up to {MOST_FIELDS} in one picture")
+        raise InvalidInput(f"{len(numbers)} fields are requested", allowed=f"up to {MOST_FIELDS} in one picture")
     store = Store.open(url)
     grids_of = store.finished_array(GRIDS, f"unetprep deform --out {url}")
     made = _made(store)
@@ -65,7 +65,7 @@ def select_fields(url: str, view: View, numbers: tuple[int, ...]) -> FieldsPrevi
     try:
         reach = largest_displacements(np.stack([*grids.values()]), side, made["interpolation"]).max()
     except ValueError as error:
-        raise InvalidInput(f"the fields of {url} do not go with a tile of {side}: {error}") from None
+        raise InvalidInput(f"the fields of {url} do not fit a tile of {side}: {error}") from None
     margin = ceil(reach) + 1
     start, outer = (z, y0 - margin, x0 - margin), side + 2 * margin
     cells = store.read_mirrored(labels_path(name, "instances"), start, (1, outer, outer))[0]
@@ -96,7 +96,7 @@ def _made(store: Store) -> dict[str, Any]:
     missing = [key for key in ("grid", "sigma_px", "seed", "interpolation", "tile_px") if key not in found]
     if missing:
         raise InvalidInput(
-            f"the fields of {store.url} were made by another version: {', '.join(missing)} is not recorded",
+            f"the fields of {store.url} were computed by another version: {', '.join(missing)} is not recorded",
             hint=f"run: unetprep deform --out {store.url} --overwrite",
         )
     return found

@@ -1,4 +1,4 @@
-"""Figure of deformation fields: a checkerboard and a tile, before and after each field."""
+"""Figure of deformation fields: a checkerboard and a tile, undeformed and deformed by each field."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,9 +13,9 @@ LEFT_PX, RIGHT_PX, TOP_PX, TITLE_PX, BOTTOM_PX = 28, 28, 92, 56, 28
 
 
 def compose_fields(preview: FieldsPreview) -> Figure:
-    """The figure of a preview of fields: a column for each field, and one for the undeformed tile before them.
+    """The figure of a preview of fields: a column for the undeformed tile, and one for each field.
 
-    The checkerboard is above, the tile with its cells below.
+    The first row shows the checkerboard, the second row the tile with its cells.
     """
     with in_style():
         return _compose(preview)
@@ -23,7 +23,9 @@ def compose_fields(preview: FieldsPreview) -> Figure:
 
 def _compose(preview: FieldsPreview) -> Figure:
     columns = len(preview.moved)
-    colours = colours_of_cells(np.concatenate([moved.instances for moved in preview.moved], axis=1))  # one for all
+    colours = colours_of_cells(
+        np.concatenate([moved.instances for moved in preview.moved], axis=1)
+    )  # shared by all columns
     width = LEFT_PX + columns * PANEL_PX + (columns - 1) * GAP_PX + RIGHT_PX
     height = TOP_PX + TITLE_PX + 2 * PANEL_PX + GAP_PX + BOTTOM_PX
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)

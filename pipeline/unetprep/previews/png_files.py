@@ -11,7 +11,7 @@ MARK = b"Software\0" + SOFTWARE.encode()  # content of a chunk tEXt (PNG 1.2, se
 
 
 def is_preview(path: Path) -> bool:
-    """Whether a file is a PNG that a preview wrote, according to its text chunks."""
+    """Whether a file is a PNG of a preview, by its text chunks."""
     with path.open("rb") as file:
         if file.read(len(PNG)) != PNG:
             return False

@@ -1,7 +1,7 @@
-"""Data of a weight-map preview: a window of one slice and the distances behind its weights. Draws nothing.
+"""Data of a weight-map preview: a window of one slice, with distances and weights. No drawing.
 
-Read are the window, the halo around it in which a cell can matter, and, to find the window where most is to be seen, a
-bounded number of shards. So an image may be of any size.
+It reads the window, the halo in which a cell can change a weight, and, to choose the default window, a bounded number
+of shards. So images may have any size.
 """
 
 import math
@@ -19,17 +19,17 @@ from unetprep.kernels.weight_formula import Formula, recorded_formula
 from unetprep.store import Store
 
 IMPORT = "unetprep import --image IMAGES --labels LABELS --out STORE"
-USUAL_PX, SMALLEST_PX, LARGEST_PX = 512, 16, 2048  # a larger window would be cut down to the panel, and show no more
-MAX_COUNTS = 256  # of how many shards the class counts are read
-MAX_SHARDS = 4  # how many of them are searched
-STEPS = 4  # the search moves a window by this part of its side
+USUAL_PX, SMALLEST_PX, LARGEST_PX = 512, 16, 2048  # a panel cannot show more pixels
+MAX_COUNTS = 256  # number of shards whose class counts are read
+MAX_SHARDS = 4  # number of shards that are searched
+STEPS = 4  # the search moves the window by its side / STEPS
 
 
 @dataclass(frozen=True)
 class View:
-    """What to show: an image (the first), a slice (the middle one), the upper left corner and the side of a window.
+    """View of an image: name, slice, upper left corner and side of the window. None selects a default.
 
-    The default side is `USUAL_PX`, and with fields that of the tiles that they were made for.
+    Defaults: the first image, the middle slice, and a side of `USUAL_PX`, or with fields the side of their tiles.
     """
 
     image: str | None = None
@@ -44,7 +44,7 @@ class View:
 
 @dataclass(frozen=True)
 class Made:
-    """How the weights were made."""
+    """Parameters of a weight map."""
 
     name: str
     formula: Formula
@@ -53,13 +53,13 @@ class Made:
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> "Made":
-        """From the recorded parameters of a weight map."""
+        """The recorded parameters of a weight map."""
         formula = recorded_formula(record)
         return cls(record["formula"], formula, tuple(record["class_weights"]), tuple(record["spacing"]))
 
     @property
     def reach(self) -> float:
-        """Largest distance that is measured: the distance up to which a cell matters, at least 1."""
+        """Largest measured distance: the distance up to which a cell changes weights, at least 1."""
         return max(1.0, self.formula.reach)
 
     @property
@@ -70,7 +70,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Preview:
-    """A window of one slice. Its arrays end in (y, x) and begin at pixel (y0, x0) of the image."""
+    """Data of a window of one slice. The last axes of its arrays are (y, x), from pixel (y0, x0) of the image on."""
 
     name: str
     dims: int
@@ -79,8 +79,8 @@ class Preview:
     y0: int
     x0: int
     made: Made
-    image: NDArray[Any] | None  # (c, y, x); None where only labels were imported
-    instances: NDArray[np.int32]  # below 0 where a pixel is ignored
+    image: NDArray[Any] | None  # (c, y, x); None if only labels were imported
+    instances: NDArray[np.int32]  # below 0: ignored
     target: NDArray[np.uint8]
     distances: NDArray[np.float64]  # (2, y, x), in the unit of the spacing; infinite from the reach on
     weights: NDArray[np.float32]
@@ -89,8 +89,8 @@ class Preview:
 def select(url: str, view: View) -> Preview:
     """Read the data of a view.
 
-    Raises InvalidInput, naming what is allowed, for an image, slice or corner that is not there, and, naming the
-    command, where the weights have not been computed.
+    Raises InvalidInput if the image, slice or corner does not exist, and, with the command to run, if the weights have
+    not been computed.
     """
     store = Store.open(url)
     name = chosen_image(store, view.image)
@@ -138,7 +138,7 @@ def _made(store: Store, name: str) -> Made:
         return Made.of(store.record(path)["parameters"])
     except KeyError as missing:
         raise InvalidInput(
-            f"{path} of {store.url} does not record how it was made: {missing} is missing or unknown",
+            f"{path} of {store.url} does not record all of its parameters: {missing} is missing or unknown",
             hint=f"run: unetprep weights --out {store.url} --overwrite",
         ) from None
 
@@ -151,7 +151,7 @@ def chosen_slice(asked: int | None, shape: tuple[int, ...], name: str) -> int:
 
 
 def at_corner(asked: tuple[int, int], shape: tuple[int, ...], name: str) -> tuple[int, int]:
-    """The requested corner. Raises InvalidInput if it is outside of the image."""
+    """The requested corner. Raises InvalidInput if it is outside the image."""
     if not all(0 <= a < n for a, n in zip(asked, shape[1:], strict=True)):
         raise InvalidInput(
             f"at is {asked[0]},{asked[1]}",
@@ -163,14 +163,14 @@ def at_corner(asked: tuple[int, int], shape: tuple[int, ...], name: str) -> tupl
 def _cells(
     store: Store, name: str, box: Box, shape: tuple[int, ...], made: Made
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """The instances of a box, and the distances from each of its pixels to the two nearest, wherever these lie."""
+    """The instances of a box, and the distances of its pixels to the two nearest instances, also outside the box."""
     outer = grow(box, made.halo, shape)
     labels, core = store.read(labels_path(name, "instances"), outer), inside(box, outer)
     return labels[core], two_nearest(labels, made.reach, made.spacing, len(made.spacing))[:, *core]
 
 
 def _busiest(store: Store, name: str, z: int, size_px: int, made: Made, url: str) -> tuple[int, int]:
-    """The corner of the window with the largest total border term, else the most cells, in the fullest shards."""
+    """The corner of the window with the largest border term, then the most cells, in the shards with most cells."""
     path, counts_of = labels_path(name, "target"), counts_path(name)
     target = store.shards(path)
     counts = store.finished_array(counts_of, f"unetprep weights --out {url}")
@@ -196,12 +196,12 @@ def _busiest(store: Store, name: str, z: int, size_px: int, made: Made, url: str
 
 
 def _cell_px(store: Store, counts_of: str, index: Index) -> int:
-    """How many pixels of cells a shard of the target has."""
+    """Number of cell pixels in a shard of the target."""
     return int(store.read(counts_of, (*(slice(i, i + 1) for i in index), slice(1, 2))).item())
 
 
 def _window_sums(values: NDArray[Any], block: int) -> NDArray[np.float64]:
-    """Sums over windows of STEPS x STEPS blocks, one window a block, as long as they fit."""
+    """Sums over all windows of STEPS x STEPS blocks, fewer where the array has fewer blocks."""
     for axis in (0, 1):
         values = np.add.reduceat(values, np.arange(0, values.shape[axis], block), axis, dtype=np.float64)
         width = min(STEPS, values.shape[axis])

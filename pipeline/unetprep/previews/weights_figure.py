@@ -1,7 +1,7 @@
 """Figure of a weight-map preview, after Fig. 3 of the paper: image, cells, target, distances, weights.
 
-Everything is placed in whole pixels, and a pixel of the image takes a whole number of them unless the window is larger
-than a panel, so that nothing is blurred. The colour maps are perceptually even (viridis, inferno).
+All positions are whole pixels, and a pixel of the image is a whole number of pixels wide unless the window is larger
+than a panel, so that nothing is blurred. The colour maps are perceptually uniform (viridis, inferno).
 """
 
 from contextlib import AbstractContextManager
@@ -24,13 +24,13 @@ from unetprep.previews.overlays import outlines, stripes
 from unetprep.previews.weights import Preview
 
 DPI = 100
-SOFTWARE = "unetprep preview"  # in the PNG, by which it is recognised
-PANEL_PX = 600  # the most that the longer side of a window takes
-SLOT_PX = 320  # the least width: what the title of a panel needs
+SOFTWARE = "unetprep preview"  # in the PNG file, to recognize previews
+PANEL_PX = 600  # largest length of the longer side of a window
+SLOT_PX = 320  # least width of a panel, for its title
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 92, 28, 146, 122
 GAP_X_PX, GAP_Y_PX = 32, 50
 DIGIT_PX = 10  # the width of a digit
-BAR_PX, BAR_DOWN_PX = 14, 60  # thickness of a colour bar, and how far below its panels it lies
+BAR_PX, BAR_DOWN_PX = 14, 60  # height of a colour bar, and its distance below the panels
 
 BEYOND = "#b4b4b4"
 LONGEST_NAME = 60
@@ -40,14 +40,14 @@ STYLE = {
     "axes.titlelocation": "left",
     "axes.titlepad": 8,
     "axes.linewidth": 0.6,
-    "agg.path.chunksize": 10000,  # more points of a path at once than Agg can take would be an error
+    "agg.path.chunksize": 10000,  # avoids an error of Agg for long paths
     **{f"{axis}tick.{key}": value for axis in "xy" for key, value in (("major.size", 4), ("major.width", 0.6))},
 }
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Layout of the panels, in pixels from the upper left corner: some in the first row, three in the second."""
+    """Layout of the panels, in pixels from the upper left corner: two or three in row 0, three in row 1."""
 
     height: int  # of a panel
     width: int
@@ -65,23 +65,23 @@ class Sheet:
         return across, TOP_PX + 2 * self.height + GAP_Y_PX + BOTTOM_PX
 
     def panel(self, row: int, column: int) -> tuple[int, int]:
-        """Left and upper edge of a panel and of its slot; a row of fewer than three is centred."""
+        """Left and upper edge of a panel; a row of fewer than three is centred."""
         indent = (3 - self.num_above) * (self.slot + GAP_X_PX) // 2 if row == 0 else 0
         return LEFT_PX + indent + column * (self.slot + GAP_X_PX), TOP_PX + row * (self.height + GAP_Y_PX)
 
 
 def draw(preview: Preview) -> bytes:
-    """The figure of a preview as a PNG."""
+    """The figure of a preview as a PNG file."""
     return as_png(compose(preview))
 
 
 def in_style() -> AbstractContextManager[None]:
-    """A context in which figures are made in one style, whatever the user's settings are."""
+    """Context with a fixed style of figures, independent of the settings of the user."""
     return style.context(["default", STYLE])
 
 
 def as_png(figure: Figure) -> bytes:
-    """A figure as a PNG; equal figures give equal bytes."""
+    """A figure as a PNG file; equal figures give equal bytes."""
     png = BytesIO()
     with in_style():
         figure.savefig(png, format="png", metadata={"Software": SOFTWARE})
@@ -110,7 +110,7 @@ def _compose(preview: Preview) -> Figure:
 
 
 def _axes(figure: Figure, sheet: Sheet, preview: Preview, row: int, column: int) -> Axes:
-    """An empty panel, with tick labels at the outer edges of the figure only."""
+    """An empty panel, with tick labels only at the outer edges of the figure."""
     x, y = sheet.panel(row, column)
     axes = _place(figure, sheet, x, y, sheet.width, sheet.height)
     height, width = preview.weights.shape
@@ -125,7 +125,7 @@ def _axes(figure: Figure, sheet: Sheet, preview: Preview, row: int, column: int)
 
 
 def _ticks(first: int, length: int, length_px: int) -> list[int]:
-    """Round numbers for ticks, none so near an edge that its label would touch that of the next panel."""
+    """Round numbers for ticks, away from edges where labels would touch those of the next panel."""
     rounded = MaxNLocator(max(1, min(6, length_px // 70)), steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
     ticks = [int(tick) for tick in rounded.tick_values(first, first + length - 1) if first <= tick < first + length]
     edges_px = {tick: min(tick - first, first + length - 1 - tick) * length_px / length for tick in ticks}
@@ -138,14 +138,14 @@ def _place(figure: Figure, sheet: Sheet, x: float, y: float, width: float, heigh
 
 
 def _show(axes: Axes, preview: Preview, pixels: NDArray[Any], **how: Any) -> AxesImage:
-    """Show pixels (y, x) or (y, x, channel) where they lie in the image."""
+    """Show pixels (y, x) or (y, x, channel) at their coordinates in the image."""
     height, width = preview.weights.shape
     place = (preview.x0 - 0.5, preview.x0 + width - 0.5, preview.y0 + height - 0.5, preview.y0 - 0.5)
     return axes.imshow(pixels, extent=place, aspect="auto", interpolation_stage="rgba", **how)
 
 
 def _show_known(axes: Axes, preview: Preview, pixels: NDArray[Any], **how: Any) -> AxesImage:
-    """Show pixels where they lie in the image, with stripes over ignored ones."""
+    """Show pixels at their coordinates in the image, with stripes over ignored pixels."""
     shown = _show(axes, preview, pixels, **how)
     ignored = preview.instances < 0
     if ignored.any():
@@ -195,7 +195,7 @@ def _distances(figure: Figure, sheet: Sheet, preview: Preview) -> None:
 def _weights(figure: Figure, sheet: Sheet, preview: Preview) -> None:
     axes = _axes(figure, sheet, preview, 1, 2)
     axes.set_title("Weights $w$")
-    is_linear = preview.made.name == "paper"  # the plugin's reach from 0.1 to 51: nothing of its rims would be seen
+    is_linear = preview.made.name == "paper"  # those of falk2019 range from 0.1 to 51, which would hide its boundaries
     scale = PowerNorm(1.0 if is_linear else 0.5, 0, float(preview.weights.max()) or 1.0)
     shown = _show_known(axes, preview, preview.weights, cmap="inferno", norm=scale)
     _colour_bar(figure, sheet, 2, 2, shown, "weight in the loss" + ("" if is_linear else ", square root scale"))
@@ -225,7 +225,7 @@ def _heading(figure: Figure, sheet: Sheet, preview: Preview) -> None:
 
 
 def shortened(name: str) -> str:
-    """A name that fits on a line, as text of a figure."""
+    """A name, shortened to fit on a line and escaped as text of a figure."""
     half = LONGEST_NAME // 2
     return (name if len(name) <= LONGEST_NAME else f"{name[:half]} ... {name[-half:]}").replace("$", r"\$")
 

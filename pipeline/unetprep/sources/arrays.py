@@ -1,4 +1,4 @@
-"""Arrays in memory as sources: NumPy arrays, and whatever converts to one with `__array__`, such as xarray."""
+"""Sources in memory: NumPy arrays, and objects that convert to one with `__array__`, such as those of xarray."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from unetprep.storage.paths import StrPath
 
 
 class SupportsArray(Protocol):
-    """What `numpy.asarray` takes for an array."""
+    """An object that `numpy.asarray` converts to an array."""
 
     def __array__(self) -> NDArray[Any]:
         """The values as an array."""
@@ -24,12 +24,12 @@ class SupportsArray(Protocol):
 
 
 Inputs = StrPath | Sequence[StrPath | Source] | SupportsArray | Mapping[str, SupportsArray]
-"""Files and folders, or arrays: one, or several by name."""
+"""Paths of files and folders, or arrays: a single one, or a mapping of names to arrays."""
 
 
 @dataclass(frozen=True)
 class ArraySource(Source):
-    """An array in memory. Its path, which errors and provenance name, is "array NAME"."""
+    """An array in memory. Its path in errors and provenance is "array NAME"."""
 
     name: str
     pixels: NDArray[Any] = field(compare=False, repr=False)
@@ -40,7 +40,7 @@ class ArraySource(Source):
         return self.name
 
     def at_absolute_path(self) -> Source:
-        """The source itself: it has no path."""
+        """The source itself, which has no path."""
         return self
 
     def _read_file(self, box: Box) -> NDArray[Any]:
@@ -48,9 +48,9 @@ class ArraySource(Source):
 
 
 def open_array(name: str, array: SupportsArray, axes: str = "") -> ArraySource:
-    """An array as a source; `axes` are those of its shape, by default its `dims` if it has any, else guessed.
+    """An array as a source. `axes` names the axes of its shape; by default its `dims` if it has any, else a guess.
 
-    Raises InvalidInput for a dtype that cannot be used, an empty array, and axes that are not clear.
+    Raises InvalidInput for an unsupported dtype, an empty array, and ambiguous axes.
     """
     pixels = np.asarray(array)
     dims = "".join(map(str, getattr(array, "dims", ())))
@@ -63,7 +63,7 @@ def open_array(name: str, array: SupportsArray, axes: str = "") -> ArraySource:
 
 
 def as_inputs(given: Inputs, name: str = "", axes: str = "") -> list[str | Source]:
-    """Paths as texts, and arrays as sources. `name` is that of a single array.
+    """Paths as strings, and arrays as sources. `name` is the name of a single array.
 
     Raises InvalidInput for an array without a name.
     """

@@ -1,8 +1,8 @@
 """Pixel sizes that image files state: TIFF (ImageJ, OME, resolution tags), OME-Zarr and images of a store.
 
-Only what a file states is returned, never a default: an OME-Zarr axis without a unit has no size, however it is scaled,
-since writers put a scale of 1 where they know none. TIFF 6.0, section 8 (resolution); OME-XML 2016-06 (PhysicalSizeX);
-OME-NGFF 0.5 (coordinateTransformations).
+Only sizes that a file states are returned, never defaults. An OME-Zarr axis without a unit has no size, whatever its
+scale, since writers store a scale of 1 for unknown sizes. TIFF 6.0, section 8 (resolution); OME-XML 2016-06
+(PhysicalSizeX); OME-NGFF 0.5 (coordinateTransformations).
 """
 
 import math
@@ -19,7 +19,7 @@ from unetprep.sources.readers import Source, TiffSource, ZarrSource
 from unetprep.sources.tiff import open_tiff
 from unetprep.sources.urls import File, is_url, storage_at
 
-ALIASES = {  # UDUNITS-2 names, which OME-Zarr uses, and how files abbreviate them
+ALIASES = {  # UDUNITS-2 names, which OME-Zarr uses, and abbreviations in files
     "micrometer": ("um", "\u00b5m", "\u03bcm", "\\u00b5m", "micron", "microns", "micrometers", "micrometre"),
     "nanometer": ("nm", "nanometers", "nanometre"),
     "angstrom": ("\u00c5", "\\u00c5", "angstroms"),
@@ -32,14 +32,14 @@ NAMES = {alias: name for name, aliases in ALIASES.items() for alias in (name, *a
 NO_UNITS = ("", "pixel", "pixels", "px")
 RESOLUTION_UNITS = {2: "inch", 3: "centimeter"}  # of the tag ResolutionUnit; 1 is none
 
-Sizes = Mapping[str, float]  # by the letter of an axis
+Sizes = Mapping[str, float]  # by axis letter
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Pixel sizes along z, y and x, as an image file states them. `z` is None where only a slice is calibrated.
+    """Pixel sizes along z, y and x that an image file states. `z` is None if only y and x are calibrated.
 
-    `unit` is a name such as "micrometer", or empty where sizes are given without one.
+    `unit` is a name such as "micrometer", or empty if sizes have no unit.
     """
 
     z: float | None
@@ -49,7 +49,7 @@ class Calibration:
 
 
 def read_calibration(source: Source) -> Calibration | None:
-    """The pixel sizes that the file of an image states; None where it states none."""
+    """The pixel sizes in the file of an image; None if it has none."""
     if isinstance(source, TiffSource):
         letters, (sizes, unit) = _tiff(source)
     elif isinstance(source, ZarrSource):
@@ -58,7 +58,7 @@ def read_calibration(source: Source) -> Calibration | None:
         return None
     if len(letters) != len(source.axes):
         return None
-    # The axes of the source may be other than the file says, if the user named them.
+    # The user may have named other axes than the file.
     named = {axis: sizes[letter] for axis, letter in zip(source.axes, letters, strict=True) if letter in sizes}
     if not {"y", "x"} <= set(named):
         return None
@@ -66,7 +66,7 @@ def read_calibration(source: Source) -> Calibration | None:
 
 
 def _known(sizes: Mapping[str, Any], unit: object) -> tuple[Sizes, str]:
-    """Sizes that are positive numbers, and the name of their unit."""
+    """The sizes that are positive numbers, and the name of their unit."""
     found = {axis: float(n) for axis, n in sizes.items() if isinstance(n, int | float) and 0 < n < math.inf}
     text = str(unit).strip()
     return found, NAMES.get(text, NAMES.get(text.lower(), text))
@@ -119,7 +119,7 @@ def _tag_sizes(tiff: tifffile.TiffFile) -> tuple[Sizes, str]:
 
 
 def _resolution(tiff: tifffile.TiffFile) -> dict[str, float | None]:
-    """Pixel sizes from the tags XResolution and YResolution, which hold pixels per unit as a fraction."""
+    """Pixel sizes from the tags XResolution and YResolution, which are fractions of pixels per unit."""
     sizes: dict[str, float | None] = {}
     for axis in "YX":
         tag = tiff.pages.first.tags.get(f"{axis}Resolution")
@@ -149,7 +149,7 @@ def _zarr(source: ZarrSource) -> tuple[str, tuple[Sizes, str]]:
         return _letters_of(attributes), _store_sizes(ours)
     try:
         return _letters_of(attributes), _ome_zarr_sizes(attributes)
-    except (LookupError, TypeError, AttributeError):  # not as OME-NGFF describes it
+    except (LookupError, TypeError, AttributeError):  # not valid OME-NGFF
         return "", ({}, "")
 
 
@@ -159,7 +159,7 @@ def _letters_of(attributes: dict[str, Any]) -> str:
 
 
 def _store_sizes(ours: dict[str, Any]) -> tuple[Sizes, str]:
-    """Of an image group of a store (LAYOUT.md): the OME scale is 1 there where nothing is known."""
+    """Pixel sizes of an image group of a store, whose OME scale is 1 for unknown sizes; see LAYOUT.md."""
     spacing = ours.get("spacing")
     if not isinstance(spacing, list) or len(spacing) != 3:
         return {}, ""
@@ -178,7 +178,7 @@ def _ome_zarr_sizes(attributes: dict[str, Any]) -> tuple[Sizes, str]:
 
 
 def _product(length: int, scales: Sequence[Sequence[float]]) -> list[float]:
-    """The scales of an image and of its first level multiplied; empty where there is none."""
+    """Product of the scales of an image and its first level; empty if there is none."""
     if not scales or any(len(scale) != length for scale in scales):
         return []
     return [math.prod(values) for values in zip(*scales, strict=True)]

@@ -1,4 +1,4 @@
-"""Synthetic cells, any number of them on images of any size, generated window by window from a seed."""
+"""Synthetic cells on images of any size, generated window by window from a seed."""
 
 import math
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Cells:
-    """Balls on a jittered grid, cut off where two would overlap, so that many touch. `share`: what they would cover."""
+    """Balls on a jittered grid, cut where two overlap, so that many touch. `share` is what they would cover uncut."""
 
     shape: tuple[int, ...]
     number: int
     share: float
-    flat: float = 1.0  # how much larger a voxel is along the first axis
+    flat: float = 1.0  # voxel size along the first axis relative to the others
     seed: int = 0
 
     @cached_property
@@ -25,14 +25,14 @@ class Cells:
 
     @cached_property
     def radius(self) -> float:
-        """Of every cell."""
+        """Radius of every cell."""
         ball = {2: math.pi, 3: 4 * math.pi / 3}[len(self.shape)]
         space = float(np.prod(self.shape) * np.prod(self.sizes))
         return float((self.share * space / self.number / ball) ** (1 / len(self.shape)))
 
     @cached_property
     def centres(self) -> NDArray[np.float64]:
-        """(number, axes), in pixels."""
+        """Centres of the cells, (cell, axis), in pixels."""
         rng = np.random.default_rng(self.seed)
         lengths = np.array(self.shape) * self.sizes
         step = float((lengths.prod() / self.number) ** (1 / len(lengths)))
@@ -66,7 +66,7 @@ class Cells:
 
 
 def brightness(labels: NDArray[np.int32], seed: list[int]) -> NDArray[np.uint8]:
-    """An image of cells: each of its own brightness, on a dark background, all noisy as a camera is."""
+    """An image of cells of different brightness on a dark background, with Gaussian noise."""
     rng = np.random.default_rng(seed)
     each = 110 + (labels.astype(np.uint32) * np.uint32(2654435761) >> np.uint32(26))  # 0 to 63, from the number alone
     clean = np.where(labels > 0, each, 30).astype(np.float32)

@@ -1,6 +1,6 @@
-"""LRU cache of decoded parts of TIFF files: strips, tiles or pages that are too large to be decoded for every box.
+"""LRU cache of large decoded parts of TIFF files: strips, tiles or pages.
 
-A file whose whole page is one deflate strip is otherwise decoded again for every shard that touches the page.
+Without it, a page that is a single deflate strip would be decoded again for every shard that touches it.
 """
 
 from collections.abc import Callable, Hashable
@@ -16,21 +16,21 @@ from unetprep.format.boxes import Box, box_shape, inside, shard_box
 from unetprep.storage.lru_cache import ArrayCache
 
 KEPT_BYTES = 256 * 2**20
-LARGE_PX = 2**18  # a part of so many pixels is larger than a chunk of the store, so that several boxes share it
+LARGE_PX = 2**18  # larger parts exceed a chunk of the store, so that several boxes share them
 
 
 DECODED = ArrayCache(KEPT_BYTES)
 
 
 def is_kept(part: tuple[int, ...], itemsize: int) -> bool:
-    """Whether parts of this shape are decoded once and kept."""
+    """Whether decoded parts of this shape are cached."""
     return prod(part) > LARGE_PX and prod(part) * itemsize <= KEPT_BYTES
 
 
 def read_by_parts(
     file: Hashable, shape: tuple[int, ...], part: tuple[int, ...], box: Box, read: Callable[[Box], NDArray[Any]]
 ) -> NDArray[Any]:
-    """A box of an array, from its parts; `read` decodes those that are not kept. `file` tells versions apart."""
+    """A box of an array from its parts; `read` decodes parts that are not cached. `file` is the key of its version."""
     box = tuple(slice(*b.indices(n)) for b, n in zip(box, shape, strict=True))
     out: NDArray[Any] | None = None
     for index in product(*(range(b.start // p, -(-b.stop // p)) for b, p in zip(box, part, strict=True))):

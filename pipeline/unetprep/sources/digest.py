@@ -1,7 +1,7 @@
-"""Digests of the shards of a source, to tell whether it has changed between two readings.
+"""Digests of the shards of a source, to detect changes between two readings.
 
-The digest of a shard is the sum, modulo 2^128, of a digest of each chunk and its place. So it does not depend on the
-blocks, of whole chunks each, in which the shard is read, nor on their order.
+The digest of a shard is the sum, modulo 2^128, of the digests of its chunks with their positions. So it depends neither
+on the blocks, of whole chunks, in which the shard is read, nor on their order.
 """
 
 from collections.abc import Iterable
@@ -20,13 +20,13 @@ Shape = tuple[int, ...]
 
 
 class ShardDigest:
-    """Digest of the pixels of one shard, from its blocks."""
+    """Digest of the pixels of one shard, to which blocks are added."""
 
     def __init__(self, chunk: Shape) -> None:
         self._chunk, self._sum = chunk, 0
 
     def add(self, values: NDArray[Any], start: Shape) -> None:
-        """Take a block of whole chunks that begins at `start`, in pixels from the beginning of the shard."""
+        """Add a block of whole chunks that begins at `start`, in pixels relative to the shard."""
         little = values.dtype.newbyteorder("<")
         for corner in product(*(range(0, n, c) for n, c in zip(values.shape, self._chunk, strict=True))):
             chunk = values[tuple(slice(a, a + c) for a, c in zip(corner, self._chunk, strict=True))]
@@ -42,24 +42,24 @@ class ShardDigest:
 
 @dataclass(frozen=True, eq=False)
 class ShardDigests:
-    """The digests of some shards of an array, by their numbers in C order: 24 bytes a shard."""
+    """Digests of some shards of an array by shard number in C order; 24 bytes for each shard."""
 
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # ascending
     digests: bytes = b""
 
     @staticmethod
     def of_all(digests: bytes) -> "ShardDigests":
-        """From the digests of all shards, one after the other."""
+        """From the concatenated digests of all shards."""
         return ShardDigests(np.arange(len(digests) // DIGEST_BYTES), digests)
 
     def get(self, number: int) -> bytes | None:
-        """The digest of a shard; None if it is not among them."""
+        """The digest of a shard; None if it is not known."""
         at = int(np.searchsorted(self.numbers, number))
         if at == len(self.numbers) or self.numbers[at] != number:
             return None
         return self.digests[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES]
 
     def select(self, numbers: Iterable[int]) -> "ShardDigests":
-        """Those of some shards."""
+        """The digests of the shards `numbers`, as far as known."""
         found = {number: digest for number in sorted(numbers) if (digest := self.get(number)) is not None}
         return ShardDigests(np.array(list(found), np.int64), b"".join(found.values()))

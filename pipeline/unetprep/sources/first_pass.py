@@ -1,4 +1,4 @@
-"""First pass over a source, before anything is written: value ranges, digests, and validity."""
+"""First pass over a source, before anything is written: value ranges, digests and validation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ from unetprep.sources.readers import Source, refuse_dtype
 
 LARGEST_LABEL = int(np.iinfo(np.int32).max)
 EXACT_IN_FLOAT32 = 2**24
-EXACT_BYTES = 2  # integers of so many bytes are exact in float32
+EXACT_BYTES = 2  # integers up to this size are exact in float32
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-IMAGE_DTYPES = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}  # every other one is kept as float32
+IMAGE_DTYPES = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}  # others are stored as float32
 
 
 @dataclass(frozen=True)
 class Scan:
-    """Result of a first pass: range of the values, digests of the pixels as stored (whole, by shard), robust range."""
+    """Result of a first pass: range of the values, digests of the stored pixels (whole and by shard), robust range."""
 
     low: float
     high: float
@@ -36,14 +36,14 @@ class Scan:
 
 
 def stored_dtype(source: Source) -> str:
-    """The dtype that an image of this source has in the store."""
+    """The dtype in which an image of this source is stored."""
     return IMAGE_DTYPES.get(source.dtype, "float32")
 
 
 def scan_image(source: Source, box: Box, shard: tuple[int, ...], chunk: tuple[int, ...]) -> Scan:
-    """Read an image once, or twice for exact percentiles of values other than integers of up to 16 bits.
+    """Read an image shard by shard, once for integers of up to 16 bits, else twice for exact percentiles.
 
-    It is read shard by shard; `shard` and `chunk` are (z, y, x).
+    `shard` and `chunk` are (z, y, x).
 
     Raises InvalidInput for complex numbers, and for values that the stored dtype cannot hold.
     """
@@ -68,7 +68,7 @@ def scan_image(source: Source, box: Box, shard: tuple[int, ...], chunk: tuple[in
 
 
 def _as_stored(source: Source, raw: NDArray[Any], where: Box) -> NDArray[Any]:
-    """A block in the stored dtype. Raises InvalidInput, naming the place, for NaN, infinity and what does not fit."""
+    """A block in the stored dtype. Raises InvalidInput with the position of NaN, infinity or a too large value."""
     if raw.dtype.kind in "ui" and raw.dtype.itemsize > EXACT_BYTES:
         value = max(int(raw.min()), int(raw.max()), key=abs)
         if abs(value) > EXACT_IN_FLOAT32:
@@ -96,19 +96,19 @@ def _as_stored(source: Source, raw: NDArray[Any], where: Box) -> NDArray[Any]:
 
 
 class _Spread:
-    """The range of the values as they are in the file, of which float32 must leave something."""
+    """Range of the values in the file, to refuse images that float32 would make constant."""
 
     def __init__(self, source: Source) -> None:
         self._source, self._low, self._high = source, np.inf, -np.inf
         self._is_wide = np.dtype(source.dtype).kind == "f" and np.dtype(source.dtype).itemsize > EXACT_BYTES * 2
 
     def add(self, raw: NDArray[Any]) -> None:
-        """Take a block."""
+        """Add a block."""
         if self._is_wide:
             self._low, self._high = min(self._low, float(raw.min())), max(self._high, float(raw.max()))
 
     def refuse_if_lost(self, low: float, high: float) -> None:
-        """InvalidInput if what is stored, from `low` to `high`, is one number or has a range beyond float32."""
+        """Raise InvalidInput if the stored values, `low` to `high`, became constant or have a range beyond float32."""
         if high - low > LARGEST_FLOAT32:
             raise InvalidInput(
                 f"{self._source.path} holds {low} to {high}, whose difference is too large for float32",
@@ -130,7 +130,7 @@ def _digest_of(values: NDArray[Any], chunk: tuple[int, ...]) -> bytes:
 
 
 def stored_labels(block: NDArray[Any], ignore_label: int | None) -> NDArray[np.int32]:
-    """Labels as they are stored: int32, IGNORED where they are `ignore_label`. All others have been checked to fit."""
+    """Labels as stored: int32, with IGNORED for `ignore_label`. All others must have been checked to fit int32."""
     labels = block.astype(np.int32)
     if ignore_label is not None:
         labels[block == ignore_label] = IGNORED
@@ -145,9 +145,9 @@ def scan_labels(
     ignore_label: int | None = None,
     union_find: UnionFind | None = None,
 ) -> tuple[Scan, NDArray[np.int64]]:
-    """Read labels once; also up to two of the numbers in them, and the pieces of the cells for a union_find.
+    """Read labels once. Returns the scan and up to two of their numbers; adds the mask of cells to `union_find`.
 
-    Raises InvalidInput for real numbers, and for negative or too large ones. Pixels to be ignored are none of these.
+    Raises InvalidInput for real numbers, and for negative or too large labels, except at ignored pixels.
     """
     if np.dtype(source.dtype).kind not in "bui":
         raise InvalidInput(
@@ -164,7 +164,7 @@ def scan_labels(
             raise InvalidInput(
                 f"{source.path} holds the label {wrong}",
                 allowed=f"0 to {LARGEST_LABEL}",
-                hint="number the cells 1, 2, 3, ...; 0 is background. Where it marks pixels to be left out of the"
+                hint="number the cells 1, 2, 3, ...; 0 is background. If it marks pixels to be ignored in the"
                 f" training: --ignore-label {wrong}",
             )
         ids = np.union1d(ids, _some_ids(known))[:2]

@@ -1,4 +1,4 @@
-"""Memory that reading a box of a source takes beyond the pixels themselves."""
+"""Memory for reading a box of a source, in addition to its pixels."""
 
 from collections.abc import Iterable
 from math import prod
@@ -13,9 +13,10 @@ PICTURES_KEPT = 4
 
 
 def reading_bytes(source: Source, shape: tuple[int, ...]) -> int:
-    """What reading a box (c, z, y, x) of this shape takes besides its pixels: the parts of a file are decoded whole.
+    """Memory for reading a box (c, z, y, x) of this shape, besides its pixels: parts of a file are decoded whole.
 
-    A picture is one part, decoded by Pillow and then copied; a TIFF has strips, tiles or pages, a Zarr array chunks.
+    A picture is one part, which Pillow decodes and which is then copied. The parts of a TIFF file are strips, tiles or
+    pages, those of a Zarr array chunks.
     """
     if isinstance(source, PictureSource):
         return _whole_bytes(source)
@@ -30,14 +31,14 @@ def reading_bytes(source: Source, shape: tuple[int, ...]) -> int:
 
 
 def kept_bytes(source: Source) -> int:
-    """What stays in memory after a reading: the last pictures, and the last large parts of TIFF files."""
+    """Memory of caches after reading a source: the last pictures, and the last large parts of TIFF files."""
     if isinstance(source, TiffSource):
         return min(KEPT_BYTES, _whole_bytes(source)) if source.keeps_parts() else 0
     return PICTURES_KEPT * _whole_bytes(source) if isinstance(source, PictureSource) else 0
 
 
 def kept_of_all(sources: Iterable[Source]) -> int:
-    """What stays in memory after reading many sources in one process."""
+    """Memory of caches after reading many sources in one process."""
     each = [(source, kept_bytes(source)) for source in {source.path: source for source in sources}.values()]
     tiffs = sum(kept for source, kept in each if isinstance(source, TiffSource))
     return min(KEPT_BYTES, tiffs) + max(

@@ -1,7 +1,7 @@
 """Reading of boxes from a .npy file, row by row.
 
-Mapping the file into memory would be shorter; but then the system counts whole stretches of it, many times the box, as
-memory of the process.
+Mapping the file into memory would be simpler, but then the system counts much more than the box as memory of the
+process.
 """
 
 from math import prod
@@ -15,7 +15,7 @@ from unetprep.format.boxes import Box, box_shape
 
 
 class Header(NamedTuple):
-    """Where the values of a .npy file begin, shape, dtype, and whether the first axis is the fastest."""
+    """Header of a .npy file: offset of the values, shape, dtype, and whether the first axis is the fastest."""
 
     offset: int
     shape: tuple[int, ...]
@@ -24,9 +24,9 @@ class Header(NamedTuple):
 
 
 def read_header(file: IO[bytes], num_bytes: int) -> Header:
-    """The header of a file of so many bytes. Raises ValueError where it declares more values than the file holds.
+    """The header of a file of `num_bytes` bytes. Raises ValueError if it declares more values than the file holds.
 
-    Numpy's own check multiplies the sides in 64 bits, in which they can overflow.
+    The check of NumPy multiplies the sides in 64 bits, which can overflow.
     """
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -44,14 +44,14 @@ def read_header(file: IO[bytes], num_bytes: int) -> Header:
 
 
 def read_npy(path: str, box: Box) -> NDArray[Any]:
-    """The values of a box. Raises ValueError where the file is cut short, or holds no plain numbers."""
+    """The values of a box. Raises ValueError if the file is truncated or does not hold plain numbers."""
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     if not mapped.flags.c_contiguous:
         return np.array(mapped[box])
     box = tuple(slice(*b.indices(n)) for b, n in zip(box, mapped.shape, strict=True))
     shape, itemsize = mapped.shape, mapped.dtype.itemsize
     axis = len(box) - 1
-    while axis > 0 and box[axis] == slice(0, shape[axis], 1):  # rows that follow each other are read at once
+    while axis > 0 and box[axis] == slice(0, shape[axis], 1):  # contiguous rows are read at once
         axis -= 1
     strides = [prod(shape[i + 1 :]) * itemsize for i in range(len(shape))]
     out = np.empty(box_shape(box), mapped.dtype)

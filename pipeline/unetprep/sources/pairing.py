@@ -19,7 +19,7 @@ ZARR_FILES = {"zarr.json", ".zarray", ".zgroup"}
 
 
 def expand(paths: Sequence[str]) -> list[str]:
-    """Image files for what a user named: a file or a Zarr stands for itself, a folder for the images in it, sorted."""
+    """The image files at paths: files and Zarrs themselves, and the images in folders, sorted by name."""
     found = []
     for path in map(local_path, paths):
         names = _names(path)
@@ -34,7 +34,7 @@ def expand(paths: Sequence[str]) -> list[str]:
 
 
 def _names(path: str) -> list[str]:
-    """What is in a folder; [] for what is none."""
+    """Names in a folder; [] if `path` is not a folder."""
     if not is_url(path):
         return os.listdir(path) or ["."] if Path(path).is_dir() else []
     if Path(path).suffix.lower() in ENDINGS:
@@ -46,11 +46,10 @@ def _names(path: str) -> list[str]:
 def find_pairs(
     images: Sequence[str | Source], labels: Sequence[str | Source], axes: str = ""
 ) -> list[tuple[str, Source | None, Source]]:
-    """(name, image, labels) for every label image; the image is None if no images are given at all.
+    """(name, image, labels) for every label image; the image is None if no images are given.
 
-    A single image goes with a single label image whatever they are called. Several are paired by file name, of which an
-    ending such as `_mask` or `_image` does not count. Raises InvalidInput if one is left over, or if a pair's sizes
-    differ.
+    A single image is paired with a single label image, whatever their names. Several are paired by file name without
+    endings such as `_mask` or `_image`. Raises InvalidInput if one has no partner, or if the sizes of a pair differ.
     """
     label_sources = [*map(one_channel, _opened(labels)), *map(open_labels, expand(_paths(labels)))]
     if not images:
@@ -68,12 +67,12 @@ def find_pairs(
 
 
 def open_labels(path: str) -> Source:
-    """Labels have one channel: planes of a TIFF that call themselves channels are slices, colours are refused."""
+    """Open labels, of one channel; see `one_channel`."""
     return one_channel(open_source(path))
 
 
 def one_channel(labels: Source) -> Source:
-    """The labels, of one channel; likewise."""
+    """Labels with the channels of (c, y, x) as slices. Raises InvalidInput for other labels of several channels."""
     if labels.axes == "cyx":
         return replace(labels, axes="zyx")
     if labels.shape[0] != 1:

@@ -1,4 +1,4 @@
-"""Image readers: any supported file as an array (c, z, y, x) that is read box by box."""
+"""Image readers: files of all supported formats as arrays (c, z, y, x) that are read box by box."""
 
 import struct
 import warnings
@@ -34,11 +34,11 @@ from unetprep.storage.s3_credentials import endpoint_of_environment
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 TIFFS = (".tif", ".tiff")
 FORMATS = "TIFF, PNG, JPEG, BMP, .npy, Zarr"
-STACK_AXES = "zqit"  # what TIFF writers call an axis of slices: depth, unknown, sequence, time
+STACK_AXES = "zqit"  # letters for an axis of slices in TIFF files: depth, unknown, sequence, time
 CHANNEL_AXES = "cs"
 UNUSED = "_"  # an axis of length 1 beside another of its kind
 MAX_CHANNELS_LAST = 4
-DAMAGED = (  # what readers raise; of a damaged PNG a SyntaxError
+DAMAGED = (  # what readers raise; a SyntaxError for a damaged PNG
     OSError, ValueError, LookupError, RuntimeError, ArithmeticError, TypeError, AttributeError, AssertionError,
     EOFError, SyntaxError, struct.error, zlib.error, tifffile.TiffFileError,
 )  # fmt: skip
@@ -48,8 +48,8 @@ DAMAGED = (  # what readers raise; of a damaged PNG a SyntaxError
 class Source(ABC):
     """An image in a file, at a path or URL.
 
-    `axes` names the axes of the file's array, out of c, z, y and x; each at most once. `endpoint` is that of an S3
-    server that is not Amazon's, where workers do not have it in their environment.
+    `axes` names the axes of the array in the file, out of c, z, y and x; each at most once. `endpoint` is that of an S3
+    server other than Amazon's, for workers without it in their environment.
     """
 
     path: str
@@ -60,23 +60,23 @@ class Source(ABC):
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(c, z, y, x); an axis that the file does not have counts 1."""
+        """Shape (c, z, y, x), with 1 for an axis that the file does not have."""
         sides = dict(zip(self.axes, self.file_shape, strict=True))
         c, z, y, x = (sides.get(a, 1) for a in "czyx")
         return c, z, y, x
 
     @property
     def stem(self) -> str:
-        """Name of the file without its ending."""
+        """Name of the file without its extension."""
         name = Path(self.path.rstrip("/")).stem
         return name.removesuffix(".ome")
 
     def at_absolute_path(self) -> "Source":
-        """The same, for a worker that runs in another folder."""
+        """The source with an absolute path, for workers in another folder."""
         return self if is_url(self.path) else replace(self, path=str(Path(self.path).absolute()))
 
     def read(self, box: Box) -> NDArray[Any]:
-        """The pixels of a box of (c, z, y, x). Raises InvalidInput where the file is damaged."""
+        """The pixels of a box of (c, z, y, x). Raises InvalidInput if the file is damaged."""
         box = tuple(slice(*b.indices(n)) for b, n in zip(box, self.shape, strict=True))
         whole = dict(zip("czyx", box, strict=True))
         check_memory(self.path, box_shape(box), self.dtype)
@@ -90,28 +90,28 @@ class Source(ABC):
 
     @abstractmethod
     def _read_file(self, box: Box) -> NDArray[Any]:
-        """The pixels of a box of the file's own array."""
+        """The pixels of a box of the array in the file."""
 
 
 @dataclass(frozen=True)
 class TiffSource(Source):
-    """A TIFF file; only the strips, tiles or pages that a box needs are decoded, and large ones are kept."""
+    """A TIFF file. Only the strips, tiles or pages that a box needs are decoded; large ones are cached."""
 
     def _read_file(self, box: Box) -> NDArray[Any]:
-        file = self._as_it_is_now()
+        file = self._current_version()
         if self.keeps_parts():
             return read_by_parts(file, self.file_shape, self.part_shape(), box, partial(_read_tiff_box, file))
         return _read_tiff_box(file, box)
 
     def part_shape(self) -> tuple[int, ...]:
-        """Sides of what is decoded together, along the axes of the file."""
-        return _tiff_part_shape(self._as_it_is_now())
+        """Shape of the parts that are decoded together, along the axes of the file."""
+        return _tiff_part_shape(self._current_version())
 
     def keeps_parts(self) -> bool:
-        """Whether what is decoded is kept for the next box."""
+        """Whether decoded parts are cached."""
         return is_kept(self.part_shape(), np.dtype(self.dtype).itemsize)
 
-    def _as_it_is_now(self) -> "File | LocalFile":
+    def _current_version(self) -> "File | LocalFile":
         if is_url(self.path):
             return File.at(self.path, self.endpoint)
         found = Path(self.path).stat()
@@ -119,7 +119,7 @@ class TiffSource(Source):
 
 
 class LocalFile(NamedTuple):
-    """A file of this machine, as it is now."""
+    """A version of a local file."""
 
     path: str
     changed_ns: int
@@ -143,7 +143,7 @@ def _tiff_part_shape(file: File | LocalFile) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class PictureSource(Source):
-    """A PNG, JPEG or BMP file, decoded whole and kept for the next box."""
+    """A PNG, JPEG or BMP file, decoded whole and cached."""
 
     def _read_file(self, box: Box) -> NDArray[Any]:
         return _decoded(self.path, self.endpoint)[box]
@@ -157,11 +157,11 @@ def _decoded(path: str, endpoint: str = "") -> NDArray[Any]:
 
 @lru_cache(maxsize=4)
 def _decode(file: str | File, changed: int) -> NDArray[Any]:
-    """The pixels of a file as it was at a time; an alpha channel that hides nothing is left off."""
+    """The pixels of a version of a file, without an alpha channel that is opaque everywhere."""
     content: Any = file if isinstance(file, str) else BytesIO(file.read())
     _check_picture(content, file if isinstance(file, str) else file.url)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked before
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked by _check_picture
         pixels = np.asarray(imageio.imread(content, plugin="pillow"))
     if pixels.ndim == 3 and pixels.shape[-1] in (2, 4) and (pixels[..., -1] == np.iinfo(pixels.dtype).max).all():
         pixels = pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
@@ -179,7 +179,7 @@ def _check_picture(content: Any, path: str) -> None:
         raise InvalidInput(
             f"{path} is refused by its reader: {error}",
             allowed=f"PNG, JPEG and BMP of up to {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels",
-            hint="see whether its header is damaged; else save it as a TIFF, which is read in parts",
+            hint="check whether its header is damaged; otherwise save it as a TIFF, which is read in parts",
         ) from None
     check_memory(path, (height, width, num_bands), "uint8", "it is decoded whole, and")
     if not isinstance(content, str):
@@ -214,15 +214,15 @@ class ZarrSource(Source):
         return read_array(self.path, self.array_path, box, self.endpoint)
 
     def part_shape(self) -> tuple[int, ...]:
-        """Sides of what is decoded together, along the axes of the file."""
+        """Shape of the parts that are decoded together, along the axes of the file."""
         return part_shape(self.path, self.array_path, self.endpoint)
 
 
 def open_source(path: str, axes: str = "") -> Source:
-    """Look at an image file, at a path or URL. `axes` overrides what the file says of its axes.
+    """Open an image file at a path or URL. `axes` overrides the axes in the file.
 
-    Raises InvalidInput if it is missing, unreadable, of an unknown format, or if its axes are not clear; Failure if a
-    server does not give it.
+    Raises InvalidInput if the file is missing, unreadable or of an unknown format, or if its axes are ambiguous;
+    Failure if a server does not deliver it.
     """
     path = local_path(path)
     refuse_special(path)
@@ -241,14 +241,14 @@ def open_source(path: str, axes: str = "") -> Source:
 
 
 def _check_parts(source: Source) -> None:
-    """Raise InvalidInput where what is decoded together, such as a strip or a chunk, does not fit into memory."""
+    """Raise InvalidInput if a part that is decoded as a whole, such as a strip or a chunk, does not fit into memory."""
     if prod(source.file_shape) * np.dtype(source.dtype).itemsize > UNCHECKED_BYTES:
         part = source.part_shape() if isinstance(source, TiffSource | ZarrSource) else ()
         check_memory(source.path, part, source.dtype, "a strip, tile or chunk")
 
 
 def refuse_dtype(source: Source) -> None:
-    """InvalidInput for an image of complex numbers, dates and the like, of which casting would lose a part."""
+    """Raise InvalidInput for complex numbers, dates and other dtypes that cannot be cast without loss."""
     if _kind(source.dtype) not in "buif":
         raise InvalidInput(
             f"{source.path} has dtype {source.dtype}",
@@ -260,18 +260,18 @@ def refuse_dtype(source: Source) -> None:
 def _kind(dtype: str) -> str:
     try:
         return np.dtype(dtype).kind
-    except TypeError:  # of structures and texts, numpy gives a name that it does not take
+    except TypeError:  # numpy does not accept its own names of structured and text dtypes
         return "V"
 
 
 @contextmanager
 def readable(path: str) -> Iterator[None]:
-    """Turn what a damaged file makes its reader raise into an InvalidInput that names the file."""
+    """Translate the errors of readers for a damaged file to InvalidInput with the name of the file."""
     try:
         with reachable(path) if is_url(path) else nullcontext():
             yield
     except DAMAGED as error:
-        hint = "open it in a viewer: it may be cut short, or no image at all"
+        hint = "open it in a viewer: it may be truncated, or not an image"
         raise InvalidInput(f"{path} cannot be read: {error}", hint=hint) from error
 
 
@@ -287,7 +287,7 @@ def _open(path: str) -> Source:
         return NpySource(path, guessed_axes(shape), shape, dtype.name)
     if is_url(path) or Path(path).is_dir():
         return _open_zarr(path)
-    raise InvalidInput(f"{path} ends in {suffix!r}, which is no image format known here", allowed=FORMATS)
+    raise InvalidInput(f"{path} ends in {suffix!r}, which is not a supported image format", allowed=FORMATS)
 
 
 def _npy_kind(path: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -324,14 +324,14 @@ def _open_zarr(path: str) -> Source:
 
 
 def guessed_axes(shape: tuple[int, ...]) -> str:
-    """Axes of an array whose file does not name them: (y, x), (z, y, x), (y, x, c) or (c, z, y, x)."""
+    """Axes of an array without named axes, guessed from its shape: (y, x), (z, y, x), (y, x, c) or (c, z, y, x)."""
     if len(shape) == 3 and shape[-1] <= MAX_CHANNELS_LAST:
         return "yxc"
     return {2: "yx", 3: "zyx", 4: "czyx"}.get(len(shape), "?" * len(shape))
 
 
 def with_axes(source: Source, axes: str) -> Source:
-    """Leave out axes of length 1 where there are two of a kind, and check what is left."""
+    """The source with these axes, after dropping repeated axes of length 1. Raises InvalidInput for invalid axes."""
     axes = axes.lower()
     shape = source.file_shape
     if len(axes) == len(shape):

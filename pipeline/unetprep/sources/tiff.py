@@ -1,6 +1,6 @@
-"""Reading of boxes from a TIFF file behind a URL; the strips and tiles needed are fetched together.
+"""Reading of boxes from a TIFF file at a URL; the required strips and tiles are fetched together.
 
-zarr would read them one after the other on its event loop, and wait for the server each time.
+zarr would read them one after the other on its event loop, with a round trip to the server for each.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from unetprep.format.boxes import Box, box_shape
 from unetprep.sources.urls import File, read_box
 
-JPEGS = (6, 7, 34892, 33007)  # compressions whose tables stand apart from the strips
+JPEGS = (6, 7, 34892, 33007)  # compressions whose tables are stored apart from the strips
 
 
 class Tiff:
-    """An opened TIFF of one image. What is known of its pages is kept; any number of threads may read."""
+    """An open TIFF file of one image, which keeps the metadata of its pages. Thread-safe."""
 
     def __init__(self, file: File) -> None:
         self._file = file
-        self._lock = Lock()  # tifffile seeks in one file, where it looks for pages
+        self._lock = Lock()  # tifffile seeks in one shared file to find pages
         self.tiff = tifffile.TiffFile(file.open(), name=file.url)
         self._series = self.tiff.series[0]
         self._frame = self._series.keyframe
@@ -56,14 +56,14 @@ class Tiff:
             return zarr.open_array(store, mode="r").chunks
 
     def _is_plain(self) -> bool:
-        """Whether the series is a stack of pages that are alike."""
+        """Whether the series is a stack of pages of one shape."""
         shape, page = self._series.shape, self._frame.shape
         split = len(shape) - len(page)
         is_stack = split >= 0 and shape[split:] == page and np.prod(shape[:split], dtype=int) == len(self._series)
         return is_stack and {"Y", "X"} <= set(self._frame.axes)
 
     def _segments(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """Where each strip or tile of a page lies in (separate samples, z, y, x), and its (z, y, x, samples)."""
+        """For each strip or tile of a page its position (separate samples, z, y, x) and shape (z, y, x, samples)."""
         return [self._frame.decode(None, i)[1:] for i in range(len(self._frame.dataoffsets))]
 
     def _read_pages(self, pages: Sequence[int], box: Box) -> NDArray[Any]:
@@ -92,7 +92,7 @@ class Tiff:
         return {}
 
     def _decode(self, parts: dict[int, bytes], y: slice, x: slice, options: dict[str, Any]) -> NDArray[Any]:
-        """The rows and columns of one page, with all that the page has along its other axes."""
+        """Rows and columns of one page, whole along all other axes."""
         frame = self._frame
         samples, depth, _, _, contiguous = frame.shaped
         out = np.full(
@@ -114,10 +114,10 @@ class Tiff:
 
 @lru_cache(maxsize=8)
 def open_tiff(file: File) -> Tiff:
-    """A TIFF as it is now."""
+    """Open a version of a TIFF file, with a cache of the last 8."""
     return Tiff(file)
 
 
 def read_tiff(file: File, box: Box) -> NDArray[Any]:
-    """A box of the only image in a TIFF."""
+    """A box of the only image in a TIFF file."""
     return open_tiff(file).read(box)

@@ -1,4 +1,4 @@
-"""Files behind URLs, read whole, by ranges, or as a seekable file object."""
+"""Files at URLs, read whole, by ranges, or as a seekable file object."""
 
 import io
 import os
@@ -19,24 +19,24 @@ from unetprep.storage.base import Remote
 from unetprep.storage.registry import open_storage
 
 BLOCK = 2**15  # bytes
-NUM_BLOCKS = 1024  # kept of one file
-CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_")  # how the names of variables begin that hold them
+NUM_BLOCKS = 1024  # cached of one file
+CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_")  # prefixes of environment variables with credentials
 
 
 def is_url(path: str) -> bool:
-    """Whether a path is the URL of something that is not a file of this machine."""
+    """Whether a path is a URL other than file://."""
     return "://" in path and not path.startswith("file://")
 
 
 def local_path(path: str) -> str:
-    """A path as it is, also of a file:// URL; other URLs without the slash at their end."""
+    """The path of a file:// URL; other URLs without a trailing slash; paths unchanged."""
     if path.startswith("file://"):
         return unquote(urlsplit(path).path)
     return path.rstrip("/") if is_url(path) else path
 
 
 def storage_at(url: str, endpoint: str = "") -> Remote:
-    """The storage whose root is `url`, opened once as long as the credentials stay the same."""
+    """The storage with root `url`, cached while the credentials in the environment stay the same."""
     credentials = tuple(item for item in sorted(os.environ.items()) if item[0].startswith(CREDENTIALS))
     return _storage_at(url, endpoint, credentials)
 
@@ -52,39 +52,39 @@ def _split(url: str, endpoint: str) -> tuple[Remote, str]:
 
 
 class File(NamedTuple):
-    """A file behind a URL, as it is now."""
+    """A version of a file at a URL."""
 
     url: str
     endpoint: str = ""
     num_bytes: int = 0
-    version: str = ""  # changes when the file does, so that nothing outdated is taken from a cache
+    version: str = ""  # changes with the file, so that caches are not outdated
 
     @classmethod
     def at(cls, url: str, endpoint: str = "") -> "File":
-        """Look at it. Raises FileNotFoundError if it is not there."""
+        """The current version of the file. Raises FileNotFoundError if it does not exist."""
         storage, key = _split(url, endpoint)
         return cls(url, endpoint, *storage.stat(key))
 
     def read(self) -> bytes:
-        """All of it."""
+        """The whole content."""
         storage, key = _split(self.url, self.endpoint)
         return storage.get(key)
 
     def read_ranges(self, ranges: list[tuple[int, int]]) -> list[bytes]:
-        """Parts by offset and length. Raises ValueError where the file ends before."""
+        """Parts by (offset, length). Raises ValueError if the file is shorter."""
         storage, key = _split(self.url, self.endpoint)
         parts = storage.get_ranges(key, ranges)
         if [len(part) for part in parts] != [length for _, length in ranges]:
-            raise ValueError("it is cut short")
+            raise ValueError("it is truncated")
         return parts
 
     def open(self) -> IO[bytes]:
-        """As a file from which blocks are read where something is asked for, and kept."""
+        """A file object that reads blocks on demand and caches them."""
         return cast(IO[bytes], _Seekable(self))
 
 
 class _Seekable(io.RawIOBase):
-    """What a file holds is made out by many small reads, often twice in the same place."""
+    """File object with cached blocks: parsing a file takes many small reads, often repeated."""
 
     def __init__(self, file: File) -> None:
         self._file, self._at = file, 0
@@ -122,7 +122,7 @@ class _Seekable(io.RawIOBase):
 def read_box(
     file: File, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], box: Box, *, is_fortran: bool = False
 ) -> NDArray[Any]:
-    """A box of an array that lies uncompressed in a file: of every plane that it touches, its rows from end to end."""
+    """A box of an uncompressed array in a file; for each plane, one range from the first to the last pixel is read."""
     box = tuple(slice(*b.indices(n)) for b, n in zip(box, shape, strict=True))
     if is_fortran:
         return read_box(file, offset, shape[::-1], dtype, box[::-1]).T
@@ -144,7 +144,7 @@ def read_box(
 
 
 def names_in(url: str) -> list[str]:
-    """Names directly below a URL; none where nothing is there, or where the server does not say."""
+    """Names directly below a URL; empty if it does not exist, or if the server does not list names."""
     try:
         return storage_at(url).children()
     except (FileNotFoundError, io.UnsupportedOperation):
@@ -153,7 +153,7 @@ def names_in(url: str) -> list[str]:
 
 @contextmanager
 def reachable(path: str) -> Iterator[None]:
-    """Turn what a server refuses, or that it does not answer, into a Failure; what is not there into InvalidInput."""
+    """Translate refused and unanswered requests to Failure, and missing files to InvalidInput."""
     try:
         yield
     except FileNotFoundError as error:

@@ -1,8 +1,8 @@
-"""Zarr arrays as sources: of any writer, and those of a store by the store's own, checked reader.
+"""Zarr arrays as sources: arrays of any software, and arrays of a store, which are validated.
 
-An array of ours says whether it is complete, and every shard of a complete one is there, also those that hold only
-zeros. So here an unfinished or stale array, a missing or damaged shard and damaged metadata are errors. In arrays of
-other software a missing chunk is legal and holds the fill value; there is a warning where all are missing.
+An array of a store records whether it is complete, and every shard of a complete array exists, also shards of zeros. So
+an unfinished or stale array, a missing or damaged shard and damaged metadata are errors. In arrays of other software a
+missing chunk is valid and holds the fill value; a warning is logged if all chunks are missing.
 """
 
 import logging
@@ -26,16 +26,16 @@ from unetprep.storage.base import Storage
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.paths import safe_key
 
-NODES = ("/images/", "/tiles/", "/fields/")  # how the path of an array inside of a store begins
+NODES = ("/images/", "/tiles/", "/fields/")  # beginnings of the paths of arrays in a store
 METADATA = (DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 OBJECTS_V2 = (".zgroup", ".zarray", ".zattrs")
-OF_ZARR = (TypeError, AttributeError, LookupError, ValueError)  # what zarr-python raises at invalid metadata
+OF_ZARR = (TypeError, AttributeError, LookupError, ValueError)  # raised by zarr-python for invalid metadata
 
 log = logging.getLogger(__name__)
 
 
 class ZarrArray(NamedTuple):
-    """An array in a Zarr hierarchy: its path below the root, its axes ("" where they are not named), shape, dtype."""
+    """An array in a Zarr hierarchy: its path below the root, axes ("" if unnamed), shape and dtype."""
 
     path: str
     axes: str
@@ -46,8 +46,8 @@ class ZarrArray(NamedTuple):
 def find_array(root: str, endpoint: str = "") -> ZarrArray:
     """The array at a path or URL, or the full resolution of the OME-Zarr image there.
 
-    Raises FileNotFoundError where there is no Zarr, and InvalidInput for invalid metadata and for an array of ours that
-    is unfinished or stale.
+    Raises FileNotFoundError if there is no Zarr, and InvalidInput for invalid metadata and for an unfinished or stale
+    array of a store.
     """
     storage = _storage(root, endpoint)
     path, axes = "", ""
@@ -67,9 +67,9 @@ def find_array(root: str, endpoint: str = "") -> ZarrArray:
 
 
 def read_array(root: str, path: str, box: Box, endpoint: str = "") -> NDArray[Any]:
-    """A box of an array that `find_array` has found.
+    """A box of an array that `find_array` has returned.
 
-    Raises MissingShard and Damaged for an array of ours, and InvalidInput where it is no longer complete.
+    For an array of a store, raises MissingShard and Damaged, and InvalidInput if it is no longer complete.
     """
     storage = _storage(root, endpoint)
     document = _document(storage, root, path)
@@ -88,7 +88,7 @@ def read_array(root: str, path: str, box: Box, endpoint: str = "") -> NDArray[An
 
 
 def part_shape(root: str, path: str, endpoint: str = "") -> tuple[int, ...]:
-    """Sides of what is decoded together, along the axes of the array."""
+    """Shape of the parts that are decoded together, along the axes of the array."""
     with _opened(root, endpoint) as place:
         return zarr.open_array(place, path=path, mode="r").chunks
 
@@ -99,7 +99,7 @@ def _storage(root: str, endpoint: str) -> Storage:
 
 @contextmanager
 def _opened(root: str, endpoint: str) -> Iterator[Any]:
-    """What zarr-python opens; errors of a server become those of files."""
+    """The store for zarr-python; errors of a server are translated to those of files."""
     storage = storage_at(root, endpoint) if is_url(root) else None
     with storage.errors("read") if storage else nullcontext():
         yield storage.zarr_store() if storage else root
@@ -107,7 +107,7 @@ def _opened(root: str, endpoint: str) -> Iterator[Any]:
 
 @contextmanager
 def _invalid(root: str) -> Iterator[None]:
-    """Turn what zarr-python raises at metadata that it cannot use into an InvalidInput."""
+    """Translate the errors of zarr-python for invalid metadata to InvalidInput."""
     try:
         yield
     except FileNotFoundError:
@@ -121,7 +121,7 @@ def _invalid(root: str) -> Iterator[None]:
 
 @contextmanager
 def _named(root: str) -> Iterator[None]:
-    """Put the root before the name of a shard."""
+    """Prefix the names of shards in errors with the root."""
     try:
         yield
     except Damaged as error:
@@ -129,7 +129,7 @@ def _named(root: str) -> Iterator[None]:
 
 
 def _check_documents(storage: Storage, root: str, path: str, endpoint: str) -> None:
-    """Refuse invalid documents of a node, of Zarr v2 too, and an array of ours that is not to be read."""
+    """Refuse invalid documents of a node, also of Zarr v2, and unfinished or stale arrays of a store."""
     document = _document(storage, root, path)
     if document is None:
         for name in OBJECTS_V2:
@@ -148,7 +148,7 @@ def _document(storage: Storage, root: str, path: str) -> Json | None:
 
 @lru_cache(64)
 def _parsed(data: bytes, where: str) -> Json:
-    hint = "if it lies in a store, unetprep verify STORE names all that is damaged, and what to do about it"
+    hint = "if it is in a store, unetprep verify STORE lists all damage and how to repair it"
     return parse_document(data, where, hint)
 
 
@@ -174,13 +174,13 @@ def _refuse_unreadable(document: Json, root: str, path: str) -> None:
     if not record_of(document)["complete"]:
         stage = record_of(document).get("stage", "the command that makes it")
         raise InvalidInput(
-            f"{f'{root}/{path}'.rstrip('/')} is not finished: what computes it was stopped, or is still running",
-            hint=f"repeat unetprep {stage} on the store: it goes on where it stopped",
+            f"{f'{root}/{path}'.rstrip('/')} is not finished: its command was stopped, or is still running",
+            hint=f"repeat unetprep {stage} on the store: it continues where it stopped",
         )
 
 
 def _refuse_stale(document: Json, root: str, path: str, endpoint: str) -> None:
-    """Raise InvalidInput for an array that was computed from another one of its store that has been replaced since."""
+    """Raise InvalidInput for an array of a store with an input that has been replaced since."""
     if not any("/" in source for source in record_of(document).get("inputs", {})):
         return
     whole = f"{root}/{path}".rstrip("/")
@@ -197,18 +197,18 @@ def _refuse_stale(document: Json, root: str, path: str, endpoint: str) -> None:
 
     if "format_version" in record_at("") and array_state(whole[at + 1 :], record_at) == "stale":
         raise InvalidInput(
-            f"{whole} was computed from something that has been replaced since",
+            f"{whole} was computed from arrays that have been replaced since",
             hint=f"run: unetprep {record_of(document).get('stage', 'STAGE')} --out {store} --overwrite",
         )
 
 
 def _refuse_missing(storage: Storage, array: "zarr.Array[Any]", path: str, box: Box) -> None:
-    """Raise MissingShard where a shard that a box touches is missing, of an array in another layout than ours."""
+    """Raise MissingShard if a shard that a box touches is missing, in an array of a store in another layout."""
     sides = array.shards or array.chunks
     for index in product(*(range(b.start // n, -(-b.stop // n)) for b, n in zip(box, sides, strict=True))):
         key = f"{path}/{array.metadata.encode_chunk_key(index)}".lstrip("/")
         if _object(storage, key) is None:
-            raise MissingShard(f"{key} is missing", hint="unetprep verify STORE names all that is missing")
+            raise MissingShard(f"{key} is missing", hint="unetprep verify STORE lists all missing shards")
 
 
 def _bounded(box: Box, shape: tuple[int, ...]) -> Box:
@@ -216,18 +216,18 @@ def _bounded(box: Box, shape: tuple[int, ...]) -> Box:
 
 
 def _warn_empty(storage: Storage, root: str, path: str, array: "zarr.Array[Any]") -> None:
-    """Warn of an array without a single chunk: it reads as its fill value, which may be a copy that was cut short."""
+    """Log a warning for an array without chunks, which reads as its fill value and may be an incomplete copy."""
     prefix = f"{path}/".lstrip("/")
     try:
         is_empty = not any(key.rpartition("/")[2] not in METADATA for key, _ in storage.listing(prefix))
-    except OSError:  # a web server lists nothing, and a bucket may forbid it
+    except OSError:  # web servers do not list, and a bucket may forbid it
         return
     if is_empty:
         log.warning("%s holds no chunk: every value of it reads as the fill value, %s", root, array.fill_value)
 
 
 def _full_resolution(attributes: Json, root: str) -> tuple[str, str]:
-    """The path of the largest array of an OME-Zarr image, and its axes. Raises InvalidInput for other attributes."""
+    """Path of the full resolution of an OME-Zarr image, and its axes. Raises InvalidInput for other attributes."""
     ome = attributes.get("ome", attributes)
     images = ome.get("multiscales") if isinstance(ome, dict) else None
     if not images:
@@ -237,7 +237,7 @@ def _full_resolution(attributes: Json, root: str) -> tuple[str, str]:
         axes = "".join(axis if isinstance(axis, str) else axis["name"] for axis in images[0].get("axes", []))
     except (TypeError, LookupError, AttributeError):
         raise InvalidInput(
-            f"the attribute multiscales of {root} is not as OME-Zarr has it",
+            f"the attribute multiscales of {root} is not valid OME-Zarr",
             allowed='a list of images: [{"axes": [{"name": "y"}, ...], "datasets": [{"path": "0", ...}, ...]}]',
         ) from None
     return safe_key(path, f"the path of the first dataset of {root}"), axes

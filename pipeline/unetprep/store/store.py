@@ -1,4 +1,4 @@
-"""Access to one store; the only module of the pipeline that reads and writes it."""
+"""Access to a store: attributes, arrays and pixels. The only module of the pipeline that writes to stores."""
 
 import re
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ REPLACED = "being replaced"  # the fingerprint of an array that is no longer val
 
 
 class Store:
-    """A store at a path or URL. Cheap to send to a worker: it carries its address and opens arrays when asked."""
+    """A store at a path or URL. Cheap to pickle for workers: documents are read on demand."""
 
     def __init__(self, url: str, storage: Storage | None = None) -> None:
         self.url = url.rstrip("/")
@@ -53,7 +53,7 @@ class Store:
 
     @classmethod
     def open(cls, url: str) -> "Store":
-        """Open a store that is there; InvalidInput if there is none, if it is something else or of another version."""
+        """Open an existing store. Raises InvalidInput if it is missing, not a store, or of another format version."""
         store = cls(url)
         root = store._document("")
         if root is None or root.get("node_type") != "group":
@@ -70,15 +70,15 @@ class Store:
             raise InvalidInput(
                 f"{url} has format version {version}",
                 allowed=f"version {FORMAT_VERSION}, the one this release reads",
-                hint="make the store anew, or install the release that wrote it",
+                hint="create the store again, or install the release that wrote it",
             )
         return store
 
     @classmethod
     def refuse_other(cls, url: str) -> None:
-        """Conflict if something stands at `url` that is no store.
+        """Raise Conflict if `url` exists and is not a store.
 
-        InvalidInput if it is a store of another version, or if nothing stands there yet and it lies in a store.
+        Raises InvalidInput for a store of another version, and for a new store inside of another one.
         """
         if cls(url).is_absent():
             refuse_hierarchy(url)
@@ -87,9 +87,9 @@ class Store:
 
     @classmethod
     def open_or_create(cls, url: str) -> "Store":
-        """Open a store, or make an empty one where nothing stands yet; Conflict if something else does.
+        """Open a store, or create an empty one if `url` does not exist. Raises Conflict if it is something else.
 
-        InvalidInput for a new store inside of another one.
+        Raises InvalidInput for a new store inside of another one.
         """
         store = cls(url)
         if not store.is_absent():
@@ -101,7 +101,7 @@ class Store:
                 if "format version" in str(error):
                     raise
                 raise Conflict(
-                    f"{url} is there already, and is no store of unetprep",
+                    f"{url} exists and is not a store of unetprep",
                     hint="name another --out; nothing was changed",
                 ) from None
         refuse_hierarchy(url)
@@ -110,7 +110,7 @@ class Store:
         return store
 
     def is_absent(self) -> bool:
-        """Whether nothing stands there yet: a lock, and the groups that are made before the root, do not count."""
+        """Whether the store does not exist. A lock, and groups that are written before the root, are not counted."""
         try:
             return not any(key not in (LOCK, f"{IMAGES}/{DOCUMENT}") for key, _ in self.storage.listing())
         except NotADirectoryError:
@@ -127,12 +127,12 @@ class Store:
         return self._documents[path]
 
     def _fresh_document(self, path: str) -> Document | None:
-        """Raises DamagedDocument for one that is not valid, or whose checksum does not fit."""
+        """The document of a node. Raises DamagedDocument if it is invalid or its checksum does not match."""
         key = safe_key(f"{path}/{DOCUMENT}" if path else DOCUMENT, f"a path in a document of {self.url}")
         data = self._read_object(key)
         if data is None:
             return None
-        hint = f"unetprep verify {self.url} names all that is damaged, and what to do about it"
+        hint = f"unetprep verify {self.url} lists all damage and how to repair it"
         return parse_document(data, f"{key} of {self.url}", hint)
 
     def _read_object(self, key: str) -> bytes | None:
@@ -147,51 +147,53 @@ class Store:
         self.storage.put(f"{path}/{DOCUMENT}".lstrip("/"), encode(document))
 
     def record(self, path: str) -> dict[str, Any]:
-        """The attributes of ours of a group or array; {} if it is not there. Raises DamagedDocument."""
+        """The unetprep attributes of a group or array; {} if it does not exist. Raises DamagedDocument."""
         document = self._document(path)
         return record_of(document) if document else {}
 
     def is_foreign(self, path: str) -> bool:
-        """Whether a group or array is there that carries no attributes of ours, so that other software made it."""
+        """Whether a group or array exists without unetprep attributes, so that other software wrote it."""
         document = self._document(path)
         return document is not None and not record_of(document)
 
     def update_record(self, path: str, **values: Any) -> None:
-        """Set some of our attributes, keeping the others. Makes the group if it is not there."""
+        """Set some unetprep attributes and keep the others. Creates a missing group."""
         self._update(path, {KEY: {**self.record(path), **values}})
 
     def drop_from_record(self, path: str, key: str) -> None:
-        """Take one of our attributes away."""
+        """Remove a unetprep attribute."""
         self._update(path, {KEY: {name: value for name, value in self.record(path).items() if name != key}})
 
     def _update(self, path: str, attributes: Document) -> None:
-        """Set attributes of a group or array; a group that is not there is made, and those above it."""
+        """Set attributes of a group or array. Creates missing groups."""
         group, _, _ = path.rpartition("/")
         if path and self._document(group) is None:
             self._update(group, {})
         document = self._document(path) or group_document()
         there = document.get("attributes", {})
         merged = {**there, **attributes}
-        plain = {**there, KEY: record_of(document)} if KEY in there else there  # without the seal, as is what comes in
+        plain = (
+            {**there, KEY: record_of(document)} if KEY in there else there
+        )  # without the checksum, like `attributes`
         if {**plain, **attributes} != plain or self._document(path) is None:
             self._put(path, {**document, "attributes": merged})
 
     def set_complete(self, path: str, complete: bool) -> None:
-        """Say whether every shard of an array is there."""
+        """Record whether every shard of an array exists."""
         if self.record(path)["complete"] != complete:
             self.update_record(path, complete=complete)
 
     def set_coordinates(self, path: str, names: list[str]) -> None:
-        """Say which arrays of a group are coordinates of the others, as xarray understands it (CF conventions)."""
+        """Record which arrays of a group are coordinates of the others, for xarray (CF conventions)."""
         self._update(path, {"coordinates": " ".join(names)})
 
     @property
     def names(self) -> list[str]:
-        """The names of the images, in the order in which they were imported."""
+        """The names of the images in the order of import."""
         return list(self.record(IMAGES).get("names", []))
 
     def add_images(self, images: dict[str, dict[str, Any]]) -> None:
-        """Make the groups of images, or renew their attributes. Raises InvalidInput for what cannot be a name."""
+        """Create the groups of images, or update their attributes. Raises InvalidInput for invalid names."""
         for name in images:
             image_name(name, "an image to be imported")
         for name, attributes in images.items():
@@ -199,22 +201,22 @@ class Store:
         self.update_record(IMAGES, names=list(dict.fromkeys([*self.names, *images])))
 
     def parameters(self, path: str, *required: str) -> dict[str, Any]:
-        """The parameters that an array was computed with. Raises InvalidInput where one of `required` is missing."""
+        """The parameters of an array. Raises InvalidInput if one of `required` is missing."""
         found: dict[str, Any] = self.record(path).get("parameters", {})
         if missing := [key for key in required if key not in found]:
             raise InvalidInput(
-                f"{path} of {self.url} does not say how it was made: {', '.join(missing)} is not recorded",
-                hint="make it anew: repeat the command that makes it, with --overwrite",
+                f"{path} of {self.url} does not record all of its parameters: {', '.join(missing)} is missing",
+                hint="recompute it: repeat its command with --overwrite",
             )
         return found
 
     def image_record(self, name: str, *required: str) -> dict[str, Any]:
-        """The attributes of ours of an image. Raises InvalidInput where one of `required` is missing."""
+        """The unetprep attributes of an image. Raises InvalidInput if one of `required` is missing."""
         record = self.record(image_path(name))
         if missing := [key for key in required if key not in record]:
             raise InvalidInput(
                 f"{image_path(name)} of {self.url} lacks {', '.join(missing)}",
-                hint="import it again: what is there is kept",
+                hint="import it again: existing data are kept",
             )
         return record
 
@@ -225,11 +227,11 @@ class Store:
     # -- arrays -------------------------------------------------------------------------------------------------------
 
     def array(self, path: str) -> "zarr.Array[Any]":
-        """An array as zarr-python opens it; of a store in a folder."""
+        """An array opened by zarr-python; only for a local store."""
         return zarr.open_array(self.url, path=path, mode="r+")
 
     def shards(self, path: str) -> Shards:
-        """Shape, dtype and shards of an array that is there."""
+        """Shape, dtype and shards of an array. Raises InvalidInput if it is missing or has another layout."""
         document = self._document(path)
         if document is None:
             raise InvalidInput(f"{path} is missing in {self.url}")
@@ -239,24 +241,24 @@ class Store:
             raise InvalidInput(f"{path} of {self.url} cannot be read: {error}", hint="see pipeline/LAYOUT.md") from None
 
     def finished_array(self, path: str, made_by: str) -> Shards:
-        """An array that a stage is going to read; InvalidInput, naming the command, if it cannot be read as it is."""
-        self.record(path)  # which says so if its document is damaged
+        """A finished array. Raises InvalidInput with the command to run if it is not finished."""
+        self.record(path)  # raises DamagedDocument
         state = self.state(path)
         if state == "stale":
             self._refuse_inputs(path)
-            problem = f"{path} of {self.url} was computed from something that has been replaced since"
+            problem = f"{path} of {self.url} was computed from arrays that have been replaced since"
             raise InvalidInput(problem, hint=f"run: {made_by} --overwrite")
         if state != "finished":
             raise InvalidInput(f"{path} is {state} in {self.url}", hint=f"run: {made_by}")
         if "fingerprint" not in self.record(path):
             raise InvalidInput(
-                f"{path} of {self.url} has no fingerprint, so what is computed from it could not be told from other",
+                f"{path} of {self.url} has no fingerprint, so arrays computed from it could not be checked",
                 hint=f"run: {made_by} --overwrite",
             )
         return self.shards(path)
 
     def _refuse_inputs(self, path: str) -> None:
-        """Raise InvalidInput where what an array was computed from is itself damaged, unfinished or missing."""
+        """Raise InvalidInput if an input of an array is damaged, unfinished or missing."""
         for source in self.record(path).get("inputs", {}):
             state = self.state(source) if "/" in source else ""
             if state == "damaged":
@@ -264,7 +266,7 @@ class Store:
             if state in ("unfinished", "missing"):
                 raise InvalidInput(
                     f"{source}, from which {path} of {self.url} was computed, is {state}",
-                    hint=f"unetprep verify {self.url} names the command that makes it",
+                    hint=f"unetprep verify {self.url} names the command that computes it",
                 )
 
     def state(self, path: str) -> str:
@@ -272,17 +274,17 @@ class Store:
         return array_state(path, self.record)
 
     def create(self, spec: ArraySpec) -> None:
-        """Make an empty array with its coordinates and metadata, marked unfinished, in the place of what stands there.
+        """Create an empty array, marked unfinished, with its coordinates and metadata; replaces an existing array.
 
-        In this order a kill at any point leaves nothing that looks finished: the old array is first marked as no longer
-        valid, all of it is removed, and the new metadata come last.
+        The existing array is first marked invalid, then removed, and the new metadata are written last. So no array
+        looks finished after an interruption at any point.
         """
         self.remove(spec.path)
         self.describe(spec)
         self._put_array(spec)
 
     def remove(self, path: str) -> None:
-        """Take away an array, if it is there; a kill midway leaves it marked as no longer valid."""
+        """Remove an array if it exists. After an interruption it is marked invalid."""
         try:
             self.invalidate(path)
         except DamagedDocument:
@@ -291,7 +293,7 @@ class Store:
         self.storage.delete(path)
 
     def describe(self, spec: ArraySpec) -> None:
-        """Write what belongs to an array, where it is not there: its groups, coordinates and metadata for OME-Zarr."""
+        """Write the missing groups, coordinates and OME-Zarr metadata of an array."""
         group, _, name = spec.path.rpartition("/")
         self._update(group, {})
         for dim, length in zip(spec.dims, spec.shape, strict=True):
@@ -300,9 +302,10 @@ class Store:
             self._describe_image(group, name, spec.dims)
 
     def invalidate_shards(self, spec: ArraySpec, stale: Iterable[str]) -> None:
-        """Make an array into one that differs in some shards alone, named by their keys; marked unfinished.
+        """Change an array to `spec`, of which only some shards differ, and mark it unfinished.
 
-        In the same order: it is marked as no longer valid, the stale shards go, and the new metadata come last.
+        `stale` are the keys of these shards. The array is first marked invalid, then the shards are deleted, and the
+        new metadata are written last.
         """
         self.invalidate(spec.path)
         for key in stale:
@@ -310,7 +313,7 @@ class Store:
         self._put_array(spec)
 
     def invalidate(self, path: str) -> None:
-        """Mark an array, if it is there, as no longer valid."""
+        """Mark an array, if it exists, as invalid: not complete, and without a valid fingerprint."""
         if self.record(path):
             self.update_record(path, complete=False, fingerprint=REPLACED)
 
@@ -319,7 +322,7 @@ class Store:
         self._put(spec.path, array_document(spec, {KEY: record}))
 
     def _write_coordinate(self, path: str, dim: str, length: int, origin: int) -> None:
-        """Positions along one axis, in pixels or as plain numbers. Arrays of one group share them."""
+        """Write the coordinates of one axis, in pixels or as plain numbers. The arrays of a group share them."""
         chunk = (min(length, COORDINATE_CHUNK),)
         made = Provenance("", 0, {}, {})
         spec = ArraySpec(path, (length,), "int64", (dim,), chunk, chunk, made)
@@ -335,11 +338,11 @@ class Store:
                 self.storage.put(key, data)
 
     def _describe_image(self, group: str, name: str, dims: tuple[str, ...]) -> None:
-        """The OME-Zarr metadata of an image or a label image."""
+        """Write the OME-Zarr metadata of an image or a label image."""
         image, is_label, kind = group.rpartition("/labels/")
         pixel = PixelSize.of_record(self.record(image if is_label else group))
         if not is_label:
-            # One multiscale, since the labels beside it must have as many: the image, or without one the weights.
+            # One multiscale, since the labels must have equally many: the image, or without an image the weights.
             if name == "image" or self._document(f"{group}/image") is None:
                 self._update(group, {"ome": image_attributes(name, dims, pixel)})
         elif name == kind:
@@ -351,9 +354,10 @@ class Store:
             self._update(f"{image}/labels", {"ome": labels_attributes(sorted({*known, kind}))})
 
     def written(self, path: str) -> NDArray[np.bool_]:
-        """Which shards of an array are there and whole, by their index: each is written at once, so it is finished.
+        """Mask of the existing, whole shards of an array, by shard index.
 
-        Of each the index is read: one that was cut short, as by a server that died, does not count.
+        Each shard is written atomically, so an existing shard is finished. Only its index is read, to exclude shards
+        that are truncated, for example by a failed server.
         """
         shards = self.shards(path)
         there = np.zeros(shards.counts, bool)
@@ -374,23 +378,23 @@ class Store:
         return there
 
     def stored_bytes(self, path: str) -> int:
-        """What an array takes up."""
+        """Stored size of an array in bytes."""
         return sum(num_bytes for _, num_bytes in self.storage.listing(f"{path}/"))
 
     # -- pixels -------------------------------------------------------------------------------------------------------
 
     def write(self, spec: ArraySpec, box: Box, block: NDArray[Any] | Chunks) -> None:
-        """Write one whole shard, its values or its chunks, as one object: it is there entirely, or not at all.
+        """Write one whole shard, from its values or its compressed chunks, atomically.
 
-        Raises Failure if the array is no longer the one that is being made: nothing stale comes into another's place;
-        ValueError for a part of a shard, which would take the rest away.
+        Raises Failure if the array in the store has another fingerprint than `spec`, so that no outdated shard is
+        written; ValueError for a part of a shard, which would overwrite the rest.
         """
         document = self._read_object(f"{spec.path}/{DOCUMENT}")
         fingerprint, shards = _known(document, f"{spec.path} of {self.url}") if document else ("", None)
         if shards is None or fingerprint != spec.provenance.fingerprint:
             raise Failure(
                 f"{spec.path} of {self.url} was {'replaced' if document else 'deleted'} while it was being computed",
-                hint="see that nothing else works on the store, and repeat the command",
+                hint="make sure that nothing else writes to the store, and repeat the command",
             )
         if box != shards.box_at(box):
             raise ValueError(f"{box} is not a shard of {spec.path}, whose shards are {shards.shard}")
@@ -398,16 +402,16 @@ class Store:
         self.storage.put(f"{spec.path}/{shards.key_of(box)}", data)
 
     def read(self, path: str, box: Box, recent: ArrayCache = NO_CACHE) -> NDArray[Any]:
-        """Read a box of an array, in the native byte order; decoded chunks are kept in `recent`.
+        """Read a box of an array in native byte order. `recent` caches decoded chunks.
 
-        Raises MissingShard where one is missing, and Damaged where a checksum is wrong.
+        Raises MissingShard for a missing shard, and Damaged for a wrong checksum.
         """
         shards = self.shards(path)
         box = tuple(slice(*b.indices(n)) for b, n in zip(box, shards.shape, strict=True))
         return shards.read(self.storage, path, box, recent)
 
     def read_all(self, path: str) -> NDArray[Any]:
-        """An array of small shards, many of them at a time."""
+        """Read a whole array of small shards, many of them at a time."""
         shards = self.shards(path)
         out = np.empty(shards.shape, shards.dtype)
 
@@ -422,9 +426,9 @@ class Store:
     def read_mirrored(
         self, path: str, start: tuple[int, ...], shape: tuple[int, ...], recent: ArrayCache = NO_CACHE
     ) -> NDArray[Any]:
-        """Read a window (..., y, x) that may reach outside along y and x: there the image is mirrored.
+        """Read a window (..., y, x); outside along y and x the image is mirrored without repeating the edge pixel.
 
-        The edge pixel is not repeated. `recent` as for `read`.
+        `recent` caches decoded chunks.
         """
         rows, columns = (
             mirrored_runs(a, a + n, s)
@@ -443,7 +447,7 @@ _seen: dict[bytes, tuple[str, Shards]] = {}
 
 
 def _known(document: bytes, where: str) -> tuple[str, Shards]:
-    """The fingerprint and the shards that a document says; parsed once, since that of many images is long."""
+    """The fingerprint and the shards in a document; cached, since writing a shard parses its document."""
     digest = sha256(document).digest()
     known = _seen.get(digest)
     if known is None:

@@ -143,7 +143,7 @@ def test_fields_move_a_board_and_a_tile(run: Run, cells: Path) -> None:
     refused = run("unetprep preview ds.zarr --out h.png --fields --field 4", 3).stderr
     assert "field is 4\n  allowed: 0 to 3, the fields of ds.zarr" in refused
     refused = run(f"unetprep preview ds.zarr --out h.png --fields {'--field 0 ' * 7}", 3).stderr
-    assert "7 fields are asked for\n  allowed: up to 6 in one picture" in refused
+    assert "7 fields are requested\n  allowed: up to 6 in one picture" in refused
     for fields in ("", " --fields"):
         assert "size is 0 pixels" in run(f"unetprep preview ds.zarr --out h.png --size 0{fields}", 3).stderr
     large, small = (select_fields("ds.zarr", View(size_px=side), (3,)).moved[1].folded for side in (252, 28))
@@ -153,7 +153,7 @@ def test_fields_move_a_board_and_a_tile(run: Run, cells: Path) -> None:
     made = store.record("fields/grids")["parameters"]
     store.update_record("fields/grids", parameters={k: v for k, v in made.items() if k != "interpolation"})
     refused = run("unetprep preview ds.zarr --out h.png --fields", 3).stderr
-    assert "were made by another version: interpolation is not recorded" in refused
+    assert "were computed by another version: interpolation is not recorded" in refused
     assert not Path("h.png").exists()
 
 

@@ -132,7 +132,7 @@ def test_what_is_there_is_kept(run: Run, cells: Path) -> None:
     before = tree(cells / "ds.zarr")
     assert "sigma is 5.0 there and 7.0 now" in run("unetprep weights --out ds.zarr --sigma 7", 4).stderr
     (cells / "taken").write_text("mine")
-    assert "is there already, and is no store" in run("unetprep weights --in labels.tif --out taken", 4).stderr
+    assert "exists and is not a store" in run("unetprep weights --in labels.tif --out taken", 4).stderr
     assert (cells / "taken").read_text() == "mine"
     assert tree(cells / "ds.zarr") == before
 

@@ -103,7 +103,7 @@ def test_a_checksum_covers_the_values_and_not_the_white_space() -> None:
     assert not is_intact(again)
     document["attributes"]["unetprep"]["intensity"] = [0.0, 251.0]
     assert not has_valid_checksum(document)
-    with pytest.raises(DamagedDocument, match="X: its checksum does not fit"):
+    with pytest.raises(DamagedDocument, match="X: its checksum does not match"):
         parse_document(indented(document), "X")
     parse_document(indented(document), "X", verify=False)
 

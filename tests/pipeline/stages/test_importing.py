@@ -173,7 +173,7 @@ def test_a_new_store_inside_of_a_store_is_refused(tmp_path: Path, place: str) ->
 def test_what_is_no_store_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "ds.zarr").mkdir()
     (tmp_path / "ds.zarr" / "mine.txt").write_text("precious")
-    with pytest.raises(Conflict, match="is there already, and is no store of unetprep"):
+    with pytest.raises(Conflict, match="exists and is not a store of unetprep"):
         run(tmp_path, IMAGE, LABELS)
     assert tree(tmp_path / "ds.zarr") == {"mine.txt": b"precious"}
 

@@ -130,7 +130,7 @@ def test_other_splits_make_the_tiles_stale(files: Path, store: Store) -> None:
     assert info(store.url).tiles.array.state == "stale"
     with pytest.raises(Conflict, match=r"images: . is \['train', .*\] there and \['test', .*\] now"):
         run_stage(Store.open(store.url), STAGES["tiles"], TILES, LOCAL)
-    with pytest.raises(InvalidInput, match="has been replaced since"):
+    with pytest.raises(InvalidInput, match="been replaced since"):
         run_stage(Store.open(store.url), STAGES["tiles"], TILES, LOCAL, overwrite=True)
 
 
