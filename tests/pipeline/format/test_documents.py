@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import zarr
 
 from unetprep.format.documents import array_document, group_document
@@ -18,7 +17,7 @@ def test_zarr_opens_what_the_documents_describe(tmp_path: Path) -> None:
         (tmp_path / folder / "zarr.json").write_text(json.dumps(document))
     assert dict(zarr.open_group(tmp_path, mode="r").attrs) == {}
     array = zarr.open_array(tmp_path / "a", mode="r")
-    assert (array.shape, array.dtype, array.chunks, array.shards) == ((40, 50), np.float32, (8, 8), (16, 32))
+    assert (array.shape, array.dtype, array.chunks, array.shards) == ((40, 50), np.dtype("float32"), (8, 8), (16, 32))
     assert (array.metadata.dimension_names, array.fill_value) == (("y", "x"), 0)  # type: ignore[union-attr]
     assert dict(array.attrs) == {"unetprep": {"complete": False}}
 
