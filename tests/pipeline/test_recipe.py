@@ -12,6 +12,7 @@ from unetprep.params import (
     WeightsParams,
 )
 from unetprep.recipe import read_cluster, read_recipe
+from unetprep.stages.table import STAGES
 
 WHOLE = """
 [cluster]
@@ -102,3 +103,42 @@ def test_a_recipe_gives_numbers_as_text_or_as_lists(tmp_path: Path, weights: str
     assert recipe.importing == ImportParams(dims=3, connectivity=26)
     assert recipe.stages["weights"] == WeightsParams(spacing=(4, 1, 1), class_weights=(1, 2.5))
     assert recipe.stages["deform"] == DeformParams(grid=(3, 5))
+
+
+def test_paths_start_at_the_folder_of_the_recipe_and_urls_stay(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(
+        'out = "s3://bucket/ds.zarr"\n[import]\nimage = ["a.tif", "/b.tif"]\nlabels = "m"\n'
+    )
+    recipe = read_recipe(str(tmp_path / "r.toml"))
+    assert recipe.out == "s3://bucket/ds.zarr"
+    assert recipe.images == (str(tmp_path / "a.tif"), "/b.tif")
+    assert recipe.labels == (str(tmp_path / "m"),)
+
+
+def test_a_section_that_is_missing_has_the_defaults_of_its_stage(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('out = "ds.zarr"\n[import]\nlabels = "m"\n[weights]\nsigma = 3\n')
+    recipe = read_recipe(str(tmp_path / "r.toml"))
+    assert list(recipe.stages) == list(STAGES)
+    assert recipe.stages == {name: stage.params() for name, stage in STAGES.items()} | {
+        "weights": WeightsParams(sigma=3)
+    }
+    assert recipe.importing == ImportParams()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[import]\nlabels = "m"', "does not say out"),
+        ('out = "a.zarr"\n[import]\nlabels = []', r"does not say labels in \[import\]"),
+        ('out = "a.zarr"\n[import]\nlabels = [1]', r"names the path \[1\]"),
+        (
+            'out = "a.zarr"\n[import]\nlabels = "m"\n[weights]\nsigma = "wide"',
+            "sigma in .*is 'wide'\n  allowed",
+        ),
+        ('out = "a.zarr"\n[import]\nlabels = "m"\n[tiles]\nindex-only = 1', "index-only in .*is 1\n  allowed: a value"),
+    ],
+)
+def test_what_a_recipe_lacks_or_misspells_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(InvalidInput, match=message):
+        read_recipe(str(tmp_path / "r.toml"))

@@ -21,3 +21,12 @@ def test_shards_cover_once_and_halos_end_at_the_edge(axes: list[tuple[int, int, 
         np.testing.assert_array_equal(there[outer][inside(box, outer)], there[box])
         assert box_shape(box) == there[box].shape
     assert (seen == 1).all()
+
+
+def test_a_box_with_its_halo_ends_at_the_edge_of_the_array() -> None:
+    box = shard_box((1, 0), (10, 7), (6, 4))
+    assert box == (slice(6, 10), slice(0, 4))
+    outer = grow(box, (2, 3), (10, 7))
+    assert outer == (slice(4, 10), slice(0, 7))
+    assert inside(box, outer) == (slice(2, 6), slice(0, 4))
+    assert (shard_counts((10, 7), (6, 4)), shard_counts((12, 8), (6, 4)), box_shape(box)) == ((2, 2), (2, 2), (4, 4))

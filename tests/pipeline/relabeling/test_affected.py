@@ -11,7 +11,7 @@ from unetprep.format.boxes import grow
 from unetprep.format.layout import ArraySpec, Provenance
 from unetprep.kernels.mirror import mirrored_tile
 from unetprep.params import TilesParams
-from unetprep.relabeling.affected import affected_shards, affected_tiles
+from unetprep.relabeling.affected import affected_shards, affected_tiles, changed_box
 from unetprep.stages.tile_positions import TiledImage, TilePositions
 from unetprep.stages.tiles import TilesJob
 
@@ -57,3 +57,11 @@ def test_a_tile_is_stale_just_where_its_mirrored_window_meets_the_edit(data: st.
         assert which == 1
         assert ((k, 0) in found) == window.any()
     assert all(index[0] >= first_of_b for index in found)
+
+
+def test_the_changed_box_is_the_smallest_and_lies_where_the_shard_lies() -> None:
+    before = np.zeros((2, 6, 8), np.int32)
+    after, box = before.copy(), (slice(10, 12), slice(20, 26), slice(0, 8))
+    assert changed_box(before, after, box) is None
+    after[1, 2, 3] = after[1, 4, 7] = 5
+    assert changed_box(before, after, box) == (slice(11, 12), slice(22, 25), slice(3, 8))
