@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zarr
 
-from unettrain.data.chunk_cache import Decoded
+from unettrain.data.chunk_cache import ChunkCache
 from unettrain.data.chunk_reader import ChunkReader
 
 
@@ -19,7 +19,7 @@ def image(folder: Path, name: str) -> tuple[ChunkReader, np.ndarray]:
 
 def test_windows_anywhere_are_those_of_the_image(tmp_path: Path) -> None:
     chunks, values = image(tmp_path, "a")
-    rng, decoded = np.random.default_rng(0), Decoded(2**24)
+    rng, decoded = np.random.default_rng(0), ChunkCache(2**24)
     for _ in range(60):
         z, (top, bottom), (left, right) = rng.integers(5), *(np.sort(rng.integers(0, n, 2)) for n in (300, 70))
         out = np.empty((3, bottom - top + 1, right - left + 1), np.uint16)
@@ -29,7 +29,7 @@ def test_windows_anywhere_are_those_of_the_image(tmp_path: Path) -> None:
 
 def test_what_was_asked_for_last_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chunks, _ = image(tmp_path, "a")
-    read, decoded, out = [], Decoded(2 * 3 * 2 * 32 * 64 * 2), np.empty((3, 1, 1), np.uint16)  # a row of two blocks
+    read, decoded, out = [], ChunkCache(2 * 3 * 2 * 32 * 64 * 2), np.empty((3, 1, 1), np.uint16)  # a row of two blocks
     monkeypatch.setattr(chunks, "read", lambda place, out: read.append(place))
     for z in (0, 2, 0, 4, 0, 2):
         decoded.copy(chunks, (z, 0, 0), out)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, ZstdCodec
 
 import unettrain.data.chunk_reader
-from unettrain.data.chunk_reader import LOOK_S, ChunkReader
+from unettrain.data.chunk_reader import CHECK_S, ChunkReader
 from unettrain.errors import Failure
 
 COMPRESSORS: dict[str, list[Any]] = {
@@ -187,7 +187,7 @@ def test_what_is_cut_short_missing_or_of_another_array_is_named(tmp_path: Path, 
 def test_a_file_that_is_cut_short_between_two_looks_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
 ) -> None:
-    monkeypatch.setattr(unettrain.data.chunk_reader, "LOOK_S", 1e9)
+    monkeypatch.setattr(unettrain.data.chunk_reader, "CHECK_S", 1e9)
     array, _ = make(tmp_path, (16, 10, 10), (1, 10, 10), (8, 10, 10), codec)
     chunks, out = ChunkReader(array, "ds.zarr"), np.empty((10, 10), np.uint16)
     for k in range(3):  # whose checksums are known to be right then
@@ -207,7 +207,7 @@ def test_an_array_that_is_made_anew_meanwhile_is_noticed(tmp_path: Path) -> None
     array.attrs["unetprep"] = {"fingerprint": "two"}
     chunks.read_row(10, out)  # of a shard that is open
     np.testing.assert_array_equal(out, values[10])
-    with pytest.raises(Failure, match=r"a of ds\.zarr was made anew while it was read"):
+    with pytest.raises(Failure, match=r"a of ds\.zarr was replaced while it was read"):
         chunks.read_row(20, out)
 
 
@@ -234,14 +234,14 @@ def test_other_pixels_of_the_same_length_are_never_taken_for_these(tmp_path: Pat
             target.write_bytes(file.read_bytes())
         elif file.is_file():
             file.replace(target)
-    time.sleep(2 * LOOK_S)
+    time.sleep(2 * CHECK_S)
     if in_place:
-        with pytest.raises(Failure, match="was made anew while it was read"):
+        with pytest.raises(Failure, match="was replaced while it was read"):
             chunks.read_row(1, out)
     else:
         chunks.read_row(1, out)  # what is open is as it was
         np.testing.assert_array_equal(out, values[1])
-        with pytest.raises(Failure, match="was made anew while it was read"):
+        with pytest.raises(Failure, match="was replaced while it was read"):
             chunks.read_row(5, out)
 
 
@@ -250,7 +250,7 @@ def test_what_comes_back_as_it_was_is_read_on(tmp_path: Path) -> None:
     chunks, out = ChunkReader(array, "ds.zarr"), np.empty(40, "uint16")
     chunks.read_row(1, out)
     file = shard_file(array, 0, 0)
-    time.sleep(2 * LOOK_S)
+    time.sleep(2 * CHECK_S)
     file.write_bytes(file.read_bytes())
     chunks.read_row(2, out)
     np.testing.assert_array_equal(out, values[2])
@@ -261,7 +261,7 @@ def test_an_array_that_was_exchanged_before_its_first_shard_is_opened_is_noticed
     array.attrs["unetprep"] = {"fingerprint": "old"}
     opened = zarr.open_array(array.store_path, mode="r")
     array.attrs["unetprep"] = {"fingerprint": "new"}
-    with pytest.raises(Failure, match="was made anew while it was read"):
+    with pytest.raises(Failure, match="was replaced while it was read"):
         ChunkReader(opened, "ds.zarr").read_row(0, np.empty(40, "uint16"))
 
 
@@ -275,7 +275,7 @@ def test_an_index_of_nonsense_with_a_right_checksum_is_refused(tmp_path: Path, l
     data[-68:-4] = table.tobytes()
     data[-4:] = google_crc32c.value(bytes(data[-68:-4])).to_bytes(4, "little")
     file.write_bytes(data)
-    with pytest.raises(Failure, match="its index points behind its end"):
+    with pytest.raises(Failure, match="its index points beyond its end"):
         ChunkReader(array, "ds.zarr").read_row(0, np.empty(40, "uint16"))
 
 

@@ -124,7 +124,7 @@ def test_pixels_of_the_same_length_that_take_the_place_of_others_are_noticed(
     np.testing.assert_array_equal(out, values[1])
     upload(tmp_path / "new", url)
     for _ in range(2):
-        with pytest.raises(Failure, match="was made anew while it was read"):
+        with pytest.raises(Failure, match="was replaced while it was read"):
             chunks.read_row(1, out)
 
 

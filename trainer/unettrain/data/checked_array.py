@@ -1,4 +1,4 @@
-"""An array of a store, cut like a numpy array, of which no missing or damaged shard is read as zeros."""
+"""A stored array, indexed like a NumPy array. Missing and damaged shards are errors, not zeros."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from unettrain.data.chunk_reader import ChunkReader
 
 
 class CheckedArray:
-    """A view of a stored array that reads where it is cut, by integers and slices of step 1.
+    """View of a stored array that reads when it is indexed, by integers and slices of step 1.
 
-    Raises Failure, naming the file, for a shard that is missing or damaged.
+    Raises Failure with the name of the file for a missing or damaged shard.
     """
 
     def __init__(self, chunks: ChunkReader) -> None:
@@ -25,7 +25,7 @@ class CheckedArray:
         return len(self.shape)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        """The values in a box, in a new array; an axis that an integer selects is dropped."""
+        """The values of a box in a new array, without the axes that integers select."""
         keys = _one_for_each_axis(key if isinstance(key, tuple) else (key,), len(self.shape))
         box = tuple(_bounds(k, n) for k, n in zip(keys, self.shape, strict=True))
         values = self._chunks.read_box(box)
@@ -46,7 +46,7 @@ def _bounds(key: Any, size: int) -> slice:
     if isinstance(key, slice):
         start, stop, step = key.indices(size)
         if step != 1:
-            raise IndexError(f"a step of {step}; a stored array is cut in steps of 1")
+            raise IndexError(f"a step of {step}; stored arrays allow only a step of 1")
         return slice(start, max(start, stop))
     index = key.__index__()
     if not -size <= index < size:

@@ -1,7 +1,7 @@
 """LRU cache of decoded chunks, bounded in bytes.
 
-A window is copied from one to four blocks. Copying it from single chunks took two threads half as long again: every
-copy is Python, and Python is one thread's at a time.
+Chunks are cached in blocks of 4 x 4, so that a window is copied from one to four blocks. Copying it from single chunks
+took two threads 1.5 times as long, since the Python code of each copy holds the GIL.
 """
 
 import threading
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from unettrain.data.chunk_reader import ChunkReader
 
-CHUNKS = 4  # of a block, along y and along x
+CHUNKS = 4  # of a block along y and along x
 Key = tuple[str, int, int, int]  # array; z, y and x of the block
 
 
-class Decoded:
-    """Blocks of images, up to `most_bytes` of decoded pixels. Threads may share it."""
+class ChunkCache:
+    """LRU cache of up to `most_bytes` of decoded pixels, in blocks of chunks. Thread-safe."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most, self._bytes = most_bytes, 0
@@ -28,11 +28,11 @@ class Decoded:
 
     @property
     def num_bytes(self) -> int:
-        """How many are kept."""
+        """Size of the cached pixels in bytes."""
         return self._bytes
 
     def copy(self, chunks: ChunkReader, start: tuple[int, int, int], out: NDArray[Any]) -> None:
-        """A window (..., y, x) that begins at z, y, x and lies within one slice of an image."""
+        """Copy a window (..., y, x) of one slice of an image, from z, y, x on, to `out`."""
         *_, depth, height, width = chunks.chunk
         z, top, left = start
         bottom, right = top + out.shape[-2], left + out.shape[-1]
@@ -55,7 +55,7 @@ class Decoded:
             return block
 
     def _fill(self, chunks: ChunkReader, key: Key, block: "_Block", rows: slice, columns: slice) -> None:
-        """Decode the chunks of a block that are needed and not there. Two threads may decode the same."""
+        """Decode the needed chunks of a block that are not cached. Two threads may decode the same chunk."""
         *leading, _, height, width = chunks.chunk
         first_row, first_column = rows.start // height, columns.start // width
         needed = np.s_[first_row : -(-rows.stop // height), first_column : -(-columns.stop // width)]
@@ -69,7 +69,7 @@ class Decoded:
             self._count(key, block, j, i)
 
     def _count(self, key: Key, block: "_Block", j: int, i: int) -> None:
-        """A row of chunks takes memory from its first one on, for they lie in the same pages."""
+        """Mark a chunk as cached. A row of chunks counts from its first chunk on, as its chunks share pages."""
         with self._lock:
             is_first = not block.there[j].any()
             block.there[j, i] = True
@@ -79,7 +79,7 @@ class Decoded:
                 self._bytes -= self._blocks.popitem(last=False)[1].num_bytes
 
     def _chunk(self, chunks: ChunkReader) -> NDArray[Any]:
-        """An array of this thread's own for a chunk."""
+        """A buffer of this thread for a chunk."""
         made: dict[Any, NDArray[Any]] = self._mine.__dict__
         kind = (chunks.chunk, chunks.dtype)
         if kind not in made:
@@ -88,7 +88,7 @@ class Decoded:
 
 
 class _Block:
-    """Memory is taken page by page, as it is written to."""
+    """A block of chunks, some of which are decoded. The system allocates its memory pages when they are written to."""
 
     def __init__(self, chunks: ChunkReader, place: tuple[int, int]) -> None:
         *leading, height, width = chunks.chunk
@@ -100,7 +100,7 @@ class _Block:
 
     @property
     def num_bytes(self) -> int:
-        """What it takes up."""
+        """Size of the rows of chunks with decoded chunks in bytes."""
         return int(self.there.any(axis=1).sum()) * self.row_bytes
 
 

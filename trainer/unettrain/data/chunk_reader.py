@@ -1,8 +1,8 @@
 """Reader of single chunks of sharded Zarr v3 arrays into preallocated arrays.
 
-zarr-python takes 50 to 100 times as long as the copy for one chunk of a shard. Here the index of a shard is read once,
-and a chunk is one read of its file, or one request to a server, whose checksum is verified; both are done without the
-GIL. Chunks that are not stored as pipeline/LAYOUT.md says are read by zarr-python.
+For one chunk of a shard, zarr-python takes 50 to 100 times as long as copying it. Here the index of a shard is read
+once, and a chunk is one read from its file, or one request to a server. Reading and verifying the checksum release the
+GIL. Arrays in another layout than that of pipeline/LAYOUT.md are read by zarr-python.
 """
 
 import os
@@ -35,14 +35,14 @@ ERRORS = (  # of files, servers, checksums and codecs
     *(KeyError, TypeError, EOFError, zlib.error),
 )
 
-LOOK_S = 0.1  # how long what a look at a file has shown is taken to hold
-MOST_OPEN = 384  # files that are kept open
+CHECK_S = 0.1  # interval between checks whether an open file has changed
+MOST_OPEN = 384  # limit of open files
 
 
 class ChunkReader:
-    """The chunks of an array; threads may read side by side.
+    """Reader of the chunks of an array. Thread-safe.
 
-    Raises Failure, naming the file, for a shard that is gone or damaged, and where the array was made anew meanwhile.
+    Raises Failure with the name of the file for a missing or damaged shard, and if the array has been replaced.
     """
 
     def __init__(
@@ -57,19 +57,19 @@ class ChunkReader:
         self.fingerprint = fingerprint(array)
         self._storage = storage or LocalStorage(str(getattr(array.store_path.store, "root", "")))
         self._layout = _layout_of(array)
-        self._rows = 0  # chunks of a shard, where a chunk is a row
+        self._rows = 0  # chunks of a shard, if each chunk is one row
         if self._layout is not None and self.chunk == (1, *self.shape[1:]) == (1, *self._layout.shard[1:]):
             self._rows = self._layout.shard[0]
         self._files = files or OpenFiles()
         self._mine = threading.local()
-        self._stamp: Stamp = ()  # the first shard that is opened is held against the array too
+        self._stamp: Stamp = ()  # differs at first, so that the array is checked when the first shard is opened
 
     def empty_row(self) -> NDArray[Any]:
         """An array for `read_row`."""
         return np.empty(self.shape[1:], self.dtype)
 
     def read_row(self, k: int, out: NDArray[Any]) -> None:
-        """What lies at k along the first axis, one chunk in our stores, into a contiguous array as from `empty_row`."""
+        """Read row k along the first axis, which is one chunk in a store, into an array as from `empty_row`."""
         if self._rows:
             self._read(*divmod(k, self._rows), out)
         else:
@@ -81,9 +81,9 @@ class ChunkReader:
         return False
 
     def read(self, place: Index, out: NDArray[Any]) -> None:
-        """The chunk at a place of the grid of chunks, into a contiguous array of its size and type.
+        """Read the chunk at a position of the chunk grid into a contiguous array of its shape and dtype.
 
-        What of it lies beyond the array's edge may hold anything.
+        Values beyond the edge of the array are undefined.
         """
         if self._layout is None:
             sides = zip(place, self.chunk, self.shape, strict=True)
@@ -94,7 +94,7 @@ class ChunkReader:
             self._read(_number(shard, self._layout.counts), _number(chunk, self._layout.chunk_counts), out)
 
     def read_all(self) -> NDArray[Any]:
-        """The whole array, for small ones."""
+        """Read a whole, small array."""
         out, chunk = np.empty(self.shape, self.dtype), np.empty(self.chunk, self.dtype)
         for place in product(*(range(-(-n // c)) for n, c in zip(self.shape, self.chunk, strict=True))):
             self.read(place, chunk)
@@ -103,18 +103,18 @@ class ChunkReader:
         return out
 
     def read_box(self, box: tuple[slice, ...]) -> NDArray[Any]:
-        """A box of the array, read by zarr-python; its slices have a start and a stop inside of the array."""
+        """Read a box of the array by zarr-python; its slices have a start and a stop within the array."""
         out = np.empty([b.stop - b.start for b in box], self.dtype)
         self._by_zarr(box, out)
         return out
 
     def _read(self, number: int, chunk: int, out: NDArray[Any]) -> None:
-        """A chunk of a shard, both counted in C order."""
+        """Read a chunk of a shard, both numbered in C order."""
         assert self._layout is not None
         try:
             try:
                 self._take(self._files.get((self.path, number)) or self._opened(number), chunk, out)
-            except _Changed:  # it may have come back as it was
+            except _Changed:  # it may have been restored unchanged
                 self._files.drop((self.path, number))
                 self._take(self._opened(number), chunk, out)
         except FileNotFoundError:
@@ -136,11 +136,11 @@ class ChunkReader:
         else:
             refuse_size(length - CRC_BYTES, out)
             out.reshape(-1).view(np.uint8)[...] = self._verified(shard, offset, length)
-            shard.verified[chunk] = isinstance(shard.file, _File)  # a file cannot change unnoticed while it is open
+            shard.verified[chunk] = isinstance(shard.file, _File)  # changes of an open file are noticed
 
     def _verified(self, shard: "_Shard", offset: int, length: int) -> NDArray[np.uint8]:
         if not CRC_BYTES < length <= shard.file.size - offset:
-            raise ValueError("its index points behind its end")
+            raise ValueError("its index points beyond its end")
         packed = self._scratch(length)
         shard.file.read(offset, packed)
         return verify_crc(packed)
@@ -148,12 +148,12 @@ class ChunkReader:
     def _opened(self, number: int) -> "_Shard":
         assert self._layout is not None
         opened = _Shard(_open(self._storage, self._shard_key(number)), self._layout)
-        self._refuse_change()  # now that it cannot be exchanged any more
+        self._refuse_change()  # after opening, so that the file cannot be exchanged in between
         self._files.keep((self.path, number), opened)
         return opened
 
     def _scratch(self, length: int) -> NDArray[np.uint8]:
-        """Bytes of this thread's own, used again and again."""
+        """A buffer of this thread, which is reused."""
         if len(getattr(self._mine, "bytes", ())) < length:
             self._mine.bytes = np.empty(2 * length, np.uint8)
         found: NDArray[np.uint8] = self._mine.bytes[:length]
@@ -168,7 +168,7 @@ class ChunkReader:
             raise self._failure(f"{self.path} cannot be read at {where}: {error}", error) from None
 
     def _refuse_missing(self, where: tuple[slice, ...], out: NDArray[Any]) -> None:
-        """zarr-python gives the fill value where a shard is missing; so where there is nothing else, look for it."""
+        """Raise Failure for missing shards, which zarr-python reads as fill values; shards of other values exist."""
         shard = self.array.shards or self.array.chunks
         for place in product(*(range(w.start // s, -(-w.stop // s)) for w, s in zip(where, shard, strict=True))):
             sides = zip(where, place, shard, strict=True)
@@ -177,19 +177,19 @@ class ChunkReader:
                 raise self._failure(f"{self._key(place)} is missing")
 
     def _refuse_change(self) -> None:
-        """Shards that were opened before go on as they were; new ones have to be of the same array."""
+        """Raise Failure if the array has been replaced. Shards that are already open stay valid."""
         now = self._stamp_now()
         if now != self._stamp:
             record = parsed_record(self._storage.get(self._document), self.path, self._store)
             if str(record.get("fingerprint", "")) != self.fingerprint:
                 raise Failure(
-                    f"{self.path} of {self._store} was made anew while it was read",
-                    hint="repeat the command; to keep what a run is trained on, make new arrays in another store",
+                    f"{self.path} of {self._store} was replaced while it was read",
+                    hint="repeat the command; to keep the data of a run, write new arrays to another store",
                 )
             self._stamp = now
 
     def _stamp_now(self) -> Stamp:
-        """Changes whenever the array's document is written."""
+        """A stamp that changes whenever the document of the array is written."""
         return _stat(self._storage, self._document)
 
     @property
@@ -200,24 +200,21 @@ class ChunkReader:
         return f"{self.path}/{shard_key(shard)}".lstrip("/")
 
     def _shard_key(self, number: int) -> str:
-        """The object of a shard, counted in C order."""
+        """The key of a shard, numbered in C order."""
         assert self._layout is not None
         return self._key(tuple(map(int, np.unravel_index(number, self._layout.counts))))
 
     def _failure(self, problem: str, error: Exception | None = None) -> Failure:
-        hint = f"unetprep verify {self._store} --repair deletes what is damaged; the stage makes it anew"
+        hint = f"unetprep verify {self._store} --repair deletes damaged shards; repeating the stage recomputes them"
         if isinstance(error, ConnectionError | PermissionError):
             hint = SERVER_HINT
         if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
-            hint = "allow this process more open files (ulimit -n 4096), or close streams that are done with"
+            hint = "allow this process more open files (ulimit -n 4096), or close streams that are no longer used"
         return Failure(f"{problem}, in {self._store}", hint=hint)
 
 
 class OpenFiles:
-    """Shards that are open, or objects of which the index is known; some arrays may share it.
-
-    The one opened first is the first to go.
-    """
+    """FIFO cache of open shards, with the index of each; arrays may share it."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[str, int], _Shard] = {}
@@ -227,20 +224,20 @@ class OpenFiles:
         self.get = self._open.get
 
     def keep(self, key: tuple[str, int], shard: "_Shard") -> None:
-        """Keep a shard open, and let others go that are too many."""
+        """Keep a shard open, and drop the oldest ones beyond the limit."""
         with self._lock:
             self._open[key] = shard
             while len(self._open) > self._most:
                 del self._open[next(iter(self._open))]
 
     def drop(self, key: tuple[str, int]) -> None:
-        """Close a shard, or let it be closed by who still reads it."""
+        """Drop a shard, which is closed when no thread reads it any more."""
         with self._lock:
             self._open.pop(key, None)
 
 
 def _layout_of(array: zarr.Array[Any]) -> ShardLayout | None:
-    """None for an array that zarr-python has to read."""
+    """The layout of an array; None if zarr-python has to read it."""
     if isinstance(array.store_path.store, LocalStore) and not hasattr(os, "preadv"):
         return None
     try:
@@ -250,46 +247,46 @@ def _layout_of(array: zarr.Array[Any]) -> ShardLayout | None:
 
 
 class _Changed(ValueError):
-    """A file is another one than when it was opened."""
+    """A file has changed since it was opened."""
 
     def __init__(self) -> None:
         super().__init__("it changes while it is read")
 
 
 class _Bytes(Protocol):
-    """The `size` bytes of a file as it was opened."""
+    """An open version of a file of `size` bytes."""
 
     size: int
 
     def read(self, offset: int, out: NDArray[Any]) -> None:
-        """As many from a place on as an array has. Raises _Changed, and ValueError where there are fewer."""
+        """Fill `out` from an offset on. Raises _Changed, and ValueError at the end of the file."""
 
 
 class _Shard:
-    """A file with its index, the offset and length of each chunk."""
+    """An open shard with its index: the offset and length of each chunk."""
 
     def __init__(self, file: _Bytes, layout: ShardLayout) -> None:
         self.file = file
-        self.verified = bytearray(layout.num_chunks)  # chunks whose checksum was right
+        self.verified = bytearray(layout.num_chunks)  # chunks whose checksum has been verified
         footer = np.empty(layout.index_bytes, np.uint8)
         file.read(max(0, file.size - len(footer)), footer)
         self.table: list[list[int]] = layout.parse_index(footer).tolist()
 
 
 class _File:
-    """A file of this machine, closed when nobody holds it. It is the same when another one takes its name."""
+    """A local file, closed when no longer referenced. It stays the same file if its name is taken by another one."""
 
     def __init__(self, file: Path) -> None:
         self._fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a named pipe fails, and does not block
         found = os.fstat(self._fd)
-        self.size, self._written, self._looked = found.st_size, found.st_mtime_ns, monotonic()
+        self.size, self._written, self._checked = found.st_size, found.st_mtime_ns, monotonic()
 
     def read(self, offset: int, out: Any) -> None:
         num = os.preadv(self._fd, (out,), offset)
-        if monotonic() - self._looked > LOOK_S:  # a look takes half as long as a read
+        if monotonic() - self._checked > CHECK_S:  # a check takes half as long as a read
             if os.fstat(self._fd).st_mtime_ns != self._written:
                 raise _Changed
-            self._looked = monotonic()
+            self._checked = monotonic()
         if num != out.nbytes:
             raise ValueError("it is cut short")
 
@@ -299,7 +296,7 @@ class _File:
 
 
 class _Object:
-    """An object of a server."""
+    """An object on a server."""
 
     def __init__(self, storage: Remote, key: str) -> None:
         self._storage, self._key = storage, key
@@ -322,7 +319,7 @@ def _open(storage: Storage, key: str) -> _Bytes:
 
 
 def _stat(storage: Storage, key: str) -> Stamp:
-    """What changes when an object does."""
+    """A stamp that changes with an object."""
     if isinstance(storage, Remote):
         return storage.stat(key)
     assert isinstance(storage, LocalStorage)
@@ -331,7 +328,7 @@ def _stat(storage: Storage, key: str) -> Stamp:
 
 
 def _number(place: Index, sides: Index) -> int:
-    """Of a place in a grid, in C order."""
+    """The number in C order of a position in a grid."""
     number = 0
     for p, n in zip(place, sides, strict=True):
         number = number * n + p

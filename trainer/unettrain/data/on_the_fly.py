@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from unetprep.format.layout import labels_path, pixels_path, weights_path
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
 from unetprep.kernels.weight_formula import IGNORED
-from unettrain.data.chunk_cache import Decoded
+from unettrain.data.chunk_cache import ChunkCache
 from unettrain.data.chunk_reader import ChunkReader, OpenFiles
 from unettrain.data.store import fingerprint, open_array, reading, storage_of
 from unettrain.data.tiles import Geometry, StoredTile
@@ -50,7 +50,7 @@ class OnTheFlyPixels:
         self.fingerprints = fingerprints
         self._store, self._root, self._names, self._places = store, root, names, places
         self._geometry, self._inputs = geometry, inputs
-        self._decoded, self._files, self._mine = Decoded(cache_bytes), OpenFiles(), threading.local()
+        self._decoded, self._files, self._mine = ChunkCache(cache_bytes), OpenFiles(), threading.local()
         # Without a reference to self, so that the files are closed with the last reference to this object.
         self._array = lru_cache(OPEN_ARRAYS)(partial(_open, store, root, inputs, self._files))
 

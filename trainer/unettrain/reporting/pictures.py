@@ -19,30 +19,30 @@ BOTH, WRONG, MISSED = "#d8d8d8", "#e69f00", "#2f8fe0"
 
 
 def rgb(colour: str) -> NDArray[np.uint8]:
-    """The three bytes of "#rrggbb"."""
+    """Red, green and blue of "#rrggbb"."""
     return np.frombuffer(bytes.fromhex(colour.removeprefix("#")), np.uint8)
 
 
 def lookup_table(anchors: tuple[str, ...]) -> Picture:
-    """256 colours (256, 3) that pass through the anchors at equal distances, the first and the last included."""
+    """256 colours (256, 3), interpolated between equidistant anchors from the first to the last."""
     points = np.linspace(0, 255, len(anchors))
     channels = np.stack([rgb(anchor) for anchor in anchors]).astype(np.float64).T
     return np.stack([np.interp(np.arange(256), points, c) for c in channels], axis=1).round().astype(np.uint8)
 
 
 def mapped(values: NDArray[Any], anchors: tuple[str, ...], low: float, high: float) -> Picture:
-    """Values (y, x) in the colours of a map; what lies beyond `low` and `high` has the colour of the end."""
+    """Values (y, x) in the colours of a map from `low` to `high`, to which values are clipped."""
     scaled = (values.astype(np.float64) - low) / ((high - low) or 1)
     return lookup_table(anchors)[(np.clip(scaled, 0, 1) * 255).round().astype(np.intp)]
 
 
 def target_picture(target: NDArray[np.uint8]) -> Picture:
-    """A target (y, x): cells white, the background black."""
+    """A target (y, x) with white cells on black."""
     return grey((target != 0)[None].astype(np.uint8), (0, 1))
 
 
 def errors_in_colour(image: Picture, truth: NDArray[np.bool_], proposal: NDArray[np.bool_]) -> Picture:
-    """Right cell pixels light grey, wrongly proposed ones orange, missed ones blue, over the darkened image."""
+    """The darkened image with true positives in light grey, false positives in orange and false negatives in blue."""
     shown = image * 0.45
     for where, colour in ((truth & proposal, BOTH), (proposal & ~truth, WRONG), (truth & ~proposal, MISSED)):
         shown[where] = 0.25 * image[where] + 0.75 * rgb(colour)
@@ -56,7 +56,7 @@ def outline_path(labels: NDArray[Any]) -> str:
 
 
 def png_uri(picture: Picture) -> str:
-    """A picture (y, x, 3) as a PNG in a data URI; one without colour is stored in grey."""
+    """A picture (y, x, 3) as a PNG in a data URI; grey pictures are stored with one channel."""
     is_grey = bool((picture == picture[..., :1]).all())
     data = iio.imwrite("<bytes>", picture[..., 0] if is_grey else picture, extension=".png", plugin="pillow")
     return "data:image/png;base64," + b64encode(data).decode("ascii")
