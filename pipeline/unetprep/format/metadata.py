@@ -4,7 +4,7 @@ Every document of a store passes through `parse_document`, which checks that it 
 an array, and that its unetprep attributes (under `KEY`) have the types of pipeline/LAYOUT.md. Later code can rely on
 these types. Attributes of other software are not checked.
 
-The checksum is the SHA-256 of the document without it, as canonical JSON; see "Attributes" in pipeline/LAYOUT.md.
+The checksum is the SHA-256 of the document without it, as canonical JSON; see pipeline/LAYOUT.md.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Types of the unetprep attributes in a store, after the table "Attributes" of pipeline/LAYOUT.md."""
+"""Types of the unetprep attributes in a store, after the table of attributes in pipeline/LAYOUT.md."""
 
 import math
 from collections.abc import Callable

@@ -85,7 +85,7 @@ def test_an_ome_zarr_image_is_read_at_full_resolution(tmp_path: Path) -> None:
         ("text.tif", b"hello", "text.tif cannot be read"),
         ("text.png", b"hello", "text.png cannot be read"),
         ("text.npy", b"hello", "text.npy cannot be read"),
-        ("data.csv", b"1,2", "ends in '.csv', which is no image format"),
+        ("data.csv", b"1,2", "ends in '.csv', which is not a supported image format"),
     ],
 )
 def test_unreadable_files_are_named(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
