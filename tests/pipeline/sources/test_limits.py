@@ -42,7 +42,7 @@ FILES = {
     "zero.png": (png(0, 5), "no pixels|cannot be read"),
     "short.png": (png(100, 100), "cannot be read"),
     "huge.tif": (tiff(2**31 - 1, 2**31 - 1), "declares"),
-    "strip.tif": (tiff(2**20, 2**20), "a strip, tile or chunk.* takes 1.02e\\+03 GiB, and"),
+    "strip.tif": (tiff(2**20, 2**20), "a strip, tile or chunk.* needs 1.02e\\+03 GiB, and"),
     "zero.tif": (tiff(0, 5), "no pixels|cannot be read"),
     "huge.npy": (npy("(1000000000, 1000000000)"), "cannot be read"),
     "overflow.npy": (npy(f"({2**62}, {2**62})"), "cannot be read"),
