@@ -5,13 +5,13 @@ from typing import Any
 
 from unetprep.format.metadata import DamagedDocument
 
-Record = Callable[[str], Mapping[str, Any]]  # the attributes of ours at a path; {} where nothing is
+Record = Callable[[str], Mapping[str, Any]]  # the unetprep attributes at a path; {} for a missing array
 
 
 def array_state(path: str, record: Record, _above: tuple[str, ...] = ()) -> str:
     """The state of the array at `path`; "damaged" refers to its document.
 
-    An array is stale if it, or an array it was computed from, was computed from something that has since been replaced.
+    An array is stale if one of its inputs is not finished, or no longer has the fingerprint that is recorded for it.
     `record` may raise DamagedDocument.
     """
     try:

@@ -63,7 +63,7 @@ def _empty(labels: Labels) -> Iterator[Finding]:
 
 
 def _binary(labels: Labels) -> Iterator[Finding]:
-    pieces = labels.survey.pieces
+    pieces = labels.survey.components
     if len(labels.values) == 1 and len(pieces.value) > 1:
         message = f"a binary mask: separate pieces of the only number {labels.values[0]}: {len(pieces.value)}"
         hint = "import it with --instances components, which numbers the pieces; cells that touch will be one"
@@ -96,7 +96,7 @@ def _interpolated(labels: Labels) -> Iterator[Finding]:
 
 def _wrapped(labels: Labels) -> Iterator[Finding]:
     """Labels that wrapped round in a small dtype: nearly all are in use, and some by two distant cells."""
-    pieces, values, far = labels.survey.pieces, labels.values, _far_apart(labels)
+    pieces, values, far = labels.survey.components, labels.values, _far_apart(labels)
     top = next((top for top in RANGES if values.max(initial=0) <= top), np.inf)
     if len(values) >= IN_USE * top and len(far) >= FAR_IDS:
         message = f"numbers of pieces far apart, while nearly all of 1 to {top} are in use: {len(far)}"
@@ -107,7 +107,7 @@ def _wrapped(labels: Labels) -> Iterator[Finding]:
 
 def _far_apart(labels: Labels) -> Ints:
     """Second components of labels that seem to hold two cells: of similar size as the largest, and far from it."""
-    pieces, cell = labels.survey.pieces, labels.cell
+    pieces, cell = labels.survey.components, labels.cell
     order = np.lexsort((-pieces.size_px, cell))
     first = np.flatnonzero(np.diff(cell[order], prepend=-1))
     first = first[np.bincount(cell) > 1]
@@ -120,7 +120,7 @@ def _far_apart(labels: Labels) -> Ints:
 
 def _saturated(labels: Labels) -> Iterator[Finding]:
     """The largest value of a dtype, in many more components than other labels."""
-    pieces = labels.survey.pieces
+    pieces = labels.survey.components
     largest = np.iinfo(labels.dtype).max if np.dtype(labels.dtype).kind in "ui" else -1
     parts = np.flatnonzero(pieces.value == largest)
     if len(labels.values) > 1 and len(parts) >= SATURATED_PIECES * np.median(np.bincount(labels.cell)):
@@ -131,7 +131,7 @@ def _saturated(labels: Labels) -> Iterator[Finding]:
 
 
 def _split(labels: Labels) -> Iterator[Finding]:
-    pieces, parts = labels.survey.pieces, np.bincount(labels.cell)
+    pieces, parts = labels.survey.components, np.bincount(labels.cell)
     if len(labels.values) < 2 or not (parts > 1).any():
         return
     order = np.lexsort((pieces.size_px, labels.cell))
@@ -148,7 +148,7 @@ def _split(labels: Labels) -> Iterator[Finding]:
 
 
 def _tiny(labels: Labels, tiny_px: int) -> Iterator[Finding]:
-    pieces = labels.survey.pieces
+    pieces = labels.survey.components
     tiny = np.flatnonzero(pieces.size_px < tiny_px)
     if len(tiny):
         message = f"pieces of fewer than {tiny_px} pixels: {len(tiny)}"

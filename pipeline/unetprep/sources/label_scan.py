@@ -1,6 +1,6 @@
 """One pass over labels, block by block, into tables of components, contacts and invalid values.
 
-The tables are the same however the image is divided into blocks. A place is the flat index of a pixel in the image.
+The tables do not depend on the blocks. A place is the flat index of a pixel in the image.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from unetprep.sources.connected_components import UnionFind
 from unetprep.sources.first_pass import LARGEST_LABEL
 from unetprep.sources.readers import Source
 
-ODD_PLACES = 100  # so many places of odd values are kept
+ODD_PLACES = 100  # largest number of places of odd values that are kept
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Odd:
-    """Pixels whose value is no number of a cell: how many, and the first of them."""
+    """Pixels whose value cannot be the number of a cell: their count, and the first of them."""
 
     count: int
     place: Ints
@@ -40,18 +40,18 @@ class Odd:
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """The connected pieces of one value, in the order of their first pixels: one entry a piece."""
+class Components:
+    """Table of the connected components of one value, in the order of their first pixels."""
 
     value: Ints
     size_px: Ints
-    between_px: Ints  # how many of these pixels have both a smaller and a larger value beside them
+    between_px: Ints  # number of its pixels with both a smaller and a larger value among their neighbours
     place: Ints  # of the first pixel
 
 
 @dataclass(frozen=True)
 class Contacts:
-    """Pairs of cells that touch by a side or a corner, in the order of their first places: one entry a pair."""
+    """Table of pairs of cells that touch by a side or a corner, in the order of their first places."""
 
     low: Ints
     high: Ints
@@ -60,18 +60,18 @@ class Contacts:
 
 @dataclass(frozen=True)
 class Survey:
-    """What labels hold. Odd values and those to be ignored count as background in all but `odd`."""
+    """Result of a scan of labels. Odd and ignored values count as background in all fields but `odd`."""
 
     shape: tuple[int, ...]  # (z, y, x)
-    odd: dict[str, Odd]  # by what is odd: "not finite", "fraction", "negative", "too large"
-    pieces: Pieces
+    odd: dict[str, Odd]  # by kind: "not finite", "fraction", "negative", "too large"
+    components: Components
     contacts: Contacts
-    outline_px: int  # pixels of cells beside anything else
-    touching_px: int  # pixels of cells beside another cell
+    outline_px: int  # pixels of cells with a neighbour of another value
+    touching_px: int  # pixels of cells with a neighbour in another cell
 
 
 def num_blocks(source: Source, dims: int) -> int:
-    """How many blocks a survey reads."""
+    """Number of blocks that a survey reads."""
     shape = source.shape[1:]
     return int(np.prod(shard_counts(shape, pixel_chunks(shape, dims)[1])))
 
@@ -79,9 +79,9 @@ def num_blocks(source: Source, dims: int) -> int:
 def survey(
     source: Source, dims: int, connectivity: int, ignore_label: int | None, on_block: Callable[[], None]
 ) -> Survey:
-    """Read labels once. With `dims` 2 the slices of a stack are independent images: no cell reaches into another.
+    """Read labels once. With `dims` 2 the slices of a stack are independent images, each with its own cells.
 
-    Raises InvalidInput for complex numbers and the like.
+    Raises InvalidInput for dtypes other than integers and real numbers.
     """
     if np.dtype(source.dtype).kind not in "buif":
         raise InvalidInput(f"{source.path} has dtype {source.dtype}", allowed="integers or real numbers")
@@ -89,25 +89,25 @@ def survey(
     shard = pixel_chunks(shape, dims)[1]
     union_find = UnionFind(shape, shard, connectivity)
     odd: dict[str, Odd] = {}
-    pieces, contacts, outline_px, touching_px = [], [], 0, 0
+    components, contacts, outline_px, touching_px = [], [], 0, 0
     for index in np.ndindex(shard_counts(shape, shard)):
         block = _Block(source, shard_box(index, shape, shard), dims, ignore_label)
         for kind, found in block.odd.items():
             odd[kind] = odd[kind] + found if kind in odd else found
-        pieces.append(block.pieces(union_find.add(index, block.cells)))
+        components.append(block.components(union_find.add(index, block.cells)))
         pairs, touching = block.contacts()
         contacts.append(pairs)
         outline_px, touching_px = outline_px + len(block.outline), touching_px + touching
         on_block()
-    num_pieces, names = union_find.label_maps()
-    whole = [names[index].of(len(found[0]))[1:] - 1 for index, found in zip(names, pieces, strict=True)]
-    joined = _joined(np.concatenate(pieces, axis=1), np.concatenate(whole), num_pieces)
+    num_components, names = union_find.label_maps()
+    whole = [names[index].of(len(found[0]))[1:] - 1 for index, found in zip(names, components, strict=True)]
+    joined = _joined(np.concatenate(components, axis=1), np.concatenate(whole), num_components)
     pairs = _once(np.concatenate(contacts, axis=1), shape[1] * shape[2] if dims == 2 else 0)
     return Survey(shape, odd, joined, Contacts(*pairs), outline_px, touching_px)
 
 
 class _Block:
-    """A block of labels with the pixels around it; where the image ends, its outermost pixels stand there once more."""
+    """A block of labels with a halo of one pixel; outside the image, the pixels of its edge are repeated."""
 
     def __init__(self, source: Source, box: Box, dims: int, ignore_label: int | None) -> None:
         self._shape, self._box, self._halo = source.shape[1:], box, (1 if dims == 3 else 0, 1, 1)
@@ -135,30 +135,30 @@ class _Block:
 
     @cached_property
     def _range(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The least and the greatest value of each pixel and those around it."""
+        """The least and the greatest value among each pixel and its neighbours."""
         size = tuple(2 * h + 1 for h in self._halo)
         low, high = ndimage.minimum_filter(self._around, size), ndimage.maximum_filter(self._around, size)
         return low[self._core], high[self._core]
 
     @cached_property
     def outline(self) -> Ints:
-        """The pixels of cells that have another value beside them, as flat indices in the block."""
+        """The pixels of cells with a neighbour of another value, as flat indices in the block."""
         low, high = self._range
         return np.flatnonzero((self.cells > 0) & (low != high))
 
-    def pieces(self, numbers: Ints) -> Ints:
-        """(4, pieces): what `Pieces` says of each piece in the block, which are numbered 1, 2, ... in `numbers`."""
+    def components(self, numbers: Ints) -> Ints:
+        """(4, component): the columns of `Components` for the components in the block, numbered from 1 in `numbers`."""
         flat, cells = numbers.ravel(), self.cells.ravel()
         low, high = (side.ravel()[self.outline] for side in self._range)
         between = self.outline[(low < cells[self.outline]) & (cells[self.outline] < high)]
         num = int(flat.max(initial=0)) + 1
         first = np.zeros(num, np.int64)
-        first[flat[::-1]] = np.arange(flat.size)[::-1]  # the last one written stays
+        first[flat[::-1]] = np.arange(flat.size)[::-1]  # the last assignment wins
         size, between_px = (np.bincount(which, minlength=num) for which in (flat, flat[between]))
         return np.stack([cells[first], size, between_px, self._places(first)])[:, 1:]
 
     def contacts(self) -> tuple[Ints, int]:
-        """(3, pairs): what `Contacts` says of each pair; and how many pixels have another cell beside them."""
+        """(3, pair): the columns of `Contacts`; and the number of pixels with a neighbour in another cell."""
         around = self._around.ravel()
         within = np.unravel_index(self.outline, self.cells.shape)
         here = np.ravel_multi_index([w + h for w, h in zip(within, self._halo, strict=True)], self._around.shape)
@@ -175,7 +175,7 @@ class _Block:
 
 
 def _odd(raw: NDArray[Any], known: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
-    """Which pixels hold what can be no number of a cell, by what is odd about it."""
+    """Masks of the pixels whose value cannot be the number of a cell, by kind."""
     odd = {}
     if raw.dtype.kind == "f":
         finite = np.isfinite(raw)
@@ -186,24 +186,24 @@ def _odd(raw: NDArray[Any], known: NDArray[np.bool_]) -> dict[str, NDArray[np.bo
 
 
 def _once(pairs: Ints, slice_px: int) -> Ints:
-    """Of each pair of cells, in each slice if there are slices of so many pixels, the first place; sorted by place."""
+    """The first place of each pair of cells, in each slice of `slice_px` pixels if that is not 0; sorted by place."""
     low, high, place = pairs
     image = place // slice_px if slice_px else np.zeros_like(place)
-    key = low << 32 | high  # faster to sort than the two
+    key = low << 32 | high  # faster to sort than two columns
     order = np.lexsort((place, key, image))
     new = (np.diff(key[order], prepend=-1) != 0) | (np.diff(image[order], prepend=-1) != 0)
     first = order[new]
     return pairs[:, first[np.argsort(place[first], kind="stable")]]
 
 
-def _joined(pieces: Ints, whole: Ints, num_pieces: int) -> Pieces:
-    """The pieces of all blocks, each a part of the piece of the image that `whole` numbers from 0."""
-    value, size, between, place = pieces
-    values, sizes, betweens, places = np.zeros((4, num_pieces), np.int64)
+def _joined(components: Ints, whole: Ints, num_components: int) -> Components:
+    """Components of the image from the components of all blocks, whose numbers in the image from 0 on are `whole`."""
+    value, size, between, place = components
+    values, sizes, betweens, places = np.zeros((4, num_components), np.int64)
     places[:] = np.iinfo(np.int64).max
     values[whole] = value
     np.add.at(sizes, whole, size)
     np.add.at(betweens, whole, between)
     np.minimum.at(places, whole, place)
     order = np.argsort(places)
-    return Pieces(values[order], sizes[order], betweens[order], places[order])
+    return Components(values[order], sizes[order], betweens[order], places[order])

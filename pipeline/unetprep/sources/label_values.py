@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from unetprep.sources.label_scan import Ints, Survey
 
-RIM_BETWEEN = 0.9  # a rim has at least this share of its pixels between a smaller and a larger value
-RIM_SHARE = 0.1  # least share of rims in all outlines
-RIM_PX = 20  # least number of pixels in rims
+BOUNDARY_BETWEEN = (
+    0.9  # least share of its pixels that lie between a smaller and a larger value
+)
+BOUNDARY_SHARE = 0.1  # least share of boundary components in all outlines
+BOUNDARY_PX = 20  # least number of pixels in boundary components
 
 
 @dataclass(frozen=True)
@@ -28,19 +30,19 @@ class Labels:
     @cached_property
     def cell(self) -> Ints:
         """The cell of every component: 0, 1, ... With dims 2 each slice has cells of its own."""
-        pieces, shape = self.survey.pieces, self.survey.shape
-        image = pieces.place // (shape[1] * shape[2]) if self.dims == 2 else np.zeros_like(pieces.place)
-        return np.unique(np.stack([image, pieces.value]), axis=1, return_inverse=True)[1].ravel()
+        components, shape = self.survey.components, self.survey.shape
+        image = components.place // (shape[1] * shape[2]) if self.dims == 2 else np.zeros_like(components.place)
+        return np.unique(np.stack([image, components.value]), axis=1, return_inverse=True)[1].ravel()
 
     @property
     def num_cells(self) -> int:
-        """How many cells there are."""
+        """Number of cells."""
         return int(self.cell.max(initial=-1)) + 1
 
     @cached_property
     def values(self) -> Ints:
-        """The labels in use, without repetition."""
-        return np.unique(self.survey.pieces.value)
+        """The labels in use, sorted."""
+        return np.unique(self.survey.components.value)
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,23 @@ class GradualValues:
 def gradual_values(labels: Labels) -> GradualValues | None:
     """Evidence that values change gradually; None if there is none.
 
-    The evidence is fractions, or rims: components of one value that nearly everywhere lie between a smaller and a
-    larger value. Interpolation puts a rim around every cell. Where intact cells meet, only single pixels lie so: in
-    clean labels rims have up to 0.05 of the pixels of all outlines, in interpolated ones 0.15 and more.
+    The evidence is fractions, or boundary components: components of one value that nearly everywhere lie between a
+    smaller and a larger value. Interpolation creates one around every cell. Where intact cells meet, only single pixels
+    are of this kind: their share in all outlines is up to 0.05 in clean labels, and 0.15 or more in interpolated ones.
     """
     if odd := labels.survey.odd.get("fraction"):
         message = f"pixels whose value is a fraction: {odd.count}, such as {odd.value[0]:g}"
         return GradualValues(odd.count, message, odd.place, {"value": odd.value})
-    pieces = labels.survey.pieces
-    rim = np.flatnonzero(pieces.between_px >= RIM_BETWEEN * pieces.size_px)
-    rim_px = int(pieces.size_px[rim].sum())
-    if rim_px < max(RIM_PX, RIM_SHARE * labels.survey.outline_px):
+    components = labels.survey.components
+    boundary = np.flatnonzero(components.between_px >= BOUNDARY_BETWEEN * components.size_px)
+    boundary_px = int(components.size_px[boundary].sum())
+    if boundary_px < max(BOUNDARY_PX, BOUNDARY_SHARE * labels.survey.outline_px):
         return None
-    share = rim_px / labels.survey.outline_px
-    message = f"thin rims of values between those on both sides: {len(rim)}, {share:.0%} of all outlines"
-    return GradualValues(len(rim), message, pieces.place[rim], {"id": pieces.value[rim], "px": pieces.size_px[rim]})
+    share = boundary_px / labels.survey.outline_px
+    message = f"thin boundaries of values between those on both sides: {len(boundary)}, {share:.0%} of all outlines"
+    return GradualValues(
+        len(boundary),
+        message,
+        components.place[boundary],
+        {"id": components.value[boundary], "px": components.size_px[boundary]},
+    )

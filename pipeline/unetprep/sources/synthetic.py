@@ -20,7 +20,7 @@ COVERED = 0.5  # share of an image that its cells cover
 
 @dataclass(frozen=True)
 class GeneratedSource(Source):
-    """Labels, or with `is_image` their image, of axes c, z, y, x. `seconds` is what generating all of them took."""
+    """Generated labels, or with `is_image` their image, of axes c, z, y, x. `seconds` is the total time taken."""
 
     seconds: ClassVar[float] = 0.0
 
@@ -29,7 +29,7 @@ class GeneratedSource(Source):
     is_image: bool = False
 
     def at_absolute_path(self) -> "Source":
-        """It lies in no file."""
+        """The source itself, which has no path."""
         return self
 
     def _read_file(self, box: Box) -> NDArray[Any]:
@@ -65,7 +65,7 @@ class GeneratedSource(Source):
 
 
 def clock() -> float:
-    """Seconds, as of time.perf_counter; it stands still while cells are generated."""
+    """Seconds as of time.perf_counter, without the time of generating cells."""
     return time.perf_counter() - GeneratedSource.seconds
 
 

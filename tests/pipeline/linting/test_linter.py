@@ -112,7 +112,7 @@ def test_the_edge_of_the_image_is_no_outline(tmp_path: Path) -> None:
     source = open_source(save(tmp_path / "y.npy", halves))
     seen = survey(source, 2, 8, None, lambda: None)
     assert (seen.outline_px, seen.touching_px) == (18, 18)
-    assert seen.pieces.between_px.tolist() == [0, 0]
+    assert seen.components.between_px.tolist() == [0, 0]
 
 
 # -- split and tiny ---------------------------------------------------------------------------------------------------

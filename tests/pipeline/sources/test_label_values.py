@@ -38,7 +38,7 @@ def test_interpolated_labels_do(order: Literal[1, 3]) -> None:
     resized = np.clip(ndimage.zoom(LABELS.astype(float), 1.3, order=order), 0, 255)
     found = gradual_values(scanned(resized.astype(np.uint8)))
     assert found is not None
-    assert found.message.startswith(f"thin rims of values between those on both sides: {found.count}, ")
+    assert found.message.startswith(f"thin boundaries of values between those on both sides: {found.count}, ")
     assert len(found.place) == found.count == len(found.what["id"])
     fractions = gradual_values(scanned(resized))
     assert fractions is not None

@@ -25,7 +25,7 @@ def test_parts_are_counted_for_each_object_and_in_each_slice() -> None:
 def test_values_that_change_gradually_are_no_numbers() -> None:
     assert fault_of_numbers(pixels(LABELS), "a", dims=2) == ""
     gradual = np.rint(CELL * 255).astype(np.uint8)
-    assert fault_of_numbers(pixels(gradual), "a", dims=2).startswith("values change gradually (thin rims of")
+    assert fault_of_numbers(pixels(gradual), "a", dims=2).startswith("values change gradually (thin boundaries of")
 
 
 def test_classes_are_no_numbers() -> None:
