@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import zarr
 
 from unetprep.format.documents import array_document, group_document
