@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from unetprep.sources.label_scan import Ints, Survey
 
-BOUNDARY_BETWEEN = (
-    0.9  # least share of its pixels that lie between a smaller and a larger value
-)
+BOUNDARY_BETWEEN = 0.9  # least share of its pixels that lie between a smaller and a larger value
 BOUNDARY_SHARE = 0.1  # least share of boundary components in all outlines
 BOUNDARY_PX = 20  # least number of pixels in boundary components
 

@@ -20,8 +20,12 @@ def document(codec: str = "zstd") -> dict[str, Any]:
 @pytest.mark.parametrize("codec", ["zstd", "lz4", "none"])
 def test_a_layout_has_the_numbers_of_the_array(codec: str) -> None:
     layout = ShardLayout.of(document(codec))
-    assert (layout.shape, layout.dtype) == ((100, 70), np.dtype("uint16"))
-    assert (layout.chunk, layout.shard) == ((8, 16), (32, 32))
+    assert (layout.shape, layout.dtype, layout.chunk, layout.shard) == (
+        (100, 70),
+        np.dtype("uint16"),
+        (8, 16),
+        (32, 32),
+    )
     assert (layout.counts, layout.chunk_counts, layout.num_chunks) == ((4, 3), (4, 2), 8)
     assert layout.index_bytes == index_bytes(8) == 16 * 8 + 4
     assert (layout.compressor is None) == (codec == "none")
