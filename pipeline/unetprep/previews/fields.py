@@ -22,7 +22,7 @@ MOST_FIELDS = 6
 
 @dataclass(frozen=True)
 class Moved:
-    """A checkerboard and a tile under one field. Arrays end in (y, x)."""
+    """A checkerboard and a tile deformed by one field. The last axes of arrays are (y, x)."""
 
     number: int | None  # of the field; None: undeformed
     largest_px: float  # largest displacement of a pixel

@@ -51,7 +51,7 @@ class Tiff:
         return self._read_pages(pages, box[split:]).reshape(box_shape(box))
 
     def part_shape(self) -> tuple[int, ...]:
-        """Sides of what is decoded together: a strip, a tile or a page, along the axes of the series."""
+        """Shape of the parts that are decoded together, a strip, tile or page, along the axes of the series."""
         with self._lock, self.tiff.aszarr() as store:
             return zarr.open_array(store, mode="r").chunks
 
