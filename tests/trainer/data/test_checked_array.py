@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from unettrain.data.checked_array import CheckedArray
-from unettrain.data.chunk_reader import Chunks
+from unettrain.data.chunk_reader import ChunkReader
 from unettrain.errors import Failure
 
 VALUES = np.random.default_rng(0).integers(0, 1000, (5, 40, 30)).astype(np.uint16)
@@ -17,7 +17,7 @@ VALUES = np.random.default_rng(0).integers(0, 1000, (5, 40, 30)).astype(np.uint1
 @pytest.fixture
 def array(tmp_path: Path) -> CheckedArray:
     made = zarr.create_array(tmp_path, name="a", data=VALUES, chunks=(1, 16, 16), shards=(2, 32, 32))
-    return CheckedArray(Chunks(made, tmp_path))
+    return CheckedArray(ChunkReader(made, tmp_path))
 
 
 @pytest.mark.parametrize(
