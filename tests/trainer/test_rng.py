@@ -26,3 +26,8 @@ def test_a_sequence_does_not_run_into_that_of_the_next_sample_or_epoch() -> None
     long = generator(ORDER, 0, 0, 0).integers(0, 2**64, 100_000, dtype=np.uint64)
     for epoch, sample in ((0, 1), (1, 0)):
         assert not np.isin(generator(ORDER, 0, epoch, sample).integers(0, 2**64, 1000, dtype=np.uint64), long).any()
+
+
+def test_epoch_and_sample_are_the_upper_half_of_the_counter() -> None:
+    expected = np.random.Philox(key=np.array([7, SAMPLING], np.uint64)).advance((3 << 192) + (2 << 128))
+    np.testing.assert_array_equal(generator(SAMPLING, 7, 2, 3).random(9), np.random.Generator(expected).random(9))
