@@ -69,17 +69,17 @@ def recipe(folder: Path, text: str) -> None:
 
 
 def flat(folder: Path) -> None:
-    make_cells(folder, (4096, 4096), 20000)
+    make_cells(folder, (2560, 2560), 8000)
     recipe(folder, '[import]\nimage = "image.npy"\nlabels = "labels.npy"\n[tiles]\ntile = 572\n')
 
 
 def volume(folder: Path) -> None:
-    make_cells(folder, (66, 400, 390), 700, "tif")
+    make_cells(folder, (66, 300, 290), 400, "tif")
     recipe(folder, '[import]\nimage = "image.tif"\nlabels = "labels.tif"\ndims = 3\n[tiles]\ntile = 444\nmargin = 8\n')
 
 
 def many(folder: Path) -> None:
-    for number in range(30):
+    for number in range(15):
         made = make_cells(folder / "made", (180 + 7 * number, 200 + 3 * number), 20 + number, "png")
         for kind in ("image", "labels"):
             (folder / kind).mkdir(exist_ok=True)
@@ -89,7 +89,7 @@ def many(folder: Path) -> None:
 
 @linux
 @pytest.mark.parametrize("make", [flat, volume, many])
-def test_files_bytes_and_memory_are_what_was_said(tmp_path: Path, make: Any) -> None:
+def test_files_bytes_and_memory_are_what_was_said(run: Run, tmp_path: Path, make: Any) -> None:
     make(tmp_path)
     said = json.loads(process(tmp_path, "plan run recipe.toml --json --workers 1")[0])
     assert not (tmp_path / "ds.zarr").exists()
@@ -107,7 +107,7 @@ def test_files_bytes_and_memory_are_what_was_said(tmp_path: Path, make: Any) -> 
             least = 20_000  # below it a chunk more or less decides
             assert array["bytes"] == pytest.approx(found[array["path"]], rel=0.25, abs=least), array
     assert said["peak_bytes"] == pytest.approx(peak, rel=0.25)
-    again = json.loads(process(tmp_path, "plan run recipe.toml --json --workers 1")[0])
+    again = json.loads(run("unetprep plan run recipe.toml --json --workers 1").stdout)
     assert [(s["tasks"], s["files"], s["bytes"]) for s in again["stages"]] == [(0, 0, 0)] * 4
 
 
