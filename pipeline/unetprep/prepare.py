@@ -14,11 +14,12 @@ arrays that were made with other parameters.
 
 import os
 from collections.abc import Sequence
-from typing import Unpack
+from typing import TypeVar, Unpack
 
 from unetprep.engine.importing import ImportSummary
 from unetprep.engine.summary import Summary
 from unetprep.engine.thread_tasks import OnProgress
+from unetprep.errors import InvalidInput
 from unetprep.estimate.forecast import Forecast
 from unetprep.estimate.synthetic import forecast_synthetic
 from unetprep.parameter import Params
@@ -30,6 +31,8 @@ from unetprep.storage.paths import StrPath
 from unetprep.work import ClusterOptions as ClusterOptions
 from unetprep.work import RunOptions as RunOptions
 from unetprep.work import RunSettings, work_of, work_of_recipe
+
+P = TypeVar("P", bound=Params)
 
 # -- import and stages ------------------------------------------------------------------------------------------------
 
@@ -47,6 +50,7 @@ def import_images(
 
     Both may be a file or folder, several of them, an array with its `name`, or several arrays in a mapping from names.
     Arrays are imported by threads of this process only. `images` may be empty where only weight maps are needed.
+    A script that uses `scheduler="processes"` needs `if __name__ == "__main__":` around its calls.
 
     Raises InvalidInput for input that cannot be used, Conflict for arrays made with other parameters (`overwrite`
     replaces them) and for a store that another run has locked, Failure where a write, a worker or a server fails. With
@@ -54,9 +58,11 @@ def import_images(
 
         unetprep.import_images("ds.zarr", image, labels, name="embryo")  # NumPy arrays or xarray.DataArray
     """
-    (summary,) = prepare_store(store, images, labels, (), params, name=name, **options)
-    assert isinstance(summary, ImportSummary)
-    return summary
+    summaries = prepare_store(store, images, labels, (), _checked(params, ImportParams), name=name, **options)
+    if not summaries:
+        raise InvalidInput("no labels are given", allowed="a file, a folder, an array, or several of them")
+    assert isinstance(summaries[0], ImportSummary)
+    return summaries[0]
 
 
 def weights(
@@ -72,17 +78,17 @@ def weights(
 
     Takes labels, and raises, as `import_images` does. Returns a summary of the import, if any, and of the stage.
     """
-    return prepare_store(store, (), labels, [params or WeightsParams()], importing, name=name, **options)
+    return prepare_store(store, (), labels, [_checked(params, WeightsParams)], importing, name=name, **options)
 
 
 def deform(store: StrPath, params: DeformParams | None = None, **options: Unpack[RunOptions]) -> Summary:
     """Draw random elastic deformation fields; the store is created if it does not exist. Raises as `import_images`."""
-    return prepare_store(store, stages=[params or DeformParams()], **options)[0]
+    return prepare_store(store, stages=[_checked(params, DeformParams)], **options)[0]
 
 
 def tiles(store: StrPath, params: TilesParams | None = None, **options: Unpack[RunOptions]) -> Summary:
     """Cut the images of a store into overlap tiles with mirrored context. Raises as `import_images` does."""
-    return prepare_store(store, stages=[params or TilesParams()], **options)[0]
+    return prepare_store(store, stages=[_checked(params, TilesParams)], **options)[0]
 
 
 def prepare_store(
@@ -188,3 +194,10 @@ def plan_synthetic(
     The images are synthetic cells, `num_cells` in each; by default one in 1300 pixels.
     """
     return forecast_synthetic(shape, num_images, num_cells, dims, dtype, RunSettings(**options).open_scheduler())
+
+
+def _checked(params: P | None, kind: type[P]) -> P:
+    """The parameters, or the defaults. Raises InvalidInput for parameters of another stage."""
+    if params is not None and not isinstance(params, kind):
+        raise InvalidInput(f"params is {type(params).__name__}", allowed=kind.__name__)
+    return params or kind()

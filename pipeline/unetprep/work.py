@@ -116,6 +116,7 @@ class RunSettings:
     def plan(self, work: Work) -> Forecast:
         """Estimate the work."""
         scheduler = self.open_scheduler()
+        _refuse_arrays_on_workers(work, scheduler)
         forecaster = Forecaster(work.store, scheduler, create=work.creates_store, overwrite=self.overwrite)
         if work.labels:
             forecaster.importing(work.images, work.labels, work.importing)

@@ -242,3 +242,40 @@ def test_a_source_of_an_array_compares_by_name_and_shape() -> None:
     source: Source = ArraySource("array a", "yx", (2, 2), "int64", "a", np.zeros((2, 2), int))
     assert source == ArraySource("array a", "yx", (2, 2), "int64", "a", np.ones((2, 2), int))
     assert (source.stem, source.at_absolute_path()) == ("a", source)
+
+
+def test_parameters_of_another_stage_are_refused(tmp_path: Path) -> None:
+    store = tmp_path / "ds.zarr"
+    with pytest.raises(InvalidInput, match="params is TilesParams\n  allowed: DeformParams"):
+        unetprep.deform(store, TilesParams())  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="params is DeformParams\n  allowed: WeightsParams"):
+        unetprep.weights(store, params=unetprep.DeformParams())  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="params is WeightsParams\n  allowed: ImportParams"):
+        unetprep.import_images(store, "images", "labels", WeightsParams())  # type: ignore[arg-type]
+    assert not store.exists()
+
+
+@pytest.mark.parametrize("labels", [[], "", {}])
+def test_an_import_needs_labels(tmp_path: Path, labels: Any) -> None:
+    with pytest.raises(InvalidInput, match="no labels are given"):
+        unetprep.import_images(tmp_path / "ds.zarr", [], labels)
+
+
+def test_an_estimate_for_arrays_on_workers_is_refused_too() -> None:
+    labels = cell_labels((60, 60), 4)
+    with pytest.raises(InvalidInput, match="scheduler"):
+        unetprep.plan("ds.zarr", [], labels, [WeightsParams()], name="a", scheduler="processes")
+
+
+def test_a_spacing_that_does_not_fit_replaces_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "ds.zarr"
+    unetprep.weights(store, cell_labels((60, 60), 4), name="a")
+    before = tree(store)
+    with pytest.raises(InvalidInput, match="spacing is 4,1,1, but image 'a' is made of independent slices"):
+        unetprep.weights(store, params=WeightsParams(spacing=(4, 1, 1), separate="symmetric"), overwrite=True)
+    assert tree(store) == before
+
+
+def test_an_unknown_rule_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="ignored is 'toching'\n  allowed: empty"):
+        unetprep.lint(cell_labels((60, 60), 4), ignored=["toching"])

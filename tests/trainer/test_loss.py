@@ -76,3 +76,10 @@ def test_it_is_computed_in_float32_under_autocast() -> None:
 def test_an_unknown_normalizer_is_refused() -> None:
     with pytest.raises(InvalidInput, match="weights, pixels, none"):
         weighted_cross_entropy(*example(), normalizer="mean")
+
+
+@pytest.mark.parametrize("shapes", [((1, 2, 4, 4), (1, 4, 4), (1, 1, 4)), ((1, 2, 4, 4), (1, 4, 3), (1, 4, 3))])
+def test_other_shapes_are_refused(shapes: tuple[tuple[int, ...], ...]) -> None:
+    scores, target, weights = torch.zeros(shapes[0]), torch.zeros(shapes[1], dtype=torch.int64), torch.ones(shapes[2])
+    with pytest.raises(InvalidInput, match="do not fit"):
+        weighted_cross_entropy(scores, target, weights)

@@ -1,9 +1,16 @@
 """Exceptions of unettrain. Each states the problem, the value seen, the values allowed, and what to do."""
 
-from unetprep.errors import ReportedError
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import unetprep.errors
+
+A = ParamSpec("A")
+R = TypeVar("R")
 
 
-class UnettrainError(ReportedError):
+class UnettrainError(unetprep.errors.ReportedError):
     """Root of every error that unettrain raises on purpose."""
 
 
@@ -17,3 +24,23 @@ class Conflict(UnettrainError):
 
 class Failure(UnettrainError):
     """Valid work that failed: a training that diverged, a write."""
+
+
+OWN = {
+    unetprep.errors.InvalidInput: InvalidInput,
+    unetprep.errors.Conflict: Conflict,
+    unetprep.errors.Failure: Failure,
+}
+
+
+def raises_own_errors(function: Callable[A, R]) -> Callable[A, R]:
+    """Decorator of public functions: errors of unetprep, whose readers they use, become those of unettrain."""
+
+    @wraps(function)
+    def wrapped(*args: A.args, **kwargs: A.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except tuple(OWN) as error:
+            raise OWN[type(error)](str(error)) from error
+
+    return wrapped

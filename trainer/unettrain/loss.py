@@ -28,7 +28,15 @@ def weighted_cross_entropy(scores: Tensor, target: Tensor, weights: Tensor, norm
 
 
 def weighted_sums(scores: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """sum(w * CE) and sum(w) over a batch, float32; validation accumulates them over a split."""
+    """sum(w * CE) and sum(w) over a batch, float32; validation accumulates them over a split.
+
+    Raises InvalidInput if scores, target and weights do not have the same pixels.
+    """
+    if not (scores.shape[0], *scores.shape[2:]) == target.shape == weights.shape:
+        raise InvalidInput(
+            f"scores {tuple(scores.shape)}, target {tuple(target.shape)} and weights {tuple(weights.shape)} do not fit",
+            allowed="(b, class, y, x), (b, y, x) and (b, y, x)",
+        )
     with torch.autocast(scores.device.type, enabled=False):
         entropy = F.cross_entropy(scores.float(), target, reduction="none")  # (b, y, x)
         weights = weights.float()

@@ -14,7 +14,7 @@ from unetprep.storage.signals import deferred_signals
 from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import FitConfig
 from unettrain.device import pick_device
-from unettrain.errors import InvalidInput
+from unettrain.errors import InvalidInput, raises_own_errors
 from unettrain.memory import check_memory
 from unettrain.outcome import training_warnings
 from unettrain.run_dir import RunDir, load_last, locked_run, open_run
@@ -56,6 +56,7 @@ class FitResult:
         return values | {"best_loss": self.best_loss, "val_iou": self.val_iou, "warnings": list(self.warnings)}
 
 
+@raises_own_errors
 def fit(
     store: str | Path,
     run_dir: str | Path,

@@ -61,6 +61,14 @@ DEFAULTS: dict[str, dict[str, float]] = {
 }
 
 
+BOUNDS = {
+    "w0": (0.0, LARGEST_WEIGHT),
+    "sigma": (1e-6, 1e6),
+    "background_weight": (0.0, 1.0),
+    "rim_sigma": (1e-6, 1e6),
+}
+
+
 def are_class_weights(weights: Sequence[float]) -> bool:
     """Whether each is 0, or a number in the range that float32 and sums during training can represent."""
     return all(w == 0 or 1 / LARGEST_WEIGHT <= w <= LARGEST_WEIGHT for w in weights)
@@ -79,6 +87,14 @@ def resolve(name: str, given: dict[str, float | None]) -> dict[str, float]:
     return {
         key: default if given.get(key) is None else float(given[key] or 0) for key, default in DEFAULTS[name].items()
     }
+
+
+def check_constants(given: Mapping[str, float | None]) -> None:
+    """Raise ValueError for a constant that is not a number within its `BOUNDS`; None is the default."""
+    for name, value in given.items():
+        least, most = BOUNDS[name]
+        if value is not None and (isinstance(value, str | bool) or not least <= value <= most):  # True for NaN
+            raise ValueError(f"{name} is {value!r}, not a number from {least:g} to {most:g}")
 
 
 def make_formula(name: str, given: dict[str, float | None], on_cells: bool = False) -> Formula:

@@ -14,6 +14,7 @@ from unetprep.kernels.weight_formula import (
     LARGEST_WEIGHT,
     Formula,
     are_class_weights,
+    check_constants,
     make_formula,
 )
 
@@ -163,7 +164,7 @@ def weight_map(
     With fewer than two cells the border term is 0 everywhere.
 
     Raises ValueError for labels of another number of axes, not of integer dtype, or negative, for other values of
-    `formula`, `separate` and `border_on`, and for constants that the formula does not have.
+    `formula`, `separate` and `border_on`, and for constants that are out of bounds or that the formula does not have.
     """
     if labels.ndim not in (2, 3) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"labels must be integers of 2 or 3 axes, not {labels.dtype} of shape {labels.shape}")
@@ -174,6 +175,7 @@ def weight_map(
     if border_on not in BORDER_ON:
         raise ValueError(f"border_on is {border_on!r}, not one of {', '.join(BORDER_ON)}")
     constants = {"w0": w0, "sigma": sigma, "background_weight": background_weight, "rim_sigma": rim_sigma}
+    check_constants(constants)
     chosen = make_formula(formula, constants, border_on == "all")
     if class_weights is not None and chosen.class_weights is not None:
         raise ValueError(f"class_weights are given, but the formula {formula!r} has its own")
@@ -181,6 +183,8 @@ def weight_map(
         raise ValueError(
             f"class_weights are {class_weights}, not each 0 or {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}"
         )
+    if ignore_label is not None and not isinstance(ignore_label, int | np.integer):
+        raise ValueError(f"ignore_label is {ignore_label!r}, not an integer")
     block = _as_block(labels, ignore_label)
     target = separate_instances(block, labels.ndim, separate)
     w_c = chosen.class_weights or class_weights or balanced_class_weights(count_classes(target, block))

@@ -9,7 +9,7 @@ from unetprep.format.layout import labels_path
 from unetprep.format.metadata import DamagedDocument
 from unetprep.kernels.weight_formula import IGNORED
 from unetprep.linting.rules import Finding, judge
-from unetprep.params import LintParams, num_neighbours
+from unetprep.params import LINT_RULES, LintParams, num_neighbours
 from unetprep.sources import Source, expand, open_labels
 from unetprep.sources.arrays import Inputs, as_inputs
 from unetprep.sources.label_scan import num_blocks, survey
@@ -47,6 +47,9 @@ def lint(
         for image in unetprep.lint("masks/"):
             print(image.path, [finding.message for finding in image.findings])
     """
+    ignored = tuple(ignored)
+    if unknown := [rule for rule in ignored if rule not in LINT_RULES]:
+        raise InvalidInput(f"ignored is {unknown[0]!r}", allowed=", ".join(LINT_RULES))
     params, inputs = params or LintParams(), as_inputs(labels, name)
     todo = [(one_channel(source), params) for source in inputs if isinstance(source, Source)]
     todo += [image for path in expand([p for p in inputs if isinstance(p, str)]) for image in _images(path, params)]

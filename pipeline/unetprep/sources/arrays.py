@@ -68,7 +68,7 @@ def as_inputs(given: Inputs, name: str = "", axes: str = "") -> list[str | Sourc
     Raises InvalidInput for an array without a name.
     """
     if isinstance(given, str | os.PathLike):
-        return [os.fspath(given)]
+        return [os.fspath(given)] if os.fspath(given) else []
     if isinstance(given, Mapping) and not hasattr(given, "__array__"):
         return [open_array(key, array, axes) for key, array in given.items()]
     if hasattr(given, "__array__"):

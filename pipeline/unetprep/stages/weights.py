@@ -117,6 +117,7 @@ def plan_targets(store: Store, params: WeightsParams, names: Sequence[str] | Non
     jobs = []
     for name in store.names if names is None else names:
         path, dims = labels_path(name, "instances"), store.dims(name)
+        _spacing(params, store, name, dims)  # refused here, before the target is replaced
         shape = store.finished_array(path, IMPORT).shape
         inputs = {path: store.record(path)["fingerprint"]}
         made = Provenance("weights", TARGET_VERSION, {"separate": params.separate, "dims": dims}, inputs)

@@ -96,3 +96,16 @@ def test_what_is_no_probability_is_refused(wrong: NDArray[np.generic]) -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(InvalidInput, match="one shape for both"):
         score_instances(np.zeros((1, 2, 2), np.int32), np.zeros((1, 2, 3), np.int32))
+
+
+def test_what_would_be_misread_is_refused() -> None:
+    labels = np.zeros((4, 5, 5), np.int32)
+    with pytest.raises(InvalidInput, match="dims is 5\n  allowed: 2 or 3"):
+        score_instances(labels, labels, dims=5)
+    with pytest.raises(InvalidInput, match="the mask has dtype float64"):
+        score(np.full((5, 5), 0.2), labels[0])
+    for shape in ((5, 5), (0, 5, 5), (1, 1, 1, 5, 5)):
+        with pytest.raises(InvalidInput, match="the prediction has shape"):
+            foreground(np.zeros(shape))
+    with pytest.raises(InvalidInput, match="threshold is 2"):
+        foreground(np.zeros((1, 5, 5)), 2)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from unetprep.sources import Source
 from unetprep.sources.arrays import SupportsArray, open_array
 from unetprep.sources.pairing import one_channel
-from unettrain.errors import InvalidInput
+from unettrain.errors import InvalidInput, raises_own_errors
 from unettrain.evaluation.labels import check_label_dtype, read_labels
 from unettrain.evaluation.params import EvaluateParams
 from unettrain.evaluation.predictions import read_prediction
@@ -17,6 +17,7 @@ from unettrain.evaluation.result import Evaluation
 from unettrain.metrics.scores import score_instances
 
 
+@raises_own_errors
 def evaluate_arrays(
     prediction: SupportsArray, labels: SupportsArray, params: EvaluateParams | None = None
 ) -> Evaluation:

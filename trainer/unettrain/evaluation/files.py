@@ -8,7 +8,7 @@ from unetprep.kernels.weight_formula import IGNORED
 from unetprep.sources import open_labels, open_source
 from unetprep.sources.urls import is_url, local_path, names_in
 from unettrain.data.store import image_record, open_store
-from unettrain.errors import InvalidInput
+from unettrain.errors import InvalidInput, raises_own_errors
 from unettrain.evaluation.arrays import evaluate_sources
 from unettrain.evaluation.params import EvaluateParams
 from unettrain.evaluation.result import Evaluation
@@ -16,6 +16,7 @@ from unettrain.evaluation.result import Evaluation
 OWN_LABELS = "labels/instances"  # of an image in a store
 
 
+@raises_own_errors
 def evaluate_files(prediction: str | Path, labels: str | Path, params: EvaluateParams | None = None) -> Evaluation:
     """Evaluate a prediction file against a label file, or against the labels of an image of a store, STORE/images/NAME.
 

@@ -63,8 +63,11 @@ class Scores:
 def score(mask: NDArray[np.bool_], labels: NDArray[np.integer], connectivity: int = 4) -> Scores:
     """Score the connected components of a mask (y, x) or (z, y, x); see `score_instances`.
 
-    connectivity 4 or 8: slices are independent images; 6 or 26: one volume. Raises InvalidInput if the shapes differ.
+    connectivity 4 or 8: slices are independent images; 6 or 26: one volume. Raises InvalidInput if the shapes differ,
+    and for a mask of floating-point numbers.
     """
+    if np.issubdtype(mask.dtype, np.floating):
+        raise InvalidInput(f"the mask has dtype {mask.dtype}", allowed="bool or integers", hint="foreground(mask)")
     return score_instances(label_components(mask, connectivity), labels, 2 if connectivity in PLANES else 3)
 
 
@@ -74,6 +77,8 @@ def score_instances(proposal: NDArray[np.integer], labels: NDArray[np.integer], 
     dims 2: slices are independent images, so that each label of each slice is one object. dims 3: each label is one
     object of the volume. Raises InvalidInput if the shapes differ.
     """
+    if dims not in (2, 3):
+        raise InvalidInput(f"dims is {dims!r}", allowed="2 or 3")
     if proposal.shape != labels.shape:
         raise InvalidInput(f"labels have shape {labels.shape}, proposal {proposal.shape}", allowed="one shape for both")
     if labels.ndim == 2:
@@ -95,6 +100,12 @@ def foreground(probabilities: NDArray[Any], threshold: float | None = None) -> N
     (class, z, y, x): the most likely class is not 0, or with a `threshold`, 1 - p(class 0) is greater than it. Raises
     InvalidInput for other values, NaN included.
     """
+    if probabilities.ndim not in (3, 4) or not probabilities.size:
+        raise InvalidInput(
+            f"the prediction has shape {probabilities.shape}", allowed="(z, y, x), (1, z, y, x) or (class, z, y, x)"
+        )
+    if threshold is not None and not 0 <= threshold < 1:
+        raise InvalidInput(f"threshold is {threshold}", allowed="at least 0 and under 1")
     low, high = probabilities.min(), probabilities.max()
     if not (np.issubdtype(probabilities.dtype, np.floating) and low >= 0 and high <= 1):
         raise InvalidInput(

@@ -23,7 +23,7 @@ from unettrain.checkpoint import Checkpoint, load_checkpoint
 from unettrain.data.intensity import ROWS_AT_ONCE, TrainingImages, scaling_of
 from unettrain.data.opening import stored_intensity
 from unettrain.device import pick_device
-from unettrain.errors import Failure
+from unettrain.errors import Failure, raises_own_errors
 from unettrain.prediction.image import Window, legal_tile, predict_windows, step_px
 from unettrain.prediction.layout import Band, Layout
 from unettrain.prediction.outputs import PREDICTION, write_prediction
@@ -48,6 +48,7 @@ class Prediction:
         return named | {"intensity": list(self.intensity), "warnings": list(self.warnings)}
 
 
+@raises_own_errors
 def predict_files(
     checkpoint: str | Path,
     image: str | Path | SupportsArray,

@@ -9,7 +9,7 @@ from typing import Any
 
 import unetprep.errors
 from unetprep.storage.output import Output, OutputKind, check_output
-from unettrain.errors import Conflict, Failure, InvalidInput
+from unettrain.errors import Conflict, Failure, InvalidInput, raises_own_errors
 from unettrain.metrics.scores import Scores
 from unettrain.reporting.commands_section import footer, making_section
 from unettrain.reporting.data_section import data_section
@@ -47,6 +47,7 @@ class Report:
         return "\n".join(lines)
 
 
+@raises_own_errors
 def report(run_dir: str | Path, out: str | Path | None = None, store: str | Path | None = None) -> Report:
     """Write the report of a run to `out` (default: RUN/report.html), and its scores to RUN/scores.json.
 
