@@ -1,1 +1,1 @@
-"""TODO augment."""
+"""Augmentation: sampling of parameters, and their application on the CPU and on a GPU."""

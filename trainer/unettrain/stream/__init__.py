@@ -1,1 +1,1 @@
-"""TODO stream."""
+"""Streaming of batches: sampler, batch builders, prefetcher, and the stream itself."""
