@@ -10,7 +10,7 @@ from unetprep.estimate.synthetic import forecast_synthetic
 
 @pytest.mark.parametrize("shape", ["100000000,64,64", "1,100000000,100000000", "1000000000,1,1,1"])
 def test_a_forecast_counts_only_what_can_be_counted(shape: str) -> None:
-    with pytest.raises(InvalidInput, match=r"shards|says that it has"):
+    with pytest.raises(InvalidInput, match=r"shards|declares"):
         forecast_synthetic(sides(shape), 1, None, 2, "uint8", Scheduler())
 
 
