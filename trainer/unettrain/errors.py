@@ -41,6 +41,7 @@ def raises_own_errors(function: Callable[A, R]) -> Callable[A, R]:
         try:
             return function(*args, **kwargs)
         except tuple(OWN) as error:
-            raise OWN[type(error)](str(error)) from error
+            own = next(ours for theirs, ours in OWN.items() if isinstance(error, theirs))
+            raise own(str(error)) from error
 
     return wrapped

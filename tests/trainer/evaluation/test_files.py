@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tifffile
 
-import unetprep.errors
 from tests.trainer.evaluation.helpers import CELL, LABELS, NUM_CELLS, evaluate, refused
 from unettrain.errors import InvalidInput
 from unettrain.evaluation.files import evaluate_files
@@ -39,7 +38,7 @@ def test_a_colour_picture_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "labels.npy", LABELS)
     with pytest.raises(InvalidInput, match="a colour image"):
         evaluate_files(str(tmp_path / "cells.png"), str(tmp_path / "labels.npy"))
-    with pytest.raises(unetprep.errors.InvalidInput, match="has 3 channels"):
+    with pytest.raises(InvalidInput, match="has 3 channels"):
         evaluate_files(str(tmp_path / "labels.npy"), str(tmp_path / "cells.png"))
 
 
