@@ -26,7 +26,7 @@ from unetprep.parameter import Params
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.relabeling.relabeler import Relabelled
 from unetprep.relabeling.relabeler import relabel as _relabel
-from unetprep.sources.arrays import Inputs, as_inputs
+from unetprep.sources.arrays import Inputs
 from unetprep.storage.paths import StrPath
 from unetprep.work import ClusterOptions as ClusterOptions
 from unetprep.work import RunOptions as RunOptions
@@ -138,10 +138,12 @@ def relabel(
     Raises InvalidInput for an unfinished store, labels of another size, or those that an import would refuse.
     """
     scheduler = RunSettings(**options).open_scheduler()
-    paths = [path for path in as_inputs(labels) if isinstance(path, str)]
+    paths = [labels] if isinstance(labels, str | os.PathLike) else labels
+    if not all(isinstance(path, str | os.PathLike) for path in paths):
+        raise InvalidInput("labels are given as arrays", allowed="paths of label files", hint="write them to files")
     return _relabel(
         os.fspath(store),
-        paths,
+        list(map(os.fspath, paths)),
         scheduler,
         image=image,
         keep_class_weights=keep_class_weights,

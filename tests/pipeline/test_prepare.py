@@ -279,3 +279,8 @@ def test_a_spacing_that_does_not_fit_replaces_nothing(tmp_path: Path) -> None:
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(InvalidInput, match="ignored is 'toching'\n  allowed: empty"):
         unetprep.lint(cell_labels((60, 60), 4), ignored=["toching"])
+
+
+def test_edited_labels_in_memory_are_refused_rather_than_left_out(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="labels are given as arrays"):
+        unetprep.relabel(tmp_path / "ds.zarr", [cell_labels((60, 60), 4)])  # type: ignore[list-item]
