@@ -143,7 +143,7 @@ def relabel(
         raise InvalidInput("labels are given as arrays", allowed="paths of label files", hint="write them to files")
     return _relabel(
         os.fspath(store),
-        list(map(os.fspath, paths)),
+        [os.fspath(path) for path in paths],
         scheduler,
         image=image,
         keep_class_weights=keep_class_weights,
