@@ -11,11 +11,11 @@ from unetprep.format.layout import (
     FORMAT_VERSION,
     GRIDS,
     TILES,
-    image_path,
     labels_path,
     pixels_path,
     weights_path,
 )
+from unetprep.format.places import TABLE
 from unetprep.stages.from_provenance import tiles_parameters
 from unetprep.storage.paths import StrPath
 from unetprep.store import Store
@@ -60,6 +60,21 @@ class ImageInfo:
 
 
 @dataclass(frozen=True)
+class StackInfo:
+    """A stack: its path, the names and splits of its images by slice (None: removed), and its arrays by name."""
+
+    path: str
+    names: tuple[str, ...]
+    splits: tuple[str | None, ...]
+    arrays: Mapping[str, ArrayInfo]
+
+    def as_values(self) -> dict[str, Any]:
+        """The stack as values for JSON."""
+        arrays = {key: array.as_values() for key, array in self.arrays.items()}
+        return {"path": self.path, "names": list(self.names), "splits": list(self.splits), "arrays": arrays}
+
+
+@dataclass(frozen=True)
 class FieldsInfo:
     """The deformation fields: the share of them that fold, and the largest share of a tile at which one does."""
 
@@ -91,7 +106,8 @@ class StoreInfo:
 
     store: str
     format_version: int
-    images: tuple[ImageInfo, ...]
+    images: tuple[ImageInfo, ...]  # those that have arrays of their own
+    stacks: tuple[StackInfo, ...]
     fields: FieldsInfo
     tiles: TilesInfo
 
@@ -101,6 +117,7 @@ class StoreInfo:
             "store": self.store,
             "format_version": self.format_version,
             "images": [image.as_values() for image in self.images],
+            "stacks": [stack.as_values() for stack in self.stacks],
             "fields": self.fields.as_values(),
             "tiles": self.tiles.as_values(),
         }
@@ -115,8 +132,9 @@ def info(store: StrPath) -> StoreInfo:
     """
     url = os.fspath(store)
     opened = Store.open(url)
-    images = tuple(_image(opened, name) for name in opened.names)
-    return StoreInfo(url, FORMAT_VERSION, images, _fields(opened), _tiles(opened))
+    images = tuple(_image(opened, group) for group in opened.groups if opened.sizes(group) is None)
+    stacks = tuple(_stack(opened, group) for group in opened.groups if opened.sizes(group) is not None)
+    return StoreInfo(url, FORMAT_VERSION, images, stacks, _fields(opened), _tiles(opened))
 
 
 def _array(store: Store, path: str, parameters: Mapping[str, Any] | None = None) -> ArrayInfo:
@@ -135,16 +153,24 @@ def _fields(store: Store) -> FieldsInfo:
     return FieldsInfo(grids, float((shares > 0).mean()), float(shares.max()))
 
 
-def _image(store: Store, name: str) -> ImageInfo:
-    record = store.record(image_path(name))
+def _image(store: Store, group: str) -> ImageInfo:
+    record = store.record(group)
+    return ImageInfo(group.partition("/")[2], {key: record.get(key) for key in OF_IMAGE}, _arrays(store, group))
+
+
+def _stack(store: Store, group: str) -> StackInfo:
+    table = store.record(group)[TABLE]
+    return StackInfo(group, tuple(table["names"]), tuple(table["split"]), _arrays(store, group))
+
+
+def _arrays(store: Store, group: str) -> dict[str, ArrayInfo]:
     paths = {
-        "image": pixels_path(name),
-        "instances": labels_path(name, "instances"),
-        "target": labels_path(name, "target"),
-        "weights": weights_path(name),
+        "image": pixels_path(group),
+        "instances": labels_path(group, "instances"),
+        "target": labels_path(group, "target"),
+        "weights": weights_path(group),
     }
-    arrays = {key: _array(store, path) for key, path in paths.items()}
-    return ImageInfo(name, {key: record.get(key) for key in OF_IMAGE}, arrays)
+    return {key: _array(store, path) for key, path in paths.items()}
 
 
 def _tiles(store: Store) -> TilesInfo:

@@ -1,5 +1,6 @@
 """`unetprep info`, `verify` and `relabel`, and their output."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import groupby
@@ -42,6 +43,11 @@ def describe_store(found: "StoreInfo") -> str:
         sources = ", ".join(image.record["source"] or ["?"])
         lines.append(f"image {image.name}  [{image.record['split']}]  from {sources}")
         lines += [f"    {name:<10}{_describe_array(array)}" for name, array in image.arrays.items()]
+    for stack in found.stacks:
+        splits = Counter("removed" if split is None else split for split in stack.splits)
+        counted = ", ".join(f"{number} {split}" for split, number in splits.items())
+        lines.append(f"{stack.path}: {len(stack.names)} images  [{counted}]  {stack.names[0]} to {stack.names[-1]}")
+        lines += [f"    {name:<10}{_describe_array(array)}" for name, array in stack.arrays.items()]
     fields, tiles, geometry = found.fields, found.tiles.array, found.tiles.geometry
     folding = "" if fields.folding_fields is None else f"  {fields.folding_fields:.3g} of them fold"
     made = _parameters(fields.grids.parameters, "sigma_px", "seed")

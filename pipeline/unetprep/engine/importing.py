@@ -10,13 +10,14 @@ from unetprep.engine.batches import BatchResult
 from unetprep.engine.pending import plan_jobs
 from unetprep.engine.run import Scheduler, Summary, run_plans
 from unetprep.engine.thread_tasks import OnProgress
-from unetprep.format.layout import image_path, pixels_path
+from unetprep.format.layout import IMAGES, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import Source
-from unetprep.stages.first_reading import first_readings_bytes
+from unetprep.sources.kept_pixels import KEPT_BYTES, KeptPixels
+from unetprep.stages.first_reading import FirstReading, first_readings_bytes
 from unetprep.stages.importing import Import, plan_import
 from unetprep.stages.ranges import range_summary, range_warnings
-from unetprep.stages.splits import Part
+from unetprep.stages.splits import Part, split_rule
 from unetprep.storage.lock import locked
 from unetprep.storage.output import check_sources
 from unetprep.storage.registry import open_storage
@@ -74,10 +75,14 @@ def import_images(
     check_sources(url, [path for path in (*images, *labels) if isinstance(path, str)])
     Store.refuse_other(url)
     with locked(open_storage(url), url):
-        planned = plan_import(images, labels, params, (check or _FirstPassFits(scheduler)).before_reading)
+        store = existing_store(url)
+        before_reading = (check or _FirstPassFits(scheduler)).before_reading
+        reading = FirstReading(KeptPixels(0 if scheduler.memory_bytes else KEPT_BYTES))
+        planned = plan_import(images, labels, params, before_reading, store, reading, overwrite=overwrite)
         if check:
             check.before_writing(planned, bool(images))
         total, done = _write(url, planned, bool(images), scheduler, overwrite, on_progress)
+        _record_splits(Store.open(url), params)
     warnings = range_warnings(planned.ranges)
     for warning in warnings:
         log.warning("%s", warning)
@@ -94,6 +99,15 @@ class _FirstPassFits(ImportCheck):
         self._reader.refuse(self._reader.fixed_bytes + first_readings_bytes(parts, params))
 
 
+def existing_store(url: str) -> Store | None:
+    """The store at `url`; None if there is none yet."""
+    return None if Store(url).is_absent() else Store.open(url)
+
+
+def _record_splits(store: Store, params: ImportParams) -> None:
+    store.update_record(IMAGES, **split_rule(params))
+
+
 def _write(
     url: str, planned: Import, has_images: bool, scheduler: Scheduler, overwrite: bool, on_progress: OnProgress
 ) -> tuple[int, BatchResult]:
@@ -101,19 +115,19 @@ def _write(
     store = Store.open_or_create(url)
     planned.refuse_leakage(store)
     plans = plan_jobs(store, planned.jobs, overwrite)
-    known = {name for name in store.names if store.record(image_path(name))}
-    if any(plan.missing.size for plan in plans) or not set(planned.images) <= known:
-        with_pixels = {name for name in planned.images if store.record(pixels_path(name))}
-        added = {n: about for n, about in planned.images.items() if has_images or n not in with_pixels}
-        store.add_images(added)
+    known = {path for path in store.groups if store.record(path)}
+    if any(plan.missing.size for plan in plans) or not set(planned.groups) <= known:
+        with_pixels = {path for path in planned.groups if store.record(pixels_path(path))}
+        added = {path: about for path, about in planned.groups.items() if has_images or path not in with_pixels}
+        store.add_groups(added)
         _drop_pixel_sizes(store, added)
     done = run_plans(store, plans, scheduler, on_progress)
     return sum(plan.num_shards for plan in plans), done
 
 
-def _drop_pixel_sizes(store: Store, images: Mapping[str, Mapping[str, object]]) -> None:
+def _drop_pixel_sizes(store: Store, groups: Mapping[str, Mapping[str, object]]) -> None:
     """Remove the pixel sizes of an earlier import from the groups of images that are imported without any."""
-    for name, attributes in images.items():
+    for path, attributes in groups.items():
         for key in PIXEL_SIZE_KEYS:
-            if key not in attributes and key in store.record(image_path(name)):
-                store.drop_from_record(image_path(name), key)
+            if key not in attributes and key in store.record(path):
+                store.drop_from_record(path, key)

@@ -26,23 +26,23 @@ class DryRun:
         assert isinstance(store, DryRunStore)
         self.store = store
         self.store.clock = clock
-        self._worker, self._overwrite = worker, overwrite
+        self._worker, self.overwrite = worker, overwrite
         self._needed_bytes = 0
 
     def plan_import(self, planned: Import, has_images: bool) -> Iterator[list[JobPlan]]:
         """The pending shards of an import, as one step. The caller measures them while the generator waits."""
         planned.refuse_leakage(self.store)
-        with_pixels = {name for name in planned.images if self.store.record(pixels_path(name))}
-        plans = [plan_job(self.store, job, self._overwrite) for job in planned.jobs]
-        new = {name: about for name, about in planned.images.items() if has_images or name not in with_pixels}
-        self.store.add_images(new)
+        with_pixels = {path for path in planned.groups if self.store.record(pixels_path(path))}
+        plans = [plan_job(self.store, job, self.overwrite) for job in planned.jobs]
+        new = {path: about for path, about in planned.groups.items() if has_images or path not in with_pixels}
+        self.store.add_groups(new)
         with self._step(plans):
             yield plans
 
     def plan_stage(self, stage: Stage, params: Params) -> Iterator[list[JobPlan]]:
         """The pending shards of a stage, step by step."""
         for step in stage.steps:
-            plans = [plan_job(self.store, job, self._overwrite) for job in step(self.store, params)]
+            plans = [plan_job(self.store, job, self.overwrite) for job in step(self.store, params)]
             with self._step(plans):
                 yield plans
             if any(plan.missing.size for plan in plans):

@@ -23,7 +23,7 @@ from unetprep.params import ImportParams
 from unetprep.sources import Source, find_pairs
 from unetprep.stages.first_reading import first_readings_bytes
 from unetprep.stages.importing import plan_parts
-from unetprep.stages.splits import Part, split_parts
+from unetprep.stages.splits import Part, known_splits, split_parts
 from unetprep.stages.table import Stage
 from unetprep.storage.output import check_sources
 
@@ -58,14 +58,16 @@ class Forecaster:
     def importing(self, images: Sequence[str | Source], labels: Sequence[str | Source], params: ImportParams) -> None:
         """Forecast an import of files or arrays."""
         check_sources(self.url, [path for path in (*images, *labels) if isinstance(path, str)])
-        self.parts(split_parts(find_pairs(images, labels, params.axes), params), params)
+        known = known_splits(self._dry_run.store, params)
+        self.parts(split_parts(find_pairs(images, labels, params.axes), params, known), params)
 
     def parts(self, parts: Sequence[Part], params: ImportParams) -> None:
         """Forecast an import of parts of sources."""
         reading_bytes = self._worker.for_one_thread().fixed_bytes + first_readings_bytes(parts, params)
         self._dry_run.add_memory(reading_bytes)
         scan = SampledScan()
-        planned = with_known_values(self._dry_run.store, plan_parts(parts, params, scan))
+        store, overwrite = self._dry_run.store, self._dry_run.overwrite
+        planned = with_known_values(store, plan_parts(parts, params, scan, store, overwrite=overwrite))
         counter = MetadataCounter(self._dry_run.store, self._counted)
         steps: list[StepForecast] = []
         for plans in self._dry_run.plan_import(planned, any(part.image for part in parts)):

@@ -37,7 +37,8 @@ class MemoryCheck(ImportCheck):
         if reader.memory_bytes is not None and needed > reader.memory_bytes:
             dry_run = self._dry_run()
             dry_run.add_memory(needed)
-            planned = with_known_values(dry_run.store, plan_parts(parts, params, SampledScan()))
+            found = plan_parts(parts, params, SampledScan(), dry_run.store, overwrite=self.overwrite)
+            planned = with_known_values(dry_run.store, found)
             self._refuse(dry_run, planned, any(part.image for part in parts))
 
     def before_writing(self, planned: Import, has_images: bool) -> None:

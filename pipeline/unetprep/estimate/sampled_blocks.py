@@ -102,7 +102,9 @@ class SampledBlocks:
                 if kind_of(spec) in self._sums:
                     total, num = self._sums[kind_of(spec)]
                     total = np.maximum(total, 1)  # a class that the sample lacks may occur elsewhere
-                    self.store.set_mean(spec.path, total / num * prod(plan.job.outputs[0].shape) / plan.num_shards)
+                    self.store.set_mean(
+                        spec.path, total / num * prod(plan.job.outputs[0].shape) / prod(spec.shape[:-1])
+                    )
 
     def packing(self) -> list[float]:
         """Compressed bytes per byte, of each output."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from unetprep.format.boxes import Box, Index, box_shape
-from unetprep.format.layout import image_path, pixel_chunks, pixels_path
+from unetprep.format.layout import pixel_chunks, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import Source
 from unetprep.sources.connected_components import LabelMap
@@ -120,13 +120,13 @@ def with_known_values(store: Store, planned: Import) -> Import:
         jobs.append(replace(job, outputs=(output,)))
     outputs = [job.outputs[0] for job in planned.jobs]
     unknown = {output.path for output in outputs if output.provenance.inputs.get("pixels") == UNKNOWN}
-    images = {
-        name: about | (_recorded_ranges(store, name) if pixels_path(name) in unknown else {})
-        for name, about in planned.images.items()
+    groups = {
+        path: about | (_recorded_ranges(store, path) if pixels_path(path) in unknown else {})
+        for path, about in planned.groups.items()
     }
-    return replace(planned, images=images, jobs=tuple(jobs))
+    return replace(planned, groups=groups, jobs=tuple(jobs))
 
 
-def _recorded_ranges(store: Store, name: str) -> dict[str, Any]:
-    record = store.record(image_path(name))
+def _recorded_ranges(store: Store, group: str) -> dict[str, Any]:
+    record = store.record(group)
     return {key: record[key] for key in ("intensity", "percentiles") if key in record}

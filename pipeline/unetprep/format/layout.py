@@ -13,9 +13,9 @@ from unetprep.format.schema import SPLITS as SPLITS
 
 AXES = ("z", "y", "x")
 CHANNEL_AXES = ("c", *AXES)
-IMAGES, FIELDS, TILES = "images", "fields", "tiles"
+IMAGES, STACKS, FIELDS, TILES = "images", "stacks", "fields", "tiles"
 GRIDS, FOLDING, DENSE = (f"{FIELDS}/{name}" for name in ("grids", "folding", "dense"))
-TILES_A_SHARD = 64
+TILES_A_SHARD = 256
 VALUES_A_SHARD = 1024  # of on-the-fly tiles, which have only a few numbers each
 PLACES = {  # of each tile, known before any pixel is read
     "image_index": "int32",
@@ -31,28 +31,35 @@ PLACED, CUT = f"{TILES}/image_index", f"{TILES}/foreground"  # arrays that each 
 DENSITY = f"{TILES}/density"
 JOURNAL = "relabelling"  # in the attributes of the group `images`, while edited labels are imported
 
+CHUNK_STEP = 16  # the side of a chunk of smaller images is a multiple of it
+STACK_SHARD_PX = 2**25  # pixels of the images in a shard of a stack, about
 PIXEL_CHUNK = {2: (1, 256, 256), 3: (32, 128, 128)}
 PIXEL_SHARD = {2: (1, 2048, 2048), 3: (64, 512, 512)}
 
 
 def image_path(name: str) -> str:
-    """Path of the group of an image."""
+    """Path of the group of an image that has arrays of its own."""
     return f"{IMAGES}/{name}"
 
 
-def pixels_path(name: str) -> str:
-    """Path of the pixels of an image, (c, z, y, x)."""
-    return f"{IMAGES}/{name}/image"
+def stack_path(number: int) -> str:
+    """Path of the group of a stack of images."""
+    return f"{STACKS}/{number}"
 
 
-def weights_path(name: str) -> str:
-    """Path of the weight map of an image, (z, y, x)."""
-    return f"{IMAGES}/{name}/weights"
+def pixels_path(group: str) -> str:
+    """Path of the pixels of an image or stack, (c, z, y, x)."""
+    return f"{group}/image"
 
 
-def labels_path(name: str, kind: str) -> str:
-    """Path of the labels of an image, (z, y, x); `kind` is "instances" or "target"."""
-    return f"{IMAGES}/{name}/labels/{kind}/{kind}"
+def weights_path(group: str) -> str:
+    """Path of the weight map of an image or stack, (z, y, x)."""
+    return f"{group}/weights"
+
+
+def labels_path(group: str, kind: str) -> str:
+    """Path of the labels of an image or stack, (z, y, x); `kind` is "instances" or "target"."""
+    return f"{group}/labels/{kind}/{kind}"
 
 
 def tile_path(name: str) -> str:
@@ -60,16 +67,16 @@ def tile_path(name: str) -> str:
     return f"{TILES}/{name}"
 
 
-def counts_path(name: str) -> str:
-    """Path of the pixel counts of a target by shard and class, (shard_z, shard_y, shard_x, class)."""
-    return f"{IMAGES}/{name}/labels/target/class_counts"
+def counts_path(group: str) -> str:
+    """Path of the pixel counts of a target by shard, in a stack by image, and class."""
+    return f"{group}/labels/target/class_counts"
 
 
 def absent_from_tiles(parameters: Mapping[str, Any]) -> list[str]:
     """The optional arrays of the group `tiles` that tiles of these parameters do not have."""
     is_on_the_fly = "index_only" in parameters
-    absent = ["image", "target", "weights", "c", "y", "x", "y_out", "x_out"] if is_on_the_fly else []
-    return absent + (["instances", "y_cells", "x_cells"] if is_on_the_fly or "instances" not in parameters else [])
+    absent = ["image", "target", "weights"] if is_on_the_fly else []
+    return absent + (["instances"] if is_on_the_fly or "instances" not in parameters else [])
 
 
 def pixel_chunks(shape: tuple[int, ...], dims: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -116,8 +123,27 @@ class ArraySpec:
     shard: tuple[int, ...]
     provenance: Provenance
     codec: str = "zstd"
-    origins: dict[str, int] = field(default_factory=dict)  # first coordinate along an axis; 0 along axes not listed
     extra: dict[str, Any] = field(default_factory=dict)  # further attributes under KEY
+
+
+def stack_array(
+    path: str, shape: tuple[int, ...], dtype: str, images_a_shard: int, provenance: Provenance
+) -> ArraySpec:
+    """Specification of an array of a stack with a value for each pixel, ((c,) z, y, x): whole images in each shard."""
+    *channels, _, height, width = shape
+    sides = tuple(min(PIXEL_CHUNK[2][-1], -(-n // CHUNK_STEP) * CHUNK_STEP) for n in (height, width))
+    whole = (-(-n // c) * c for n, c in zip((height, width), sides, strict=True))
+    chunk, shard = (*channels, 1, *sides), (*channels, images_a_shard, *whole)
+    return ArraySpec(path, shape, dtype, CHANNEL_AXES[-len(shape) :], chunk, shard, provenance)
+
+
+def images_a_shard(num_images: int, num_pixels: int) -> int:
+    """How many images of a stack lie in one shard, from the number of images and of all their pixels.
+
+    Two or more shards are of even number, so that two workers have equally much to do.
+    """
+    num_shards = -(-num_pixels // STACK_SHARD_PX)
+    return -(-num_images // (num_shards + num_shards % 2 if num_shards > 1 else 1))
 
 
 def pixel_array(path: str, shape: tuple[int, ...], dtype: str, dims: int, provenance: Provenance) -> ArraySpec:

@@ -19,7 +19,8 @@ Json = dict[str, Any]
 DOCUMENT = "zarr.json"
 KEY = "unetprep"  # the attribute that contains all attributes of unetprep
 CHECKSUM = "checksum"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # version 1 is version 2 without stacks, with coordinate arrays
 NODE_TYPES = ("group", "array")
 SHOWN_CHARACTERS = 80
 
@@ -150,7 +151,7 @@ def _attributes_problem(document: Json) -> tuple[str, str] | None:
     ours = document.get("attributes", {}).get(KEY, {})
     if not isinstance(ours, dict):
         return f"its attribute {KEY} is {_shown(ours)}", "a JSON object"
-    if ours.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
+    if ours.get("format_version", FORMAT_VERSION) not in READABLE_VERSIONS:
         return None  # `Store.open` refuses other versions
     for key, value in ours.items():
         if key in CHECKS and not CHECKS[key].accepts(value):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 VERSION = "0.5"
+COLORS = ("FF0000", "00FF00", "0000FF", "FFFF00", "FF00FF", "00FFFF")  # of several channels, in turn
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,19 @@ def image_attributes(array_name: str, axes: tuple[str, ...], pixel: PixelSize) -
         "datasets": [{"path": array_name, "coordinateTransformations": [scale]}],
     }
     return {"version": VERSION, "multiscales": [multiscale]}
+
+
+def display_window(record: Mapping[str, Any], num_channels: int) -> dict[str, Any]:
+    """Attribute `omero` of a group of images, so that viewers show its intensity range; {} if none is recorded."""
+    table = record.get("images") or {}
+    ranges = table.get("intensity") or ([record["intensity"]] if "intensity" in record else [])
+    if not ranges:
+        return {}
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    window = {"min": low, "max": high, "start": low, "end": high}
+    colors = COLORS if num_channels > 1 else ("FFFFFF",)
+    channels = [{"color": colors[c % len(colors)], "window": window, "active": True} for c in range(num_channels)]
+    return {"omero": {"channels": channels}}
 
 
 def label_attributes(array_name: str, axes: tuple[str, ...], pixel: PixelSize) -> dict[str, Any]:

@@ -65,6 +65,22 @@ def _are_names(value: Any) -> bool:
     return is_list_of(value, _is_name) and len(set(value)) == len(value)
 
 
+def _is_table(value: Any) -> bool:
+    """Whether a JSON value is the table of the images of a stack: columns of one length."""
+    columns: dict[str, Callable[[Any], bool]] = {
+        "names": _is_name,
+        "sizes": lambda v: is_list_of(v, lambda n: is_size(n) and n > 0) and len(v) == 2,
+        "split": lambda v: v is None or v in SPLITS,
+        "source": lambda v: is_list_of(v, _is_text),
+    }
+    optional = dict.fromkeys(("intensity", "percentiles"), _are_two_numbers)
+    if not isinstance(value, dict) or not set(columns) <= set(value) <= {*columns, *optional}:
+        return False
+    if not all(is_list_of(value[key], accepts) for key, accepts in (columns | optional).items() if key in value):
+        return False
+    return len(set(map(len, value.values()))) == 1 and len(set(value["names"])) == len(value["names"])
+
+
 def _are_two_numbers(value: Any) -> bool:
     return is_list_of(value, is_number) and len(value) == 2
 
@@ -142,6 +158,11 @@ CHECKS: dict[str, Check] = {
     "software": _TEXT,
     "checksum": _TEXT,
     "names": Check(_are_names, f"a list of names, each once; of each: {ALLOWED_NAME}"),
+    "count": _SIZE,
+    "images": Check(_is_table, "the table of the images of a stack: names, sizes, split, source, each of one length"),
+    "digests": Check(lambda v: is_list_of(v, _is_text), "a list of digests"),
+    **dict.fromkeys(("val_fraction", "test_fraction"), Check(is_number, "a number")),
+    "seed": Check(_is_seed, "an integer from 0"),
     "relabelling": Check(_is_journal, "the journal of unetprep relabel"),
     "dims": Check(lambda v: is_size(v) and v in (2, 3), "2 or 3"),
     "split": Check(lambda v: v in SPLITS, ", ".join(SPLITS)),

@@ -3,10 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
+from unetprep.format.boxes import Box
 from unetprep.format.layout import labels_path
 from unetprep.format.metadata import DamagedDocument
+from unetprep.format.places import ImagePlace
 from unetprep.kernels.weight_formula import IGNORED
 from unetprep.linting.rules import Finding, judge
 from unetprep.params import LINT_RULES, LintParams, num_neighbours
@@ -69,11 +74,33 @@ def _images(path: str, params: LintParams) -> list[tuple[Source, LintParams]]:
     if store is None:
         return [(open_labels(path), params)]
     images = []
-    for name in store.names:
-        store.finished_array(labels_path(name, "instances"), IMPORT)
-        source = open_labels(f"{store.url}/{labels_path(name, 'instances')}")
-        images.append((source, replace(params, dims=store.dims(name), ignore_label=IGNORED)))
+    for place in store.places.values():
+        path = labels_path(place.group, "instances")
+        if place.first == 0:
+            store.finished_array(path, IMPORT)
+        source: Source = (
+            open_labels(f"{store.url}/{path}") if place.index is None else slice_of_stack(store, path, place)
+        )
+        images.append((source, replace(params, dims=store.dims(place.group), ignore_label=IGNORED)))
     return images
+
+
+@dataclass(frozen=True)
+class StackSlice(Source):
+    """The labels of one image of a stack."""
+
+    store: Store
+    array: str
+    place: ImagePlace
+
+    def _read_file(self, box: Box) -> NDArray[Any]:
+        return self.store.read(self.array, self.place.box(box))
+
+
+def slice_of_stack(store: Store, path: str, place: ImagePlace) -> StackSlice:
+    """The labels of one image of a stack, as a source."""
+    shape = place.shape(store.shards(path).shape)
+    return StackSlice(f"{store.url}/{path}[{place.index}] ({place.name})", "zyx", shape, "int32", store, path, place)
 
 
 def _store(path: str) -> Store | None:

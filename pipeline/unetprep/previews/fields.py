@@ -58,7 +58,8 @@ def select_fields(url: str, view: View, numbers: tuple[int, ...]) -> FieldsPrevi
     made = _made(store)
     side = view.size_px or int(made["tile_px"])
     name = chosen_image(store, view.image)
-    shape = store.shards(labels_path(name, "instances")).shape
+    place = store.place(name)
+    shape = place.shape(store.shards(labels_path(place.group, "instances")).shape)
     z = chosen_slice(view.z, shape, name)
     y0, x0 = at_corner(view.at, shape, name) if view.at else ((shape[1] - side) // 2, (shape[2] - side) // 2)
     grids = {k: _grid(store, k, grids_of.shape[0]) for k in numbers}
@@ -67,14 +68,15 @@ def select_fields(url: str, view: View, numbers: tuple[int, ...]) -> FieldsPrevi
     except ValueError as error:
         raise InvalidInput(f"the fields of {url} do not fit a tile of {side}: {error}") from None
     margin = ceil(reach) + 1
-    start, outer = (z, y0 - margin, x0 - margin), side + 2 * margin
-    cells = store.read_mirrored(labels_path(name, "instances"), start, (1, outer, outer))[0]
+    start, outer = (z + place.first, y0 - margin, x0 - margin), side + 2 * margin
+    labels, pixels = labels_path(place.group, "instances"), pixels_path(place.group)
+    cells = store.read_mirrored(labels, start, (1, outer, outer), sides=place.sides)[0]
     image = None
-    if store.record(pixels_path(name)):
-        channels = store.finished_array(pixels_path(name), f"unetprep import --out {url}").shape[0]
-        image = store.read_mirrored(pixels_path(name), (0, *start), (channels, 1, outer, outer))[:, 0]
+    if store.record(pixels):
+        channels = store.finished_array(pixels, f"unetprep import --out {url}").shape[0]
+        image = store.read_mirrored(pixels, (0, *start), (channels, 1, outer, outer), sides=place.sides)[:, 0]
     board = _board(side, margin)
-    pixels = board[None] if image is None else np.concatenate([board[None].astype(image.dtype), image])
+    layers = board[None] if image is None else np.concatenate([board[None].astype(image.dtype), image])
 
     def moved(number: int | None = None) -> Moved:
         grid, largest, folded = None, 0.0, 0.0
@@ -83,7 +85,7 @@ def select_fields(url: str, view: View, numbers: tuple[int, ...]) -> FieldsPrevi
             largest = float(np.hypot(*displacement_field(grid, (side, side), made["interpolation"])).max())
             folded = float(folded_shares(grid[None], (side, side), made["interpolation"])[0])
         transform = Transform(grid=grid, interpolation=made["interpolation"])
-        out, instances, _ = warp_tile(pixels, cells, None, transform, side)
+        out, instances, _ = warp_tile(layers, cells, None, transform, side)
         return Moved(
             number, largest, folded, out[0], None if image is None else out[1:], np.asarray(instances, np.int32)
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box, Index, grow, inside, shard_box
 from unetprep.format.layout import counts_path, labels_path, pixels_path, weights_path
+from unetprep.format.places import ImagePlace
 from unetprep.kernels.two_nearest import two_nearest
 from unetprep.kernels.weight_formula import Formula, recorded_formula
 from unetprep.store import Store
@@ -94,30 +95,32 @@ def select(url: str, view: View) -> Preview:
     """
     store = Store.open(url)
     name = chosen_image(store, view.image)
-    weights = store.finished_array(weights_path(name), f"unetprep weights --out {url}")
-    shape: tuple[int, ...] = weights.shape
-    made = _made(store, name)
+    place = store.place(name)
+    group = place.group
+    shape = place.shape(store.finished_array(weights_path(group), f"unetprep weights --out {url}").shape)
+    made = _made(store, group)
     z = chosen_slice(view.z, shape, name)
     side = view.size_px or USUAL_PX
-    y, x = at_corner(view.at, shape, name) if view.at else _busiest(store, name, z, side, made, url)
+    y, x = at_corner(view.at, shape, name) if view.at else _busiest(store, place, z, side, made, url)
     box = tuple(slice(a, min(n, a + s)) for a, s, n in zip((z, y, x), (1, side, side), shape, strict=True))
-    labels, distances = _cells(store, name, box, shape, made)
-    has_image = bool(store.record(pixels_path(name)))
+    labels, distances = _cells(store, place, box, shape, made)
+    has_image = bool(store.record(pixels_path(group)))
     if has_image:
-        store.finished_array(pixels_path(name), IMPORT)
+        store.finished_array(pixels_path(group), IMPORT)
+    stored = place.box(box)
     return Preview(
         name=name,
-        dims=store.dims(name),
+        dims=store.dims(group),
         shape=shape,
         z=z,
         y0=y,
         x0=x,
         made=made,
-        image=store.read(pixels_path(name), (slice(None), *box))[:, 0] if has_image else None,
+        image=store.read(pixels_path(group), (slice(None), *stored))[:, 0] if has_image else None,
         instances=labels[0],
-        target=store.read(labels_path(name, "target"), box)[0],
+        target=store.read(labels_path(group, "target"), stored)[0],
         distances=distances[:, 0],
-        weights=store.read(weights_path(name), box)[0],
+        weights=store.read(weights_path(group), stored)[0],
     )
 
 
@@ -132,8 +135,8 @@ def chosen_image(store: Store, asked: str | None) -> str:
     return asked or names[0]
 
 
-def _made(store: Store, name: str) -> Made:
-    path = weights_path(name)
+def _made(store: Store, group: str) -> Made:
+    path = weights_path(group)
     try:
         return Made.of(store.record(path)["parameters"])
     except KeyError as missing:
@@ -161,37 +164,38 @@ def at_corner(asked: tuple[int, int], shape: tuple[int, ...], name: str) -> tupl
 
 
 def _cells(
-    store: Store, name: str, box: Box, shape: tuple[int, ...], made: Made
+    store: Store, place: ImagePlace, box: Box, shape: tuple[int, ...], made: Made
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """The instances of a box, and the distances of its pixels to the two nearest instances, also outside the box."""
     outer = grow(box, made.halo, shape)
-    labels, core = store.read(labels_path(name, "instances"), outer), inside(box, outer)
+    labels, core = store.read(labels_path(place.group, "instances"), place.box(outer)), inside(box, outer)
     return labels[core], two_nearest(labels, made.reach, made.spacing, len(made.spacing))[:, *core]
 
 
-def _busiest(store: Store, name: str, z: int, size_px: int, made: Made, url: str) -> tuple[int, int]:
+def _busiest(store: Store, place: ImagePlace, z: int, size_px: int, made: Made, url: str) -> tuple[int, int]:
     """The corner of the window with the largest border term, then the most cells, in the shards with most cells."""
-    path, counts_of = labels_path(name, "target"), counts_path(name)
+    path, counts_of = labels_path(place.group, "target"), counts_path(place.group)
     target = store.shards(path)
+    sides = place.sides or target.shape[1:]
     counts = store.finished_array(counts_of, f"unetprep weights --out {url}")
     step = math.ceil(math.sqrt(math.prod(counts.shape[1:3]) / MAX_COUNTS))
     rows_at, columns_at = (range(0, n, step) for n in counts.shape[1:3])
-    shard_z = z // target.shard[0]
+    shard_z = (z + place.first) // (1 if place.sides else target.shard[0])
     cell_px = np.array([[_cell_px(store, counts_of, (shard_z, i, j)) for j in columns_at] for i in rows_at])
     best, corner = (-1.0, -1.0), (0, 0)
     for k in np.argsort(-cell_px, axis=None, kind="stable")[:MAX_SHARDS]:
         row, column = (int(i) * step for i in np.unravel_index(k, cell_px.shape))
-        _, rows, columns = shard_box((0, row, column), target.shape, target.shard)
-        box = (slice(z, z + 1), rows, columns)
+        _, rows, columns = shard_box((0, row, column), (1, *sides), target.shard)
+        box = place.box((slice(z, z + 1), rows, columns))
         cells = store.read(path, box)[0] != 0
-        border = (store.read(weights_path(name), box)[0] - made.class_weights[0]).clip(min=0)
+        border = (store.read(weights_path(place.group), box)[0] - made.class_weights[0]).clip(min=0)
         border[cells] = 0
         block = size_px // STEPS
         seen = np.stack([_window_sums(border, block), _window_sums(cells, block)], axis=-1)
         i, j = max(np.ndindex(seen.shape[:2]), key=lambda ij: tuple(seen[ij]))
         if tuple(seen[i, j]) > best:
             best, corner = tuple(seen[i, j]), (rows.start + i * block, columns.start + j * block)
-    y, x = (max(0, min(a, n - size_px)) for a, n in zip(corner, target.shape[1:], strict=True))
+    y, x = (max(0, min(a, n - size_px)) for a, n in zip(corner, sides, strict=True))
     return y, x
 
 

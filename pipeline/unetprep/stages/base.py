@@ -13,7 +13,7 @@ blocks, so the size of a block determines its memory:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 Blocks = tuple[NDArray[Any], ...]
 Shape = tuple[int, ...]
+Sizes = NDArray[np.int64]  # (image, 2): sides y, x of the images of a stack
 COMPILED_BYTES = 44 * 2**20  # of LLVM and the kernels, once loaded; compiling them, once after installation, takes more
+BLOCK_PX = 2**22  # of a stack, that a task computes at a time
 ENCODER_BYTES = 3 * 2**20  # what the codecs, the index of a shard and small objects need besides
 
 
@@ -41,11 +43,12 @@ class Job(ABC):
 
     The outputs share the number of shards along their first axes; where they have several arrays, task k writes shard k
     of each. Axes of one name are one axis. `block`, whole chunks of the first output, is what a task computes at a
-    time; without one it is the whole shard.
+    time; without one it is the whole shard, or some images of a stack.
     """
 
     outputs: tuple[ArraySpec, ...]
     block: Shape | None = field(default=None, kw_only=True)
+    sizes: Sizes | None = field(default=None, kw_only=True, compare=False)  # of the images of a stack
 
     @property
     def num_shards(self) -> Index:
@@ -74,7 +77,7 @@ class Job(ABC):
     def encode(self, store: "Store", boxes: Sequence[Box]) -> "list[Chunks]":
         """The compressed chunks of the boxes of one shard, for each output."""
         made = [
-            _EncodedOutput(store.shards(spec.path), box, self.is_divided(spec))
+            _EncodedOutput(store.shards(spec.path), box, self.is_divided(spec), self._padding(spec, box))
             for spec, box in zip(self.outputs, boxes, strict=True)
         ]
         for part in self.parts(boxes):
@@ -98,7 +101,14 @@ class Job(ABC):
     @property
     def block_shape(self) -> Shape:
         """The block that a task computes at a time, of the first output."""
-        return self.block or self.outputs[0].shard
+        if self.block or self.sizes is None:
+            return self.block or self.outputs[0].shard
+        return self._slices(max(1, BLOCK_PX // prod(self.outputs[0].shard[-2:])))
+
+    def _slices(self, num: int) -> Shape:
+        """A block of `num` slices of the shard of a stack."""
+        *channels, z, y, x = self.outputs[0].shard
+        return *channels, min(z, num), y, x
 
     @property
     def halo(self) -> Shape:
@@ -106,8 +116,10 @@ class Job(ABC):
         return (0,) * len(self.outputs[0].shape)
 
     def block_shapes(self) -> Iterator[Shape]:
-        """Every block that a shard may be computed in, the shard itself included."""
+        """Every block that a shard may be computed in, the shard itself included; of a stack, whole slices."""
         first = self.outputs[0]
+        if self.sizes is not None:
+            return map(self._slices, range(1, first.shard[-3] + 1))
         return product(*(range(c, s + 1, c) for c, s in zip(first.chunk, first.shard, strict=True)))
 
     def parts(self, boxes: Sequence[Box]) -> Iterator[tuple[Box, ...]]:
@@ -133,8 +145,29 @@ class Job(ABC):
         return bool(shared) and all(n % c == 0 for n, c in shared)
 
     def is_sum(self, spec: ArraySpec) -> bool:
-        """Whether an output has no axis of the first one, so that it is a sum over all blocks."""
-        return not set(spec.dims) & set(self.outputs[0].dims)
+        """Whether an output counts pixels over all blocks, instead of having values for each of them."""
+        return spec.dims[-1] not in self.outputs[0].dims
+
+    def _padding(self, spec: ArraySpec, box: Box) -> "Callable[[Index], bool] | None":
+        """Whether the chunk at a position in the shard of `box` lies outside of the images of a stack."""
+        if self.sizes is None or spec.dims[-3:] != ("z", "y", "x"):
+            return None
+        sizes, first, (chunk_y, chunk_x) = self.sizes, box[-3].start, spec.chunk[-2:]
+
+        def is_padding(place: Index) -> bool:
+            z, y, x = place[-3:]
+            height, width = sizes[first + z]
+            return bool(y * chunk_y >= height or x * chunk_x >= width)
+
+        return is_padding
+
+    def stored_share(self, spec: ArraySpec) -> float:
+        """Largest share of a shard that its chunks fill; less than 1 where the images of a stack differ in size."""
+        if self.sizes is None or spec.dims[-3:] != ("z", "y", "x"):
+            return 1.0
+        filled = np.prod(-(-self.sizes // spec.chunk[-2:]) * spec.chunk[-2:], axis=1)
+        num = spec.shard[-3]
+        return float(np.add.reduceat(filled, range(0, len(filled), num)).max() / prod(spec.shard[-3:]))
 
     # -- memory -------------------------------------------------------------------------------------------------------
 
@@ -161,10 +194,10 @@ class Job(ABC):
 
         `packing` is the compressed size of a byte of each output; 1 is the worst case.
         """
-        packed, divided, values, held = [], 0.0, 0, 0
+        packed, divided, values, held = [], 0.0, 0, 0.0
         for spec, ratio in zip(self.outputs, packing or [1.0] * len(self.outputs), strict=True):
             itemsize = np.dtype(spec.dtype).itemsize
-            shard = prod(map(min, spec.shard, spec.shape)) * itemsize
+            shard = prod(map(min, spec.shard, spec.shape)) * itemsize * min(1.0, self.stored_share(spec))
             packed.append(shard * ratio)
             block = self.num_values(spec) * itemsize
             values += block
@@ -206,8 +239,10 @@ def preference(job: Job) -> tuple[int, ...]:
 class _EncodedOutput:
     """One output of a task, block by block."""
 
-    def __init__(self, shards: "Shards", box: Box, is_divided: bool) -> None:
-        self._shards, self._box = shards, box
+    def __init__(
+        self, shards: "Shards", box: Box, is_divided: bool, is_padding: "Callable[[Index], bool] | None"
+    ) -> None:
+        self._shards, self._box, self._is_padding = shards, box, is_padding
         self._chunks: Chunks = {}
         self._values = None if is_divided else np.zeros(box_shape(box), shards.dtype)
 
@@ -218,7 +253,7 @@ class _EncodedOutput:
             self._values[where] += values
         else:
             first = tuple(w.start // c for w, c in zip(where, self._shards.chunk, strict=True))
-            self._chunks |= self._shards.encode_chunks(values, first)
+            self._chunks |= self._shards.encode_chunks(values, first, self._is_padding)
 
     def finish(self) -> "Chunks":
         """All chunks of the shard."""

@@ -16,6 +16,7 @@ from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source
 from unetprep.sources.connected_components import LabelMap, UnionFind
 from unetprep.sources.first_pass import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype
+from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.memory import kept_of_all, reading_bytes
 from unetprep.stages.splits import Part
 
@@ -31,7 +32,21 @@ class LabelScan:
 
 
 class FirstReading:
-    """Reads sources as a whole."""
+    """Reads sources as a whole. Those of the images of stacks are kept in `kept` for the second reading."""
+
+    kept = KeptPixels()
+
+    def __init__(self, kept: KeptPixels | None = None) -> None:
+        self.kept = kept or KeptPixels()
+
+    def all_in_stack(self, parts: Mapping[int, Part], params: ImportParams) -> dict[int, tuple[LabelScan, Scan | None]]:
+        """The labels and the values of the images of a stack, by slice."""
+        return {k: self.in_stack(part, params) for k, part in parts.items()}
+
+    def in_stack(self, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
+        """The labels and the values of an image of a stack."""
+        labels = self.labels(self.kept.read(part.labels), part.box, params, params.instances == "components")
+        return labels, self.image(self.kept.read(part.image), part.box, params.dims) if part.image else None
 
     def image(self, source: Source, box: Box, dims: int) -> Scan:
         """The values of an image."""
@@ -75,9 +90,14 @@ def _refuse_mask(source: Source, params: ImportParams, label: int, reading: Firs
 def read_labels(parts: Sequence[Part], params: ImportParams, reading: FirstReading) -> list[LabelScan]:
     """Read and check the labels of all parts."""
     seen = [reading.labels(part.labels, part.box, params, params.instances == "components") for part in parts]
+    check_labels(parts, seen, params, reading)
+    return seen
+
+
+def check_labels(parts: Sequence[Part], seen: Sequence[LabelScan], params: ImportParams, reading: FirstReading) -> None:
+    """Refuse labels that look like a mask. The strips of an image count together."""
     for source, parts_of_it in groupby(zip(parts, seen, strict=True), lambda pair: pair[0].labels):
         _check_labels(source, [labels for _, labels in parts_of_it], params, reading)
-    return seen
 
 
 def first_readings_bytes(parts: Sequence[Part], params: ImportParams) -> int:

@@ -16,14 +16,14 @@ from unetprep.stages.weights import plan_targets, plan_weights
 from unetprep.store import Store
 
 
-def separate_of(store: Store, name: str) -> str:
-    """The rule that separates the cells of an image in its target."""
-    return str(store.record(labels_path(name, "target"))["parameters"]["separate"])
+def separate_of(store: Store, group: str) -> str:
+    """The rule that separates the cells of an image or stack in its target."""
+    return str(store.record(labels_path(group, "target"))["parameters"]["separate"])
 
 
-def weights_params(store: Store, name: str) -> WeightsParams:
-    """Parameters of the weight map of one image. The class weights are the numbers that were used."""
-    made = store.record(weights_path(name))["parameters"]
+def weights_params(store: Store, group: str) -> WeightsParams:
+    """Parameters of the weight map of an image or stack. The class weights are the numbers that were used."""
+    made = store.record(weights_path(group))["parameters"]
     formula = made["formula"]
     own = WeightsParams(formula=formula).made_formula().class_weights
     return WeightsParams(
@@ -32,7 +32,7 @@ def weights_params(store: Store, name: str) -> WeightsParams:
         spacing=made["spacing"],
         class_weights="auto" if own else made["class_weights"],
         border_on=made["border_on"],
-        separate=separate_of(store, name),
+        separate=separate_of(store, group),
         engine=made["engine"],
     )
 
@@ -56,14 +56,14 @@ def tiles_params(store: Store) -> TilesParams:
     return TilesParams(**kept, index_only="index_only" in made, instances="instances" in made)
 
 
-def target_job(store: Store, name: str) -> Job | None:
-    """The job that made the target of an image; None if another release made it."""
-    return _job(store, lambda: plan_targets(store, WeightsParams(separate=separate_of(store, name)), [name]))
+def target_job(store: Store, group: str) -> Job | None:
+    """The job that made the target of an image or stack; None if another release made it."""
+    return _job(store, lambda: plan_targets(store, WeightsParams(separate=separate_of(store, group)), [group]))
 
 
-def weights_job(store: Store, name: str) -> Job | None:
-    """The job that made the weight map of an image; None if another release made it."""
-    return _job(store, lambda: plan_weights(store, weights_params(store, name), [name]))
+def weights_job(store: Store, group: str) -> Job | None:
+    """The job that made the weight map of an image or stack; None if another release made it."""
+    return _job(store, lambda: plan_weights(store, weights_params(store, group), [group]))
 
 
 def fields_job(store: Store) -> Job | None:

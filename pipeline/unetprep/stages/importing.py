@@ -7,22 +7,32 @@ a rerun knows what it continues.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from unetprep.credentials import mask_credentials
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.boxes import Box, box_shape
-from unetprep.format.layout import SPLITS, Provenance, labels_path, pixel_array, pixels_path
+from unetprep.format.layout import SPLITS, Provenance, image_path, labels_path, pixel_array, pixels_path
 from unetprep.kernels.percentiles import RobustRange, intensity_limits
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source, find_pairs
-from unetprep.sources.first_pass import stored_dtype
+from unetprep.sources.first_pass import Scan, stored_dtype
 from unetprep.sources.memory import kept_of_all
-from unetprep.stages.first_reading import FirstReading, LabelScan, read_labels
+from unetprep.stages.first_reading import FirstReading, LabelScan, check_labels, read_labels
 from unetprep.stages.import_jobs import ImportJob, LabelsJob
 from unetprep.stages.ranges import ImageRange
-from unetprep.stages.splits import Part, split_parts
+from unetprep.stages.splits import Part, known_splits, split_parts
+from unetprep.stages.stacks import (
+    LabelRule,
+    Stack,
+    StackImportJob,
+    arrange,
+    digest_of_all,
+    merged_digests,
+    merged_table,
+)
 from unetprep.store import Store
 
 KERNEL_VERSION = 1
@@ -30,19 +40,20 @@ KERNEL_VERSION = 1
 
 @dataclass(frozen=True)
 class Import:
-    """A planned import: attributes of each image, jobs that fill the arrays, images without cells, intensity ranges."""
+    """A planned import: attributes of each group, jobs that fill the arrays, images without cells, intensity ranges."""
 
-    images: dict[str, dict[str, object]]
-    jobs: tuple[ImportJob, ...]
+    groups: dict[str, dict[str, Any]]
+    jobs: tuple[ImportJob | StackImportJob, ...]
+    names: tuple[str, ...] = ()
     without_cells: tuple[str, ...] = ()
     ranges: Mapping[str, ImageRange] = field(default_factory=dict)
 
     def refuse_leakage(self, store: Store) -> None:
         """Raise Conflict if the store holds strips of an image that is imported whole, or the whole of strips."""
-        for name in self.images:
+        for name in self.names:
             whole, _, split = name.rpartition("-")
             relatives = [f"{name}-{s}" for s in SPLITS] + ([whole] if split in SPLITS else [])
-            there = [relative for relative in relatives if relative in store.names]
+            there = [relative for relative in relatives if relative in store.places]
             if there:
                 raise Conflict(
                     f"{store.url} holds {there[0]!r}, and {name!r} would share pixels with it across the splits",
@@ -55,29 +66,100 @@ def plan_import(
     labels: Sequence[str | Source],
     params: ImportParams,
     before_reading: Callable[[Sequence[Part], ImportParams], None] = lambda parts, params: None,
+    store: Store | None = None,
+    reading: FirstReading | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Import:
     """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used.
 
-    `before_reading` may refuse the first pass, if there is too little memory for it.
+    `before_reading` may refuse the first pass, if there is too little memory for it. `store`, if it exists, is the one
+    that the images are added to.
     """
-    parts = split_parts(find_pairs(images, labels, params.axes), params)
+    parts = split_parts(find_pairs(images, labels, params.axes), params, known_splits(store, params))
     before_reading(parts, params)
-    return plan_parts(parts, params, FirstReading())
+    return plan_parts(parts, params, reading or FirstReading(), store, overwrite=overwrite)
 
 
-def plan_parts(parts: Sequence[Part], params: ImportParams, reading: FirstReading) -> Import:
+def plan_parts(
+    parts: Sequence[Part],
+    params: ImportParams,
+    reading: FirstReading,
+    store: Store | None = None,
+    *,
+    overwrite: bool = False,
+) -> Import:
     """Check every part by a first reading, and plan its arrays."""
-    seen = read_labels(parts, params, reading)
-    groups: dict[str, dict[str, object]] = {}
+    alone, stacks = arrange(parts, params.dims, store)
+    seen = read_labels(alone, params, reading)
+    groups: dict[str, dict[str, Any]] = {}
     jobs: list[ImportJob] = []
     ranges: dict[str, ImageRange] = {}
-    for part, labels_seen in zip(parts, seen, strict=True):
+    for part, labels_seen in zip(alone, seen, strict=True):
         attributes, planned = _plan_part(part, labels_seen, params, reading, ranges)
-        groups[part.name] = attributes
+        groups[image_path(part.name)] = attributes
         jobs += planned
-    without_cells = tuple(part.name for part, labels in zip(parts, seen, strict=True) if not len(labels.ids))
+    without_cells = [part.name for part, labels in zip(alone, seen, strict=True) if not len(labels.ids)]
+    stacked: list[StackImportJob] = []
+    for stack in stacks:
+        attributes, planned_stack, empty = _plan_stack(stack, params, reading, ranges, store, overwrite)
+        groups[stack.path] = attributes
+        stacked += planned_stack
+        without_cells += empty
     kept = kept_of_all(job.source for job in jobs)
-    return Import(groups, tuple(replace(job, kept=kept) for job in jobs), without_cells, ranges)
+    own = (replace(job, kept=kept) for job in jobs)
+    return Import(groups, (*own, *stacked), tuple(part.name for part in parts), tuple(without_cells), ranges)
+
+
+def _plan_stack(
+    stack: Stack,
+    params: ImportParams,
+    reading: FirstReading,
+    ranges: dict[str, ImageRange],
+    store: Store | None,
+    overwrite: bool,
+) -> tuple[dict[str, Any], list[StackImportJob], list[str]]:
+    """Check every given image of a stack. Returns the stack's attributes, its jobs, and the images without cells."""
+    seen = reading.all_in_stack(stack.given, params)
+    parts = list(stack.given.values())
+    check_labels(parts, [labels for labels, _ in seen.values()], params, reading)
+    common = {key: value for key, value in _attributes(parts[0], params).items() if key != "split"}
+    columns: dict[str, dict[int, Any]] = {"split": {}, "source": {}}
+    for k, part in stack.given.items():
+        columns["split"][k], columns["source"][k] = part.split, _file_names(part)
+        pixels = seen[k][1]
+        if part.image is not None and pixels is not None:
+            ranges[part.name] = _range(part.image, pixels, params)
+            columns.setdefault("intensity", {})[k] = [ranges[part.name].low, ranges[part.name].high]
+            columns.setdefault("percentiles", {})[k] = _percentiles(ranges[part.name])["percentiles"]
+        _refuse_other_split(stack, part, store, overwrite)
+    members = [(member.name, member.size) for member in stack.members]
+    jobs = []
+    rule = _label_rule(params)
+    digests = {k: labels.scan.digest for k, (labels, _) in seen.items()}
+    path = labels_path(stack.path, "instances")
+    merged = merged_digests(stack, digests, store, path, overwrite=overwrite)
+    about = {"dtype": "int32", **common, **rule}
+    made = Provenance("import", KERNEL_VERSION, about, {"pixels": digest_of_all(members, merged)})
+    largest = max(labels.num_pieces if rule["connectivity"] else int(labels.scan.high) for labels, _ in seen.values())
+    if store:
+        largest = max(largest, store.record(path).get("largest_label", 0))
+    output = replace(stack.array(path, (), "int32", made), extra={"digests": merged, "largest_label": largest})
+    sources = {k: part.labels.at_absolute_path() for k, part in stack.given.items()}
+    labels_read = LabelRule(params.ignore_label, rule["connectivity"])
+    jobs.append(StackImportJob((output,), sources, merged, labels_read, reading.kept, sizes=stack.sizes))
+    if parts[0].image is not None:
+        path, dtype, channels = pixels_path(stack.path), stored_dtype(parts[0].image), parts[0].image.shape[:1]
+        digests = {k: pixels.digest for k, (_, pixels) in seen.items() if pixels}
+        merged = merged_digests(stack, digests, store, path, overwrite=overwrite)
+        about = {"dtype": dtype, **common, "intensity_rule": params.intensity}
+        made = Provenance("import", KERNEL_VERSION, about, {"pixels": digest_of_all(members, merged)})
+        output = replace(stack.array(path, channels, dtype, made), extra={"digests": merged})
+        sources = {k: part.image.at_absolute_path() for k, part in stack.given.items() if part.image}
+        jobs.append(StackImportJob((output,), sources, merged, None, reading.kept, sizes=stack.sizes))
+        common = {**common, "intensity_rule": params.intensity}
+    group = {**common, "images": merged_table(stack, columns, store)}
+    return group, jobs, [stack.members[k].name for k, (labels, _) in seen.items() if not len(labels.ids)]
 
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
@@ -95,23 +177,42 @@ def _plan_part(
     dims, attributes = params.dims, _attributes(part, params)
     about = dict(attributes)
     jobs: list[ImportJob] = [_labels_job(part, seen, params, attributes)]
-    files = [part.labels.path]
     if part.image is not None:
         pixels = reading.image(part.image, part.box, dims)
-        assert pixels.robust is not None
-        low, high = _intensity(part.image, pixels.robust, params.intensity)
-        ranges[part.name] = ImageRange(part.image.dtype, params.intensity, low, high, pixels.robust)
+        ranges[part.name] = _range(part.image, pixels, params)
+        low, high = ranges[part.name].low, ranges[part.name].high
         about = {**attributes, "intensity": [low, high], "intensity_rule": params.intensity}
-        path, dtype, shape = pixels_path(part.name), stored_dtype(part.image), box_shape(part.box)
+        path, dtype, shape = pixels_path(image_path(part.name)), stored_dtype(part.image), box_shape(part.box)
         output = pixel_array(path, shape, dtype, dims, _made(dtype, shape, about, pixels.digest))
         origin, digests = _origin(part.box), pixels.shards
         jobs.append(ImportJob((output,), part.image.at_absolute_path(), origin, digests=digests))
-        files.insert(0, part.image.path)
-    source = [mask_credentials(file.rstrip("/").rpartition("/")[2]) for file in files]
-    return {**about, **_percentiles(ranges.get(part.name)), "source": source}, jobs
+    return {**about, **_percentiles(ranges.get(part.name)), "source": _file_names(part)}, jobs
 
 
-def _percentiles(seen: ImageRange | None) -> dict[str, object]:
+def _file_names(part: Part) -> list[str]:
+    """Names of the files of a part, the labels last."""
+    sources = [source for source in (part.image, part.labels) if source]
+    return [mask_credentials(source.path.rstrip("/").rpartition("/")[2]) for source in sources]
+
+
+def _range(image: Source, pixels: Scan, params: ImportParams) -> ImageRange:
+    assert pixels.robust is not None
+    low, high = _intensity(image, pixels.robust, params.intensity)
+    return ImageRange(image.dtype, params.intensity, low, high, pixels.robust)
+
+
+def _refuse_other_split(stack: Stack, part: Part, store: Store | None, overwrite: bool) -> None:
+    there = store.places.get(part.name) if store else None
+    split = store.image_record(part.name)["split"] if store and there else part.split
+    if split != part.split and not overwrite:
+        raise Conflict(
+            f"image {part.name!r} is in {store.url if store else ''} already, in another split: it is {split} there and"
+            f" {part.split} now",
+            hint="repeat the command with the fractions and the seed of the first import, or with --overwrite",
+        )
+
+
+def _percentiles(seen: ImageRange | None) -> dict[str, Any]:
     return {"percentiles": [seen.robust.low, seen.robust.high]} if seen else {}
 
 
@@ -123,19 +224,22 @@ def _attributes(part: Part, params: ImportParams) -> dict[str, object]:
     return {"dims": params.dims, "split": part.split, **spacing, **unit}
 
 
+def _label_rule(params: ImportParams) -> dict[str, Any]:
+    """The parameters of the import that change the values of labels."""
+    connectivity = num_neighbours(params.dims, params.connectivity) if params.instances == "components" else None
+    instances = "components" if connectivity else "ids"
+    return {"instances": instances, "connectivity": connectivity, "ignore_label": params.ignore_label}
+
+
 def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> LabelsJob:
     """The job of labels. The digest is that of the source; the rules that change its values are parameters."""
     dims = params.dims
-    connectivity = num_neighbours(params.dims, params.connectivity) if params.instances == "components" else None
-    rule = {
-        "instances": "components" if connectivity else "ids",
-        "connectivity": connectivity,
-        "ignore_label": params.ignore_label,
-    }
+    rule = _label_rule(params)
+    connectivity = rule["connectivity"]
     shape = box_shape(part.box[1:])
     made = _made("int32", shape, {**about, **rule}, seen.scan.digest)
     largest = seen.num_pieces if connectivity else int(seen.scan.high)
-    output = pixel_array(labels_path(part.name, "instances"), shape, "int32", dims, made)
+    output = pixel_array(labels_path(image_path(part.name), "instances"), shape, "int32", dims, made)
     return LabelsJob(
         (replace(output, extra={"largest_label": largest}),),
         part.labels.at_absolute_path(),

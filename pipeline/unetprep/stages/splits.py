@@ -3,16 +3,17 @@
 The strips become images of their own, so that nothing of one (a label, a distance, a mirrored pixel) reaches another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box
-from unetprep.format.layout import SPLITS
+from unetprep.format.layout import IMAGES, SPLITS
 from unetprep.params import ImportParams
 from unetprep.sources import Source
+from unetprep.store import Store
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,42 @@ class Part:
     split: str
 
 
-def split_parts(pairs: Sequence[tuple[str, Source | None, Source]], params: ImportParams) -> list[Part]:
-    """Assign a split to every image; cut a single image along its longest side (a stack between its slices)."""
+def split_rule(params: ImportParams) -> dict[str, float]:
+    """The parameters that assign the splits, as attributes of the store."""
+    return {"val_fraction": params.val_fraction, "test_fraction": params.test_fraction, "seed": params.seed}
+
+
+def known_splits(store: Store | None, params: ImportParams) -> dict[str, str]:
+    """The splits of the images of a store, by name; none if they were assigned by other parameters."""
+    if store is None or any(store.record(IMAGES).get(key) != value for key, value in split_rule(params).items()):
+        return {}
+    return {name: store.image_record(name).get("split", "") for name in store.places}
+
+
+def split_parts(
+    pairs: Sequence[tuple[str, Source | None, Source]], params: ImportParams, known: Mapping[str, str] | None = None
+) -> list[Part]:
+    """Assign a split to every image; cut a single image along its longest side (a stack between its slices).
+
+    Images of the store have `known` splits, and keep them if others are added to them; the new ones are assigned so
+    that all together have the fractions that are asked for.
+    """
+    known = known or {}
     fractions = {"val": params.val_fraction, "test": params.test_fraction}
     if len(pairs) == 1 and any(fractions.values()):
         return _strips(*pairs[0], fractions, params)
-    order = np.random.Generator(np.random.Philox(params.seed)).permutation(len(pairs))
-    num_test, num_val = (_share(fractions[s], len(pairs)) for s in ("test", "val"))
-    rank = {int(i): r for r, i in enumerate(order)}
+    new = [i for i, (name, _, _) in enumerate(pairs) if name not in known]
+    there = [known[name] for name, _, _ in pairs if name in known]
+    order = np.random.Generator(np.random.Philox(params.seed)).permutation(len(new))
+    num_test, num_val = (max(0, _share(fractions[s], len(pairs)) - there.count(s)) for s in ("test", "val"))
+    rank = {new[int(i)]: r for r, i in enumerate(order)}
     return [
         Part(
             name,
             image,
             labels,
             tuple(slice(0, n) for n in (image or labels).shape),
-            "test" if rank[i] < num_test else "val" if rank[i] < num_test + num_val else "train",
+            known.get(name) or ("test" if rank[i] < num_test else "val" if rank[i] < num_test + num_val else "train"),
         )
         for i, (name, image, labels) in enumerate(pairs)
     ]

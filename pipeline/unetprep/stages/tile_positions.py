@@ -3,14 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from itertools import accumulate, pairwise
+from json import dumps
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box
-from unetprep.format.layout import PLACES, SPLITS, TILES, ArraySpec, Provenance, pixels_path
+from unetprep.format.layout import (
+    PLACES,
+    SPLITS,
+    TILES,
+    TILES_A_SHARD,
+    VALUES_A_SHARD,
+    ArraySpec,
+    Provenance,
+    pixels_path,
+)
 from unetprep.kernels.random_crops import random_origins
 from unetprep.kernels.tiling import output_size, tile_origins
 from unetprep.params import TilesParams
@@ -18,8 +29,9 @@ from unetprep.stages.base import Blocks, Job
 from unetprep.stages.weights import IMPORT
 from unetprep.store import Store
 
-KERNEL_VERSION = 1
-PLACES_A_SHARD = 1 << 14
+KERNEL_VERSION = 2
+LEAST_A_SHARD = 64
+SHARD_BYTES = 2**29
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,8 @@ class TiledImage:
     sides: tuple[int, int, int]  # (z, y, x)
     split: str
     intensity: tuple[float, float]
+    group: str
+    first: int = 0  # slice of the arrays at which the image begins
 
     def num_tiles(self, params: TilesParams) -> int:
         """How many tiles the image has."""
@@ -58,6 +72,15 @@ class TilePositions:
 
     images: tuple[TiledImage, ...]
     params: TilesParams
+    tile_bytes: int = 0  # of the arrays that are cut from the images, for one tile
+
+    @cached_property
+    def tiles_a_shard(self) -> int:
+        """Tiles in a shard of every array, so that a shard holds up to SHARD_BYTES before compression."""
+        most = VALUES_A_SHARD if self.params.index_only else TILES_A_SHARD
+        while not self.params.index_only and most > LEAST_A_SHARD and most * self.tile_bytes > SHARD_BYTES:
+            most //= 2
+        return min(most, self.starts[-1])
 
     @cached_property
     def starts(self) -> list[int]:
@@ -100,27 +123,37 @@ def plan_positions(store: Store, params: TilesParams) -> Sequence[Job]:
     """One job for all images."""
     if not store.names:
         raise InvalidInput(f"{store.url} holds no images", hint=f"run: {IMPORT}")
+    shapes = {group: store.finished_array(pixels_path(group), IMPORT).shape for group in store.groups}
     images = []
-    for name in store.names:
-        z, y, x = store.finished_array(pixels_path(name), IMPORT).shape[1:]
-        record = store.image_record(name, "split", "intensity")
-        images.append(TiledImage(name, (z, y, x), record["split"], tuple(record["intensity"])))
-    positions = TilePositions(tuple(images), params)
+    for place in store.places.values():
+        record = store.image_record(place.name, "split", "intensity")
+        sides, intensity = place.shape(shapes[place.group]), tuple(record["intensity"])
+        images.append(TiledImage(place.name, sides, record["split"], intensity, place.group, place.first))
+    positions = TilePositions(tuple(images), params, _tile_bytes(store, params))
+    listed = [[i.name, i.group, i.first, i.split, *i.intensity, *i.sides] for i in images]
     made = Provenance(
         "tiles",
         KERNEL_VERSION,
         {
             **{key: getattr(params, key) for key in ("tile_px", "margin_px", "depth", "stride_px", "random", "seed")},
-            "images": {i.name: [i.split, *i.intensity, *i.sides] for i in images},
+            "images": sha256(dumps(listed).encode()).hexdigest(),
         },
         {},
     )
     total = positions.starts[-1]
-    chunk = (min(PLACES_A_SHARD, total),)
+    chunk = (positions.tiles_a_shard,)
     outputs = (
         ArraySpec(f"{TILES}/{name}", (total,), kind, ("tile",), chunk, chunk, made) for name, kind in PLACES.items()
     )
     return [TilePositionsJob(tuple(outputs), positions)]
+
+
+def _tile_bytes(store: Store, params: TilesParams) -> int:
+    """Bytes of the image, target and weights of one tile, and of its instances if they are kept."""
+    pixels = [store.shards(pixels_path(group)) for group in store.groups]
+    image = max(array.shape[0] for array in pixels) * np.result_type(*(array.dtype for array in pixels)).itemsize
+    outer, inner = params.tile_px + 2 * params.margin_px, _output(params) + 2 * params.margin_px
+    return int(image * outer**2 + (1 + 4) * inner**2 + 4 * outer**2 * params.instances)
 
 
 def _output(params: TilesParams) -> int:

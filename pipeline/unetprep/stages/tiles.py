@@ -15,8 +15,6 @@ from unetprep.format.layout import (
     LEARNED,
     PLACES,
     TILES,
-    TILES_A_SHARD,
-    VALUES_A_SHARD,
     ArraySpec,
     Provenance,
     absent_from_tiles,
@@ -28,13 +26,14 @@ from unetprep.kernels.separate import HALO_PX
 from unetprep.kernels.tiling import border_px, output_size
 from unetprep.kernels.weight_formula import IGNORED, recorded_formula
 from unetprep.params import TilesParams
-from unetprep.stages.base import Blocks, Job
+from unetprep.stages.base import Blocks, Job, Shape
 from unetprep.stages.tile_positions import TiledImage, TilePositions, TilePositionsJob, plan_positions
 from unetprep.stages.weights import IMPORT
 from unetprep.storage.lru_cache import ArrayCache
 from unetprep.store import Store
 
 KERNEL_VERSION = 2
+TILES_A_BLOCK = 64
 KEPT_BYTES = 128 * 2**20  # of decoded chunks, while the tiles of a shard are cut
 BACKGROUND_DENSITY = 0.1  # that of cells is 1, that of ignored pixels 0: Falk et al. 2019
 
@@ -63,6 +62,12 @@ class TilesJob(Job):
             for name, values in self._tile(store, recent, *place).items():
                 made[name][row] = values
         return tuple(made.values())
+
+    @property
+    def block_shape(self) -> Shape:
+        """The tiles that a task cuts at a time."""
+        shard = self.outputs[0].shard
+        return self.block or (min(TILES_A_BLOCK, shard[0]), *shard[1:])
 
     def compute_bytes(self) -> int:
         """Memory for all tiles of a block, cached chunks, and each array of one tile twice, as read and mirrored."""
@@ -105,8 +110,8 @@ class TilesJob(Job):
         image, p, inner = self.positions.images[which], self.params, self._inner_px
         around = (z, y0 - p.margin_px, x0 - p.margin_px)
         target, weights = (
-            store.read_mirrored(path, around, (1, inner, inner), recent)[0]
-            for path in (labels_path(image.name, "target"), weights_path(image.name))
+            self._window(store, recent, image, path, around, inner)
+            for path in (labels_path(image.group, "target"), weights_path(image.group))
         )
         in_image = _inside(image, around, inner)
         weights = _only(weights, in_image, 0)
@@ -126,9 +131,19 @@ class TilesJob(Job):
     def _image(self, store: Store, recent: ArrayCache, image: TiledImage, origin: tuple[int, int, int]) -> NDArray[Any]:
         (z, y0, x0), p = origin, self.params
         before, outer = border_px(p.depth) // 2 + p.margin_px, p.tile_px + 2 * p.margin_px
-        path = pixels_path(image.name)
-        shape = (store.shards(path).shape[0], 1, outer, outer)
-        return store.read_mirrored(path, (0, z, y0 - before, x0 - before), shape, recent)[:, 0]
+        path = pixels_path(image.group)
+        shape, start = (store.shards(path).shape[0], 1, outer, outer), (0, z + image.first, y0 - before, x0 - before)
+        pixels: NDArray[Any] = store.read_mirrored(path, start, shape, recent, image.sides[1:])[:, 0]
+        return pixels
+
+    def _window(
+        self, store: Store, recent: ArrayCache, image: TiledImage, path: str, start: tuple[int, int, int], side: int
+    ) -> NDArray[Any]:
+        """A square window of one slice of labels, target or weights, mirrored outside of the image."""
+        z, y, x = start
+        shape = (1, side, side)
+        window: NDArray[Any] = store.read_mirrored(path, (z + image.first, y, x), shape, recent, image.sides[1:])[0]
+        return window
 
     def _instances(
         self, store: Store, recent: ArrayCache, image: TiledImage, around: tuple[int, int, int]
@@ -136,7 +151,7 @@ class TilesJob(Job):
         """The cells, `reach_px` further than the target; pixels outside of the image are ignored."""
         z, y, x = around
         start, side = (z, y - self.reach_px, x - self.reach_px), self._inner_px + 2 * self.reach_px
-        ids = store.read_mirrored(labels_path(image.name, "instances"), start, (1, side, side), recent)[0]
+        ids = self._window(store, recent, image, labels_path(image.group, "instances"), start, side)
         return _only(ids, _inside(image, start, side), IGNORED)
 
 
@@ -162,12 +177,12 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
     channels: dict[str, int] = {}
     inputs = {placed.outputs[0].path: placed.outputs[0].provenance.fingerprint}
     dtypes = set()
-    for name in store.names:
-        pixels = store.finished_array(pixels_path(name), IMPORT)
-        channels[name] = pixels.shape[0]
+    for group in store.groups:
+        pixels = store.finished_array(pixels_path(group), IMPORT)
+        channels[group] = pixels.shape[0]
         dtypes.add(pixels.dtype)
-        paths = [pixels_path(name), labels_path(name, "target"), weights_path(name)]
-        paths += [labels_path(name, "instances")] if params.instances else []
+        paths = [pixels_path(group), labels_path(group, "target"), weights_path(group)]
+        paths += [labels_path(group, "instances")] if params.instances else []
         for path in paths:
             store.finished_array(path, f"unetprep weights --out {store.url}")
         inputs |= {path: store.record(path)["fingerprint"] for path in paths}
@@ -178,7 +193,7 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
     how = {"index_only": {"channels": num_channels, "dtype": dtype}} if params.index_only else {"codec": params.codec}
     made = Provenance("tiles", KERNEL_VERSION, {**how, **rule}, inputs)
     depth, height, width = map(
-        max, zip(*(store.shards(pixels_path(name)).chunk[1:] for name in store.names), strict=True)
+        max, zip(*(store.shards(pixels_path(group)).chunk[1:] for group in store.groups), strict=True)
     )
     job = TilesJob((), placed.positions, (depth, height, width), rule["instances"]["reach_px"] if rule else 0)
     return [replace(job, outputs=_outputs(job, num_channels, dtype, made))]
@@ -187,26 +202,26 @@ def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:
 def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
     """How weights follow from instances, in all images alike; `reach_px` is the distance up to which a cell matters."""
     rules = {}
-    for name in store.names:
-        weights = store.parameters(weights_path(name), "formula", "border_on", "spacing")
-        made = {**weights, **store.parameters(labels_path(name, "target"), "separate")}
-        rules[name] = {key: value for key, value in made.items() if key not in ("engine", "dims")}
-        if store.dims(name) != 2:
+    for group in store.groups:
+        weights = store.parameters(weights_path(group), "formula", "border_on", "spacing")
+        made = {**weights, **store.parameters(labels_path(group, "target"), "separate")}
+        rules[group] = {key: value for key, value in made.items() if key not in ("engine", "dims")}
+        if store.dims(group) != 2:
             raise InvalidInput(
-                f"image {name!r} is a volume: its weights follow from cells in other slices, which no tile holds",
+                f"{group} is a volume: its weights follow from cells in other slices, which no tile holds",
                 allowed="--instances with images whose slices are independent (dims 2)",
             )
         if len({*made["spacing"]}) > 1:
             raise InvalidInput(
-                f"the weights of {name!r} have spacing {made['spacing']}, which a quarter turn would exchange",
+                f"the weights of {group} have spacing {made['spacing']}, which a quarter turn would exchange",
                 allowed="--instances with pixels as wide as high",
             )
     first, *_ = rules
-    for name, rule in rules.items():
+    for group, rule in rules.items():
         if rule != rules[first]:
             key = next(k for k in sorted({*rule, *rules[first]}) if rule.get(k) != rules[first].get(k))
             raise InvalidInput(
-                f"the weights of {first!r} and {name!r} were made with different {key.replace('_', '-')}:"
+                f"the weights of {first} and {group} were made with different {key.replace('_', '-')}:"
                 f" {rules[first].get(key)} and {rule.get(key)}",
                 allowed="--instances with weights of one kind in the whole store",
                 hint=f"unetprep weights --out {store.url} --overwrite",
@@ -222,12 +237,10 @@ def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
 
 
 def _outputs(job: TilesJob, channels: int, dtype: str, made: Provenance) -> tuple[ArraySpec, ...]:
-    params, total = job.params, job.positions.starts[-1]
+    params, total, shard = job.params, job.positions.starts[-1], job.positions.tiles_a_shard
     outer = params.tile_px + 2 * params.margin_px
     inner = outer - border_px(params.depth)
     wide = inner + 2 * job.reach_px
-    inset = -params.margin_px
-    context = inset - border_px(params.depth) // 2
     arrays: dict[str, tuple[tuple[int, ...], tuple[str, ...], str]] = {}
     if not params.index_only:
         arrays["image"] = ((channels, outer, outer), ("c", "y", "x"), dtype)
@@ -236,7 +249,6 @@ def _outputs(job: TilesJob, channels: int, dtype: str, made: Provenance) -> tupl
         if params.instances:
             arrays["instances"] = ((wide, wide), ("y_cells", "x_cells"), "int32")
     arrays |= {name: ((), (), kind) for name, kind in LEARNED.items()}
-    shard = min(VALUES_A_SHARD if params.index_only else TILES_A_SHARD, total)
     return tuple(
         ArraySpec(
             f"{TILES}/{name}",
@@ -247,14 +259,6 @@ def _outputs(job: TilesJob, channels: int, dtype: str, made: Provenance) -> tupl
             (shard, *sides),
             made,
             codec=params.codec if sides else "zstd",
-            origins={
-                "y": context,
-                "x": context,
-                "y_out": inset,
-                "x_out": inset,
-                "y_cells": inset - job.reach_px,
-                "x_cells": inset - job.reach_px,
-            },
         )
         for name, (sides, dims, kind) in arrays.items()
     )
@@ -265,7 +269,7 @@ def _check_channels(channels: dict[str, int]) -> None:
         first, *_ = channels
         other = next(name for name in channels if channels[name] != channels[first])
         raise InvalidInput(
-            f"image {first!r} has {channels[first]} channels and image {other!r} has {channels[other]}",
+            f"{first} has {channels[first]} channels and {other} has {channels[other]}",
             allowed="one number of channels for all images of a store",
             hint="put grey and colour images into stores of their own",
         )
@@ -273,7 +277,7 @@ def _check_channels(channels: dict[str, int]) -> None:
 
 def _common_rule(store: Store) -> str:
     """The intensity rule of all images, which holds for new images too."""
-    rules = {name: _rule_of(store, name) for name in store.names}
+    rules = {group: _rule_of(store, group) for group in store.groups}
     if len(set(rules.values())) > 1:
         raise InvalidInput(
             f"the images of {store.url} were imported with different --intensity: {rules}",
@@ -282,12 +286,11 @@ def _common_rule(store: Store) -> str:
     return str(store.image_record(store.names[0], "intensity_rule")["intensity_rule"])
 
 
-def _rule_of(store: Store, name: str) -> str:
-    """The rule of an image; for stores of older releases, which recorded no percentiles, what `auto` meant."""
-    record, pixels = store.image_record(name, "intensity_rule"), store.record(pixels_path(name))
-    rule = str(record["intensity_rule"])
-    is_older = "percentiles" not in record and pixels.get("parameters", {}).get("dtype") != "uint8"
-    return "auto of an older release, which is minmax" if rule == "auto" and is_older else rule
+def _rule_of(store: Store, group: str) -> str:
+    record = store.record(group)
+    if "intensity_rule" not in record:
+        raise InvalidInput(f"{group} of {store.url} lacks intensity_rule", hint="import it again")
+    return str(record["intensity_rule"])
 
 
 def _training_intensity(store: Store) -> dict[str, list[float]] | None:

@@ -1,23 +1,21 @@
 """Stage `weights`: the target, the class balance over the whole data set, and the weight map."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
-from unetprep.format.boxes import Box, grow, inside
+from unetprep.format.boxes import Box, box_shape, grow, inside
 from unetprep.format.layout import (
-    AXES,
     ArraySpec,
     Provenance,
     counts_path,
-    image_path,
     labels_path,
     pixel_array,
     weights_path,
@@ -28,7 +26,8 @@ from unetprep.kernels.weight_formula import DEFAULTS, Formula
 from unetprep.kernels.weights import NUM_CLASSES, balanced_class_weights, count_classes
 from unetprep.parameter import as_text
 from unetprep.params import WeightsParams
-from unetprep.stages.base import COMPILED_BYTES, Blocks, Job, Shape
+from unetprep.stages.base import COMPILED_BYTES, Blocks, Job, Shape, Sizes
+from unetprep.stages.stacks import array_of_stack
 from unetprep.stages.weight_backends import ENGINE_BYTES, ENGINES
 from unetprep.store import Store
 
@@ -54,11 +53,17 @@ class TargetJob(Job):
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
         """A block of the target and its counts."""
-        box, _ = boxes
+        box, counts_box = boxes
         outer = grow(box, self.halo, self.outputs[0].shape)
         labels, core = store.read(self.instances, outer), inside(box, outer)
-        target = separate_instances(labels, self.dims, self.separate)[core]
-        return target, count_classes(target, labels[core]).reshape(1, 1, 1, NUM_CLASSES)
+        if self.sizes is None:
+            target = separate_instances(labels, self.dims, self.separate)[core]
+            return target, count_classes(target, labels[core]).reshape(1, 1, 1, NUM_CLASSES)
+        target, counts = np.zeros(labels.shape, np.uint8), np.empty(box_shape(counts_box), np.int64)
+        for at, image in images_of(labels, self.sizes[box[0]]):
+            target[at] = separate_instances(image, self.dims, self.separate)
+            counts[at[0]] = count_classes(target[at], image)
+        return target, counts
 
     def resident_bytes(self) -> int:
         """Memory of the compiled kernels."""
@@ -96,8 +101,16 @@ class WeightsJob(Job):
         (box,) = boxes
         outer = grow(box, self.halo, self.outputs[0].shape)
         labels, core = store.read(self.instances, outer), inside(box, outer)
+        if self.sizes is None:
+            return (self._weigh(labels, core),)
+        weights = np.zeros(labels.shape, np.float32)
+        for at, image in images_of(labels, self.sizes[box[0]]):
+            weights[at] = self._weigh(image, tuple(slice(0, n) for n in image.shape))
+        return (weights,)
+
+    def _weigh(self, labels: NDArray[np.int32], core: Box) -> NDArray[np.float32]:
         target = separate_instances(labels, len(self.spacing), self.separate)[core]
-        return (ENGINES[self.engine](labels, target, self.class_weights, self.formula, self.spacing, core),)
+        return ENGINES[self.engine](labels, target, self.class_weights, self.formula, self.spacing, core)
 
     def resident_bytes(self) -> int:
         """Memory of the compiled kernels."""
@@ -110,39 +123,58 @@ class WeightsJob(Job):
         return (4 + 1) * prod(outer) + needs
 
 
-def plan_targets(store: Store, params: WeightsParams, names: Sequence[str] | None = None) -> Sequence[Job]:
-    """The target and the class counts of every image, or of some."""
+def images_of(labels: NDArray[Any], sizes: Sizes) -> Iterator[tuple[Box, NDArray[Any]]]:
+    """The images in slices of a stack: where each lies, and its pixels (1, y, x), contiguous."""
+    for k, (height, width) in enumerate(sizes.tolist()):
+        at = slice(k, k + 1), slice(0, height), slice(0, width)
+        yield at, np.ascontiguousarray(labels[at])
+
+
+def plan_targets(store: Store, params: WeightsParams, groups: Sequence[str] | None = None) -> Sequence[Job]:
+    """The target and the class counts of every image and stack, or of some, by path."""
     if not store.names:
         raise InvalidInput(f"{store.url} holds no images", hint=f"run: {IMPORT}")
     jobs = []
-    for name in store.names if names is None else names:
-        path, dims = labels_path(name, "instances"), store.dims(name)
-        _spacing(params, store, name, dims)  # refused here, before the target is replaced
-        shape = store.finished_array(path, IMPORT).shape
+    for group in store.groups if groups is None else groups:
+        path, dims = labels_path(group, "instances"), store.dims(group)
+        _spacing(params, store, group, dims)  # refused here, before the target is replaced
+        shape, sizes = store.finished_array(path, IMPORT).shape, store.sizes(group)
         inputs = {path: store.record(path)["fingerprint"]}
         made = Provenance("weights", TARGET_VERSION, {"separate": params.separate, "dims": dims}, inputs)
-        target = pixel_array(labels_path(name, "target"), shape, "uint8", dims, made)
-        jobs.append(TargetJob((target, _counts(name, target)), path, dims, params.separate))
+        target = array_like(labels_path(group, "target"), shape, "uint8", dims, sizes, made)
+        outputs = (target, _counts(group, target, sizes is not None))
+        jobs.append(TargetJob(outputs, path, dims, params.separate, sizes=sizes))
     return jobs
 
 
-def _counts(name: str, target: ArraySpec) -> ArraySpec:
+def array_like(
+    path: str, shape: tuple[int, ...], dtype: str, dims: int, sizes: Sizes | None, made: Provenance
+) -> ArraySpec:
+    """Specification of an array with a value for each pixel of an image, or of a stack of images of these sizes."""
+    return (
+        pixel_array(path, shape, dtype, dims, made) if sizes is None else array_of_stack(path, sizes, (), dtype, made)
+    )
+
+
+def _counts(group: str, target: ArraySpec, in_stack: bool) -> ArraySpec:
+    """The counts, one entry for each shard of the target; in a stack one for each image."""
     shards = tuple(-(-n // s) for n, s in zip(target.shape, target.shard, strict=True))
-    one = (1, 1, 1, NUM_CLASSES)
-    dims = (*(f"shard_{a}" for a in AXES), "class")
-    return ArraySpec(counts_path(name), (*shards, NUM_CLASSES), "int64", dims, one, one, target.provenance)
+    num, rows = (target.shape[0], target.shard[0]) if in_stack else (shards[0], 1)
+    dims = ("z" if in_stack else "shard_z", "shard_y", "shard_x", "class")
+    shape, shard = (num, *shards[1:], NUM_CLASSES), (rows, 1, 1, NUM_CLASSES)
+    return ArraySpec(counts_path(group), shape, "int64", dims, shard, shard, target.provenance)
 
 
-def plan_weights(store: Store, params: WeightsParams, names: Sequence[str] | None = None) -> Sequence[Job]:
-    """The weight map of every image, or of some, with the class weights that the whole data set gives."""
+def plan_weights(store: Store, params: WeightsParams, groups: Sequence[str] | None = None) -> Sequence[Job]:
+    """The weight map of every image and stack, or of some, with the class weights that the whole data set gives."""
     class_weights = params.fixed_class_weights() or _balanced(store)
     formula = params.made_formula()
     constants = {name: getattr(params, name) for name in DEFAULTS[params.formula]}
     jobs = []
-    for name in store.names if names is None else names:
-        instances, target = labels_path(name, "instances"), labels_path(name, "target")
-        dims = store.dims(name)
-        spacing = _spacing(params, store, name, dims)
+    for group in store.groups if groups is None else groups:
+        instances, target = labels_path(group, "instances"), labels_path(group, "target")
+        dims, sizes = store.dims(group), store.sizes(group)
+        spacing = _spacing(params, store, group, dims)
         made = Provenance(
             "weights",
             WEIGHTS_VERSIONS[params.engine],
@@ -157,21 +189,21 @@ def plan_weights(store: Store, params: WeightsParams, names: Sequence[str] | Non
             },
             {path: store.record(path)["fingerprint"] for path in (instances, target)},
         )
-        output = pixel_array(weights_path(name), store.shards(instances).shape, "float32", dims, made)
+        output = array_like(weights_path(group), store.shards(instances).shape, "float32", dims, sizes, made)
         record = store.record(instances)
         largest, ignored = record.get("largest_label", LARGEST_LABEL), record.get("parameters", {}).get("ignore_label")
         rest = (params.separate, spacing, class_weights, formula, params.engine, largest, ignored is not None)
-        jobs.append(WeightsJob((output,), instances, *rest))
+        jobs.append(WeightsJob((output,), instances, *rest, sizes=sizes))
     return jobs
 
 
-def _spacing(params: WeightsParams, store: Store, name: str, dims: int) -> tuple[float, ...]:
+def _spacing(params: WeightsParams, store: Store, group: str, dims: int) -> tuple[float, ...]:
     """The pixel size along each axis: the parameter, else that of the import in pixels along x, else 1."""
-    spacing = params.spacing or relative_sizes(store.record(image_path(name)).get("spacing"), dims)
+    spacing = params.spacing or relative_sizes(store.record(group).get("spacing"), dims)
     if len(spacing) != dims:
         what = "a volume" if dims == 3 else "made of independent slices (dims 2)"
         raise InvalidInput(
-            f"spacing is {as_text(params.spacing)}, but image {name!r} is {what}",
+            f"spacing is {as_text(params.spacing)}, but {group} is {what}",
             allowed=f"{dims} numbers, {','.join('zyx'[-dims:])}",
             hint="--dims of the import says whether a stack is one volume",
         )
@@ -199,16 +231,22 @@ def _balanced(store: Store) -> tuple[float, ...]:
 
 def count_pixels(store: Store, names: Sequence[str]) -> NDArray[np.int64]:
     """Pixels of each class in some images."""
+    slices: dict[str, list[int]] = {}  # of stacks; none for images with arrays of their own, which count as a whole
+    for place in map(store.place, names):
+        slices.setdefault(place.group, []).extend([] if place.index is None else [place.index])
+
+    def count(group: str) -> NDArray[np.int64]:
+        counts, some = store.read_all(counts_path(group)), slices[group]
+        return np.asarray((counts[some] if some else counts).reshape(-1, NUM_CLASSES).sum(axis=0))
+
     with ThreadPoolExecutor(READING_THREADS) as executor:
-        paths = map(counts_path, names)
-        counts = list(executor.map(lambda path: store.read_all(path).reshape(-1, NUM_CLASSES).sum(axis=0), paths))
-    total: NDArray[np.int64] = np.sum([np.zeros(NUM_CLASSES, np.int64), *counts], axis=0)
-    return total
+        counted = [np.zeros(NUM_CLASSES, np.int64), *executor.map(count, slices)]
+    return np.asarray(np.sum(counted, axis=0))
 
 
 def balancing_images(store: Store) -> list[str]:
     """The images whose pixels balance the classes: those for training, or all if none is."""
-    return [name for name in store.names if store.record(image_path(name)).get("split") == "train"] or store.names
+    return [name for name in store.names if store.image_record(name).get("split") == "train"] or store.names
 
 
 def refuse_without_cells(store: Store, way_out: str = "--class-weights 1,1 needs no cells") -> NoReturn:

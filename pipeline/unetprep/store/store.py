@@ -1,14 +1,14 @@
 """Access to a store: attributes, arrays and pixels. The only module of the pipeline that writes to stores."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import zarr
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from unetprep import __version__
 from unetprep.errors import Conflict, Failure, InvalidInput
 from unetprep.format.array_state import array_state
-from unetprep.format.boxes import Box, Index, shard_box, shard_counts
+from unetprep.format.boxes import Box, Index, shard_box
 from unetprep.format.documents import Document, array_document, group_document
-from unetprep.format.layout import FORMAT_VERSION, IMAGES, KEY, ArraySpec, Provenance, image_path
+from unetprep.format.layout import FORMAT_VERSION, IMAGES, KEY, STACKS, ArraySpec
 from unetprep.format.metadata import DOCUMENT, DamagedDocument, encode, parse_document, record_of
-from unetprep.format.ome import PixelSize, image_attributes, label_attributes, labels_attributes
+from unetprep.format.ome import PixelSize, display_window, image_attributes, label_attributes, labels_attributes
+from unetprep.format.places import TABLE, ImagePlace, group_paths, places_in, places_of
 from unetprep.format.schema import image_name
 from unetprep.format.sharding import Chunks, Damaged, Shards
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
@@ -32,10 +33,15 @@ from unetprep.storage.output import refuse_hierarchy
 from unetprep.storage.paths import safe_key
 from unetprep.storage.registry import open_storage
 
-COORDINATE_CHUNK = 65536
+GROUP_DEPTH = 2  # slashes in the path of an array or group below that of an image
 LOOKS_AT_ONCE = 16
 MOST_SEEN = 1024
 REPLACED = "being replaced"  # the fingerprint of an array that is no longer valid
+
+
+def some_names(names: Sequence[str]) -> str:
+    """The first of many names, for messages."""
+    return ", ".join(names[:5]) + (", ..." if names[5:] else "")
 
 
 class Store:
@@ -45,6 +51,7 @@ class Store:
         self.url = url.rstrip("/")
         self.storage = storage or open_storage(self.url)
         self._documents: dict[str, Document] = {}
+        self._places: dict[str, ImagePlace] | None = None
 
     def __reduce__(self) -> tuple[type["Store"], tuple[Any, ...]]:
         return Store, (self.url, self.storage) if "://" in self.url else (str(Path(self.url).absolute()),)
@@ -69,8 +76,9 @@ class Store:
         if version != FORMAT_VERSION:
             raise InvalidInput(
                 f"{url} has format version {version}",
-                allowed=f"version {FORMAT_VERSION}, the one this release reads",
-                hint="create the store again, or install the release that wrote it",
+                allowed=f"version {FORMAT_VERSION}, the one this release writes",
+                hint="unettrain trains on a store of version 1 as it is; for further stages import its files into a new"
+                " store, or install the release that wrote it",
             )
         return store
 
@@ -144,6 +152,8 @@ class Store:
     def _put(self, path: str, document: Document) -> None:
         """Write the document of a node."""
         self._documents.pop(path, None)
+        if path.partition("/")[0] in (IMAGES, STACKS) and path.count("/") < GROUP_DEPTH:
+            self._places = None
         self.storage.put(f"{path}/{DOCUMENT}".lstrip("/"), encode(document))
 
     def record(self, path: str) -> dict[str, Any]:
@@ -188,17 +198,44 @@ class Store:
         self._update(path, {"coordinates": " ".join(names)})
 
     @property
-    def names(self) -> list[str]:
-        """The names of the images in the order of import."""
-        return list(self.record(IMAGES).get("names", []))
+    def groups(self) -> list[str]:
+        """Paths of the groups of images and stacks."""
+        return group_paths(self.record)
 
-    def add_images(self, images: dict[str, dict[str, Any]]) -> None:
-        """Create the groups of images, or update their attributes. Raises InvalidInput for invalid names."""
-        for name in images:
-            image_name(name, "an image to be imported")
-        for name, attributes in images.items():
-            self.update_record(image_path(name), **attributes)
-        self.update_record(IMAGES, names=list(dict.fromkeys([*self.names, *images])))
+    @property
+    def places(self) -> dict[str, ImagePlace]:
+        """The places of all images by name: images with arrays of their own, in the order of import, then stacks."""
+        if self._places is None:
+            self._places = places_of(self.record)
+        return self._places
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all images, in the order of `places`."""
+        return list(self.places)
+
+    def place(self, name: str) -> ImagePlace:
+        """The place of an image. Raises InvalidInput for an unknown name."""
+        found = self.places.get(name)
+        if found is None:
+            raise InvalidInput(f"{self.url} has no image {name!r}", allowed=some_names(self.names))
+        return found
+
+    def add_groups(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
+        """Create groups of images and stacks, by path, or update their attributes.
+
+        Raises InvalidInput for invalid names of images, before anything is written.
+        """
+        for path, attributes in groups.items():
+            for place in places_in(path, attributes):
+                image_name(place.name, "an image to be imported")
+        for path, attributes in groups.items():
+            self.update_record(path, **attributes)
+        alone = [path.partition("/")[2] for path in groups if path.startswith(f"{IMAGES}/")]
+        self.update_record(IMAGES, names=list(dict.fromkeys([*self.record(IMAGES).get("names", []), *alone])))
+        numbers = [int(path.partition("/")[2]) for path in groups if path.startswith(f"{STACKS}/")]
+        if numbers:
+            self.update_record(STACKS, count=max(self.record(STACKS).get("count", 0), max(numbers) + 1))
 
     def parameters(self, path: str, *required: str) -> dict[str, Any]:
         """The parameters of an array. Raises InvalidInput if one of `required` is missing."""
@@ -211,18 +248,29 @@ class Store:
         return found
 
     def image_record(self, name: str, *required: str) -> dict[str, Any]:
-        """The unetprep attributes of an image. Raises InvalidInput if one of `required` is missing."""
-        record = self.record(image_path(name))
+        """The attributes of an image. Raises InvalidInput if one of `required` is missing."""
+        place = self.place(name)
+        record = place.record(self.record(place.group))
         if missing := [key for key in required if key not in record]:
-            raise InvalidInput(
-                f"{image_path(name)} of {self.url} lacks {', '.join(missing)}",
-                hint="import it again: existing data are kept",
-            )
+            self._refuse_without(place.group, missing)
         return record
 
-    def dims(self, name: str) -> int:
-        """2 if the slices of an image are independent, 3 if it is a volume."""
-        return int(self.image_record(name, "dims")["dims"])
+    def dims(self, group: str) -> int:
+        """2 if the slices of an image or stack are independent, 3 if it is a volume."""
+        record = self.record(group)
+        if "dims" not in record:
+            self._refuse_without(group, ["dims"])
+        return int(record["dims"])
+
+    def sizes(self, group: str) -> NDArray[np.int64] | None:
+        """The sides of each image of a stack, (z, 2), as y, x; None for an image with arrays of its own."""
+        table = self.record(group).get(TABLE)
+        return np.array(table["sizes"], np.int64).reshape(-1, 2) if table else None
+
+    def _refuse_without(self, group: str, missing: Sequence[str]) -> NoReturn:
+        raise InvalidInput(
+            f"{group} of {self.url} lacks {', '.join(missing)}", hint="import it again: existing data are kept"
+        )
 
     # -- arrays -------------------------------------------------------------------------------------------------------
 
@@ -274,7 +322,7 @@ class Store:
         return array_state(path, self.record)
 
     def create(self, spec: ArraySpec) -> None:
-        """Create an empty array, marked unfinished, with its coordinates and metadata; replaces an existing array.
+        """Create an empty array, marked unfinished, with its metadata; replaces an existing array.
 
         The existing array is first marked invalid, then removed, and the new metadata are written last. So no array
         looks finished after an interruption at any point.
@@ -293,13 +341,11 @@ class Store:
         self.storage.delete(path)
 
     def describe(self, spec: ArraySpec) -> None:
-        """Write the missing groups, coordinates and OME-Zarr metadata of an array."""
+        """Write the missing groups and the OME-Zarr metadata of an array."""
         group, _, name = spec.path.rpartition("/")
         self._update(group, {})
-        for dim, length in zip(spec.dims, spec.shape, strict=True):
-            self._write_coordinate(f"{group}/{dim}", dim, length, spec.origins.get(dim, 0))
-        if group.startswith(f"{IMAGES}/"):
-            self._describe_image(group, name, spec.dims)
+        if group.startswith((f"{IMAGES}/", f"{STACKS}/")):
+            self._describe_image(group, name, spec)
 
     def invalidate_shards(self, spec: ArraySpec, stale: Iterable[str]) -> None:
         """Change an array to `spec`, of which only some shards differ, and mark it unfinished.
@@ -321,32 +367,17 @@ class Store:
         record = {**spec.extra, **spec.provenance.as_dict(), "complete": False}
         self._put(spec.path, array_document(spec, {KEY: record}))
 
-    def _write_coordinate(self, path: str, dim: str, length: int, origin: int) -> None:
-        """Write the coordinates of one axis, in pixels or as plain numbers. The arrays of a group share them."""
-        chunk = (min(length, COORDINATE_CHUNK),)
-        made = Provenance("", 0, {}, {})
-        spec = ArraySpec(path, (length,), "int64", (dim,), chunk, chunk, made)
-        document = array_document(spec, {"units": "pixel"} if dim[0] in "zyx" else {})
-        shards = Shards(document)
-        boxes = [shard_box((i,), spec.shape, chunk) for i in range(shard_counts(spec.shape, chunk)[0])]
-        positions = np.arange(origin, origin + length)
-        objects = {f"{path}/{shards.key_of(box)}": shards.encode(positions[box]) for box in boxes}
-        objects[f"{path}/{DOCUMENT}"] = encode(document)
-        if any(self._read_object(key) != data for key, data in objects.items()):
-            self.storage.delete(path)
-            for key, data in objects.items():
-                self.storage.put(key, data)
-
-    def _describe_image(self, group: str, name: str, dims: tuple[str, ...]) -> None:
+    def _describe_image(self, group: str, name: str, spec: ArraySpec) -> None:
         """Write the OME-Zarr metadata of an image or a label image."""
         image, is_label, kind = group.rpartition("/labels/")
         pixel = PixelSize.of_record(self.record(image if is_label else group))
         if not is_label:
             # One multiscale, since the labels must have equally many: the image, or without an image the weights.
             if name == "image" or self._document(f"{group}/image") is None:
-                self._update(group, {"ome": image_attributes(name, dims, pixel)})
+                window = display_window(self.record(group), spec.shape[0]) if name == "image" else {}
+                self._update(group, {"ome": {**image_attributes(name, spec.dims, pixel), **window}})
         elif name == kind:
-            self._update(group, {"ome": label_attributes(name, dims, pixel)})
+            self._update(group, {"ome": label_attributes(name, spec.dims, pixel)})
             labels = self._document(f"{image}/labels") or group_document()
             ome = labels.get("attributes", {}).get("ome")
             kinds = ome.get("labels") if isinstance(ome, dict) else None
@@ -424,15 +455,20 @@ class Store:
         return out
 
     def read_mirrored(
-        self, path: str, start: tuple[int, ...], shape: tuple[int, ...], recent: ArrayCache = NO_CACHE
+        self,
+        path: str,
+        start: tuple[int, ...],
+        shape: tuple[int, ...],
+        recent: ArrayCache = NO_CACHE,
+        sides: tuple[int, int] | None = None,
     ) -> NDArray[Any]:
         """Read a window (..., y, x); outside along y and x the image is mirrored without repeating the edge pixel.
 
-        `recent` caches decoded chunks.
+        `sides` (y, x) are those of the image, by default of the array. `recent` caches decoded chunks.
         """
         rows, columns = (
             mirrored_runs(a, a + n, s)
-            for a, n, s in zip(start[-2:], shape[-2:], self.shards(path).shape[-2:], strict=True)
+            for a, n, s in zip(start[-2:], shape[-2:], sides or self.shards(path).shape[-2:], strict=True)
         )
         leading = (slice(a, a + n) for a, n in zip(start[:-2], shape[:-2], strict=True))
         block = self.read(path, (*leading, slice(*bounds(rows)), slice(*bounds(columns))), recent)

@@ -1,0 +1,41 @@
+"""Decoded small images of an import, kept between its two readings up to a bound, so that they are decoded once."""
+
+from threading import Lock
+from typing import Any
+
+from numpy.typing import NDArray
+
+from unetprep.sources.arrays import ArraySource
+from unetprep.sources.readers import Source
+
+KEPT_BYTES = 128 * 2**20
+
+
+class KeptPixels:
+    """Pixels (c, z, y, x) by path of the file, up to a number of bytes. Workers elsewhere get none of them.
+
+    The first ones are kept, not the last, since both readings go through the files in one order.
+    """
+
+    def __init__(self, most_bytes: int = 0) -> None:
+        self._most_bytes, self._num_bytes, self._lock = most_bytes, 0, Lock()
+        self._pixels: dict[str, NDArray[Any]] = {}
+
+    def __reduce__(self) -> tuple[type["KeptPixels"], tuple[()]]:
+        return KeptPixels, ()
+
+    def read(self, source: Source) -> ArraySource:
+        """A source as an array in memory, which is kept if there is room."""
+        pixels = source.read((slice(None),) * 4)
+        with self._lock:
+            if source.path not in self._pixels and self._num_bytes + pixels.nbytes <= self._most_bytes:
+                self._pixels[source.path] = pixels
+                self._num_bytes += pixels.nbytes
+        return ArraySource(source.path, "czyx", pixels.shape, source.dtype, source.stem, pixels)
+
+    def take(self, source: Source) -> NDArray[Any] | None:
+        """The pixels of a source, which are then no longer kept; None if they are not."""
+        with self._lock:
+            pixels = self._pixels.pop(source.path, None)
+            self._num_bytes -= 0 if pixels is None else pixels.nbytes
+        return pixels

@@ -1,0 +1,253 @@
+"""Stacks: which images of an import are stored many to an array, and the jobs that fill these arrays.
+
+Small images of one kind (channels and dtype) share a stack, if there are at least FEWEST of them. An image that is in a
+stack of the store already stays in its slice; all others form new stacks, so what is there is not written again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from json import dumps
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetprep.errors import Conflict, Failure
+from unetprep.format.boxes import Box, Index, box_shape
+from unetprep.format.layout import (
+    PIXEL_SHARD,
+    STACKS,
+    ArraySpec,
+    Provenance,
+    images_a_shard,
+    stack_array,
+    stack_path,
+)
+from unetprep.format.places import TABLE, places_in
+from unetprep.sources import Source
+from unetprep.sources.connected_components import label_shard
+from unetprep.sources.first_pass import stored_dtype, stored_labels
+from unetprep.sources.kept_pixels import KeptPixels
+from unetprep.stages.base import Blocks, Job
+from unetprep.stages.splits import Part
+from unetprep.store import Store
+
+FEWEST = 16  # images of one kind that make a stack
+LARGEST_SIDE = PIXEL_SHARD[2][-1]
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image of a stack: its slice, its size, and the part that is imported; None if it is not given this time."""
+
+    name: str
+    size: tuple[int, int]
+    part: Part | None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack of the store or a new one, with its images by slice."""
+
+    path: str
+    members: tuple[Member, ...]
+
+    @property
+    def given(self) -> dict[int, Part]:
+        """The parts that are imported, by slice."""
+        return {k: member.part for k, member in enumerate(self.members) if member.part}
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The sides of the images, (image, 2), as y, x."""
+        return np.array([member.size for member in self.members], np.int64)
+
+    def array(self, path: str, channels: tuple[int, ...], dtype: str, made: Provenance) -> ArraySpec:
+        """Specification of an array of this stack."""
+        return array_of_stack(path, self.sizes, channels, dtype, made)
+
+
+def array_of_stack(
+    path: str, sizes: NDArray[np.int64], channels: tuple[int, ...], dtype: str, made: Provenance
+) -> ArraySpec:
+    """Specification of an array of a stack of images of these sizes, (image, 2)."""
+    num_images, num_pixels = len(sizes), int(sizes.prod(axis=1).sum())
+    shape = (*channels, num_images, *map(int, sizes.max(axis=0)))
+    return stack_array(path, shape, dtype, images_a_shard(num_images, num_pixels), made)
+
+
+def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list[Part], list[Stack]]:
+    """The parts that get arrays of their own, and the stacks of all others."""
+    numbers = range(store.record(STACKS).get("count", 0) if store else 0)
+    by_name = {part.name: part for part in parts}
+    stacks, in_stacks = [], set()
+    for path in map(stack_path, numbers):
+        assert store
+        places = list(places_in(path, store.record(path), removed=True))
+        if any(place.name in by_name for place in places):
+            of_place = [(p.name, p.sides, by_name.get(p.name) if p.name in store.places else None) for p in places]
+            stacks.append(Stack(path, tuple(Member(n, s, part) for n, s, part in of_place if s)))
+            in_stacks |= {place.name for place in places}
+    known = set(store.places if store else ()) | in_stacks
+    kinds: dict[tuple[int, str], list[Part]] = {}
+    next_number = len(numbers)
+    for part in parts:
+        if part.name not in known and _is_small(part, dims):
+            kind = (part.box[0].stop if part.image else 0, stored_dtype(part.image) if part.image else "")
+            kinds.setdefault(kind, []).append(part)
+    for alike in kinds.values():
+        if len(alike) >= FEWEST:
+            members = (Member(part.name, _size(part), part) for part in alike)
+            stacks.append(Stack(stack_path(next_number), tuple(members)))
+            in_stacks |= {part.name for part in alike}
+            next_number += 1
+    return [part for part in parts if part.name not in in_stacks], stacks
+
+
+def _is_small(part: Part, dims: int) -> bool:
+    _, slices, height, width = box_shape(part.box)
+    return dims == 2 and slices == 1 and max(height, width) <= LARGEST_SIDE
+
+
+def _size(part: Part) -> tuple[int, int]:
+    height, width = box_shape(part.box)[2:]
+    return height, width
+
+
+def digest_of_all(members: Iterable[tuple[str, Sequence[int]]], digests: Sequence[str]) -> str:
+    """Digest of an array of a stack: of the names, sizes and digests of its images."""
+    listed = [[name, *size, digest] for (name, size), digest in zip(members, digests, strict=True)]
+    return sha256(dumps(listed).encode()).hexdigest()
+
+
+def recorded_digests(store: Store | None, path: str) -> list[str] | None:
+    """The digests of the images in an array of a stack; None if it does not exist."""
+    found = store.record(path).get("digests") if store else None
+    return list(found) if found else None
+
+
+def merged_digests(
+    stack: Stack, given: Mapping[int, str], store: Store | None, path: str, *, overwrite: bool
+) -> list[str]:
+    """The digests of all images of an array: those of the images that are given, and of the others those recorded.
+
+    Raises Conflict for an image whose pixels are not those that are recorded, unless `overwrite` replaces them all.
+    """
+    there = recorded_digests(store, path)
+    changed = [k for k, digest in given.items() if there and there[k] != digest]
+    absent = [member.name for member in stack.members if member.part is None]
+    if changed and not (overwrite and not absent):
+        assert store
+        part = stack.members[changed[0]].part
+        more = f", and {len(changed) - 1} more" if changed[1:] else ""
+        others = f", together with the other images of {stack.path}, such as {absent[0]}" if absent else ""
+        raise Conflict(
+            f"{_file(part, path)} is in {store.url} already, as image {stack.members[changed[0]].name!r}, with other"
+            f" pixels{more}",
+            hint=f"for edited labels: unetprep relabel; else repeat the command with --overwrite{others}, or write to"
+            " another store",
+        )
+    if not there and absent:
+        raise Conflict(
+            f"{stack.path} of {store.url if store else ''} also holds {absent[0]!r}, which is not given",
+            hint="give all images of the stack at once",
+        )
+    return [given.get(k) or there[k] if there else given[k] for k in range(len(stack.members))]
+
+
+def _file(part: Part | None, path: str) -> str:
+    source = part and (part.image if path.endswith("/image") else part.labels)
+    return source.path if source else path
+
+
+@dataclass(frozen=True)
+class StackImportJob(Job):
+    """Copy many sources into the slices of one array of a stack.
+
+    `digests` are those of the stored pixels; a slice that differs is not written. `labels` says how labels are read.
+    """
+
+    sources: Mapping[int, Source] = field(compare=False)  # by slice
+    digests: Sequence[str] = field(compare=False)
+    labels: "LabelRule | None" = None
+    kept: KeptPixels = field(default_factory=KeptPixels, compare=False)
+
+    def of(self, indices: Iterable[Index]) -> "StackImportJob":
+        """The job with the sources of some shards alone."""
+        axis, num = len(self.outputs[0].shape) - 3, self.outputs[0].shard[-3]
+        slices = {k for index in indices for k in range(index[axis] * num, (index[axis] + 1) * num)}
+        return replace(self, sources={k: source for k, source in self.sources.items() if k in slices})
+
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """Some slices, each read from its source. Raises Failure if a source is not given or has changed."""
+        (box,) = boxes
+        out = np.zeros(box_shape(box), self.outputs[0].dtype)
+        for at, k in enumerate(range(box[-3].start, box[-3].stop)):
+            values = self._image(k)
+            out[..., at, : values.shape[-2], : values.shape[-1]] = values
+        return (out,)
+
+    def _image(self, k: int) -> NDArray[Any]:
+        path = self.outputs[0].path
+        if k not in self.sources:
+            raise Failure(
+                f"slice {k} of {path} has to be written again, and its file is not among those that are imported",
+                hint="repeat the import with all files",
+            )
+        source = self.sources[k]
+        kept = self.kept.take(source)
+        pixels = source.read((slice(None),) * 4) if kept is None else kept
+        values = self.labels.stored(pixels[0]) if self.labels else pixels.astype(self.outputs[0].dtype, copy=False)
+        if kept is None and pixel_digest(values) != self.digests[k]:
+            raise Failure(
+                f"{source.path} has changed since it was read for the first time; {path} stays unfinished",
+                allowed="files that stay as they are until the command has ended",
+                hint="see what writes the file, then repeat the command",
+            )
+        return self.labels.numbered(values)[0] if self.labels else values[:, 0]
+
+    def compute_bytes(self) -> int:
+        """A block as stored, and one image as in the file, as stored, and with its numbers of components."""
+        (output,) = self.outputs
+        one = int(np.prod(output.shape[-2:])) * int(np.prod(output.shape[:-3]))
+        return self.num_values(output) * np.dtype(output.dtype).itemsize + one * (8 + 8 + 24 * bool(self.labels))
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """How labels of a stack are stored: `ignore_label` and, for connected components, their `connectivity`."""
+
+    ignore_label: int | None
+    connectivity: int | None
+
+    def stored(self, labels: NDArray[Any]) -> NDArray[np.int32]:
+        """Labels (z, y, x) as their digest is taken."""
+        return stored_labels(labels, self.ignore_label)
+
+    def numbered(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The labels, with their connected components numbered."""
+        if not self.connectivity:
+            return labels
+        pieces = label_shard(labels > 0, self.connectivity)
+        return np.where(labels < 0, labels, pieces.astype(np.int32))
+
+
+def pixel_digest(values: NDArray[Any]) -> str:
+    """Digest of stored pixels, as `Scan.digest` of an image of one shard."""
+    return sha256(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data).hexdigest()
+
+
+def merged_table(stack: Stack, columns: Mapping[str, Mapping[int, Any]], store: Store | None) -> dict[str, list[Any]]:
+    """The table of a stack: of the given images what `columns` say by slice, of the others what is recorded."""
+    there = store.record(stack.path).get(TABLE, {}) if store else {}
+    table: dict[str, list[Any]] = {
+        "names": [member.name for member in stack.members],
+        "sizes": [list(member.size) for member in stack.members],
+    }
+    for key in {**columns, **there}.keys() - table.keys():
+        values = [
+            columns.get(key, {}).get(k, there[key][k] if key in there else None) for k in range(len(stack.members))
+        ]
+        table[key] = values
+    return dict(sorted(table.items()))
