@@ -11,26 +11,26 @@ import google_crc32c
 import numpy as np
 from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec, ZstdCodec
 
 CRC_BYTES = 4
 BLOSC_SHUFFLES = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
 UNKNOWN_SIZE = -1
 
 
-def compressors(codec: str, dtype: str) -> list[Any]:
-    """The `compressors` of `zarr.create_array` for the codec "zstd", "lz4" or "none", followed by CRC32C.
+def codec_documents(codec: str, dtype: str) -> list[dict[str, Any]]:
+    """The codec "zstd", "lz4" or "none" in a Zarr document, followed by CRC32C; also `compressors` for zarr-python.
 
     lz4 shuffles the bytes of integers, which makes noisy images smaller. It does not shuffle weights, most of which
     have one constant value: unshuffled they are read in 0.6 of the time, at about the same size.
     """
-    shuffle = BloscShuffle.noshuffle if np.dtype(dtype).kind == "f" else BloscShuffle.shuffle
-    chosen: dict[str, list[Any]] = {
-        "zstd": [ZstdCodec(level=3)],
-        "lz4": [BloscCodec(cname="lz4", clevel=5, shuffle=shuffle, typesize=np.dtype(dtype).itemsize)],
+    shuffle = "noshuffle" if np.dtype(dtype).kind == "f" else "shuffle"
+    blosc = {"typesize": np.dtype(dtype).itemsize, "cname": "lz4", "clevel": 5, "shuffle": shuffle, "blocksize": 0}
+    chosen: dict[str, list[dict[str, Any]]] = {
+        "zstd": [{"name": "zstd", "configuration": {"level": 3, "checksum": False}}],
+        "lz4": [{"name": "blosc", "configuration": blosc}],
         "none": [],
     }
-    return [*chosen[codec], Crc32cCodec()]
+    return [*chosen[codec], {"name": "crc32c"}]
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from skimage.measure import label
 
 from unetprep.format.boxes import Box, Index, box_shape, shard_box
 
@@ -36,6 +33,8 @@ def label_shard(values: NDArray[Any], connectivity: int) -> NDArray[np.int64]:
     For 4- and 8-connectivity `values` is a single slice.
     """
     image = values if connectivity in VOLUMES else values.reshape(values.shape[1:])
+    from skimage.measure import label
+
     components = label(image, connectivity=AXES_ACROSS[connectivity])  # type: ignore[no-untyped-call]
     return np.asarray(components, np.int64).reshape(values.shape)
 
@@ -124,6 +123,9 @@ class UnionFind:
 
         Only components that touch others across a side of a shard are held.
         """
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
         nodes, joints = np.unique(np.concatenate(self._joints, axis=1), return_inverse=True)
         graph = coo_array((np.ones(joints.size // 2, bool), joints.reshape(2, -1)), shape=(nodes.size, nodes.size))
         num_wholes, whole = connected_components(graph, directed=False) if nodes.size else (0, nodes)

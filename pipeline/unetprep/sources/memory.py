@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from math import prod
 
 import numpy as np
-import zarr
 
 from unetprep.sources.chunk_cache import KEPT_BYTES
 from unetprep.sources.readers import PictureSource, Source, TiffSource, ZarrSource
@@ -22,6 +21,8 @@ def reading_bytes(source: Source, shape: tuple[int, ...]) -> int:
         return _whole_bytes(source)
     if not isinstance(source, TiffSource | ZarrSource):
         return 0
+    import zarr
+
     sides = dict(zip("czyx", shape, strict=True))
     box = [min(sides.get(a, 1), n) for a, n in zip(source.axes, source.file_shape, strict=True)]
     part = source.part_shape()

@@ -1,4 +1,4 @@
-"""Reading of boxes from a TIFF file at a URL; the required strips and tiles are fetched together.
+"""Reading of boxes from TIFF files. Of a file at a URL, the required strips and tiles are fetched together.
 
 zarr would read them one after the other on its event loop, with a round trip to the server for each.
 """
@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 from unetprep.format.boxes import Box, box_shape
-from unetprep.sources.urls import File, read_box
+from unetprep.sources.urls import File, LocalFile, read_box
 
 JPEGS = (6, 7, 34892, 33007)  # compressions whose tables are stored apart from the strips
 
@@ -118,6 +118,28 @@ def open_tiff(file: File) -> Tiff:
     return Tiff(file)
 
 
-def read_tiff(file: File, box: Box) -> NDArray[Any]:
-    """A box of the only image in a TIFF file."""
-    return open_tiff(file).read(box)
+def read_tiff(file: File | LocalFile, shape: tuple[int, ...], box: Box) -> NDArray[Any]:
+    """A box of the only image in a TIFF file, which has this shape."""
+    if isinstance(file, File):
+        return open_tiff(file).read(box)
+    with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
+        return np.asarray(zarr.open_array(store, mode="r")[box])
+
+
+def read_whole(file: File | LocalFile, shape: tuple[int, ...], box: Box) -> NDArray[Any]:
+    """A box of a small local file, which is decoded as a whole. Raises ValueError if it has another shape by now."""
+    assert isinstance(file, LocalFile)
+    with tifffile.TiffFile(file.path) as tiff:
+        pixels = tiff.series[0].asarray()
+    if pixels.shape != shape:
+        raise ValueError(f"its shape is {pixels.shape}, and was {shape} when it was opened")
+    return np.asarray(pixels[box])
+
+
+@lru_cache(maxsize=256)
+def tiff_part_shape(file: File | LocalFile) -> tuple[int, ...]:
+    """Shape of the parts that are decoded together, a strip, tile or page, along the axes of the file."""
+    if isinstance(file, File):
+        return open_tiff(file).part_shape()
+    with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
+        return zarr.open_array(store, mode="r").chunks

@@ -51,6 +51,14 @@ def _split(url: str, endpoint: str) -> tuple[Remote, str]:
     return storage_at(folder, endpoint), unquote(name) if url.startswith(("http://", "https://")) else name
 
 
+class LocalFile(NamedTuple):
+    """A version of a local file."""
+
+    path: str
+    changed_ns: int
+    num_bytes: int
+
+
 class File(NamedTuple):
     """A version of a file at a URL."""
 

@@ -3,10 +3,8 @@
 import math
 from collections.abc import Callable
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from unetprep.kernels.two_nearest import Box
 from unetprep.kernels.weight_formula import Formula, Gaussian
@@ -57,6 +55,9 @@ def edt_bytes(
 
 def _two_nearest(labels: NDArray[np.int32], reach: float, spacing: tuple[float, ...]) -> Block:
     """Distances to the two nearest cells of one image, (2, ...), infinite where they are out of reach."""
+    import edt
+    from scipy import ndimage
+
     nearest = np.full((2, *labels.shape), np.inf)
     margins = [int(np.ceil(reach / size)) for size in spacing]
     ids, names = np.unique(np.maximum(labels, 0), return_inverse=True)

@@ -8,10 +8,9 @@ from hashlib import sha256
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from unetprep import __version__
@@ -32,6 +31,9 @@ from unetprep.storage.lru_cache import NO_CACHE, ArrayCache
 from unetprep.storage.output import refuse_hierarchy
 from unetprep.storage.paths import safe_key
 from unetprep.storage.registry import open_storage
+
+if TYPE_CHECKING:
+    import zarr
 
 GROUP_DEPTH = 2  # slashes in the path of an array or group below that of an image
 LOOKS_AT_ONCE = 16
@@ -276,6 +278,8 @@ class Store:
 
     def array(self, path: str) -> "zarr.Array[Any]":
         """An array opened by zarr-python; only for a local store."""
+        import zarr
+
         return zarr.open_array(self.url, path=path, mode="r+")
 
     def shards(self, path: str) -> Shards:
