@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import machine, ratio, write
 from unetprep import weight_map
-from unetprep.format.codecs import compressors
+from unetprep.format.codecs import codec_documents
 from unetprep.sources.cells import Cells, brightness
 from unettrain.data.chunk_reader import ChunkReader
 
@@ -92,7 +92,7 @@ def make_store(folder: Path, tiles: Arrays, codec: str) -> dict[str, zarr.Array[
             dtype=values.dtype,
             chunks=(1, *values.shape[1:]),
             shards=(SHARD, *values.shape[1:]),
-            compressors=compressors(codec, values.dtype.name),
+            compressors=codec_documents(codec, values.dtype.name),
             config={"write_empty_chunks": True},
         )
         arrays[name][...] = values

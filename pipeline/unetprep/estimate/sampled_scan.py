@@ -16,6 +16,7 @@ from unetprep.sources.synthetic import clock
 from unetprep.stages.base import Shape
 from unetprep.stages.first_reading import FirstReading, LabelScan
 from unetprep.stages.importing import Import
+from unetprep.stages.splits import Part
 from unetprep.store import Store
 
 WHOLE_PX = 2**24  # of all sources together, as long as they are read whole
@@ -50,6 +51,11 @@ class SampledScan(FirstReading):
     all_px: int = 0
     seconds: float = 0.0
     guesses: list[str] = field(default_factory=list)
+
+    def in_stack(self, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
+        """The labels and the values of an image of a stack, as of any other image."""
+        labels = self.labels(part.labels, part.box, params, params.instances == "components")
+        return labels, self.image(part.image, part.box, params.dims) if part.image else None
 
     def image(self, source: Source, box: Box, dims: int) -> Scan:
         """The values of an image, or of a window of it."""

@@ -40,10 +40,10 @@ def stored_dtype(source: Source) -> str:
     return IMAGE_DTYPES.get(source.dtype, "float32")
 
 
-def scan_image(source: Source, box: Box, shard: tuple[int, ...], chunk: tuple[int, ...]) -> Scan:
+def scan_image(source: Source, box: Box, shard: tuple[int, ...], chunk: tuple[int, ...] | None) -> Scan:
     """Read an image shard by shard, once for integers of up to 16 bits, else twice for exact percentiles.
 
-    `shard` and `chunk` are (z, y, x).
+    `shard` and `chunk` are (z, y, x); without a chunk there are no digests by shard.
 
     Raises InvalidInput for complex numbers, and for values that the stored dtype cannot hold.
     """
@@ -57,7 +57,7 @@ def scan_image(source: Source, box: Box, shard: tuple[int, ...], chunk: tuple[in
         finder.add(raw)
         low, high = min(low, float(block.min())), max(high, float(block.max()))
         digest.update(np.ascontiguousarray(block).data)
-        shards += _digest_of(block, (block.shape[0], *chunk))
+        shards += _digest_of(block, (block.shape[0], *chunk)) if chunk else b""
     spread.refuse_if_lost(low, high)
     finder.end_pass()
     if finder.needs_pass():
@@ -141,11 +141,13 @@ def scan_labels(
     source: Source,
     box: Box,
     shard: tuple[int, ...],
-    chunk: tuple[int, ...],
+    chunk: tuple[int, ...] | None,
     ignore_label: int | None = None,
     union_find: UnionFind | None = None,
 ) -> tuple[Scan, NDArray[np.int64]]:
-    """Read labels once. Returns the scan and up to two of their numbers; adds the mask of cells to `union_find`.
+    """Read labels once, as `scan_image` reads an image. Adds the mask of cells to `union_find`.
+
+    Returns the scan and up to two of the numbers of the cells.
 
     Raises InvalidInput for real numbers, and for negative or too large labels, except at ignored pixels.
     """
@@ -170,7 +172,7 @@ def scan_labels(
         ids = np.union1d(ids, _some_ids(known))[:2]
         labels = stored_labels(block[0], ignore_label)
         digest.update(np.ascontiguousarray(labels, "<i4").data)
-        shards += _digest_of(labels, chunk)
+        shards += _digest_of(labels, chunk) if chunk else b""
         if union_find:
             union_find.add(index, labels > 0)
     return Scan(low, high, digest.hexdigest(), ShardDigests.of_all(bytes(shards))), ids

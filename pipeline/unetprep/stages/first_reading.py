@@ -18,6 +18,7 @@ from unetprep.sources.connected_components import LabelMap, UnionFind
 from unetprep.sources.first_pass import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.memory import kept_of_all, reading_bytes
+from unetprep.stages.base import Shape
 from unetprep.stages.splits import Part
 
 
@@ -44,9 +45,10 @@ class FirstReading:
         return {k: self.in_stack(part, params) for k, part in parts.items()}
 
     def in_stack(self, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
-        """The labels and the values of an image of a stack."""
-        labels = self.labels(self.kept.read(part.labels), part.box, params, params.instances == "components")
-        return labels, self.image(self.kept.read(part.image), part.box, params.dims) if part.image else None
+        """The labels and the values of an image of a stack, each of which is read and digested as a whole."""
+        sides, pieces = box_shape(part.box[1:]), params.instances == "components"
+        labels = self._labels(self.kept.read(part.labels), part.box, params, pieces, sides, None)
+        return labels, scan_image(self.kept.read(part.image), part.box, sides, None) if part.image else None
 
     def image(self, source: Source, box: Box, dims: int) -> Scan:
         """The values of an image."""
@@ -55,8 +57,13 @@ class FirstReading:
 
     def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
         """The labels, and with `pieces` their connected components."""
+        chunk, shard = pixel_chunks(box_shape(box[1:]), params.dims)
+        return self._labels(source, box, params, pieces, shard, chunk)
+
+    def _labels(
+        self, source: Source, box: Box, params: ImportParams, pieces: bool, shard: Shape, chunk: Shape | None
+    ) -> LabelScan:
         shape = box_shape(box[1:])
-        chunk, shard = pixel_chunks(shape, params.dims)
         union_find = UnionFind(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
         scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, chunk, params.ignore_label, union_find)
         num_pieces, names = union_find.label_maps() if union_find else (0, {})

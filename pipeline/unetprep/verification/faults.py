@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from unetprep.format.layout import FIELDS, IMAGES, TILES
-from unetprep.verification.inventory import GROUPS, is_coordinate, pattern_of
+from unetprep.format.layout import FIELDS, TILES
+from unetprep.verification.inventory import GROUPS, pattern_of
 
 IMPORT = "import --image IMAGES --labels LABELS"
 
@@ -21,7 +21,8 @@ class Fault:
 def command_of(node: str, url: str) -> str:
     """The command that makes an array."""
     pattern = pattern_of(node)
-    if pattern == f"{IMAGES}/*/weights" or pattern.startswith(f"{IMAGES}/*/labels/target"):
+    within = pattern.partition("*/")[2]
+    if within == "weights" or within.startswith("labels/target"):
         stage = "weights"
     else:
         stage = {FIELDS: "deform", TILES: "tiles"}.get(pattern.split("/")[0], IMPORT)
@@ -36,7 +37,7 @@ def to_do(kind: str, node: str, url: str) -> str:
         return "delete it, or move it out of the store"
     if kind in ("metadata", "missing") and pattern_of(node) in GROUPS:
         return "restore it from a copy, or make the store again"
-    if kind in ("metadata", "stale") or is_coordinate(node):
+    if kind in ("metadata", "stale"):
         return f"compute it again: {command} --overwrite, with the same options"
     if kind == "damaged":
         return f"delete it (unetprep verify {url} --repair does), then {again}"

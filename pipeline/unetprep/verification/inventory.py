@@ -16,14 +16,15 @@ from unetprep.format.layout import (
     IMAGES,
     LEARNED,
     PLACES,
+    STACKS,
     TILES,
     Provenance,
     absent_from_tiles,
-    image_path,
     labels_path,
     pixels_path,
 )
 from unetprep.format.metadata import DOCUMENT, has_checksum, is_intact, parse_document, record_of
+from unetprep.format.places import group_paths
 from unetprep.format.sharding import Shards, shard_key
 from unetprep.storage.base import Storage
 from unetprep.storage.lock import LOCK
@@ -46,16 +47,26 @@ def _per_tile(dtype: str) -> Kind:
 
 
 PIXELS = ("uint8", "uint16", "float32")
-GROUPS: dict[str, dict[str, Kind]] = {  # * stands for the name of an image
+
+
+def _of_images(parent: str, counted: str) -> dict[str, dict[str, Kind]]:
+    """The groups of an image or stack; `counted` is the first axis of the class counts."""
+    return {
+        parent: {},
+        f"{parent}/*": {"image": Kind(CHANNEL_AXES, PIXELS), "weights": Kind(AXES, ("float32",))},
+        f"{parent}/*/labels": {},
+        f"{parent}/*/labels/instances": {"instances": Kind(AXES, ("int32",))},
+        f"{parent}/*/labels/target": {
+            "target": Kind(AXES, ("uint8",)),
+            "class_counts": Kind((counted, "shard_y", "shard_x", "class"), ("int64",)),
+        },
+    }
+
+
+GROUPS: dict[str, dict[str, Kind]] = {  # * stands for the name of an image or the number of a stack
     "": {},
-    IMAGES: {},
-    f"{IMAGES}/*": {"image": Kind(CHANNEL_AXES, PIXELS), "weights": Kind(AXES, ("float32",))},
-    f"{IMAGES}/*/labels": {},
-    f"{IMAGES}/*/labels/instances": {"instances": Kind(AXES, ("int32",))},
-    f"{IMAGES}/*/labels/target": {
-        "target": Kind(AXES, ("uint8",)),
-        "class_counts": Kind((*(f"shard_{a}" for a in AXES), "class"), ("int64",)),
-    },
+    **_of_images(IMAGES, "shard_z"),
+    **_of_images(STACKS, "z"),
     FIELDS: {
         "grids": Kind(("field", "axis", "gy", "gx"), ("float32",)),
         "folding": Kind(("field",), ("float32",)),
@@ -72,23 +83,15 @@ GROUPS: dict[str, dict[str, Kind]] = {  # * stands for the name of an image
 
 
 def pattern_of(path: str) -> str:
-    """A path with * in the place of an image's name."""
+    """A path with * in the place of an image's name or a stack's number."""
     parts = path.split("/")
-    return "/".join([IMAGES, "*", *parts[2:]] if parts[0] == IMAGES and parts[1:] else parts)
+    return "/".join([parts[0], "*", *parts[2:]] if parts[0] in (IMAGES, STACKS) and parts[1:] else parts)
 
 
 def kind_of(path: str) -> Kind | None:
     """What the array of this path should be; None if the layout has none there."""
     group, _, name = path.rpartition("/")
-    kinds = GROUPS.get(pattern_of(group), {}) if group else {}
-    return kinds.get(name) or (Kind((name,), ("int64",)) if is_coordinate(path) else None)
-
-
-def is_coordinate(path: str) -> bool:
-    """Whether the array of this path says where the others of its group lie along an axis."""
-    group, _, name = path.rpartition("/")
-    kinds = GROUPS.get(pattern_of(group), {}) if group else {}
-    return name not in kinds and any(name in kind.dims for kind in kinds.values())
+    return GROUPS.get(pattern_of(group), {}).get(name) if group else None
 
 
 @dataclass(frozen=True)
@@ -123,11 +126,20 @@ class Inventory:
     has_checksums: bool = True  # whether any document is: then all have to be
 
     @property
-    def names(self) -> list[str]:
-        """The images that the store names; those that are there, if what names them is damaged."""
-        names = self.nodes[IMAGES].record.get("names") if IMAGES in self.nodes else None
-        found = {key.split("/")[1] for key in self.sizes if key.startswith(f"{IMAGES}/") and key.count("/") > 1}
-        return sorted(found) if names is None else list(names)
+    def groups(self) -> list[str]:
+        """The groups of images and stacks that the store names; those that are there, if what names them is damaged."""
+
+        def record(path: str) -> dict[str, Any]:
+            return self.nodes[path].record if path in self.nodes else {}
+
+        found = group_paths(record)
+        for parent, key in ((IMAGES, "names"), (STACKS, "count")):
+            if key not in record(parent):
+                there = {
+                    "/".join(k.split("/")[:2]) for k in self.sizes if k.startswith(f"{parent}/") and k.count("/") > 1
+                }
+                found += sorted(there)
+        return found
 
     def key_of(self, path: str) -> str:
         """The object of a node's document."""
@@ -171,12 +183,12 @@ def _sort_out(found: Inventory) -> None:
 
 
 def _check_names(found: Inventory) -> None:
-    """What lies below an image that the store does not name belongs to nothing."""
-    names = set(found.names)
+    """What lies below an image or stack that the store does not name belongs to nothing."""
+    groups = set(found.groups)
 
     def is_strange(path: str) -> bool:
         parts = path.split("/")
-        return parts[0] == IMAGES and len(parts) > 2 and parts[1] not in names
+        return parts[0] in (IMAGES, STACKS) and len(parts) > 2 and "/".join(parts[:2]) not in groups
 
     strange = {key for key in found.sizes if is_strange(key)}
     found.unknown = sorted({*found.unknown, *strange})
@@ -232,11 +244,11 @@ def _needed(found: Inventory) -> Iterator[tuple[str, str]]:
     """Every document that must be there, and why; then every shard."""
     for path in ("", IMAGES):
         yield found.key_of(path), "every store has it"
-    for name in found.names:
-        for path in (image_path(name), labels_path(name, "instances")):
+    for group in found.groups:
+        for path in (group, labels_path(group, "instances")):
             yield found.key_of(path), "every image has it"
-        if "intensity" in _record(found, image_path(name)):
-            yield found.key_of(pixels_path(name)), "the pixels of this image were imported"
+        if {"intensity", "intensity_rule"} & set(_record(found, group)):
+            yield found.key_of(pixels_path(group)), "the pixels of this image were imported"
     for path in {*found.nodes, *found.shards}:
         yield found.key_of(path), "there are shards of the array"
         for group in found.ancestors(path):
@@ -248,8 +260,6 @@ def _needed(found: Inventory) -> Iterator[tuple[str, str]]:
 
 def _companions(found: Inventory, node: Node) -> Iterator[tuple[str, str]]:
     group = node.path.rpartition("/")[0]
-    for dim in node.document.get("dimension_names") or ():
-        yield found.key_of(f"{group}/{dim}"), f"{node.path} has that axis"
     for name in _made_together(node):
         yield found.key_of(f"{group}/{name}"), f"it is made together with {node.path}"
     for path in node.record.get("inputs", {}):
@@ -261,7 +271,7 @@ def _made_together(node: Node) -> list[str]:
     """The names of the arrays that the job of this one makes, where it makes several."""
     group, _, name = node.path.rpartition("/")
     kinds = list(GROUPS.get(pattern_of(group), {}))
-    if name not in kinds or pattern_of(group) not in (TILES, f"{IMAGES}/*/labels/target"):
+    if name not in kinds or pattern_of(group) not in (TILES, f"{IMAGES}/*/labels/target", f"{STACKS}/*/labels/target"):
         return []
     if group != TILES:
         return kinds

@@ -35,10 +35,11 @@ def _other_weights(store: Store, job: WeightsJob, index: Index) -> str:
     """Compare with the other engine, chunk by chunk, so that a shard of a volume and its halo fit into memory."""
     (spec,), (box,) = job.outputs, job.boxes(index)
     engine = next(name for name in ENGINES if name != job.engine)
-    by_chunk, other = replace(job, outputs=(replace(spec, shard=spec.chunk),)), replace(job, engine=engine)
+    side = spec.chunk if job.sizes is None else (1, *spec.shard[1:])  # of a stack, image by image
+    by_chunk, other = replace(job, outputs=(replace(spec, shard=side),)), replace(job, engine=engine)
     here = store.read(spec.path, box)
     wrong = np.zeros(here.shape, bool)
-    for chunk in product(*(range(b.start // c, -(-b.stop // c)) for b, c in zip(box, spec.chunk, strict=True))):
+    for chunk in product(*(range(b.start // c, -(-b.stop // c)) for b, c in zip(box, side, strict=True))):
         (part,) = by_chunk.boxes(chunk)
         where = inside(part, box)
         wrong[where] = _far_apart(here[where], other.compute(store, (part,))[0])

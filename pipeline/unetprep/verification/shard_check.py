@@ -8,23 +8,28 @@ from numpy.typing import NDArray
 
 from unetprep.format.boxes import Index, shard_box
 from unetprep.format.sharding import Damaged, Shards, shard_key
+from unetprep.stages.base import Sizes
+from unetprep.stages.stacks import pixel_digest
 from unetprep.storage.base import Storage
-from unetprep.verification.inventory import is_coordinate
-from unetprep.verification.values import problem_with, problem_with_positions
+from unetprep.verification.values import problem_with
 
 
 @dataclass
 class CheckedShard:
-    """Result of reading a shard: its fault, if any, and its pixels if they are needed for a digest."""
+    """Result of reading a shard: its fault, if any, and, for a digest, its pixels or those of its images."""
 
     key: str
     kind: str = ""
     problem: str = ""
     block: NDArray[Any] | None = None
+    first: int = 0  # slice of a stack at which the shard begins
+    digests: tuple[str, ...] = ()  # of the images of a stack in the shard
 
 
-def check_shard(storage: Storage, path: str, shards: Shards, index: Index, keep: bool) -> CheckedShard:
-    """Read a whole shard, and check its checksums and values.
+def check_shard(
+    storage: Storage, path: str, shards: Shards, index: Index, keep: bool, sizes: Sizes | None = None
+) -> CheckedShard:
+    """Read a whole shard, and check its checksums and values. `keep` its pixels, or of a stack the digests of images.
 
     Raises OSError if it cannot be read, which says nothing about the shard.
     """
@@ -33,15 +38,17 @@ def check_shard(storage: Storage, path: str, shards: Shards, index: Index, keep:
     inner = tuple(slice(0, b.stop - b.start) for b in box)
     try:
         data = storage.get(key)
-        if is_coordinate(path):
-            problem = problem_with_positions(path, shards.decode(data)[inner], box[0].start)
-        elif keep:
+        if keep:
             block = np.ascontiguousarray(shards.decode(data)[inner])
-            return CheckedShard(key, "values", problem_with(path, block), block)
-        else:
-            problem = ""
-            for _, values in shards.chunks_of(data):
-                problem = problem or problem_with(path, values)
+            problem = problem_with(path, block)
+            if sizes is None:
+                return CheckedShard(key, "values", problem, block)
+            first = box[-3].start
+            digests = (pixel_digest(block[..., k : k + 1, :y, :x]) for k, (y, x) in enumerate(sizes[box[-3]].tolist()))
+            return CheckedShard(key, "values", problem, None, first, tuple(digests))
+        problem = ""
+        for _, values in shards.chunks_of(data):
+            problem = problem or problem_with(path, values)
     except (Damaged, FileNotFoundError) as error:
         return CheckedShard(key, "damaged", str(error))
     return CheckedShard(key, "values", problem)

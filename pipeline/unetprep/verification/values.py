@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.format.layout import SPLITS, TILES
+from unetprep.format.layout import SPLITS
 from unetprep.kernels.weight_formula import IGNORED
 from unetprep.kernels.weights import NUM_CLASSES
 
@@ -31,14 +31,6 @@ def problem_with(path: str, values: NDArray[Any]) -> str:
     low, high = values.min(), values.max()
     if low < least or high > most:
         return f"it holds {low if low < least else high}, and may hold {_span(least, most)}"
-    return ""
-
-
-def problem_with_positions(path: str, values: NDArray[Any], first: int) -> str:
-    """The fault of coordinates as text; they count pixels from 0, or, in tiles, from the start of the margin."""
-    start = int(values[0]) if path.startswith(f"{TILES}/") else first
-    if not np.array_equal(values, np.arange(start, start + len(values))):
-        return "its values do not count up one by one"
     return ""
 
 

@@ -22,16 +22,17 @@ from unetprep.format.layout import (
     IMAGES,
     JOURNAL,
     PLACED,
+    STACKS,
     TILES,
     counts_path,
-    image_path,
     labels_path,
     pixels_path,
     weights_path,
 )
+from unetprep.format.places import TABLE
 from unetprep.format.sharding import Shards, shard_key
 from unetprep.params import VerifyParams
-from unetprep.stages.base import Job
+from unetprep.stages.base import Job, Sizes
 from unetprep.stages.from_provenance import (
     contradiction,
     dense_job,
@@ -41,6 +42,7 @@ from unetprep.stages.from_provenance import (
     tiles_job,
     weights_job,
 )
+from unetprep.stages.stacks import digest_of_all
 from unetprep.storage.base import Storage
 from unetprep.storage.lock import holder, locked
 from unetprep.storage.paths import StrPath
@@ -172,9 +174,9 @@ class Verifier:
 
     def _check_images(self) -> None:
         """Check that the arrays of an image have one size, and that its group agrees with their import."""
-        for name in self._objects.names:
-            group = image_path(name)
-            imported = pixels_path(name) if self._record(pixels_path(name)) else labels_path(name, "instances")
+        for group in self._objects.groups:
+            self._check_table(group)
+            imported = pixels_path(group) if self._record(pixels_path(group)) else labels_path(group, "instances")
             known = self._record(imported).get("parameters", {})
             about = self._record(group)
             common = {"dims", "split", "intensity"} & set(known) & set(about)
@@ -182,12 +184,34 @@ class Verifier:
                 if about.get(key) != known.get(key):
                     says = f"it says that {key} is {about.get(key)}, and {imported} that it is {known.get(key)}"
                     self._fault("metadata", group, self._objects.key_of(group), says)
-            instances = self._shards(labels_path(name, "instances"))
-            for path in (pixels_path(name), labels_path(name, "target"), weights_path(name)):
+            instances = self._shards(labels_path(group, "instances"))
+            for path in (pixels_path(group), labels_path(group, "target"), weights_path(group)):
                 shards = self._shards(path)
                 if shards and instances and shards.shape[-3:] != instances.shape:
                     says = f"its shape is {shards.shape}, and that of the labels {instances.shape}"
                     self._fault("metadata", path, self._objects.key_of(path), says)
+
+    def _check_table(self, group: str) -> None:
+        """Check that a stack lists the images that were imported into its arrays."""
+        if TABLE not in self._record(group):
+            return
+        table = self._record(group)[TABLE]
+        for path in (pixels_path(group), labels_path(group, "instances")):
+            record = self._record(path)
+            digests, listed = record.get("digests"), list(zip(table["names"], table["sizes"], strict=True))
+            if digests and (
+                len(digests) != len(listed) or digest_of_all(listed, digests) != record.get("inputs", {}).get("pixels")
+            ):
+                says = f"its table of images is not that of the import of {path}"
+                self._fault("metadata", group, self._objects.key_of(group), says)
+
+    def _sizes(self, path: str) -> Sizes | None:
+        """The sides of the images of the stack in which an array lies; None for other arrays."""
+        table = self._record("/".join(path.split("/")[:2])).get(TABLE)
+        shards = self._shards(path)
+        if table is None or shards is None or len(table["sizes"]) != shards.shape[-3]:
+            return None
+        return np.array(table["sizes"], np.int64)
 
     def _shards(self, path: str) -> Shards | None:
         node = self._objects.nodes.get(path)
@@ -202,9 +226,10 @@ class Verifier:
                 self.notes.append(f"{path}: its {len(indices)} shards were not read: no valid document")
                 continue
             keep = digest_of(self._record(path)) is not None
+            sizes = self._sizes(path) if keep and path.startswith(f"{STACKS}/") else None
             for index in sorted(indices):
                 if len(index) == len(shards.counts) and all(i < n for i, n in zip(index, shards.counts, strict=True)):
-                    tasks.append(partial(check_shard, self._store.storage, path, shards, index, keep))
+                    tasks.append(partial(check_shard, self._store.storage, path, shards, index, keep, sizes))
                 else:
                     self._fault("unknown", path, f"{path}/{shard_key(index)}", "the array has no such shard")
         self._num_shards = len(tasks)
@@ -214,12 +239,23 @@ class Verifier:
                 self._damaged[seen.key] = look
             if seen.problem:
                 self._fault(seen.kind, node_of(seen.key), seen.key, seen.problem)
+            elif seen.digests:
+                self._check_digests(node_of(seen.key), seen)
             elif seen.block is not None:
                 digests.setdefault(node_of(seen.key), sha256()).update(little(seen.block))
         for path, digest in digests.items():
             record = self._record(path)
             if path not in self._at_fault and record["complete"] and digest.hexdigest() != digest_of(record):
                 self._fault("digest", path, path, "its pixels are not those that were imported")
+
+    def _check_digests(self, path: str, seen: CheckedShard) -> None:
+        """Compare the digests of the images in a shard of a stack with those of the import."""
+        expected = self._record(path).get("digests", [])[seen.first : seen.first + len(seen.digests)]
+        names = self._record("/".join(path.split("/")[:2]))[TABLE]["names"]
+        if self._record(path)["complete"]:
+            for k, (found, then) in enumerate(zip(seen.digests, expected, strict=True), seen.first):
+                if found != then:
+                    self._fault("digest", path, seen.key, f"the pixels of {names[k]} are not those that were imported")
 
     def _check_states(self) -> None:
         for path in sorted(self._objects.nodes):
@@ -266,26 +302,26 @@ class Verifier:
 
     def _origins(self, kind: str) -> Iterator[tuple[str, set[str], Callable[[], Job | None]]]:
         """For the arrays of a kind: the path of one, the nodes that it depends on, and how to plan its job."""
-        store, names = self._store, self._objects.names
+        store, groups = self._store, self._objects.groups
         if kind == "fields":
             yield GRIDS, {GRIDS, FOLDING}, partial(fields_job, store)
             if DENSE in self._objects.nodes:
                 yield DENSE, {GRIDS, DENSE}, partial(dense_job, store)
         if kind == "tiles":
             tiles = {path for path in self._objects.nodes if path.partition("/")[0] == TILES} | {PLACED}
-            every = {path for n in names for path in (*_labels_of(n), weights_path(n), pixels_path(n))}
+            every = {path for g in groups for path in (*_labels_of(g), weights_path(g), pixels_path(g))}
             for path, plan in ((PLACED, positions_job), (CUT, tiles_job)):
                 yield path, {IMAGES, *tiles, *every}, partial(plan, store)
-        for name in names:
+        for group in groups:
             if kind == "target":
-                yield labels_path(name, "target"), _labels_of(name), partial(target_job, store, name)
+                yield labels_path(group, "target"), _labels_of(group), partial(target_job, store, group)
             if kind == "weights":
-                needed = {*_labels_of(name), weights_path(name)}
-                yield weights_path(name), needed, partial(weights_job, store, name)
+                needed = {*_labels_of(group), weights_path(group)}
+                yield weights_path(group), needed, partial(weights_job, store, group)
 
 
-def _labels_of(name: str) -> set[str]:
-    return {image_path(name), labels_path(name, "instances"), labels_path(name, "target"), counts_path(name)}
+def _labels_of(group: str) -> set[str]:
+    return {group, labels_path(group, "instances"), labels_path(group, "target"), counts_path(group)}
 
 
 def sample(sizes: Sequence[int], most: int | bool, seed: int) -> list[tuple[int, int]]:
