@@ -11,7 +11,7 @@ from unetprep.format.layout import pixel_chunks, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import Source
 from unetprep.sources.connected_components import LabelMap
-from unetprep.sources.first_pass import Scan
+from unetprep.sources.first_pass import UNKNOWN, Scan
 from unetprep.sources.synthetic import clock
 from unetprep.stages.base import Shape
 from unetprep.stages.first_reading import FirstReading, LabelScan
@@ -21,7 +21,6 @@ from unetprep.store import Store
 
 WHOLE_PX = 2**24  # of all sources together, as long as they are read whole
 WINDOW_PX = 2**20  # of each source that is not read whole
-UNKNOWN = "?" * 64  # instead of a digest
 CELL_PX = 64  # hardly any cell is smaller, which bounds their number
 
 
@@ -52,8 +51,8 @@ class SampledScan(FirstReading):
     seconds: float = 0.0
     guesses: list[str] = field(default_factory=list)
 
-    def in_stack(self, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
-        """The labels and the values of an image of a stack, as of any other image."""
+    def in_stack(self, group: str, k: int, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
+        """The labels and the values of slice k of a stack, as of any other image."""
         labels = self.labels(part.labels, part.box, params, params.instances == "components")
         return labels, self.image(part.image, part.box, params.dims) if part.image else None
 

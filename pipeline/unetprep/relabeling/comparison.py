@@ -8,6 +8,8 @@ from itertools import product
 from unetprep.engine.memory import Worker
 from unetprep.engine.thread_tasks import TASKS_A_WORKER, OnProgress, Tasks
 from unetprep.format.boxes import Box, Index
+from unetprep.format.layout import labels_path
+from unetprep.format.places import ImagePlace
 from unetprep.relabeling.affected import changed_box
 from unetprep.relabeling.matching import import_params
 from unetprep.stages.first_reading import first_readings_bytes
@@ -40,17 +42,18 @@ def changed_boxes(
         tasks = Tasks(executor, num_workers * TASKS_A_WORKER, on_progress)
         found = {}
         for name, job in jobs.items():
-            compare = [partial(_changed_in, store, job, index) for index in product(*map(range, job.num_shards))]
+            place = store.place(name)
+            compare = [partial(_changed_in, store, place, job, index) for index in product(*map(range, job.num_shards))]
             found[name] = [box for box in tasks.run(compare) if box]
     return found
 
 
-def _changed_in(store: Store, job: LabelsJob, index: Index) -> Box | None:
+def _changed_in(store: Store, place: ImagePlace, job: LabelsJob, index: Index) -> Box | None:
     (box,) = job.boxes(index)
     task = job.of([index]).watching()
     (after,) = task.compute(store, [box])
     task.refuse_changes(box)
     try:
-        return changed_box(store.read(job.outputs[0].path, box), after, box)
+        return changed_box(store.read(labels_path(place.group, "instances"), place.box(box)), after, box)
     except FileNotFoundError:  # deleted by a run that was killed
         return box

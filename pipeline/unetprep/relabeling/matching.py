@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from itertools import product
 
 from unetprep.errors import InvalidInput
-from unetprep.format.boxes import Box, shard_box
+from unetprep.format.boxes import Box, shard_box, shard_counts
 from unetprep.format.layout import SPLITS, labels_path
+from unetprep.format.places import ImagePlace
 from unetprep.params import ImportParams
 from unetprep.sources import Source, open_labels
 from unetprep.sources.pairing import LABEL_ENDING
 from unetprep.stages.splits import Part
 from unetprep.store import Store
+from unetprep.store.store import some_names
 
 SEVERAL = 2
 
@@ -20,22 +22,24 @@ def parts_of(store: Store, path: str, image: str | None) -> list[Part]:
     source = open_labels(path)
     names = _names_of(store, image or LABEL_ENDING.sub("", source.stem) or source.stem)
     if not names and image is None:
-        whole = {_whole(name) for name in store.names}
+        whole = {_whole(name) for name in store.places}
         names = _names_of(store, whole.pop()) if len(whole) == 1 else []
     if not names:
         raise InvalidInput(
             f"{store.url} has no image {image or source.stem!r}",
-            allowed=", ".join(store.names[:5]) + (", ..." if store.names[5:] else ""),
+            allowed=some_names(store.names),
             hint="name the image with --image",
         )
-    shapes = {name: store.shards(labels_path(name, "instances")).shape for name in names}
+    places = map(store.place, names)
+    shapes = {p.name: p.shape(store.shards(labels_path(p.group, "instances")).shape) for p in places}
     boxes = _boxes(shapes, source)
-    return [Part(name, None, source, (slice(0, 1), *boxes[name]), _split(store, name)) for name in names]
+    splits = {name: str(store.image_record(name, "split")["split"]) for name in names}
+    return [Part(name, None, source, (slice(0, 1), *boxes[name]), splits[name]) for name in names]
 
 
 def _names_of(store: Store, name: str) -> list[str]:
-    strips = [f"{name}-{split}" for split in SPLITS if f"{name}-{split}" in store.names]
-    return [name] if name in store.names else strips
+    strips = [f"{name}-{split}" for split in SPLITS if f"{name}-{split}" in store.places]
+    return [name] if name in store.places else strips
 
 
 def _whole(name: str) -> str:
@@ -62,16 +66,13 @@ def _boxes(shapes: Mapping[str, tuple[int, ...]], source: Source) -> dict[str, B
     )
 
 
-def _split(store: Store, name: str) -> str:
-    return str(store.parameters(labels_path(name, "instances"), "split")["split"])
-
-
 def import_params(store: Store, name: str) -> ImportParams:
     """The parameters with which the labels of an image were imported."""
-    path = labels_path(name, "instances")
+    place = store.place(name)
+    path = labels_path(place.group, "instances")
     made = store.parameters(path, "instances", "dims", "connectivity", "ignore_label")
     is_components = made["instances"] == "components"
-    ids = "auto" if is_components or _num_ids(store, labels_path(name, "instances")) != 1 else "ids"
+    ids = "auto" if is_components or _num_ids(store, place) != 1 else "ids"
     return ImportParams(
         spacing=tuple(size for size in made.get("spacing", ()) if size is not None) or None,
         unit=made.get("unit", ""),
@@ -82,13 +83,16 @@ def import_params(store: Store, name: str) -> ImportParams:
     )
 
 
-def _num_ids(store: Store, path: str) -> int:
-    """How many numbers labels hold, counted up to 2. With 1 they may have been imported with --instances ids."""
+def _num_ids(store: Store, place: ImagePlace) -> int:
+    """How many numbers the labels of an image hold, counted up to 2. With 1 they may be of --instances ids."""
     seen: set[int] = set()
+    path = labels_path(place.group, "instances")
     shards = store.shards(path)
-    for index in product(*map(range, shards.counts)):
+    shape = place.shape(shards.shape)
+    side = shape if place.sides else shards.shard
+    for index in product(*map(range, shard_counts(shape, side))):
         try:
-            block = store.read(path, shard_box(index, shards.shape, shards.shard))
+            block = store.read(path, place.box(shard_box(index, shape, side)))
         except FileNotFoundError:  # deleted by a run that was killed
             continue
         cells = block[block > 0]

@@ -16,20 +16,20 @@ def refuse_unfinished(store: Store, names: Iterable[str]) -> None:
 
     `names` are the images whose labels are edited.
     """
-    for name in names:
-        path = labels_path(name, "instances")
+    for group in dict.fromkeys(store.place(name).group for name in names):
+        path = labels_path(group, "instances")
         if store.state(path) == "finished" and not store.written(path).all():
             raise InvalidInput(
                 f"{path} of {store.url} lacks shards, so the labels before the edit are not known",
                 hint="repeat the import that wrote it; it writes the shards that are missing or cut short",
             )
-    some = any(store.record(weights_path(name)) for name in store.names)
-    for name in store.names:
-        labels, target, maps = labels_path(name, "instances"), labels_path(name, "target"), weights_path(name)
-        _refuse_state(store, [p for p in (labels, target, counts_path(name), maps) if store.record(p) or p == labels])
+    some = any(store.record(weights_path(group)) for group in store.groups)
+    for group in store.groups:
+        labels, target, maps = labels_path(group, "instances"), labels_path(group, "target"), weights_path(group)
+        _refuse_state(store, [p for p in (labels, target, counts_path(group), maps) if store.record(p) or p == labels])
         for path, job in ((target, target_job), (maps, weights_job)):
             if store.record(path):
-                _refuse_other(store, path, job(store, name))
+                _refuse_other(store, path, job(store, group))
             elif some:
                 raise InvalidInput(
                     f"{path} is missing in {store.url}, which has weights of other images",

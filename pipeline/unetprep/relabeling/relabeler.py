@@ -15,7 +15,7 @@ from unetprep.engine.scheduler import Scheduler
 from unetprep.engine.thread_tasks import OnProgress
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.boxes import Box, box_shape
-from unetprep.format.layout import IMAGES, JOURNAL, image_path, weights_path
+from unetprep.format.layout import IMAGES, JOURNAL, labels_path, weights_path
 from unetprep.relabeling.comparison import changed_boxes, plan_edited_labels
 from unetprep.relabeling.journal import Journal, box_as_text, box_from_text
 from unetprep.relabeling.matching import parts_of
@@ -89,7 +89,7 @@ class _Relabelling:
             refuse_unfinished(self._store, self._parts)
         jobs = plan_edited_labels(self._store, list(self._parts.values()), self._reader)
         changed = changed_boxes(self._store, jobs, self._reader, self._on_progress)
-        if before is None and not any(self._is_other(job) for job in jobs.values()):
+        if before is None and not any(self._is_edited(name, job) for name, job in jobs.items()):
             return Relabelled(tuple(self._parts))
         fingerprints = {name: job.outputs[0].provenance.fingerprint for name, job in jobs.items()}
         journal = self._journal(before, fingerprints, changed)
@@ -97,7 +97,7 @@ class _Relabelling:
             self._refuse_without_cells(jobs)
         self._write(journal)
         if not journal.voided:
-            invalidate(self._store, self._parts)
+            invalidate(self._store, {self._store.place(name).group for name in self._parts})
             journal = replace(journal, voided=True)
             self._write(journal)
         updater = Updater(self._store, self._scheduler, journal, self._on_progress)
@@ -121,6 +121,14 @@ class _Relabelling:
         (spec,) = job.outputs
         return bool(self._store.record(spec.path).get("fingerprint") != spec.provenance.fingerprint)
 
+    def _is_edited(self, name: str, job: LabelsJob) -> bool:
+        """Whether the labels of an image differ from those that are stored."""
+        place = self._store.place(name)
+        if place.index is None:
+            return self._is_other(job)
+        digests = self._store.record(labels_path(place.group, "instances"))["digests"]
+        return bool(digests[place.index] != job.outputs[0].provenance.inputs["pixels"])
+
     def _journal(self, before: Journal | None, fingerprints: dict[str, str], changed: dict[str, list[Box]]) -> Journal:
         if before is None:
             numbers, balanced = self._class_weights()
@@ -138,13 +146,13 @@ class _Relabelling:
     def _class_weights(self) -> tuple[list[float] | None, bool]:
         """The class weights of the store, and whether they are those that its labels give."""
         store = self._store
-        name = next(iter(self._parts))
-        made = store.record(weights_path(name))
-        if not made or weights_params(store, name).class_weights == "auto":
+        group = store.place(next(iter(self._parts))).group
+        made = store.record(weights_path(group))
+        if not made or weights_params(store, group).class_weights == "auto":
             return None, False
         if not count_pixels(store, balancing_images(store))[1]:  # nothing that could be balanced
             return made["parameters"]["class_weights"], False
-        (job,) = plan_weights(store, replace(weights_params(store, name), class_weights="balanced"), [name])
+        (job,) = plan_weights(store, replace(weights_params(store, group), class_weights="balanced"), [group])
         return made["parameters"]["class_weights"], not self._is_other(job)
 
     def _refuse_without_cells(self, jobs: Mapping[str, LabelsJob]) -> None:
@@ -161,8 +169,8 @@ class _Relabelling:
         """Record the names of the files, and remove the journal."""
         store = self._store
         for name, part in self._parts.items():
-            files = store.record(image_path(name)).get("source", [""])
-            store.update_record(image_path(name), source=[*files[:-1], part.labels.path.rstrip("/").rpartition("/")[2]])
+            files = store.image_record(name).get("source", [""])
+            store.update_image(name, source=[*files[:-1], part.labels.path.rstrip("/").rpartition("/")[2]])
         store.drop_from_record(IMAGES, JOURNAL)
 
 

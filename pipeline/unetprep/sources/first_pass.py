@@ -17,6 +17,7 @@ from unetprep.sources.connected_components import UnionFind
 from unetprep.sources.digest import ShardDigest, ShardDigests
 from unetprep.sources.readers import Source, refuse_dtype
 
+UNKNOWN = "?" * 64  # instead of the digest of a source that was not read as a whole
 LARGEST_LABEL = int(np.iinfo(np.int32).max)
 EXACT_IN_FLOAT32 = 2**24
 EXACT_BYTES = 2  # integers up to this size are exact in float32

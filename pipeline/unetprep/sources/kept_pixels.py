@@ -9,33 +9,34 @@ from unetprep.sources.arrays import ArraySource
 from unetprep.sources.readers import Source
 
 KEPT_BYTES = 128 * 2**20
+Slice = tuple[str, int]  # path of an array of a stack, and slice
 
 
 class KeptPixels:
-    """Pixels (c, z, y, x) by path of the file, up to a number of bytes. Workers elsewhere get none of them.
+    """Pixels (c, z, y, x) by array and slice, up to a number of bytes. Workers elsewhere get none of them.
 
     The first ones are kept, not the last, since both readings go through the files in one order.
     """
 
     def __init__(self, most_bytes: int = 0) -> None:
         self._most_bytes, self._num_bytes, self._lock = most_bytes, 0, Lock()
-        self._pixels: dict[str, NDArray[Any]] = {}
+        self._pixels: dict[Slice, NDArray[Any]] = {}
 
     def __reduce__(self) -> tuple[type["KeptPixels"], tuple[()]]:
         return KeptPixels, ()
 
-    def read(self, source: Source) -> ArraySource:
-        """A source as an array in memory, which is kept if there is room."""
+    def read(self, source: Source, where: Slice) -> ArraySource:
+        """A source as an array in memory, which is kept for a slice of an array if there is room."""
         pixels = source.read((slice(None),) * 4)
         with self._lock:
-            if source.path not in self._pixels and self._num_bytes + pixels.nbytes <= self._most_bytes:
-                self._pixels[source.path] = pixels
+            if where not in self._pixels and self._num_bytes + pixels.nbytes <= self._most_bytes:
+                self._pixels[where] = pixels
                 self._num_bytes += pixels.nbytes
         return ArraySource(source.path, "czyx", pixels.shape, source.dtype, source.stem, pixels)
 
-    def take(self, source: Source) -> NDArray[Any] | None:
-        """The pixels of a source, which are then no longer kept; None if they are not."""
+    def take(self, where: Slice) -> NDArray[Any] | None:
+        """The pixels for a slice of an array, which are then no longer kept; None if they are not."""
         with self._lock:
-            pixels = self._pixels.pop(source.path, None)
+            pixels = self._pixels.pop(where, None)
             self._num_bytes -= 0 if pixels is None else pixels.nbytes
         return pixels

@@ -77,7 +77,7 @@ class Job(ABC):
     def encode(self, store: "Store", boxes: Sequence[Box]) -> "list[Chunks]":
         """The compressed chunks of the boxes of one shard, for each output."""
         made = [
-            _EncodedOutput(store.shards(spec.path), box, self.is_divided(spec), self._padding(spec, box))
+            _EncodedOutput(store.shards(spec.path), box, self.is_divided(spec), self.padding(spec, box))
             for spec, box in zip(self.outputs, boxes, strict=True)
         ]
         for part in self.parts(boxes):
@@ -148,7 +148,7 @@ class Job(ABC):
         """Whether an output counts pixels over all blocks, instead of having values for each of them."""
         return spec.dims[-1] not in self.outputs[0].dims
 
-    def _padding(self, spec: ArraySpec, box: Box) -> "Callable[[Index], bool] | None":
+    def padding(self, spec: ArraySpec, box: Box) -> "Callable[[Index], bool] | None":
         """Whether the chunk at a position in the shard of `box` lies outside of the images of a stack."""
         if self.sizes is None or spec.dims[-3:] != ("z", "y", "x"):
             return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box, Index, box_shape
-from unetprep.format.layout import pixel_chunks
+from unetprep.format.layout import labels_path, pixel_chunks, pixels_path
 from unetprep.kernels.percentiles import WORKING_BYTES
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source
@@ -40,15 +40,20 @@ class FirstReading:
     def __init__(self, kept: KeptPixels | None = None) -> None:
         self.kept = kept or KeptPixels()
 
-    def all_in_stack(self, parts: Mapping[int, Part], params: ImportParams) -> dict[int, tuple[LabelScan, Scan | None]]:
+    def all_in_stack(
+        self, group: str, parts: Mapping[int, Part], params: ImportParams
+    ) -> dict[int, tuple[LabelScan, Scan | None]]:
         """The labels and the values of the images of a stack, by slice."""
-        return {k: self.in_stack(part, params) for k, part in parts.items()}
+        return {k: self.in_stack(group, k, part, params) for k, part in parts.items()}
 
-    def in_stack(self, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
-        """The labels and the values of an image of a stack, each of which is read and digested as a whole."""
+    def in_stack(self, group: str, k: int, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
+        """The labels and the values of slice k of a stack, each of which is read and digested as a whole."""
         sides, pieces = box_shape(part.box[1:]), params.instances == "components"
-        labels = self._labels(self.kept.read(part.labels), part.box, params, pieces, sides, None)
-        return labels, scan_image(self.kept.read(part.image), part.box, sides, None) if part.image else None
+        labels = self.kept.read(part.labels, (labels_path(group, "instances"), k))
+        seen = self._labels(labels, part.box, params, pieces, sides, None)
+        if part.image is None:
+            return seen, None
+        return seen, scan_image(self.kept.read(part.image, (pixels_path(group), k)), part.box, sides, None)
 
     def image(self, source: Source, box: Box, dims: int) -> Scan:
         """The values of an image."""

@@ -120,7 +120,7 @@ def _plan_stack(
     overwrite: bool,
 ) -> tuple[dict[str, Any], list[StackImportJob], list[str]]:
     """Check every given image of a stack. Returns the stack's attributes, its jobs, and the images without cells."""
-    seen = reading.all_in_stack(stack.given, params)
+    seen = reading.all_in_stack(stack.path, stack.given, params)
     parts = list(stack.given.values())
     check_labels(parts, [labels for labels, _ in seen.values()], params, reading)
     common = {key: value for key, value in _attributes(parts[0], params).items() if key != "split"}
@@ -139,12 +139,8 @@ def _plan_stack(
     digests = {k: labels.scan.digest for k, (labels, _) in seen.items()}
     path = labels_path(stack.path, "instances")
     merged = merged_digests(stack, digests, store, path, overwrite=overwrite)
-    about = {"dtype": "int32", **common, **rule}
-    made = Provenance("import", KERNEL_VERSION, about, {"pixels": digest_of_all(members, merged)})
-    largest = max(labels.num_pieces if rule["connectivity"] else int(labels.scan.high) for labels, _ in seen.values())
-    if store:
-        largest = max(largest, store.record(path).get("largest_label", 0))
-    output = replace(stack.array(path, (), "int32", made), extra={"digests": merged, "largest_label": largest})
+    made = provenance({"dtype": "int32", **common, **rule}, digest_of_all(members, merged))
+    output = replace(stack.array(path, (), "int32", made), extra={"digests": merged})
     sources = {k: part.labels.at_absolute_path() for k, part in stack.given.items()}
     labels_read = LabelRule(params.ignore_label, rule["connectivity"])
     jobs.append(StackImportJob((output,), sources, merged, labels_read, reading.kept, sizes=stack.sizes))
@@ -152,12 +148,11 @@ def _plan_stack(
         path, dtype, channels = pixels_path(stack.path), stored_dtype(parts[0].image), parts[0].image.shape[:1]
         digests = {k: pixels.digest for k, (_, pixels) in seen.items() if pixels}
         merged = merged_digests(stack, digests, store, path, overwrite=overwrite)
-        about = {"dtype": dtype, **common, "intensity_rule": params.intensity}
-        made = Provenance("import", KERNEL_VERSION, about, {"pixels": digest_of_all(members, merged)})
+        common = {**common, "intensity_rule": params.intensity}
+        made = provenance({"dtype": dtype, **common}, digest_of_all(members, merged))
         output = replace(stack.array(path, channels, dtype, made), extra={"digests": merged})
         sources = {k: part.image.at_absolute_path() for k, part in stack.given.items() if part.image}
         jobs.append(StackImportJob((output,), sources, merged, None, reading.kept, sizes=stack.sizes))
-        common = {**common, "intensity_rule": params.intensity}
     group = {**common, "images": merged_table(stack, columns, store)}
     return group, jobs, [stack.members[k].name for k, (labels, _) in seen.items() if not len(labels.ids)]
 
@@ -253,7 +248,12 @@ def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[s
 
 def _made(dtype: str, shape: tuple[int, ...], about: dict[str, object], digest: str) -> Provenance:
     """Provenance of an array. Attributes of the image are parameters, so that a change makes later arrays stale."""
-    return Provenance("import", KERNEL_VERSION, {"dtype": dtype, "shape": list(shape), **about}, {"pixels": digest})
+    return provenance({"dtype": dtype, "shape": list(shape), **about}, digest)
+
+
+def provenance(parameters: dict[str, Any], digest: str) -> Provenance:
+    """Provenance of an array of pixels of this digest, imported with these parameters."""
+    return Provenance("import", KERNEL_VERSION, parameters, {"pixels": digest})
 
 
 def _origin(box: Box) -> tuple[int, ...]:

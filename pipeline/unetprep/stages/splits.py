@@ -36,7 +36,8 @@ def known_splits(store: Store | None, params: ImportParams) -> dict[str, str]:
     """The splits of the images of a store, by name; none if they were assigned by other parameters."""
     if store is None or any(store.record(IMAGES).get(key) != value for key, value in split_rule(params).items()):
         return {}
-    return {name: store.image_record(name).get("split", "") for name in store.places}
+    splits = {name: store.image_record(name).get("split") for name in store.places}
+    return {name: split for name, split in splits.items() if split}
 
 
 def split_parts(

@@ -24,10 +24,10 @@ from unetprep.format.layout import (
     stack_array,
     stack_path,
 )
-from unetprep.format.places import TABLE, places_in
+from unetprep.format.places import TABLE, ImagePlace, places_in
 from unetprep.sources import Source
 from unetprep.sources.connected_components import label_shard
-from unetprep.sources.first_pass import stored_dtype, stored_labels
+from unetprep.sources.first_pass import UNKNOWN, stored_dtype, stored_labels
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.stages.base import Blocks, Job
 from unetprep.stages.splits import Part
@@ -86,8 +86,7 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
         assert store
         places = list(places_in(path, store.record(path), removed=True))
         if any(place.name in by_name for place in places):
-            of_place = [(p.name, p.sides, by_name.get(p.name) if p.name in store.places else None) for p in places]
-            stacks.append(Stack(path, tuple(Member(n, s, part) for n, s, part in of_place if s)))
+            stacks.append(Stack(path, tuple(_member(place, by_name, store) for place in places)))
             in_stacks |= {place.name for place in places}
     known = set(store.places if store else ()) | in_stacks
     kinds: dict[tuple[int, str], list[Part]] = {}
@@ -103,6 +102,13 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
             in_stacks |= {part.name for part in alike}
             next_number += 1
     return [part for part in parts if part.name not in in_stacks], stacks
+
+
+def _member(place: ImagePlace, by_name: Mapping[str, Part], store: Store) -> Member:
+    """An image of a stack of the store; if it is given, with the size that it has now, unless it was removed."""
+    part = by_name.get(place.name) if place.name in store.places else None
+    assert place.sides
+    return Member(place.name, _size(part) if part else place.sides, part)
 
 
 def _is_small(part: Part, dims: int) -> bool:
@@ -134,8 +140,9 @@ def merged_digests(
 
     Raises Conflict for an image whose pixels are not those that are recorded, unless `overwrite` replaces them all.
     """
-    there = recorded_digests(store, path)
-    changed = [k for k, digest in given.items() if there and there[k] != digest]
+    there, sizes = recorded_digests(store, path), store.sizes(stack.path) if store else None
+    resized = [] if sizes is None else np.flatnonzero((sizes != stack.sizes).any(axis=1)).tolist()
+    changed = [k for k, digest in given.items() if there and (digest not in (there[k], UNKNOWN) or k in resized)]
     absent = [member.name for member in stack.members if member.part is None]
     if changed and not (overwrite and not absent):
         assert store
@@ -153,7 +160,8 @@ def merged_digests(
             f"{stack.path} of {store.url if store else ''} also holds {absent[0]!r}, which is not given",
             hint="give all images of the stack at once",
         )
-    return [given.get(k) or there[k] if there else given[k] for k in range(len(stack.members))]
+    known = {k: digest for k, digest in given.items() if digest != UNKNOWN or not there}
+    return [known[k] if k in known or not there else there[k] for k in range(len(stack.members))]
 
 
 def _file(part: Part | None, path: str) -> str:
@@ -196,10 +204,10 @@ class StackImportJob(Job):
                 hint="repeat the import with all files",
             )
         source = self.sources[k]
-        kept = self.kept.take(source)
+        kept = self.kept.take((path, k))
         pixels = source.read((slice(None),) * 4) if kept is None else kept
         values = self.labels.stored(pixels[0]) if self.labels else pixels.astype(self.outputs[0].dtype, copy=False)
-        if kept is None and pixel_digest(values) != self.digests[k]:
+        if kept is None and self.digests[k] not in (UNKNOWN, pixel_digest(values)):
             raise Failure(
                 f"{source.path} has changed since it was read for the first time; {path} stays unfinished",
                 allowed="files that stay as they are until the command has ended",

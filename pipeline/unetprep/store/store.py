@@ -257,6 +257,17 @@ class Store:
             self._refuse_without(place.group, missing)
         return record
 
+    def update_image(self, name: str, **values: Any) -> None:
+        """Set attributes of an image."""
+        place = self.place(name)
+        if place.index is None:
+            self.update_record(place.group, **values)
+            return
+        table = {key: list(column) for key, column in self.record(place.group)[TABLE].items()}
+        for key, value in values.items():
+            table[key][place.index] = value
+        self.update_record(place.group, **{TABLE: table})
+
     def dims(self, group: str) -> int:
         """2 if the slices of an image or stack are independent, 3 if it is a volume."""
         record = self.record(group)

@@ -1,0 +1,43 @@
+"""Job that replaces edited labels in the shards of a stack; the other images of a shard are kept as they are stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from unetprep.format.boxes import Box
+from unetprep.format.layout import labels_path
+from unetprep.format.places import TABLE
+from unetprep.stages.base import Blocks
+from unetprep.stages.import_jobs import LabelsJob
+from unetprep.stages.importing import provenance
+from unetprep.stages.stacks import LabelRule, StackImportJob, array_of_stack, digest_of_all
+from unetprep.store import Store
+
+
+@dataclass(frozen=True)
+class EditedStackJob(StackImportJob):
+    """Copy the sources of edited images into the slices of a stack of labels that is stored."""
+
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """Some slices: as stored, but for those that are edited."""
+        (box,) = boxes
+        labels = store.read(self.outputs[0].path, box)
+        for k in self.sources.keys() & set(range(box[0].start, box[0].stop)):
+            values = self._image(k)
+            labels[k - box[0].start, : values.shape[0], : values.shape[1]] = values
+        return (labels,)
+
+
+def edited_stack(store: Store, group: str, edited: Mapping[int, LabelsJob]) -> EditedStackJob:
+    """The job that takes edited labels, by slice, into the labels of a stack."""
+    path, table, sizes = labels_path(group, "instances"), store.record(group)[TABLE], store.sizes(group)
+    assert sizes is not None
+    record = store.record(path)
+    digests = list(record["digests"])
+    for k, job in edited.items():
+        digests[k] = job.outputs[0].provenance.inputs["pixels"]
+    listed = zip(table["names"], table["sizes"], strict=True)
+    made = provenance(record["parameters"], digest_of_all(listed, digests))
+    spec = replace(array_of_stack(path, sizes, (), "int32", made), extra={"digests": digests})
+    first = next(iter(edited.values()))
+    rule = LabelRule(first.ignore_label, first.connectivity)
+    return EditedStackJob((spec,), {k: job.source for k, job in edited.items()}, digests, rule, sizes=sizes)
