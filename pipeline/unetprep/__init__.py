@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from unetprep.previews.drawing import preview as preview
     from unetprep.previews.drawing import preview_fields as preview_fields
     from unetprep.relabeling.relabeler import Relabelled as Relabelled
+    from unetprep.removal import Removed as Removed
+    from unetprep.removal import remove as remove
     from unetprep.verification import Fault as Fault
     from unetprep.verification import Verified as Verified
     from unetprep.verification import verify as verify
@@ -79,6 +81,7 @@ _EXPORTS = {
     "unetprep.engine.summary": ("Summary",),
     "unetprep.estimate.forecast": ("Forecast", "StageForecast"),
     "unetprep.relabeling.relabeler": ("Relabelled",),
+    "unetprep.removal": ("remove", "Removed"),
     "unetprep.errors": ("UnetprepError", "InvalidInput", "Conflict", "Failure"),
     "unetprep.kernels.weights": ("weight_map",),
     "unetprep.kernels.separate": ("separate_instances",),

@@ -24,7 +24,7 @@ def make_group() -> click.Group:
     group: click.Group = ExamplesGroup("unetprep", examples=EXAMPLES, context_settings=settings, help=HELP)
     planned = [stages.import_, *map(stages.stage_command, STAGES.values()), stages.run]
     commands: list[click.Command] = [fetch.fetch, lint.lint, *planned[:-1], preview.preview, stages.run]
-    for command in (*commands, plan.plan_group(planned), store.info, store.verify, store.relabel):
+    for command in (*commands, plan.plan_group(planned), store.info, store.verify, store.relabel, store.remove):
         group.add_command(command)
     return click.version_option(__version__, prog_name="unetprep")(group)
 

@@ -138,6 +138,30 @@ def _describe_fault(fault: "Fault") -> str:
     return f"{fault.kind:<12}{fault.path}: {fault.message}"
 
 
+# -- remove -----------------------------------------------------------------------------------------------------------
+
+
+@click.command(
+    cls=Examples,
+    short_help="Remove images from a store.",
+    examples="unetprep remove ds.zarr img007\nunetprep remove ds.zarr img007 img042",
+)
+@click.argument("store")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@common
+@with_storage_options
+def remove(store: str, names: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Remove images from a store, so that no later stage sees them.
+
+    The weight maps of the other images are kept. Tiles have to be cut again.
+    """
+    import unetprep
+
+    done = unetprep.remove(store, names)
+    again = f"\nthe tiles have to be cut again: unetprep tiles --out {store} --overwrite" if done.tiles else ""
+    result("remove", {"store": store, **asdict(done)}, f"removed {', '.join(done.images)} from {store}{again}", as_json)
+
+
 # -- relabel ----------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,8 @@ from unetprep.format.layout import IMAGES, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import Source
 from unetprep.sources.kept_pixels import KEPT_BYTES, KeptPixels
-from unetprep.stages.first_reading import FirstReading, first_readings_bytes
+from unetprep.sources.pairing import name_of_file
+from unetprep.stages.first_reading import first_readings_bytes
 from unetprep.stages.importing import Import, plan_import
 from unetprep.stages.ranges import range_summary, range_warnings
 from unetprep.stages.splits import Part, split_rule
@@ -77,18 +78,34 @@ def import_images(
     with locked(open_storage(url), url):
         store = existing_store(url)
         before_reading = (check or _FirstPassFits(scheduler)).before_reading
-        reading = FirstReading(KeptPixels(0 if scheduler.memory_bytes else KEPT_BYTES))
-        planned = plan_import(images, labels, params, before_reading, store, reading, overwrite=overwrite)
+        kept = KeptPixels(0 if scheduler.memory_bytes else KEPT_BYTES)
+        planned = plan_import(images, labels, params, before_reading, store, kept, overwrite=overwrite)
         if check:
             check.before_writing(planned, bool(images))
         total, done = _write(url, planned, bool(images), scheduler, overwrite, on_progress)
-        _record_splits(Store.open(url), params)
-    warnings = range_warnings(planned.ranges)
+        store = Store.open(url)
+        store.update_record(IMAGES, **split_rule(params))
+        if planned.known:
+            planned.known.put(store.storage)
+    warnings = [*range_warnings(planned.ranges), *_gone_warnings(store, planned)]
     for warning in warnings:
         log.warning("%s", warning)
     ranges = {name: seen.as_values() for name, seen in planned.ranges.items()}
     summary = Summary.of("import", total, done, start)
     return ImportSummary(**vars(summary), without_cells=planned.without_cells, ranges=ranges, warnings=warnings)
+
+
+def _gone_warnings(store: Store, planned: Import) -> list[str]:
+    """A sentence about images of the store whose files are no longer in the folders that are imported."""
+    gone = planned.known.gone() if planned.known else []
+    names = [name for name in dict.fromkeys(map(name_of_file, gone)) if name in store.places]
+    if not names:
+        return []
+    more = f" and of {len(names) - 1} more images" if names[1:] else ""
+    return [
+        f"the files of {names[0]}{more} are no longer there, and {store.url} still holds them; unetprep remove"
+        f" {store.url} {names[0]} removes an image"
+    ]
 
 
 class _FirstPassFits(ImportCheck):
@@ -102,10 +119,6 @@ class _FirstPassFits(ImportCheck):
 def existing_store(url: str) -> Store | None:
     """The store at `url`; None if there is none yet."""
     return None if Store(url).is_absent() else Store.open(url)
-
-
-def _record_splits(store: Store, params: ImportParams) -> None:
-    store.update_record(IMAGES, **split_rule(params))
 
 
 def _write(

@@ -76,6 +76,8 @@ def _difference(record: dict[str, Any], spec: ArraySpec) -> str:
         return f"by version {record.get('kernel_version')} of the computation, this one is {asked.kernel_version}"
     there = record.get("parameters", {})
     for key, value in asked.parameters.items():
+        if key == "images" and there.get(key) != value:
+            return "of other images, or with other splits, intensity ranges or sizes"
         if isinstance(value, dict) and isinstance(there.get(key), dict) and there[key] != value:
             name = next(n for n in (*value, *there[key]) if there[key].get(n) != value.get(n))
             return (

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,17 +44,21 @@ def _names(path: str) -> list[str]:
 
 
 def find_pairs(
-    images: Sequence[str | Source], labels: Sequence[str | Source], axes: str = ""
+    images: Sequence[str | Source],
+    labels: Sequence[str | Source],
+    axes: str = "",
+    open_file: Callable[[str, str], Source] = open_source,
 ) -> list[tuple[str, Source | None, Source]]:
     """(name, image, labels) for every label image; the image is None if no images are given.
 
     A single image is paired with a single label image, whatever their names. Several are paired by file name without
     endings such as `_mask` or `_image`. Raises InvalidInput if one has no partner, or if the sizes of a pair differ.
     """
-    label_sources = [*map(one_channel, _opened(labels)), *map(open_labels, expand(_paths(labels)))]
+    opened = [open_file(path, "") for path in expand(_paths(labels))]
+    label_sources = [*map(one_channel, _opened(labels)), *map(one_channel, opened)]
     if not images:
         return [(name, None, source) for name, source in _by_name(label_sources, LABEL_ENDING).items()]
-    image_sources = [*_opened(images), *(open_source(path, axes) for path in expand(_paths(images)))]
+    image_sources = [*_opened(images), *(open_file(path, axes) for path in expand(_paths(images)))]
     if len(image_sources) == len(label_sources) == 1:
         pairs = [(image_sources[0].stem, image_sources[0], label_sources[0])]
     else:
@@ -82,6 +86,14 @@ def one_channel(labels: Source) -> Source:
             hint="save the labels as numbers, not as colours",
         )
     return labels
+
+
+def name_of_file(path: str) -> str:
+    """The name of the image to which a file belongs, as image or as labels."""
+    stem = Path(path.rstrip("/")).stem.removesuffix(".ome")
+    for ending in (LABEL_ENDING, IMAGE_ENDING):
+        stem = ending.sub("", stem) or stem
+    return stem
 
 
 def _opened(inputs: Sequence[str | Source]) -> list[Source]:

@@ -19,9 +19,11 @@ from unetprep.kernels.percentiles import RobustRange, intensity_limits
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source, find_pairs
 from unetprep.sources.first_pass import Scan, stored_dtype
+from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.memory import kept_of_all
 from unetprep.stages.first_reading import FirstReading, LabelScan, check_labels, read_labels
 from unetprep.stages.import_jobs import ImportJob, LabelsJob
+from unetprep.stages.known_sources import KnownReading, KnownSources, is_kept
 from unetprep.stages.ranges import ImageRange
 from unetprep.stages.splits import Part, known_splits, split_parts
 from unetprep.stages.stacks import (
@@ -47,6 +49,7 @@ class Import:
     names: tuple[str, ...] = ()
     without_cells: tuple[str, ...] = ()
     ranges: Mapping[str, ImageRange] = field(default_factory=dict)
+    known: KnownSources | None = None  # to be kept in the store
 
     def refuse_leakage(self, store: Store) -> None:
         """Raise Conflict if the store holds strips of an image that is imported whole, or the whole of strips."""
@@ -67,18 +70,21 @@ def plan_import(
     params: ImportParams,
     before_reading: Callable[[Sequence[Part], ImportParams], None] = lambda parts, params: None,
     store: Store | None = None,
-    reading: FirstReading | None = None,
+    kept: KeptPixels | None = None,
     *,
     overwrite: bool = False,
 ) -> Import:
     """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used.
 
     `before_reading` may refuse the first pass, if there is too little memory for it. `store`, if it exists, is the one
-    that the images are added to.
+    that the images are added to. Decoded images of stacks are kept in `kept` for the second reading.
     """
-    parts = split_parts(find_pairs(images, labels, params.axes), params, known_splits(store, params))
+    known = KnownSources.of_store(store.storage) if store else KnownSources()
+    pairs = find_pairs(images, labels, params.axes, known.open)
+    parts = split_parts(pairs, params, known_splits(store, params))
     before_reading(parts, params)
-    return plan_parts(parts, params, reading or FirstReading(), store, overwrite=overwrite)
+    planned = plan_parts(parts, params, KnownReading(known, kept), store, overwrite=overwrite)
+    return replace(planned, known=known if is_kept(parts) else None)
 
 
 def plan_parts(

@@ -13,6 +13,7 @@ from unetprep.format.layout import (
     AXES,
     CHANNEL_AXES,
     FIELDS,
+    FIRST_READING,
     IMAGES,
     LEARNED,
     PLACES,
@@ -154,7 +155,7 @@ class Inventory:
 
 def take_inventory(storage: Storage, fetch: Callable[[Iterable[str]], Iterable[bytes]]) -> Inventory:
     """List a store and read all its documents, by `fetch`, which gets objects in order."""
-    found = Inventory({key: size for key, size in storage.listing() if key != LOCK})
+    found = Inventory({key: size for key, size in storage.listing() if key not in (LOCK, FIRST_READING)})
     _sort_out(found)
     keys = {path: found.key_of(path) for path in found.nodes}
     texts = dict(zip(keys, fetch(keys.values()), strict=True))

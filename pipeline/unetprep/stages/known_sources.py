@@ -1,0 +1,180 @@
+"""What the first reading of the sources of an import found, kept in the store for the next import.
+
+A file of the same size, times and number (inode) as then is neither opened nor read again. Without this an import of
+ten thousand files that finds nothing to do would decode all of them. It is a cache: without it an import does the same.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unetprep.format.boxes import Box
+from unetprep.format.layout import FIRST_READING
+from unetprep.kernels.percentiles import RobustRange
+from unetprep.params import ImportParams
+from unetprep.sources import Source, open_source
+from unetprep.sources.digest import ShardDigests
+from unetprep.sources.first_pass import Scan
+from unetprep.sources.kept_pixels import KeptPixels
+from unetprep.sources.readers import NpySource, PictureSource, TiffSource
+from unetprep.sources.urls import is_url
+from unetprep.stages.first_reading import FirstReading, LabelScan
+from unetprep.stages.splits import Part
+from unetprep.storage.base import Storage
+
+VERSION = 1
+FEWEST_SOURCES, FEWEST_PIXELS = 32, 2**26  # for which it is kept
+CLASSES: dict[str, type[Source]] = {c.__name__: c for c in (TiffSource, PictureSource, NpySource)}
+
+Entry = dict[str, Any]
+
+
+class KnownSources:
+    """Entries by absolute path: the state of the file, how it is read, and what was found in it."""
+
+    def __init__(self, entries: Mapping[str, Entry] | None = None) -> None:
+        self._before = dict(entries or {})
+        self._now: dict[str, Entry] = {}
+
+    @classmethod
+    def of_store(cls, storage: Storage) -> "KnownSources":
+        """Those that a store keeps; none if they are missing or cannot be read."""
+        with suppress(OSError, ValueError, zlib.error, KeyError, TypeError):
+            found = json.loads(zlib.decompress(storage.get(FIRST_READING)))
+            if found["version"] == VERSION and isinstance(found["sources"], dict):
+                return cls(found["sources"])
+        return cls()
+
+    def put(self, storage: Storage) -> None:
+        """Keep all entries in a store, those of other imports too."""
+        if self._now:
+            text = json.dumps({"version": VERSION, "sources": self._before | self._now}, separators=(",", ":"))
+            storage.put(FIRST_READING, zlib.compress(text.encode(), 1))
+
+    def gone(self) -> list[str]:
+        """The files of earlier imports that are no longer there, though others of their folder are given now."""
+        folders = {os.path.dirname(path) for path in self._now}
+        earlier = (path for path in self._before if path not in self._now and os.path.dirname(path) in folders)
+        return sorted(path for path in earlier if not os.path.exists(path))
+
+    def open(self, path: str, axes: str = "") -> Source:
+        """Open a source, from its entry if the file is the same."""
+        state = _state(path)
+        if state is None:
+            return open_source(path, axes)
+        key = str(Path(path).absolute())
+        entry = self._before.get(key)
+        if entry and entry["state"] == state and entry["asked"] == axes and entry["class"] in CLASSES:
+            self._now[key] = entry
+            return CLASSES[entry["class"]](path, entry["axes"], tuple(entry["shape"]), entry["dtype"])
+        source = open_source(path, axes)
+        if type(source).__name__ in CLASSES:
+            about = {"axes": source.axes, "shape": list(source.file_shape), "dtype": source.dtype}
+            self._now[key] = {"state": state, "asked": axes, "class": type(source).__name__, **about, "scans": {}}
+        return source
+
+    def get(self, source: Source, key: str) -> Any:
+        """What was found in a source; None if it is not known."""
+        entry = self._now.get(str(Path(source.path).absolute()))
+        return entry["scans"].get(key) if entry else None
+
+    def keep(self, source: Source, key: str, found: Any) -> None:
+        """Keep what was found in a source, if the file is still the one that was opened."""
+        entry = self._now.get(str(Path(source.path).absolute()))
+        if entry and entry["state"] == _state(source.path):
+            entry["scans"][key] = found
+
+
+def is_kept(parts: Sequence[Part]) -> bool:
+    """Whether the first reading of these parts is worth a file in the store."""
+    sources = [source for part in parts for source in (part.image, part.labels) if source is not None]
+    pixels = sum(int(np.prod([b.stop - b.start for b in part.box])) for part in parts)
+    return len(sources) >= FEWEST_SOURCES or pixels >= FEWEST_PIXELS
+
+
+def _state(path: str) -> list[int] | None:
+    """Size, times of change (ns) and number of a local file, which any writing changes; None for all others."""
+    if is_url(path):
+        return None
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+class KnownReading(FirstReading):
+    """First reading that skips the sources whose values are known."""
+
+    def __init__(self, known: KnownSources, kept: KeptPixels | None = None) -> None:
+        super().__init__(kept)
+        self._known = known
+
+    def in_stack(self, group: str, k: int, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
+        """The labels and the values of slice k of a stack."""
+        keys = _label_key(part.box, params, "stack"), _image_key(part.box, params.dims, "stack")
+        labels = self._known.get(part.labels, keys[0])
+        pixels = self._known.get(part.image, keys[1]) if part.image else None
+        if labels and (pixels or not part.image):
+            return _labels_of(labels), _scan_of(pixels) if pixels else None
+        seen, image = super().in_stack(group, k, part, params)
+        self._known.keep(part.labels, keys[0], _label_entry(seen))
+        if part.image and image:
+            self._known.keep(part.image, keys[1], _entry(image))
+        return seen, image
+
+    def image(self, source: Source, box: Box, dims: int) -> Scan:
+        """The values of an image."""
+        key = _image_key(box, dims)
+        if found := self._known.get(source, key):
+            return _scan_of(found)
+        scan = super().image(source, box, dims)
+        self._known.keep(source, key, _entry(scan))
+        return scan
+
+    def labels(self, source: Source, box: Box, params: ImportParams, pieces: bool) -> LabelScan:
+        """The labels. Connected components are found anew: their label maps are not kept."""
+        if pieces:
+            return super().labels(source, box, params, pieces)
+        key = _label_key(box, params)
+        if found := self._known.get(source, key):
+            return _labels_of(found)
+        seen = super().labels(source, box, params, pieces)
+        self._known.keep(source, key, _label_entry(seen))
+        return seen
+
+
+def _image_key(box: Box, dims: int, *how: str) -> str:
+    return " ".join(("image", *(f"{b.start}:{b.stop}" for b in box), str(dims), *how))
+
+
+def _label_key(box: Box, params: ImportParams, *how: str) -> str:
+    rule = (params.dims, params.instances == "components", params.connectivity, params.ignore_label)
+    return " ".join(("labels", *(f"{b.start}:{b.stop}" for b in box[1:]), *map(str, rule), *how))
+
+
+def _entry(scan: Scan) -> Entry:
+    robust = asdict(scan.robust) if scan.robust else None
+    digests = {"digest": scan.digest, "shards": scan.shards.digests.hex()}
+    return {"low": scan.low, "high": scan.high, **digests, "robust": robust}
+
+
+def _scan_of(entry: Entry) -> Scan:
+    robust = RobustRange(**entry["robust"]) if entry["robust"] else None
+    shards = ShardDigests.of_all(bytes.fromhex(entry["shards"]))
+    return Scan(entry["low"], entry["high"], entry["digest"], shards, robust)
+
+
+def _label_entry(seen: LabelScan) -> Entry:
+    return {**_entry(seen.scan), "ids": seen.ids.tolist(), "num_pieces": seen.num_pieces}
+
+
+def _labels_of(entry: Entry) -> LabelScan:
+    return LabelScan(_scan_of(entry), np.array(entry["ids"], np.int64), entry["num_pieces"], {})
