@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 LANES = 16
-_INT32 = ir.IntType(32)
+_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 
 
 def _operation(typing: Any) -> Any:
@@ -56,6 +56,17 @@ def item(typingctx: Any, start: Any, index: Any) -> Any:
         return builder.load(builder.gep(args[0], [args[1]]))
 
     return start.dtype(start, types.intp), codegen
+
+
+@_operation
+def put(typingctx: Any, start: Any, index: Any, value: Any) -> Any:
+    """Assign the element at an index relative to a pointer."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[2], builder.gep(args[0], [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(start, types.intp, start.dtype), codegen
 
 
 def _place(builder: Any, kind: Any, start: Any, index: Any) -> Any:
@@ -180,6 +191,18 @@ def any_greater(typingctx: Any, a: Any, b: Any) -> Any:
         return builder.icmp_unsigned("!=", builder.bitcast(greater, bits), bits(0))
 
     return types.boolean(a, b), codegen
+
+
+@_operation
+def first_nonzero(typingctx: Any, vector: Any) -> Any:
+    """The first lane that is not 0; LANES if all are."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits = builder.icmp_unsigned("!=", args[0], ir.Constant(args[0].type, None))
+        bits = builder.zext(builder.bitcast(bits, ir.IntType(LANES)), _INT64)
+        return builder.cttz(builder.or_(bits, _INT64(1 << LANES)), ir.IntType(1)(1))
+
+    return types.intp(vector), codegen
 
 
 least_lane = _over_all_lanes("umin")

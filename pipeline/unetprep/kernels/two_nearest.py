@@ -18,8 +18,8 @@ without such a unit the unit is 2^-32 of the squared reach.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from unetprep.kernels.simd import (
     LANES,
     any_greater,
+    first_nonzero,
     greatest,
     greatest_lane,
     item,
@@ -36,6 +37,7 @@ from unetprep.kernels.simd import (
     least_lane,
     load,
     pointer,
+    put,
     splat,
     store,
     where_equal,
@@ -44,8 +46,8 @@ from unetprep.kernels.simd import (
 
 Box = tuple[slice, ...]
 
-BAND = (32, 128)  # rows that are swept and then searched together: few enough for the processor cache,
-BAND_PIXELS = 1 << 17  # and enough to amortize the call and the sweep from below
+BAND = (32, 128)  # rows that are swept from below together: few enough for the processor cache,
+BAND_PIXELS = 1 << 17  # and enough to amortize the rows below them
 LARGEST_LABEL = 2**31 - 1
 FIXED_POINT_BITS = 32
 LARGEST_DENOMINATOR = 16  # so pixel sizes such as 1.5 : 1 or 2.0625 : 1 have a common unit
@@ -93,6 +95,7 @@ class Code(NamedTuple):
     one: Any  # an offset of one pixel, in the sweeps
     far: Any  # nothing within reach, in the sweeps
     limit: Any  # nothing within reach, afterwards
+    nothing: Any  # the largest value
 
 
 class Search(NamedTuple):
@@ -118,12 +121,32 @@ def prepare_search(
     With a finite `pair_reach`, which makes it fast, it searches only pairs with d1 + d2 under it, and d1 alone up to
     `near_reach`; otherwise both distances, each up to `reach`.
     """
+    return _prepared_search(tuple(spacing), reach, largest_label.bit_length(), pair_reach, near_reach)
+
+
+@lru_cache(16)
+def _prepared_search(
+    spacing: tuple[float, ...], reach: float, label_bits: int, pair_reach: float, near_reach: float
+) -> Search:
     m = metric(spacing, reach)
     packed: type[np.unsignedinteger] = np.uint32
     shift = 32 - (2 * m.limit).bit_length()
-    if m.fraction or shift < largest_label.bit_length():
+    if m.fraction or shift < label_bits:
         packed, shift = np.uint64, 31
-    code = Code(*(packed(v) for v in (shift, 0, (1 << shift) - 1, 1 << shift, m.steps[1] << shift, m.limit << shift)))
+    code = Code(
+        *(
+            packed(v)
+            for v in (
+                shift,
+                0,
+                (1 << shift) - 1,
+                1 << shift,
+                m.steps[1] << shift,
+                m.limit << shift,
+                np.iinfo(packed).max,
+            )
+        )
+    )
     planes, columns = ((m.squares(axis) << np.uint64(shift)).astype(packed) for axis in (0, 2))
     first = len(m.squares(2, max(pair_reach / 2, near_reach)))
     alone = math.isinf(pair_reach) or near_reach > 0
@@ -132,47 +155,186 @@ def prepare_search(
     )
 
 
-@njit(nogil=True, cache=True)
-def _advance(cells, old, new, start, stop, code):  # type: ignore[no-untyped-def]
-    """Advance a sweep by a row: nearest and other label of every column, (2, width), with offsets in pixels."""
-    one, far, mask, zero = splat(code.one), splat(code.far), splat(code.mask), splat(code.zero)
-    cells, old_a, old_b, new_a, new_b = (
-        pointer(cells),
-        pointer(old[0]),
-        pointer(old[1]),
-        pointer(new[0]),
-        pointer(new[1]),
+class Buffers(NamedTuple):
+    """Buffers for a volume. Rows are padded on both sides, so that a search needs no bounds checks."""
+
+    a: NDArray[Any]  # (planes, width) nearest label of every column of a row; planes are padded too
+    b: NDArray[Any]  # nearest other label
+    down: NDArray[Any]  # (z, 2, width) state of the downward sweep
+    up: NDArray[Any]  # (z, rows + 1, 2, width) state of the upward sweep at every row of a band
+    rows: NDArray[Any]  # (6, width), named in `Places`
+    groups: NDArray[Any]  # (4, width / 16), named in `Places`
+    at: NDArray[np.int64]  # see `Places`
+
+
+class Places(NamedTuple):
+    """Pointers to the buffers, since arrays would be reference-counted with each call, and the shape of a row."""
+
+    a: Any
+    b: Any
+    down: Any
+    up: Any
+    slots: int  # rows of `up`
+    width: int
+    left: int  # position of the first column in a row
+    right: int  # position of the padding after the columns
+    cells: Any  # the labels of a row, 0 for none
+    wanted: Any  # not 0 for pixels to be searched, which the caller marks; 0 in the padding
+    row_a: Any  # `a` and `b` of one row, from all planes
+    row_b: Any
+    d1: Any  # the squared distances found, in units, sixteen for each group
+    d2: Any
+    closest: Any  # for each sixteen columns: nearest instance
+    lowest: Any  # smallest label
+    highest: Any  # largest label; 0: none
+    reached: Any  # number of labels in reach of sixteen pixels: 0, 1, or 2 for several
+    at: Any  # first pixel of each group found
+
+
+def band_rows(shape: tuple[int, ...]) -> int:
+    """Number of rows of a volume (z, y, x) that are swept from below together."""
+    return min(shape[1], BAND[1], max(BAND[0], BAND_PIXELS // max(1, shape[0] * shape[2])))
+
+
+def padding(search: Search) -> int:
+    """Padding of a row on either side, in pixels."""
+    return -(-(len(search.columns) + 2 * LANES) // LANES) * LANES
+
+
+def _padded_width(length: int, search: Search) -> int:
+    return 2 * padding(search) + -(-length // LANES) * LANES
+
+
+def as_volumes(labels: NDArray[np.int32], search: Search) -> NDArray[np.int32]:
+    """Labels (z, y, x) as independent volumes (volume, z, y, x): all planes, or each where no search crosses them."""
+    return labels[None] if len(search.planes) > 1 else labels[:, None]
+
+
+def prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
+    """Buffers for a volume (z, y, x)."""
+    depth, _, length = shape
+    packed, width = search.columns.dtype, _padded_width(length, search)
+    planes = depth + 2 * (len(search.planes) - 1)
+    return Buffers(  # `buffer_bytes` counts them
+        np.full((planes, width), search.code.limit),
+        np.full((planes, width), search.code.limit),
+        np.empty((depth, 2, width), packed),
+        np.empty((depth, band_rows(shape) + 1, 2, width), packed),
+        np.repeat(np.array([0, 0, search.code.limit, search.code.limit, 0, 0], packed), width).reshape(6, width),
+        np.tile(np.array([[search.code.limit], [search.code.mask], [0], [0]], packed), width // LANES + LANES),
+        np.empty(length // LANES + 1, np.int64),
     )
-    for x in range(start, stop, LANES):
-        label = load(cells, x)
-        nearest, other = least(load(old_a, x) + one, far), least(load(old_b, x) + one, far)
-        replaced = where_equal(nearest & mask, label, other, nearest)
-        store(where_equal(label, zero, nearest, label), new_a, x)
-        store(where_equal(label, zero, other, replaced), new_b, x)
+
+
+def buffer_bytes(shape: tuple[int, ...], search: Search) -> int:
+    """Memory of the buffers for a volume (z, y, x)."""
+    depth, _, length = shape
+    width = _padded_width(length, search)
+    lines = 2 * (depth + 2 * (len(search.planes) - 1)) + depth * 2 * (band_rows(shape) + 2) + 6
+    return (lines * width + 4 * (width // LANES + LANES)) * search.columns.dtype.itemsize + 8 * (length // LANES + 1)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def places_of(buffers, left):  # type: ignore[no-untyped-def]
+    """Pointers to the buffers."""
+    rows, groups, width = buffers.rows, buffers.groups, buffers.a.shape[1]
+    return Places(
+        pointer(buffers.a),
+        pointer(buffers.b),
+        pointer(buffers.down),
+        pointer(buffers.up),
+        buffers.up.shape[1],
+        width,
+        left,
+        width - left,
+        pointer(rows[0]),
+        pointer(rows[1]),
+        pointer(rows[2]),
+        pointer(rows[3]),
+        pointer(rows[4]),
+        pointer(rows[5]),
+        pointer(groups[0]),
+        pointer(groups[1]),
+        pointer(groups[2]),
+        pointer(groups[3]),
+        pointer(buffers.at),
+    )
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _copy_labels(labels, first, count, places):  # type: ignore[no-untyped-def]
+    """Copy a row of labels, without those below 1."""
+    for x in range(count):
+        put(places.cells, places.left + x, max(item(labels, first + x), 0))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _advanced(cells, state, at_a, at_b, x, code):  # type: ignore[no-untyped-def]
+    """The state of a sweep after one more row: nearest and other label of sixteen columns, offsets in pixels."""
+    one, far, mask, zero = splat(code.one), splat(code.far), splat(code.mask), splat(code.zero)
+    label = load(cells, x)
+    nearest, other = least(load(state, at_a + x) + one, far), least(load(state, at_b + x) + one, far)
+    replaced = where_equal(nearest & mask, label, other, nearest)
+    return where_equal(label, zero, nearest, label), where_equal(label, zero, other, replaced)
 
 
 @njit(nogil=True, cache=True)
-def _merge(down, up, start, stop, search, a, b):  # type: ignore[no-untyped-def]
-    """The two nearest labels of every column with squared distances, from the sweeps from both sides."""
-    code = search.code
+def begin_band(labels, top, bottom, first, search, places):  # type: ignore[no-untyped-def]
+    """Sweep up to the rows from top to bottom of all planes; for the first band, also down to the row above them."""
+    depth, height, length = labels.shape
+    code, width, left, right = search.code, places.width, places.left, places.right
+    steps, start = int(code.far >> code.shift), pointer(labels)
+    for z in range(depth):
+        for x in range(0, 2 * width, LANES):
+            store(splat(code.far), places.up, (z * places.slots + bottom - top) * 2 * width + x)
+        for y in range(min(height, bottom + steps) - 1, top - 1, -1):
+            _copy_labels(start, (z * height + y) * length, length, places)
+            below = (z * places.slots + min(y + 1, bottom) - top) * 2 * width
+            here = (z * places.slots + min(y, bottom) - top) * 2 * width
+            for x in range(left, right, LANES):
+                nearest, other = _advanced(places.cells, places.up, below, below + width, x, code)
+                store(nearest, places.up, here + x)
+                store(other, places.up, here + width + x)
+        if first:
+            for x in range(0, 2 * width, LANES):
+                store(splat(code.far), places.down, z * 2 * width + x)
+            for y in range(max(0, top - steps), top):
+                _copy_labels(start, (z * height + y) * length, length, places)
+                here = z * 2 * width
+                for x in range(left, right, LANES):
+                    nearest, other = _advanced(places.cells, places.down, here, here + width, x, code)
+                    store(nearest, places.down, here + x)
+                    store(other, places.down, here + width + x)
+
+
+@njit(nogil=True, cache=True)
+def next_row(labels, y, top, search, places):  # type: ignore[no-untyped-def]
+    """The two nearest labels of every column of row y of all planes, from the sweeps from both sides."""
+    depth, height, length = labels.shape
+    code, width = search.code, places.width
     far, mask, limit, shift = splat(code.far), splat(code.mask), splat(code.limit), splat(code.shift)
     factor, fraction = splat(search.y_factor), splat(search.y_fraction)
-    a, b, down_a, down_b = pointer(a), pointer(b), pointer(down[0]), pointer(down[1])
-    up_a, up_b = pointer(up[0]), pointer(up[1])
-    for x in range(start, stop, LANES):
-        above, below = load(down_a, x), load(up_a, x)
-        nearest = least(above, below)
-        label = nearest & mask
-        other = where_equal(above & mask, label, below, above)
-        other = where_equal(other & mask, label, far, other)
-        for more in (load(down_b, x), load(up_b, x)):
-            other = least(other, where_equal(more & mask, label, far, more))
-        offset = nearest >> shift
-        squared = ((offset * offset * factor >> fraction) << shift) | label
-        store(where_less(nearest, far, squared, limit), a, x)
-        offset = other >> shift
-        squared = ((offset * offset * factor >> fraction) << shift) | (other & mask)
-        store(where_less(other, far, squared, limit), b, x)
+    for z in range(depth):
+        _copy_labels(pointer(labels), (z * height + y) * length, length, places)
+        above, below = z * 2 * width, (z * places.slots + y - top) * 2 * width
+        here = (len(search.planes) - 1 + z) * width
+        for x in range(places.left, places.right, LANES):
+            down_a, down_b = _advanced(places.cells, places.down, above, above + width, x, code)
+            store(down_a, places.down, above + x)
+            store(down_b, places.down, above + width + x)
+            up_a, up_b = load(places.up, below + x), load(places.up, below + width + x)
+            nearest = least(down_a, up_a)
+            label = nearest & mask
+            other = where_equal(down_a & mask, label, up_a, down_a)
+            other = where_equal(other & mask, label, far, other)
+            other = least(other, where_equal(down_b & mask, label, far, down_b))
+            other = least(other, where_equal(up_b & mask, label, far, up_b))
+            offset = nearest >> shift
+            squared = ((offset * offset * factor >> fraction) << shift) | label
+            store(where_less(nearest, far, squared, limit), places.a, here + x)
+            offset = other >> shift
+            squared = ((offset * offset * factor >> fraction) << shift) | (other & mask)
+            store(where_less(other, far, squared, limit), places.b, here + x)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -203,278 +365,124 @@ def _second(a, b, p, stride, squares, steps, mask, label, best):  # type: ignore
 
 
 @njit(nogil=True, cache=True)
-def _across_planes(a, b, p, stride, start, stop, search, row_a, row_b):  # type: ignore[no-untyped-def]
-    """The two nearest labels of every column of a row, from the planes on both sides."""
-    mask, limit, squares, steps = (
-        splat(search.code.mask),
-        splat(search.code.limit),
-        pointer(search.planes),
-        len(search.planes),
-    )
-    a, b, row_a, row_b = pointer(a), pointer(b), pointer(row_a), pointer(row_b)
-    for x in range(start, stop, LANES):
-        nearest = _nearest(a, p + x, stride, squares, steps, limit)
-        store(nearest, row_a, x)
-        store(_second(a, b, p + x, stride, squares, steps, mask, nearest & mask, limit), row_b, x)
+def _across_planes(z, search, places):  # type: ignore[no-untyped-def]
+    """The two nearest labels of every column of a row of plane z, from the planes on both sides."""
+    mask, limit, squares = splat(search.code.mask), splat(search.code.limit), pointer(search.planes)
+    steps, stride, a, b = len(search.planes), places.width, places.a, places.b
+    for x in range(places.left, places.right, LANES):
+        p = (steps - 1 + z) * stride + x
+        nearest = _nearest(a, p, stride, squares, steps, limit)
+        store(nearest, places.row_a, x)
+        store(_second(a, b, p, stride, squares, steps, mask, nearest & mask, limit), places.row_b, x)
 
 
 @njit(nogil=True, cache=True)
-def _summarize(a, b, start, stop, code, closest, lowest, highest):  # type: ignore[no-untyped-def]
-    """For each group of sixteen columns the nearest instance, and the smallest and largest label (0: no instance)."""
+def _count_labels(a, b, search, places):  # type: ignore[no-untyped-def]
+    """Count the labels in reach of each group of sixteen pixels of a row; 0 if no instance can be the nearest."""
+    code, steps, near = search.code, len(search.columns), search.first
     mask, limit, zero = splat(code.mask), splat(code.limit), splat(code.zero)
-    a, b = pointer(a), pointer(b)
-    for x in range(start, stop, LANES):
+    for x in range(places.left, places.right, LANES):
         nearest, other = load(a, x), load(b, x)
         label, rival = nearest & mask, other & mask
-        group = x // LANES
-        closest[group] = least_lane(nearest)
-        lowest[group] = least_lane(
-            least(where_less(nearest, limit, label, mask), where_less(other, limit, rival, mask))
-        )
-        highest[group] = greatest_lane(
-            greatest(where_less(nearest, limit, label, zero), where_less(other, limit, rival, zero))
-        )
+        low = least(where_less(nearest, limit, label, mask), where_less(other, limit, rival, mask))
+        high = greatest(where_less(nearest, limit, label, zero), where_less(other, limit, rival, zero))
+        put(places.closest, x // LANES, least_lane(nearest))
+        put(places.lowest, x // LANES, least_lane(low))
+        put(places.highest, x // LANES, greatest_lane(high))
+    bound = splat(item(pointer(search.columns), near)) if near < steps else limit
+    one, before, far_before = splat(code.one) >> splat(code.shift), -(-near // LANES), -(-steps // LANES)
+    for g in range(places.left // LANES, places.right // LANES, LANES):
+        closest, low, high = limit, mask, zero
+        for k in range(g - before, g + before + 2):
+            closest = least(closest, load(places.closest, k))
+        for k in range(g - far_before, g + far_before + 2):
+            low, high = least(low, load(places.lowest, k)), greatest(high, load(places.highest, k))
+        number = where_less(low, high, one + one, where_equal(low, high, one, zero))
+        store(where_less(closest, bound, number, zero), places.reached, g)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _labels_in_reach(lowest, highest, start, stop):  # type: ignore[no-untyped-def]
-    """Number of labels in reach: 0, 1, or 2 for several."""
-    low, high = item(lowest, start // LANES), item(highest, start // LANES)
-    for group in range(start // LANES + 1, stop // LANES + 1):
-        low, high = min(low, item(lowest, group)), max(high, item(highest, group))
-    return 0 if low > high else 1 if low == high else 2
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _any_within(closest, start, stop, bound):  # type: ignore[no-untyped-def]
-    """Whether a line of the columns from start to stop has an instance nearer than a bound."""
-    for group in range(start // LANES, stop // LANES + 1):  # noqa: SIM110 (numba)
-        if item(closest, group) < bound:
-            return True
-    return False
-
-
-class Row(NamedTuple):
-    """Pointers to the arrays for the search of a row. Arrays would be reference-counted with each call."""
-
-    a: Any
-    b: Any
-    wanted: Any
-    rivals: Any
-    near: Any
-    other: Any
-    squares: Any
-
-
-class Bounds(NamedTuple):
-    """Limits of a search; see `Search`."""
-
-    code: Code
-    steps: int
-    first: int
-    pair_reach: float
-    step: float
-    unit: float
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _search_sixteen(row, p, bounds, two):  # type: ignore[no-untyped-def]
-    """Both packed distances of the pixels p to p + 15; undefined for pixels that are not wanted."""
-    code, squares = bounds.code, row.squares
-    mask, limit, zero = splat(code.mask), splat(code.limit), splat(code.zero)
-    nearest = _nearest(row.a, p, 1, squares, bounds.first, limit)
-    store(nearest, row.near, 0)
-    store(limit, row.other, 0)
-    if not two:
-        return
-    bound, steps = code.limit, bounds.steps  # farther instances make no relevant pair for any of the 16
-    if bounds.pair_reach < math.inf:
-        room = bounds.pair_reach - math.sqrt((least_lane(nearest) >> code.shift) * bounds.unit)
-        if room <= bounds.pair_reach / 2:
-            return
-        steps = min(steps, int(room / bounds.step) + 2)
-        if steps < bounds.steps:
-            bound = item(squares, steps)
-    start = where_equal(load(row.wanted, p), zero, zero, splat(bound))
-    label = nearest & mask
-    if least_lane(label) < greatest_lane(label):
-        best = _second(row.a, row.b, p, 1, squares, steps, mask, label, start)
-    else:  # all 16 have the same label, so one comparison is enough
-        closest = limit
-        for x in range(p - steps, p + steps + LANES, LANES):
-            near = load(row.a, x)
-            rival = where_equal(near & mask, label, load(row.b, x), near)
-            store(rival, row.rivals, x)
-            closest = least(closest, rival)
-        if least_lane(closest) >= bound:
-            return
-        best = _nearest(row.rivals, p, 1, squares, steps, start)
-    store(where_less(best, start, best, limit), row.other, 0)
-
-
-class Buffers(NamedTuple):
-    """Buffers for a block. Rows are padded on both sides, so that a search needs no bounds checks."""
-
-    left: int  # position of the first column in a row
-    right: int  # position of the padding after the columns
-    a: NDArray[Any]  # (rows, planes, width) nearest label of every column; planes are padded too
-    b: NDArray[Any]  # nearest other label
-    down: NDArray[Any]  # (z, 2, width) state of the downward sweep
-    up: NDArray[Any]  # (rows + 1, 2, width) state of the upward sweep at every row
-    rows: NDArray[Any]  # (5, width), named where it is unpacked
-    groups: NDArray[Any]  # (3, width / 16), named where it is unpacked
-    sixteen: NDArray[Any]  # (2, 16)
-    at: NDArray[np.int32]  # the pixels found in a band, as flat indices of its (z, y, x)
-    d1: NDArray[Any]  # their squared distances, in units
-    d2: NDArray[Any]
-
-
-def band_rows(shape: tuple[int, ...]) -> int:
-    """Number of rows of a block (z, y, x) that are processed together."""
-    return min(BAND[1], max(BAND[0], BAND_PIXELS // max(1, shape[0] * shape[2])))
-
-
-def _prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
-    """Buffers for a block (z, y, x)."""
-    depth, _, length = shape
-    rows = band_rows(shape)
-    code, packed = search.code, search.columns.dtype
-    left = -(-(len(search.columns) + 2 * LANES) // LANES) * LANES
-    right = left + -(-length // LANES) * LANES
-    width = right + left
-    planes = depth + 2 * (len(search.planes) - 1)
-    return Buffers(  # `scan_bytes` counts them
-        left,
-        right,
-        np.full((rows, planes, width), code.limit),
-        np.full((rows, planes, width), code.limit),
-        np.full((depth, 2, width), code.far),
-        np.full((rows + 1, 2, width), code.far),
-        np.stack([np.full(width, v, packed) for v in (0, 0, code.limit, code.limit, 0)]),
-        np.stack([np.full(width // LANES, v, packed) for v in (code.limit, code.mask, 0)]),
-        np.empty((2, LANES), packed),
-        np.empty(depth * rows * length + 1, np.int32),
-        np.empty(depth * rows * length + 1, packed),
-        np.empty(depth * rows * length + 1, packed),
-    )
-
-
-def scan_bytes(shape: tuple[int, ...], search: Search) -> int:
-    """Memory that `scan` takes for a block (z, y, x), in addition to its labels and classes."""
-    depth, _, length = shape
-    rows, packed = band_rows(shape), search.columns.dtype.itemsize
-    width = length + 2 * (len(search.columns) + 3 * LANES)
-    planes = depth + 2 * (len(search.planes) - 1)
-    lines = 2 * rows * planes + 2 * depth + 2 * (rows + 1) + 6
-    return lines * width * packed + depth * rows * length * (4 + 2 * packed)
+def _second_steps(nearest, search):  # type: ignore[no-untyped-def]
+    """Number of offsets at which a second instance can make a relevant pair for any of sixteen pixels."""
+    if search.pair_reach == math.inf:
+        return len(search.columns)
+    room = search.pair_reach - math.sqrt((least_lane(nearest) >> search.code.shift) * search.unit)
+    if room <= search.pair_reach / 2:
+        return 0
+    return min(len(search.columns), int(room / search.column_step) + 2)
 
 
 @njit(nogil=True, cache=True)
-def _sweep_band(labels, top, bottom, first, search, buffers):  # type: ignore[no-untyped-def]
-    """Fill `a` and `b` for the rows from top to bottom of all planes. `first`: whether it is the first band."""
-    depth, height, width = labels.shape
-    code, left, right = search.code, buffers.left, buffers.right
-    a, b, down, up, cells = buffers.a, buffers.b, buffers.down, buffers.up, buffers.rows[0]
-    steps = int(code.far >> code.shift)
-    margin = len(search.planes) - 1
-    for z in range(depth):
-        up[bottom - top] = code.far
-        for y in range(min(height, bottom + steps) - 1, top - 1, -1):
-            _cells(labels[z, y], cells[left : left + width])
-            below, here = min(y + 1, bottom) - top, min(y, bottom) - top
-            _advance(cells, up[below], up[here], left, right, code)
-        for y in range(max(0, top - steps) if first else top, bottom):
-            _cells(labels[z, y], cells[left : left + width])
-            _advance(cells, down[z], down[z], left, right, code)
-            if y >= top:
-                _merge(down[z], up[y - top], left, right, search, a[y - top, margin + z], b[y - top, margin + z])
+def search_row(z, start, length, search, places):  # type: ignore[no-untyped-def]
+    """Search the wanted pixels of a row of plane z, from column `start` on; returns the number of groups found.
 
-
-@njit(nogil=True, cache=True)
-def _mark(classes, last_wanted, wanted):  # type: ignore[no-untyped-def]
-    for x in range(len(classes)):
-        wanted[x] = classes[x] <= last_wanted
-
-
-@njit(nogil=True, cache=True)
-def _cells(labels, cells):  # type: ignore[no-untyped-def]
-    for x in range(len(labels)):
-        cells[x] = max(labels[x], 0)
-
-
-@njit(nogil=True, cache=True)
-def _search_row(z, y, classes, last_wanted, start, search, buffers, count, origin):  # type: ignore[no-untyped-def]
-    """Search row y of plane z of the band from column start on; append the pixels found and return their number."""
-    wanted, row_a, row_b, rivals = buffers.rows[1], buffers.rows[2], buffers.rows[3], buffers.rows[4]
-    closest, lowest, highest = buffers.groups[0], buffers.groups[1], buffers.groups[2]
-    left, right, margin = buffers.left, buffers.right, len(search.planes) - 1
-    if margin == 0:
-        row_a, row_b = buffers.a[y, z], buffers.b[y, z]
-    else:
-        stride = buffers.a.shape[2]
-        p = (y * buffers.a.shape[1] + margin + z) * stride
-        a, b = buffers.a.reshape(-1), buffers.b.reshape(-1)
-        _across_planes(a, b, p, stride, left, right, search, row_a, row_b)
-    _summarize(row_a, row_b, left, right, search.code, closest, lowest, highest)
-    stop = start + len(classes)
-    _mark(classes, last_wanted, wanted[left + start : left + stop])
-    near, other = buffers.sixteen[0], buffers.sixteen[1]
-    at, d1, d2 = buffers.at, buffers.d1, buffers.d2
-    code, squares, steps, first = search.code, pointer(search.columns), len(search.columns), search.first
-    nearest_bound = item(squares, first) if first < steps else code.limit
-    row = Row(pointer(row_a), pointer(row_b), pointer(wanted), pointer(rivals), pointer(near), pointer(other), squares)
-    bounds = Bounds(code, steps, first, search.pair_reach, search.column_step, search.unit)
-    closest, lowest, highest = pointer(closest), pointer(lowest), pointer(highest)
-    p = left + start
-    while p < left + stop:
-        if wanted[p] == 0:
-            p += LANES if greatest_lane(load(row.wanted, p)) == 0 else 1
+    A group are sixteen pixels. `at` is the first one, counted from `start`; `d1` and `d2` are their squared distances
+    in units. Where nothing was found, or wanted, the distance is at least the squared reach.
+    """
+    a, b = places.a, places.b
+    if len(search.planes) > 1:
+        _across_planes(z, search, places)
+        a, b = places.row_a, places.row_b
+    _count_labels(a, b, search, places)
+    code, squares, columns = search.code, pointer(search.columns), len(search.columns)
+    mask, limit, zero, shift = splat(code.mask), splat(code.limit), splat(code.zero), splat(code.shift)
+    nothing, without = splat(code.nothing), limit if search.alone else splat(code.nothing)
+    p, stop, count = places.left + start, places.left + start + length, 0
+    while p < stop:
+        skipped = first_nonzero(load(places.wanted, p))
+        p += skipped
+        if skipped == LANES:
             continue
-        if _any_within(closest, p - first, p + LANES + first, nearest_bound):
-            labels = _labels_in_reach(lowest, highest, p - steps, p + LANES + steps)
-            if labels == 2 or (labels == 1 and search.alone):
-                _search_sixteen(row, p, bounds, labels == 2)
-                for i in range(min(LANES, left + stop - p)):
-                    at[count], d1[count], d2[count] = (
-                        origin + p - left - start + i,
-                        near[i] >> code.shift,
-                        other[i] >> code.shift,
-                    )
-                    count += (wanted[p + i] != 0) & (search.alone | (other[i] < code.limit))
+        number = item(places.reached, p // LANES)
+        if number == 2 or (number == 1 and search.alone):
+            wanted = load(places.wanted, p)
+            nearest = _nearest(a, p, 1, squares, search.first, limit)
+            steps = _second_steps(nearest, search) if number == 2 else 0
+            bound = splat(item(squares, steps)) if steps < columns else limit
+            bound = where_equal(wanted, zero, zero, bound)
+            second = _second(a, b, p, 1, squares, steps, mask, nearest & mask, bound)
+            if search.alone or any_greater(bound, second):
+                second = where_less(second, bound, second, where_equal(wanted, zero, nothing, without))
+                store(where_equal(wanted, zero, nothing, nearest) >> shift, places.d1, count * LANES)
+                store(second >> shift, places.d2, count * LANES)
+                put(places.at, count, p - places.left - start)
+                count += 1
         p += LANES
     return count
 
 
 @njit(nogil=True, cache=True)
-def _scan_band(labels, classes, last_wanted, core, top, bottom, search, buffers):  # type: ignore[no-untyped-def]
-    """Sweep and search the rows of a core from top to bottom on all planes. Returns the number of pixels found."""
-    z0, z1, y0, x0, x1 = core
-    _sweep_band(labels, top, bottom, top == y0, search, buffers)
-    count = origin = 0
-    for z in range(z0, z1):
-        for y in range(top, bottom):
-            row = classes[z - z0, y - y0]
-            count = _search_row(z, y - top, row, last_wanted, x0, search, buffers, count, origin)
-            origin += x1 - x0
-    return count
+def _measure(volumes, search, buffers, left, squared):  # type: ignore[no-untyped-def]
+    """Squared distances, in units, from every pixel; (2, volumes, z, y, x), filled before with one beyond reach."""
+    places = places_of(buffers, left)
+    _, depth, height, width = volumes.shape
+    for x in range(width):
+        put(places.wanted, left + x, 1)
+    for v in range(len(volumes)):
+        for top in range(0, height, places.slots - 1):
+            bottom = min(height, top + places.slots - 1)
+            begin_band(volumes[v], top, bottom, top == 0, search, places)
+            for y in range(top, bottom):
+                next_row(volumes[v], y, top, search, places)
+                for z in range(depth):
+                    for i in range(search_row(z, 0, width, search, places) * LANES):
+                        x = item(places.at, i // LANES) + i % LANES
+                        if x < width:
+                            squared[0, v, z, y, x] = item(places.d1, i)
+                            squared[1, v, z, y, x] = item(places.d2, i)
 
 
-def scan(
-    labels: NDArray[np.int32], classes: NDArray[np.uint8], last_wanted: int, core: Box, search: Search
-) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[Any], NDArray[Any]]]:
-    """Search a core of a block band by band; yields (rows of the core, pixels, squared d1, squared d2).
+def squared_distances(labels: NDArray[np.int32], search: Search) -> NDArray[np.int64]:
+    """Squared distances to the nearest and the second nearest instance, (2, z, y, x) int64, in units of the search.
 
-    `labels` is (z, y, x) of the block, where values below 1 are no instance, and `classes` of the core: pixels of the
-    classes up to `last_wanted` are searched. The pixels found are flat indices of the (z, y, x) of the band in the
-    core. Without an instance in reach the squared distance, in units, is at least the squared reach. The arrays are
-    overwritten by the next band.
+    `labels` is (z, y, x), where values below 1 are no instance. Where there is no instance in reach, or no relevant
+    pair, the squared distance is at least the squared reach.
     """
-    buffers, step, rows = _prepare_buffers(labels.shape, search), band_rows(labels.shape), core[1]
-    corners = (core[0].start, core[0].stop, rows.start, core[2].start, core[2].stop)
-    for top in range(rows.start, rows.stop, step):
-        bottom = min(rows.stop, top + step)
-        found = _scan_band(labels, classes, last_wanted, corners, top, bottom, search, buffers)
-        yield slice(top - rows.start, bottom - rows.start), buffers.at[:found], buffers.d1[:found], buffers.d2[:found]
+    volumes = as_volumes(np.ascontiguousarray(labels), search)
+    squared = np.full((2, *volumes.shape), int(search.code.limit) >> int(search.code.shift))
+    shape = volumes.shape[1:]
+    _measure(volumes, search, prepare_buffers(shape, search), padding(search), squared)
+    return squared.reshape(2, *labels.shape)
 
 
 def two_nearest(
@@ -489,11 +497,5 @@ def two_nearest(
     assert labels.ndim == 3
     assert len(spacing) == dims
     search = prepare_search(spacing, reach, int(labels.max(initial=0)))
-    out = np.full((2, *labels.shape), np.inf)
-    whole = tuple(slice(0, n) for n in labels.shape)
-    for rows, at, *squared in scan(labels, np.zeros(labels.shape, np.uint8), 0, whole, search):
-        for distances, units in zip(out, squared, strict=True):
-            band = np.full(distances[:, rows].shape, np.inf)
-            band.reshape(-1)[at] = np.sqrt(units * search.unit)
-            distances[:, rows] = np.where(band < reach, band, np.inf)
-    return out
+    distances = np.sqrt(squared_distances(labels, search) * search.unit)
+    return np.where(distances < reach, distances, np.inf)
