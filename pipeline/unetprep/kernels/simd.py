@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 LANES = 16
-_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
+_INT32 = ir.IntType(32)
 
 
 def _operation(typing: Any) -> Any:
@@ -164,6 +164,23 @@ least = _extreme("<")
 greatest = _extreme(">")
 
 
+def _shuffling(lanes: list[int]) -> Any:
+    """A vector of the given lanes of two vectors, which are counted on."""
+
+    @_operation
+    def shuffle(typingctx: Any, a: Any, b: Any) -> Any:
+        indices = ir.Constant(ir.VectorType(_INT32, LANES), lanes)
+        return a(a, b), lambda context, builder, sig, args: builder.shuffle_vector(*args, indices)
+
+    return shuffle
+
+
+zip_low = _shuffling([lane for i in range(LANES // 2) for lane in (i, LANES + i)])  # a0 b0 a1 b1 ...
+zip_high = _shuffling([lane for i in range(LANES // 2, LANES) for lane in (i, LANES + i)])
+even_lanes = _shuffling(list(range(0, 2 * LANES, 2)))  # a0 a2 ... b0 b2 ...
+odd_lanes = _shuffling(list(range(1, 2 * LANES, 2)))
+
+
 def _over_all_lanes(name: str) -> Any:
     @_operation
     def reduction(typingctx: Any, vector: Any) -> Any:
@@ -191,18 +208,6 @@ def any_greater(typingctx: Any, a: Any, b: Any) -> Any:
         return builder.icmp_unsigned("!=", builder.bitcast(greater, bits), bits(0))
 
     return types.boolean(a, b), codegen
-
-
-@_operation
-def first_nonzero(typingctx: Any, vector: Any) -> Any:
-    """The first lane that is not 0; LANES if all are."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        bits = builder.icmp_unsigned("!=", args[0], ir.Constant(args[0].type, None))
-        bits = builder.zext(builder.bitcast(bits, ir.IntType(LANES)), _INT64)
-        return builder.cttz(builder.or_(bits, _INT64(1 << LANES)), ir.IntType(1)(1))
-
-    return types.intp(vector), codegen
 
 
 least_lane = _over_all_lanes("umin")

@@ -4,8 +4,8 @@ A squared distance and its label are packed into one integer, (squared distance 
 smaller of two candidates is the nearer cell: 32 bits where both fit, else 64. Two sweeps along y find the nearest label
 and the nearest other label of every column. Two are enough: of three labels on one line, the farthest is not among the
 two nearest of any point. In a volume, a search across the planes (z) does the same for every column of planes; a last
-search along x finds the two nearest of all. A search proceeds outward from the pixel and stops at offsets where no line
-can be nearer.
+search along x finds the two nearest of all. A search proceeds outward and stops at offsets where no line can be nearer.
+It handles a block of 8 x 8 pixels at once, see `tiles`.
 
               x - s     x     x + s
                 |       |       |           the candidate of a column at offset s is
@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from unetprep.kernels.simd import (
     LANES,
     any_greater,
-    first_nonzero,
     greatest,
     greatest_lane,
     item,
@@ -43,8 +42,10 @@ from unetprep.kernels.simd import (
     where_equal,
     where_less,
 )
+from unetprep.kernels.tiles import BLOCK, SIDE, interleave
 
 Box = tuple[slice, ...]
+UNWANTED = 4  # the kind of a pixel that is not searched and has no class
 
 BAND = (32, 128)  # rows that are swept from below together: few enough for the processor cache,
 BAND_PIXELS = 1 << 17  # and enough to amortize the rows below them
@@ -105,7 +106,8 @@ class Search(NamedTuple):
     y_factor: Any
     y_fraction: Any
     planes: NDArray[Any]  # squared offsets along z
-    columns: NDArray[Any]  # squared offsets along x
+    columns: NDArray[Any]  # squared offsets along x; more than steps, the others beyond reach
+    steps: int  # number of offsets along x
     column_step: float  # pixel size along x
     first: int  # number of offsets along x that can lead to the nearest instance
     unit: float  # of squared distances
@@ -148,22 +150,34 @@ def _prepared_search(
         )
     )
     planes, columns = ((m.squares(axis) << np.uint64(shift)).astype(packed) for axis in (0, 2))
+    steps, columns = len(columns), np.append(columns, np.full(SIDE, code.limit))
     first = len(m.squares(2, max(pair_reach / 2, near_reach)))
     alone = math.isinf(pair_reach) or near_reach > 0
     return Search(
-        code, packed(m.factors[1]), packed(m.fraction), planes, columns, spacing[-1], first, m.unit, pair_reach, alone
+        code,
+        packed(m.factors[1]),
+        packed(m.fraction),
+        planes,
+        columns,
+        steps,
+        spacing[-1],
+        first,
+        m.unit,
+        pair_reach,
+        alone,
     )
 
 
 class Buffers(NamedTuple):
     """Buffers for a volume. Rows are padded on both sides, so that a search needs no bounds checks."""
 
-    a: NDArray[Any]  # (planes, width) nearest label of every column of a row; planes are padded too
+    a: NDArray[Any]  # (planes, width * 8) nearest label of every column of a tile; planes are padded too
     b: NDArray[Any]  # nearest other label
     down: NDArray[Any]  # (z, 2, width) state of the downward sweep
     up: NDArray[Any]  # (z, rows + 1, 2, width) state of the upward sweep at every row of a band
-    rows: NDArray[Any]  # (6, width), named in `Places`
-    groups: NDArray[Any]  # (4, width / 16), named in `Places`
+    rows: NDArray[Any]  # (16, width), named in `Places`
+    tiles: NDArray[Any]  # (5, width * 8), named in `Places`
+    blocks: NDArray[Any]  # (4, width / 8), named in `Places`
     at: NDArray[np.int64]  # see `Places`
 
 
@@ -178,27 +192,29 @@ class Places(NamedTuple):
     width: int
     left: int  # position of the first column in a row
     right: int  # position of the padding after the columns
-    cells: Any  # the labels of a row, 0 for none
-    wanted: Any  # not 0 for pixels to be searched, which the caller marks; 0 in the padding
-    row_a: Any  # `a` and `b` of one row, from all planes
-    row_b: Any
-    d1: Any  # the squared distances found, in units, sixteen for each group
+    cells: Any  # (8, width) labels, 0 for none
+    kinds: Any  # (8, width) 2 * class, and 1 for pixels to be searched; the caller's
+    tile_kinds: Any  # kinds as a tile
+    tile_a: Any  # `a` and `b` of one plane, from all planes
+    tile_b: Any
+    d1: Any  # the squared distances found, in units, 64 for each block
     d2: Any
-    closest: Any  # for each sixteen columns: nearest instance
+    closest: Any  # for each block of a tile: nearest instance
     lowest: Any  # smallest label
     highest: Any  # largest label; 0: none
-    reached: Any  # number of labels in reach of sixteen pixels: 0, 1, or 2 for several
-    at: Any  # first pixel of each group found
+    reached: Any  # number of labels in reach: 0, 1, or 2 for several
+    at: Any  # first column of each block found
 
 
 def band_rows(shape: tuple[int, ...]) -> int:
     """Number of rows of a volume (z, y, x) that are swept from below together."""
-    return min(shape[1], BAND[1], max(BAND[0], BAND_PIXELS // max(1, shape[0] * shape[2])))
+    rows = min(shape[1], BAND[1], max(BAND[0], BAND_PIXELS // max(1, shape[0] * shape[2])))
+    return -(-rows // SIDE) * SIDE
 
 
 def padding(search: Search) -> int:
     """Padding of a row on either side, in pixels."""
-    return -(-(len(search.columns) + 2 * LANES) // LANES) * LANES
+    return -(-(search.steps + 2 * LANES) // LANES) * LANES
 
 
 def _padded_width(length: int, search: Search) -> int:
@@ -213,31 +229,32 @@ def as_volumes(labels: NDArray[np.int32], search: Search) -> NDArray[np.int32]:
 def prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
     """Buffers for a volume (z, y, x)."""
     depth, _, length = shape
-    packed, width = search.columns.dtype, _padded_width(length, search)
+    code, packed, width = search.code, search.columns.dtype, _padded_width(length, search)
     planes = depth + 2 * (len(search.planes) - 1)
     return Buffers(  # `buffer_bytes` counts them
-        np.full((planes, width), search.code.limit),
-        np.full((planes, width), search.code.limit),
+        np.full((planes, width * SIDE), code.limit),
+        np.full((planes, width * SIDE), code.limit),
         np.empty((depth, 2, width), packed),
         np.empty((depth, band_rows(shape) + 1, 2, width), packed),
-        np.repeat(np.array([0, 0, search.code.limit, search.code.limit, 0, 0], packed), width).reshape(6, width),
-        np.tile(np.array([[search.code.limit], [search.code.mask], [0], [0]], packed), width // LANES + LANES),
-        np.empty(length // LANES + 1, np.int64),
+        np.repeat(np.array([0, UNWANTED], packed), SIDE * width).reshape(2 * SIDE, width),
+        np.full((5, width * SIDE), code.limit),
+        np.repeat(np.array([code.limit, code.mask, 0, 0], packed), width // SIDE + LANES).reshape(4, -1),
+        np.empty(width // SIDE, np.int64),
     )
 
 
 def buffer_bytes(shape: tuple[int, ...], search: Search) -> int:
     """Memory of the buffers for a volume (z, y, x)."""
     depth, _, length = shape
-    width = _padded_width(length, search)
-    lines = 2 * (depth + 2 * (len(search.planes) - 1)) + depth * 2 * (band_rows(shape) + 2) + 6
-    return (lines * width + 4 * (width // LANES + LANES)) * search.columns.dtype.itemsize + 8 * (length // LANES + 1)
+    width, planes = _padded_width(length, search), depth + 2 * (len(search.planes) - 1)
+    lines = 2 * planes * SIDE + depth * 2 * (band_rows(shape) + 2) + 2 * SIDE + 5 * SIDE
+    return (lines * width + 4 * (width // SIDE + LANES)) * search.columns.dtype.itemsize + 8 * (width // SIDE)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def places_of(buffers, left):  # type: ignore[no-untyped-def]
     """Pointers to the buffers."""
-    rows, groups, width = buffers.rows, buffers.groups, buffers.a.shape[1]
+    rows, tiles, blocks, width = buffers.rows, buffers.tiles, buffers.blocks, buffers.rows.shape[1]
     return Places(
         pointer(buffers.a),
         pointer(buffers.b),
@@ -248,93 +265,118 @@ def places_of(buffers, left):  # type: ignore[no-untyped-def]
         left,
         width - left,
         pointer(rows[0]),
-        pointer(rows[1]),
-        pointer(rows[2]),
-        pointer(rows[3]),
-        pointer(rows[4]),
-        pointer(rows[5]),
-        pointer(groups[0]),
-        pointer(groups[1]),
-        pointer(groups[2]),
-        pointer(groups[3]),
+        pointer(rows[SIDE]),
+        pointer(tiles[0]),
+        pointer(tiles[1]),
+        pointer(tiles[2]),
+        pointer(tiles[3]),
+        pointer(tiles[4]),
+        pointer(blocks[0]),
+        pointer(blocks[1]),
+        pointer(blocks[2]),
+        pointer(blocks[3]),
         pointer(buffers.at),
     )
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _copy_labels(labels, first, count, places):  # type: ignore[no-untyped-def]
+def _copy_labels(labels, first, count, cells, at):  # type: ignore[no-untyped-def]
     """Copy a row of labels, without those below 1."""
     for x in range(count):
-        put(places.cells, places.left + x, max(item(labels, first + x), 0))
+        put(cells, at + x, max(item(labels, first + x), 0))
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _advanced(cells, state, at_a, at_b, x, code):  # type: ignore[no-untyped-def]
+def _advance(label, a, b, code):  # type: ignore[no-untyped-def]
     """The state of a sweep after one more row: nearest and other label of sixteen columns, offsets in pixels."""
     one, far, mask, zero = splat(code.one), splat(code.far), splat(code.mask), splat(code.zero)
-    label = load(cells, x)
-    nearest, other = least(load(state, at_a + x) + one, far), least(load(state, at_b + x) + one, far)
+    nearest, other = least(a + one, far), least(b + one, far)
     replaced = where_equal(nearest & mask, label, other, nearest)
     return where_equal(label, zero, nearest, label), where_equal(label, zero, other, replaced)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _sweep_row(labels, first, length, code, places, states, before, after):  # type: ignore[no-untyped-def]
+    """Advance a sweep by a row of labels, from one state of all columns to another."""
+    _copy_labels(labels, first, length, places.cells, places.left)
+    for x in range(places.left, places.right, LANES):
+        a, b = load(states, before + x), load(states, before + places.width + x)
+        a, b = _advance(load(places.cells, x), a, b, code)
+        store(a, states, after + x)
+        store(b, states, after + places.width + x)
 
 
 @njit(nogil=True, cache=True)
 def begin_band(labels, top, bottom, first, search, places):  # type: ignore[no-untyped-def]
     """Sweep up to the rows from top to bottom of all planes; for the first band, also down to the row above them."""
     depth, height, length = labels.shape
-    code, width, left, right = search.code, places.width, places.left, places.right
-    steps, start = int(code.far >> code.shift), pointer(labels)
+    code, line, start = search.code, 2 * places.width, pointer(labels)
+    steps = int(code.far >> code.shift)
     for z in range(depth):
-        for x in range(0, 2 * width, LANES):
-            store(splat(code.far), places.up, (z * places.slots + bottom - top) * 2 * width + x)
+        for x in range(0, line, LANES):
+            store(splat(code.far), places.up, (z * places.slots + bottom - top) * line + x)
         for y in range(min(height, bottom + steps) - 1, top - 1, -1):
-            _copy_labels(start, (z * height + y) * length, length, places)
-            below = (z * places.slots + min(y + 1, bottom) - top) * 2 * width
-            here = (z * places.slots + min(y, bottom) - top) * 2 * width
-            for x in range(left, right, LANES):
-                nearest, other = _advanced(places.cells, places.up, below, below + width, x, code)
-                store(nearest, places.up, here + x)
-                store(other, places.up, here + width + x)
+            before = (z * places.slots + min(y + 1, bottom) - top) * line
+            after = (z * places.slots + min(y, bottom) - top) * line
+            _sweep_row(start, (z * height + y) * length, length, code, places, places.up, before, after)
         if first:
-            for x in range(0, 2 * width, LANES):
-                store(splat(code.far), places.down, z * 2 * width + x)
+            for x in range(0, line, LANES):
+                store(splat(code.far), places.down, z * line + x)
             for y in range(max(0, top - steps), top):
-                _copy_labels(start, (z * height + y) * length, length, places)
-                here = z * 2 * width
-                for x in range(left, right, LANES):
-                    nearest, other = _advanced(places.cells, places.down, here, here + width, x, code)
-                    store(nearest, places.down, here + x)
-                    store(other, places.down, here + width + x)
+                _sweep_row(start, (z * height + y) * length, length, code, places, places.down, z * line, z * line)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _squared(offsets, search):  # type: ignore[no-untyped-def]
+    """Packed offsets along y, in pixels, as squared distances."""
+    code = search.code
+    offset, label = offsets >> splat(code.shift), offsets & splat(code.mask)
+    squares = offset * offset * splat(search.y_factor) >> splat(search.y_fraction)
+    return where_less(offsets, splat(code.far), (squares << splat(code.shift)) | label, splat(code.limit))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _merge(down_a, down_b, up_a, up_b, code):  # type: ignore[no-untyped-def]
+    """The nearest and the other label of sixteen columns, from the sweeps from both sides."""
+    far, mask = splat(code.far), splat(code.mask)
+    nearest = least(down_a, up_a)
+    label = nearest & mask
+    other = where_equal(down_a & mask, label, up_a, down_a)
+    other = where_equal(other & mask, label, far, other)
+    other = least(other, where_equal(down_b & mask, label, far, down_b))
+    return nearest, least(other, where_equal(up_b & mask, label, far, up_b))
 
 
 @njit(nogil=True, cache=True)
-def next_row(labels, y, top, search, places):  # type: ignore[no-untyped-def]
-    """The two nearest labels of every column of row y of all planes, from the sweeps from both sides."""
+def next_tile(labels, y, rows, top, search, places):  # type: ignore[no-untyped-def]
+    """The two nearest labels of every column of the next rows of all planes, from the sweeps from both sides."""
     depth, height, length = labels.shape
     code, width = search.code, places.width
-    far, mask, limit, shift = splat(code.far), splat(code.mask), splat(code.limit), splat(code.shift)
-    factor, fraction = splat(search.y_factor), splat(search.y_fraction)
+    columns_a, columns_b = places.d1, places.d2  # of a tile, row by row; free until the search
     for z in range(depth):
-        _copy_labels(pointer(labels), (z * height + y) * length, length, places)
+        for r in range(rows):
+            first = (z * height + y + r) * length
+            _copy_labels(pointer(labels), first, length, places.cells, r * width + places.left)
         above, below = z * 2 * width, (z * places.slots + y - top) * 2 * width
-        here = (len(search.planes) - 1 + z) * width
+        here = (len(search.planes) - 1 + z) * width * SIDE
         for x in range(places.left, places.right, LANES):
-            down_a, down_b = _advanced(places.cells, places.down, above, above + width, x, code)
+            down_a, down_b = load(places.down, above + x), load(places.down, above + width + x)
+            for r in range(rows):
+                down_a, down_b = _advance(load(places.cells, r * width + x), down_a, down_b, code)
+                up_a, up_b = (
+                    load(places.up, below + 2 * r * width + x),
+                    load(places.up, below + (2 * r + 1) * width + x),
+                )
+                a, b = _merge(down_a, down_b, up_a, up_b, code)
+                store(_squared(a, search), columns_a, r * LANES)
+                store(_squared(b, search), columns_b, r * LANES)
+            for r in range(rows, SIDE):
+                store(splat(code.limit), columns_a, r * LANES)
+                store(splat(code.limit), columns_b, r * LANES)
             store(down_a, places.down, above + x)
             store(down_b, places.down, above + width + x)
-            up_a, up_b = load(places.up, below + x), load(places.up, below + width + x)
-            nearest = least(down_a, up_a)
-            label = nearest & mask
-            other = where_equal(down_a & mask, label, up_a, down_a)
-            other = where_equal(other & mask, label, far, other)
-            other = least(other, where_equal(down_b & mask, label, far, down_b))
-            other = least(other, where_equal(up_b & mask, label, far, up_b))
-            offset = nearest >> shift
-            squared = ((offset * offset * factor >> fraction) << shift) | label
-            store(where_less(nearest, far, squared, limit), places.a, here + x)
-            offset = other >> shift
-            squared = ((offset * offset * factor >> fraction) << shift) | (other & mask)
-            store(where_less(other, far, squared, limit), places.b, here + x)
+            interleave(columns_a, 0, LANES, places.a, here + x * SIDE)
+            interleave(columns_b, 0, LANES, places.b, here + x * SIDE)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -366,88 +408,165 @@ def _second(a, b, p, stride, squares, steps, mask, label, best):  # type: ignore
 
 @njit(nogil=True, cache=True)
 def _across_planes(z, search, places):  # type: ignore[no-untyped-def]
-    """The two nearest labels of every column of a row of plane z, from the planes on both sides."""
+    """The two nearest labels of every column of a tile of plane z, from the planes on both sides."""
     mask, limit, squares = splat(search.code.mask), splat(search.code.limit), pointer(search.planes)
-    steps, stride, a, b = len(search.planes), places.width, places.a, places.b
-    for x in range(places.left, places.right, LANES):
+    steps, stride, a, b = len(search.planes), places.width * SIDE, places.a, places.b
+    for x in range(places.left * SIDE, places.right * SIDE, LANES):
         p = (steps - 1 + z) * stride + x
         nearest = _nearest(a, p, stride, squares, steps, limit)
-        store(nearest, places.row_a, x)
-        store(_second(a, b, p, stride, squares, steps, mask, nearest & mask, limit), places.row_b, x)
+        store(nearest, places.tile_a, x)
+        store(_second(a, b, p, stride, squares, steps, mask, nearest & mask, limit), places.tile_b, x)
 
 
 @njit(nogil=True, cache=True)
 def _count_labels(a, b, search, places):  # type: ignore[no-untyped-def]
-    """Count the labels in reach of each group of sixteen pixels of a row; 0 if no instance can be the nearest."""
-    code, steps, near = search.code, len(search.columns), search.first
+    """Count the labels in reach of each block of a tile; 0 if no instance can be the nearest."""
+    code, steps, near = search.code, search.steps, search.first
     mask, limit, zero = splat(code.mask), splat(code.limit), splat(code.zero)
-    for x in range(places.left, places.right, LANES):
-        nearest, other = load(a, x), load(b, x)
-        label, rival = nearest & mask, other & mask
-        low = least(where_less(nearest, limit, label, mask), where_less(other, limit, rival, mask))
-        high = greatest(where_less(nearest, limit, label, zero), where_less(other, limit, rival, zero))
-        put(places.closest, x // LANES, least_lane(nearest))
-        put(places.lowest, x // LANES, least_lane(low))
-        put(places.highest, x // LANES, greatest_lane(high))
-    bound = splat(item(pointer(search.columns), near)) if near < steps else limit
-    one, before, far_before = splat(code.one) >> splat(code.shift), -(-near // LANES), -(-steps // LANES)
-    for g in range(places.left // LANES, places.right // LANES, LANES):
+    for block in range(places.left // SIDE, places.right // SIDE):
         closest, low, high = limit, mask, zero
-        for k in range(g - before, g + before + 2):
+        for p in range(block * BLOCK, (block + 1) * BLOCK, LANES):
+            nearest, other = load(a, p), load(b, p)
+            label, rival = nearest & mask, other & mask
+            closest = least(closest, nearest)
+            low = least(low, where_less(nearest, limit, label, mask))
+            low = least(low, where_less(other, limit, rival, mask))
+            high = greatest(high, where_less(nearest, limit, label, zero))
+            high = greatest(high, where_less(other, limit, rival, zero))
+        put(places.closest, block, least_lane(closest))
+        put(places.lowest, block, least_lane(low))
+        put(places.highest, block, greatest_lane(high))
+    bound = splat(item(pointer(search.columns), near)) if near < steps else limit
+    one, near_blocks, blocks = splat(code.one) >> splat(code.shift), -(-near // SIDE), -(-steps // SIDE)
+    for block in range(places.left // SIDE, places.right // SIDE, LANES):
+        closest, low, high = limit, mask, zero
+        for k in range(block - near_blocks, block + near_blocks + 1):
             closest = least(closest, load(places.closest, k))
-        for k in range(g - far_before, g + far_before + 2):
+        for k in range(block - blocks, block + blocks + 1):
             low, high = least(low, load(places.lowest, k)), greatest(high, load(places.highest, k))
         number = where_less(low, high, one + one, where_equal(low, high, one, zero))
-        store(where_less(closest, bound, number, zero), places.reached, g)
+        store(where_less(closest, bound, number, zero), places.reached, block)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _nearest_of_block(a, p, squares, steps, limit):  # type: ignore[no-untyped-def]
+    """The nearest instance of every pixel of the block at p, of lines less than `steps` outside it."""
+    n0, n1, n2, n3 = limit, limit, limit, limit
+    for c in range(SIDE - 1):
+        line = load(a, p + c * SIDE)
+        n0 = least(n0, line + splat(item(squares, c)))
+        n1 = least(n1, line + splat(item(squares, abs(2 - c))))
+        n2 = least(n2, line + splat(item(squares, abs(4 - c))))
+        n3 = least(n3, line + splat(item(squares, 6 - c)))
+    for s in range(1, steps):
+        s0 = splat(item(squares, s))
+        if not any_greater(greatest(greatest(n0, n1), greatest(n2, n3)), s0):
+            break
+        s2, s4, s6 = splat(item(squares, s + 2)), splat(item(squares, s + 4)), splat(item(squares, s + 6))
+        left, right = load(a, p - s * SIDE), load(a, p + (6 + s) * SIDE)
+        n0, n1 = least(n0, least(left + s0, right + s6)), least(n1, least(left + s2, right + s4))
+        n2, n3 = least(n2, least(left + s4, right + s2)), least(n3, least(left + s6, right + s0))
+    return n0, n1, n2, n3
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _second_of_block(a, b, p, squares, steps, mask, labels, bounds):  # type: ignore[no-untyped-def]
+    """Of the lines less than `steps` outside the block at p the nearest instances of another label than `labels`."""
+    l0, l1, l2, l3 = labels
+    n0, n1, n2, n3 = bounds
+    for c in range(SIDE - 1):
+        line, other = load(a, p + c * SIDE), load(b, p + c * SIDE)
+        label = line & mask
+        n0 = least(n0, where_equal(label, l0, other, line) + splat(item(squares, c)))
+        n1 = least(n1, where_equal(label, l1, other, line) + splat(item(squares, abs(2 - c))))
+        n2 = least(n2, where_equal(label, l2, other, line) + splat(item(squares, abs(4 - c))))
+        n3 = least(n3, where_equal(label, l3, other, line) + splat(item(squares, 6 - c)))
+    for s in range(1, steps):
+        s0 = splat(item(squares, s))
+        if not any_greater(greatest(greatest(n0, n1), greatest(n2, n3)), s0):
+            break
+        s2, s4, s6 = splat(item(squares, s + 2)), splat(item(squares, s + 4)), splat(item(squares, s + 6))
+        left, right = p - s * SIDE, p + (6 + s) * SIDE
+        line, other = load(a, left), load(b, left)
+        label = line & mask
+        n0 = least(n0, where_equal(label, l0, other, line) + s0)
+        n1 = least(n1, where_equal(label, l1, other, line) + s2)
+        n2 = least(n2, where_equal(label, l2, other, line) + s4)
+        n3 = least(n3, where_equal(label, l3, other, line) + s6)
+        line, other = load(a, right), load(b, right)
+        label = line & mask
+        n0 = least(n0, where_equal(label, l0, other, line) + s6)
+        n1 = least(n1, where_equal(label, l1, other, line) + s4)
+        n2 = least(n2, where_equal(label, l2, other, line) + s2)
+        n3 = least(n3, where_equal(label, l3, other, line) + s0)
+    return n0, n1, n2, n3
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _second_steps(nearest, search):  # type: ignore[no-untyped-def]
     """Number of offsets at which a second instance can make a relevant pair for any of sixteen pixels."""
     if search.pair_reach == math.inf:
-        return len(search.columns)
+        return search.steps
     room = search.pair_reach - math.sqrt((least_lane(nearest) >> search.code.shift) * search.unit)
     if room <= search.pair_reach / 2:
         return 0
-    return min(len(search.columns), int(room / search.column_step) + 2)
+    return min(search.steps, int(room / search.column_step) + 2)
 
 
 @njit(nogil=True, cache=True)
-def search_row(z, start, length, search, places):  # type: ignore[no-untyped-def]
-    """Search the wanted pixels of a row of plane z, from column `start` on; returns the number of groups found.
+def search_tile(z, start, stop, search, places):  # type: ignore[no-untyped-def]
+    """Search the wanted pixels of a tile of plane z between two columns; returns the number of blocks found.
 
-    A group are sixteen pixels. `at` is the first one, counted from `start`; `d1` and `d2` are their squared distances
-    in units. Where nothing was found, or wanted, the distance is at least the squared reach.
+    `at` is the first column of a block; `d1` and `d2` are the squared distances of its pixels in units, 8 rows of each
+    column. Where nothing was found, or wanted, the distance is at least the squared reach.
     """
     a, b = places.a, places.b
     if len(search.planes) > 1:
         _across_planes(z, search, places)
-        a, b = places.row_a, places.row_b
+        a, b = places.tile_a, places.tile_b
     _count_labels(a, b, search, places)
-    code, squares, columns = search.code, pointer(search.columns), len(search.columns)
+    start, stop = places.left + start, places.left + stop
+    for x in range(start // LANES * LANES, stop, LANES):
+        interleave(places.kinds, x, places.width, places.tile_kinds, x * SIDE)
+    code, squares = search.code, pointer(search.columns)
     mask, limit, zero, shift = splat(code.mask), splat(code.limit), splat(code.zero), splat(code.shift)
-    nothing, without = splat(code.nothing), limit if search.alone else splat(code.nothing)
-    p, stop, count = places.left + start, places.left + start + length, 0
-    while p < stop:
-        skipped = first_nonzero(load(places.wanted, p))
-        p += skipped
-        if skipped == LANES:
+    one, nothing = splat(code.one) >> shift, splat(code.nothing)
+    without, count = limit if search.alone else nothing, 0
+    for block in range(start // SIDE, -(-stop // SIDE)):
+        number, p = item(places.reached, block), block * BLOCK
+        if not (number == 2 or (number == 1 and search.alone)):
             continue
-        number = item(places.reached, p // LANES)
-        if number == 2 or (number == 1 and search.alone):
-            wanted = load(places.wanted, p)
-            nearest = _nearest(a, p, 1, squares, search.first, limit)
-            steps = _second_steps(nearest, search) if number == 2 else 0
-            bound = splat(item(squares, steps)) if steps < columns else limit
-            bound = where_equal(wanted, zero, zero, bound)
-            second = _second(a, b, p, 1, squares, steps, mask, nearest & mask, bound)
-            if search.alone or any_greater(bound, second):
-                second = where_less(second, bound, second, where_equal(wanted, zero, nothing, without))
-                store(where_equal(wanted, zero, nothing, nearest) >> shift, places.d1, count * LANES)
-                store(second >> shift, places.d2, count * LANES)
-                put(places.at, count, p - places.left - start)
-                count += 1
-        p += LANES
+        w0, w1 = load(places.tile_kinds, p) & one, load(places.tile_kinds, p + LANES) & one
+        w2, w3 = load(places.tile_kinds, p + 2 * LANES) & one, load(places.tile_kinds, p + 3 * LANES) & one
+        if not any_greater(w0 | w1 | w2 | w3, zero):
+            continue
+        n0, n1, n2, n3 = _nearest_of_block(a, p, squares, search.first, limit)
+        steps = _second_steps(least(least(n0, n1), least(n2, n3)), search) if number == 2 else 0
+        if steps == 0 and not search.alone:
+            continue
+        bound = splat(item(squares, steps)) if steps < search.steps else limit
+        b0, b1 = where_equal(w0, zero, zero, bound), where_equal(w1, zero, zero, bound)
+        b2, b3 = where_equal(w2, zero, zero, bound), where_equal(w3, zero, zero, bound)
+        labels = (n0 & mask, n1 & mask, n2 & mask, n3 & mask)
+        m0, m1, m2, m3 = _second_of_block(a, b, p, squares, steps, mask, labels, (b0, b1, b2, b3))
+        if search.alone or any_greater(b0, m0) or any_greater(b1, m1) or any_greater(b2, m2) or any_greater(b3, m3):
+            q = count * BLOCK
+            n0, n1 = where_equal(w0, zero, nothing, n0), where_equal(w1, zero, nothing, n1)
+            n2, n3 = where_equal(w2, zero, nothing, n2), where_equal(w3, zero, nothing, n3)
+            m0 = where_less(m0, b0, m0, where_equal(w0, zero, nothing, without))
+            m1 = where_less(m1, b1, m1, where_equal(w1, zero, nothing, without))
+            m2 = where_less(m2, b2, m2, where_equal(w2, zero, nothing, without))
+            m3 = where_less(m3, b3, m3, where_equal(w3, zero, nothing, without))
+            store(n0 >> shift, places.d1, q)
+            store(n1 >> shift, places.d1, q + LANES)
+            store(n2 >> shift, places.d1, q + 2 * LANES)
+            store(n3 >> shift, places.d1, q + 3 * LANES)
+            store(m0 >> shift, places.d2, q)
+            store(m1 >> shift, places.d2, q + LANES)
+            store(m2 >> shift, places.d2, q + 2 * LANES)
+            store(m3 >> shift, places.d2, q + 3 * LANES)
+            put(places.at, count, block * SIDE)
+            count += 1
     return count
 
 
@@ -456,20 +575,21 @@ def _measure(volumes, search, buffers, left, squared):  # type: ignore[no-untype
     """Squared distances, in units, from every pixel; (2, volumes, z, y, x), filled before with one beyond reach."""
     places = places_of(buffers, left)
     _, depth, height, width = volumes.shape
-    for x in range(width):
-        put(places.wanted, left + x, 1)
+    for r in range(SIDE):
+        for x in range(width):
+            put(places.kinds, r * places.width + left + x, 1)
     for v in range(len(volumes)):
-        for top in range(0, height, places.slots - 1):
-            bottom = min(height, top + places.slots - 1)
-            begin_band(volumes[v], top, bottom, top == 0, search, places)
-            for y in range(top, bottom):
-                next_row(volumes[v], y, top, search, places)
-                for z in range(depth):
-                    for i in range(search_row(z, 0, width, search, places) * LANES):
-                        x = item(places.at, i // LANES) + i % LANES
-                        if x < width:
-                            squared[0, v, z, y, x] = item(places.d1, i)
-                            squared[1, v, z, y, x] = item(places.d2, i)
+        for y in range(0, height, SIDE):
+            top, rows = y // (places.slots - 1) * (places.slots - 1), min(SIDE, height - y)
+            if y == top:
+                begin_band(volumes[v], top, min(height, top + places.slots - 1), top == 0, search, places)
+            next_tile(volumes[v], y, rows, top, search, places)
+            for z in range(depth):
+                for i in range(search_tile(z, 0, width, search, places) * BLOCK):
+                    x, r = item(places.at, i // BLOCK) + i % BLOCK // SIDE - left, i % SIDE
+                    if x < width and r < rows:
+                        squared[0, v, z, y + r, x] = item(places.d1, i)
+                        squared[1, v, z, y + r, x] = item(places.d2, i)
 
 
 def squared_distances(labels: NDArray[np.int32], search: Search) -> NDArray[np.int64]:

@@ -9,18 +9,20 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.separate import separate_instances
 from unetprep.kernels.simd import LANES, item, pointer, put
+from unetprep.kernels.tiles import BLOCK, SIDE, separate_rows
 from unetprep.kernels.two_nearest import (
     LARGEST_LABEL,
+    UNWANTED,
     Box,
     as_volumes,
     begin_band,
     buffer_bytes,
-    next_row,
+    next_tile,
     padding,
     places_of,
     prepare_buffers,
     prepare_search,
-    search_row,
+    search_tile,
 )
 from unetprep.kernels.weight_formula import (
     IGNORED,
@@ -78,65 +80,78 @@ def _squared_sum(d1, d2, count, unit, squared):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _by_class(labels, label_at, target, target_at, width, by_class, on_cells, weights, wanted, wanted_at):  # type: ignore[no-untyped-def]
-    """The weights of a row by class, and the pixels to be searched."""
-    background, cell = by_class
+def _mark_row(labels, label_at, target, target_at, width, on_cells, kinds, at):  # type: ignore[no-untyped-def]
+    """The kinds of the pixels of a row: class (2: ignored), and whether the border term applies."""
     for x in range(width):
-        ignored, is_cell = item(labels, label_at + x) < 0, item(target, target_at + x) != 0
-        put(weights, x, 0.0 if ignored else cell if is_cell else background)
-        put(wanted, wanted_at + x, not ignored and (on_cells or not is_cell))
+        is_ignored, is_cell = item(labels, label_at + x) < 0, item(target, target_at + x) != 0
+        put(kinds, at + x, 4 if is_ignored else 2 * is_cell + (on_cells or not is_cell))
 
 
 @njit(nogil=True, cache=True)
-def _add_groups(values, at, count, weights):  # type: ignore[no-untyped-def]
-    """Add the values of groups of pixels to a row."""
-    for group in range(count):
-        x = item(at, group)
-        for i in range(LANES):
-            put(weights, x + i, item(weights, x + i) + item(values, group * LANES + i))
+def _by_class(kinds, first, count, by_class, weights):  # type: ignore[no-untyped-def]
+    """The weights of pixels by their class."""
+    background, cell = by_class
+    for i in range(count):
+        c = item(kinds, first + i) >> 1
+        put(weights, first + i, background if c == 0 else cell if c == 1 else 0.0)
+
+
+@njit(nogil=True, cache=True)
+def _add_blocks(values, at, count, weights):  # type: ignore[no-untyped-def]
+    """Add the values of blocks of pixels to a tile."""
+    for block in range(count):
+        first = item(at, block) * SIDE
+        for i in range(BLOCK):
+            put(weights, first + i, item(weights, first + i) + item(values, block * BLOCK + i))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _weigh(volumes, target, core, by_class, border, boundary, on_cells, search, buffers, left, powers, space, out):  # type: ignore[no-untyped-def]
-    """Weigh the cores of volumes row by row; `target` and `out` are (volume, z, y, x) of the cores."""
+    """Weigh the cores of volumes tile by tile; `target` and `out` are (volume, z, y, x) of the cores."""
     places, table = places_of(buffers, left), pointer(powers)
     weights, squared, values = pointer(space[0]), pointer(space[1]), pointer(space[2])
-    exponents = pointer(space[3].view(np.int32))
+    exponents, rounded = pointer(space[3].view(np.int32)), pointer(space[4].view(np.float32))
+    rounded_bits, line_bits = pointer(space[4].view(np.uint32)), pointer(space[5].view(np.uint32))
+    line = pointer(space[5].view(np.float32))
     (z0, z1), (y0, y1), (x0, x1) = core
     _, _, height, length = volumes.shape
     width, step = x1 - x0, places.slots - 1
+    first = (left + x0) // LANES * LANES  # of the columns that are weighed
+    stop = first + -(-(left + x1 - first) // LANES) * LANES
     for v in range(len(volumes)):
         volume = volumes[v]
-        for top in range(y0, y1, step):
-            begin_band(volume, top, min(y1, top + step), top == y0, search, places)
-            for y in range(top, min(y1, top + step)):
-                next_row(volume, y, top, search, places)
-                for z in range(z0, z1):
-                    row = ((v * (z1 - z0) + z - z0) * (y1 - y0) + y - y0) * width
-                    label_at = (z * height + y) * length + x0
-                    _by_class(
-                        pointer(volume),
-                        label_at,
-                        pointer(target),
-                        row,
-                        width,
-                        by_class,
-                        on_cells,
-                        weights,
-                        places.wanted,
-                        left + x0,
+        for y in range(y0, y1, SIDE):
+            top, rows = y - (y - y0) % step, min(SIDE, y1 - y)
+            if y == top:
+                begin_band(volume, top, min(y1, top + step), top == y0, search, places)
+            next_tile(volume, y, rows, top, search, places)
+            for z in range(z0, z1):
+                row = ((v * (z1 - z0) + z - z0) * (y1 - y0) + y - y0) * width
+                for r in range(rows):
+                    labels_at, at = (z * height + y + r) * length + x0, r * places.width + left + x0
+                    _mark_row(
+                        pointer(volume), labels_at, pointer(target), row + r * width, width, on_cells, places.kinds, at
                     )
-                    count = search_row(z, x0, width, search, places)
-                    if boundary[2] > 0:
-                        for i in range(count * LANES):
-                            put(squared, i, item(places.d1, i) * search.unit)
-                        _gaussian(squared, count * LANES, boundary, table, exponents, values)
-                        _add_groups(values, places.at, count, weights)
-                    _squared_sum(places.d1, places.d2, count * LANES, search.unit, squared)
-                    _gaussian(squared, count * LANES, border, table, exponents, values)
-                    _add_groups(values, places.at, count, weights)
+                for r in range(rows, SIDE):
+                    for x in range(left + x0, left + x1):
+                        put(places.kinds, r * places.width + x, UNWANTED)
+                count = search_tile(z, x0, x1, search, places)
+                _by_class(places.tile_kinds, first * SIDE, (stop - first) * SIDE, by_class, weights)
+                if boundary[2] > 0:
+                    for i in range(count * BLOCK):
+                        put(squared, i, item(places.d1, i) * search.unit)
+                    _gaussian(squared, count * BLOCK, boundary, table, exponents, values)
+                    _add_blocks(values, places.at, count, weights)
+                _squared_sum(places.d1, places.d2, count * BLOCK, search.unit, squared)
+                _gaussian(squared, count * BLOCK, border, table, exponents, values)
+                _add_blocks(values, places.at, count, weights)
+                for i in range(first * SIDE, stop * SIDE):
+                    put(rounded, i, np.float32(item(weights, i)))
+                for x in range(first, stop, LANES):
+                    separate_rows(rounded_bits, x * SIDE, line_bits, x, places.width)
+                for r in range(rows):
                     for x in range(width):
-                        put(pointer(out), row + x, np.float32(item(weights, x)))
+                        put(pointer(out), row + r * width + x, item(line, r * places.width + left + x0 + x))
 
 
 @lru_cache(16)
@@ -166,7 +181,7 @@ def weigh_block(
     volumes = as_volumes(np.ascontiguousarray(labels), search)
     if volumes.shape[1] == 1:
         volumes, planes = volumes[slice(*planes)], (0, 1)
-    out = np.empty(target.shape, np.float32)
+    out, buffers = np.empty(target.shape, np.float32), prepare_buffers(volumes.shape[1:], search)
     _weigh(
         volumes,
         np.ascontiguousarray(target),
@@ -176,10 +191,10 @@ def weigh_block(
         (boundary.height, boundary.sigma, boundary.reach),
         formula.on_cells,
         search,
-        prepare_buffers(volumes.shape[1:], search),
+        buffers,
         padding(search),
         _powers(max((g.reach / g.sigma) ** 2 / 2 * STEPS_A_UNIT for g in (border, boundary))),
-        np.empty((4, labels.shape[2] + LANES)),
+        np.empty((6, buffers.tiles.shape[1])),
         out,
     )
     return out
