@@ -47,8 +47,8 @@ from unetprep.kernels.tiles import BLOCK, SIDE, interleave
 Box = tuple[slice, ...]
 UNWANTED = 4  # the kind of a pixel that is not searched and has no class
 
-BAND = (32, 128)  # rows that are swept from below together: few enough for the processor cache,
-BAND_PIXELS = 1 << 17  # and enough to amortize the rows below them
+BAND = (32, 64)  # rows that are swept from below together: few enough for the processor cache,
+BAND_PIXELS = 1 << 16  # and enough to amortize the rows below them
 LARGEST_LABEL = 2**31 - 1
 FIXED_POINT_BITS = 32
 LARGEST_DENOMINATOR = 16  # so pixel sizes such as 1.5 : 1 or 2.0625 : 1 have a common unit
