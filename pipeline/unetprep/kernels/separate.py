@@ -14,46 +14,48 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from unetprep.kernels.simd import item, pointer, put
+
 HALO_PX = 1
 RULES = ("raster", "symmetric", "none")
 
 
-@njit(nogil=True, cache=True)
-def _part(here, there, target):  # type: ignore[no-untyped-def]
-    """Set pixels of `target` to background where a pixel of the row `there` belongs to another cell."""
-    for x in range(len(here)):
-        target[x] &= np.uint8((there[x] <= 0) | (there[x] == here[x]))
+@njit(nogil=True, cache=True, forceinline=True)
+def _differs(other, own):  # type: ignore[no-untyped-def]
+    return (other > 0) & (other != own)
 
 
 @njit(nogil=True, cache=True)
-def _part_by_three(here, left, middle, right, target):  # type: ignore[no-untyped-def]
-    """Set pixels of `target` to background where one of three neighbours belongs to another cell."""
-    for x in range(len(here)):
-        a, b, c, own = left[x], middle[x], right[x], here[x]
-        other = ((a > 0) & (a != own)) | ((b > 0) & (b != own)) | ((c > 0) & (c != own))  # vectorizes
-        target[x] &= np.uint8(not other)
+def _separate_row(labels, here, there, width, target):  # type: ignore[no-untyped-def]
+    """Set pixels of a row to background where one of their three neighbours in another row is in another cell."""
+    for x in range(1, width - 1):
+        own, left, right = item(labels, here + x), item(labels, there + x - 1), item(labels, there + x + 1)
+        other = _differs(left, own) | _differs(item(labels, there + x), own) | _differs(right, own)  # vectorizes
+        put(target, here + x, item(target, here + x) & (not other))
+    for x in (0, width - 1):
+        for i in range(max(0, x - 1), min(width, x + 2)):
+            if _differs(item(labels, there + i), item(labels, here + x)):
+                put(target, here + x, 0)
 
 
 @njit(nogil=True, cache=True)
-def _part_all(labels, planes, symmetric, target):  # type: ignore[no-untyped-def]
-    depth, height, width = labels.shape
-    for z in range(depth):
+def _separate(volumes, across, symmetric, out):  # type: ignore[no-untyped-def]
+    """The target of independent volumes; `across`: whether planes are neighbours."""
+    number, depth, height, width = volumes.shape
+    labels, target = pointer(volumes), pointer(out)
+    for plane in range(number * depth):
+        z = plane % depth
         for y in range(height):
-            here, out = labels[z, y], target[z, y]
-            for x in range(width):
-                out[x] = here[x] > 0
-            for dz in planes:
+            here = (plane * height + y) * width
+            put(target, here, item(labels, here) > 0)
+            for x in range(1, width):
+                own = item(labels, here + x)
+                put(target, here + x, (own > 0) & (not _differs(item(labels, here + x - 1), own)))
+            for dz in range(-across, across + 1):
                 for dy in (-1, 0, 1):
-                    earlier = dz < 0 or (dz == 0 and dy < 0)
-                    if 0 <= z + dz < depth and 0 <= y + dy < height and (symmetric or earlier):
-                        there = labels[z + dz, y + dy]
-                        _part_by_three(here[1:-1], there[:-2], there[1:-1], there[2:], out[1:-1])
-                        for x in (0, width - 1):
-                            for i in range(max(0, x - 1), min(width, x + 2)):
-                                if there[i] > 0 and there[i] != here[x]:
-                                    out[x] = 0
-            if not symmetric:
-                _part(here[1:], here[:-1], out[1:])
+                    applies = dz < 0 or (dz == 0 and dy < 0) or symmetric
+                    if applies and 0 <= z + dz < depth and 0 <= y + dy < height:
+                        _separate_row(labels, here, here + (dz * height + dy) * width, width, target)
 
 
 def separate_instances(labels: NDArray[np.integer], dims: int = 2, rule: str = "raster") -> NDArray[np.uint8]:
@@ -70,6 +72,5 @@ def separate_instances(labels: NDArray[np.integer], dims: int = 2, rule: str = "
         return (labels > 0).view(np.uint8)
     target = np.empty(labels.shape, np.uint8)
     volumes = np.ascontiguousarray(labels).reshape(-1, *((1,) * (3 - dims)), *labels.shape[-dims:])
-    for volume, out in zip(volumes, target.reshape(volumes.shape), strict=True):
-        _part_all(volume, (-1, 0, 1) if dims == 3 else (0, 0, 0), rule == "symmetric", out)
+    _separate(volumes, int(dims == 3), rule == "symmetric", target)
     return target

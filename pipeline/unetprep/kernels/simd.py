@@ -58,6 +58,17 @@ def item(typingctx: Any, start: Any, index: Any) -> Any:
     return start.dtype(start, types.intp), codegen
 
 
+@_operation
+def put(typingctx: Any, start: Any, index: Any, value: Any) -> Any:
+    """Assign the element at an index relative to a pointer."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[2], builder.gep(args[0], [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(start, types.intp, start.dtype), codegen
+
+
 def _place(builder: Any, kind: Any, start: Any, index: Any) -> Any:
     llvm_vector = ir.VectorType(ir.IntType(kind.dtype.bitwidth), LANES)
     return builder.bitcast(builder.gep(start, [index]), llvm_vector.as_pointer())
@@ -151,6 +162,23 @@ def _extreme(comparison: str) -> Any:
 
 least = _extreme("<")
 greatest = _extreme(">")
+
+
+def _shuffling(lanes: list[int]) -> Any:
+    """A vector of the given lanes of two vectors, which are counted on."""
+
+    @_operation
+    def shuffle(typingctx: Any, a: Any, b: Any) -> Any:
+        indices = ir.Constant(ir.VectorType(_INT32, LANES), lanes)
+        return a(a, b), lambda context, builder, sig, args: builder.shuffle_vector(*args, indices)
+
+    return shuffle
+
+
+zip_low = _shuffling([lane for i in range(LANES // 2) for lane in (i, LANES + i)])  # a0 b0 a1 b1 ...
+zip_high = _shuffling([lane for i in range(LANES // 2, LANES) for lane in (i, LANES + i)])
+even_lanes = _shuffling(list(range(0, 2 * LANES, 2)))  # a0 a2 ... b0 b2 ...
+odd_lanes = _shuffling(list(range(1, 2 * LANES, 2)))
 
 
 def _over_all_lanes(name: str) -> Any:

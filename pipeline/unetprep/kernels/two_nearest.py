@@ -4,8 +4,8 @@ A squared distance and its label are packed into one integer, (squared distance 
 smaller of two candidates is the nearer cell: 32 bits where both fit, else 64. Two sweeps along y find the nearest label
 and the nearest other label of every column. Two are enough: of three labels on one line, the farthest is not among the
 two nearest of any point. In a volume, a search across the planes (z) does the same for every column of planes; a last
-search along x finds the two nearest of all. A search proceeds outward from the pixel and stops at offsets where no line
-can be nearer.
+search along x finds the two nearest of all. A search proceeds outward and stops at offsets where no line can be nearer.
+It handles a block of 8 x 8 pixels at once, see `tiles`.
 
               x - s     x     x + s
                 |       |       |           the candidate of a column at offset s is
@@ -18,8 +18,8 @@ without such a unit the unit is 2^-32 of the squared reach.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,16 +36,19 @@ from unetprep.kernels.simd import (
     least_lane,
     load,
     pointer,
+    put,
     splat,
     store,
     where_equal,
     where_less,
 )
+from unetprep.kernels.tiles import BLOCK, SIDE, interleave
 
 Box = tuple[slice, ...]
+UNWANTED = 4  # the kind of a pixel that is not searched and has no class
 
-BAND = (32, 128)  # rows that are swept and then searched together: few enough for the processor cache,
-BAND_PIXELS = 1 << 17  # and enough to amortize the call and the sweep from below
+BAND = (32, 64)  # rows that are swept from below together: few enough for the processor cache,
+BAND_PIXELS = 1 << 16  # and enough to amortize the rows below them
 LARGEST_LABEL = 2**31 - 1
 FIXED_POINT_BITS = 32
 LARGEST_DENOMINATOR = 16  # so pixel sizes such as 1.5 : 1 or 2.0625 : 1 have a common unit
@@ -93,6 +96,7 @@ class Code(NamedTuple):
     one: Any  # an offset of one pixel, in the sweeps
     far: Any  # nothing within reach, in the sweeps
     limit: Any  # nothing within reach, afterwards
+    nothing: Any  # the largest value
 
 
 class Search(NamedTuple):
@@ -102,7 +106,8 @@ class Search(NamedTuple):
     y_factor: Any
     y_fraction: Any
     planes: NDArray[Any]  # squared offsets along z
-    columns: NDArray[Any]  # squared offsets along x
+    columns: NDArray[Any]  # squared offsets along x; more than steps, the others beyond reach
+    steps: int  # number of offsets along x
     column_step: float  # pixel size along x
     first: int  # number of offsets along x that can lead to the nearest instance
     unit: float  # of squared distances
@@ -118,61 +123,260 @@ def prepare_search(
     With a finite `pair_reach`, which makes it fast, it searches only pairs with d1 + d2 under it, and d1 alone up to
     `near_reach`; otherwise both distances, each up to `reach`.
     """
+    return _prepared_search(tuple(spacing), reach, largest_label.bit_length(), pair_reach, near_reach)
+
+
+@lru_cache(16)
+def _prepared_search(
+    spacing: tuple[float, ...], reach: float, label_bits: int, pair_reach: float, near_reach: float
+) -> Search:
     m = metric(spacing, reach)
     packed: type[np.unsignedinteger] = np.uint32
     shift = 32 - (2 * m.limit).bit_length()
-    if m.fraction or shift < largest_label.bit_length():
+    if m.fraction or shift < label_bits:
         packed, shift = np.uint64, 31
-    code = Code(*(packed(v) for v in (shift, 0, (1 << shift) - 1, 1 << shift, m.steps[1] << shift, m.limit << shift)))
+    code = Code(
+        *(
+            packed(v)
+            for v in (
+                shift,
+                0,
+                (1 << shift) - 1,
+                1 << shift,
+                m.steps[1] << shift,
+                m.limit << shift,
+                np.iinfo(packed).max,
+            )
+        )
+    )
     planes, columns = ((m.squares(axis) << np.uint64(shift)).astype(packed) for axis in (0, 2))
+    steps, columns = len(columns), np.append(columns, np.full(SIDE, code.limit))
     first = len(m.squares(2, max(pair_reach / 2, near_reach)))
     alone = math.isinf(pair_reach) or near_reach > 0
     return Search(
-        code, packed(m.factors[1]), packed(m.fraction), planes, columns, spacing[-1], first, m.unit, pair_reach, alone
+        code,
+        packed(m.factors[1]),
+        packed(m.fraction),
+        planes,
+        columns,
+        steps,
+        spacing[-1],
+        first,
+        m.unit,
+        pair_reach,
+        alone,
     )
 
 
-@njit(nogil=True, cache=True)
-def _advance(cells, old, new, start, stop, code):  # type: ignore[no-untyped-def]
-    """Advance a sweep by a row: nearest and other label of every column, (2, width), with offsets in pixels."""
+class Buffers(NamedTuple):
+    """Buffers for a volume. Rows are padded on both sides, so that a search needs no bounds checks."""
+
+    a: NDArray[Any]  # (planes, width * 8) nearest label of every column of a tile; planes are padded too
+    b: NDArray[Any]  # nearest other label
+    down: NDArray[Any]  # (z, 2, width) state of the downward sweep
+    up: NDArray[Any]  # (z, rows + 1, 2, width) state of the upward sweep at every row of a band
+    rows: NDArray[Any]  # (16, width), named in `Places`
+    tiles: NDArray[Any]  # (5, width * 8), named in `Places`
+    blocks: NDArray[Any]  # (4, width / 8), named in `Places`
+    at: NDArray[np.int64]  # see `Places`
+
+
+class Places(NamedTuple):
+    """Pointers to the buffers, since arrays would be reference-counted with each call, and the shape of a row."""
+
+    a: Any
+    b: Any
+    down: Any
+    up: Any
+    slots: int  # rows of `up`
+    width: int
+    left: int  # position of the first column in a row
+    right: int  # position of the padding after the columns
+    cells: Any  # (8, width) labels, 0 for none
+    kinds: Any  # (8, width) 2 * class, and 1 for pixels to be searched; the caller's
+    tile_kinds: Any  # kinds as a tile
+    tile_a: Any  # `a` and `b` of one plane, from all planes
+    tile_b: Any
+    d1: Any  # the squared distances found, in units, 64 for each block
+    d2: Any
+    closest: Any  # for each block of a tile: nearest instance
+    lowest: Any  # smallest label
+    highest: Any  # largest label; 0: none
+    reached: Any  # number of labels in reach: 0, 1, or 2 for several
+    at: Any  # first column of each block found
+
+
+def band_rows(shape: tuple[int, ...]) -> int:
+    """Number of rows of a volume (z, y, x) that are swept from below together."""
+    rows = min(shape[1], BAND[1], max(BAND[0], BAND_PIXELS // max(1, shape[0] * shape[2])))
+    return -(-rows // SIDE) * SIDE
+
+
+def padding(search: Search) -> int:
+    """Padding of a row on either side, in pixels."""
+    return -(-(search.steps + 2 * LANES) // LANES) * LANES
+
+
+def _padded_width(length: int, search: Search) -> int:
+    return 2 * padding(search) + -(-length // LANES) * LANES
+
+
+def as_volumes(labels: NDArray[np.int32], search: Search) -> NDArray[np.int32]:
+    """Labels (z, y, x) as independent volumes (volume, z, y, x): all planes, or each where no search crosses them."""
+    return labels[None] if len(search.planes) > 1 else labels[:, None]
+
+
+def prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
+    """Buffers for a volume (z, y, x)."""
+    depth, _, length = shape
+    code, packed, width = search.code, search.columns.dtype, _padded_width(length, search)
+    planes = depth + 2 * (len(search.planes) - 1)
+    return Buffers(  # `buffer_bytes` counts them
+        np.full((planes, width * SIDE), code.limit),
+        np.full((planes, width * SIDE), code.limit),
+        np.empty((depth, 2, width), packed),
+        np.empty((depth, band_rows(shape) + 1, 2, width), packed),
+        np.repeat(np.array([0, UNWANTED], packed), SIDE * width).reshape(2 * SIDE, width),
+        np.full((5, width * SIDE), code.limit),
+        np.repeat(np.array([code.limit, code.mask, 0, 0], packed), width // SIDE + LANES).reshape(4, -1),
+        np.empty(width // SIDE, np.int64),
+    )
+
+
+def buffer_bytes(shape: tuple[int, ...], search: Search) -> int:
+    """Memory of the buffers for a volume (z, y, x)."""
+    depth, _, length = shape
+    width, planes = _padded_width(length, search), depth + 2 * (len(search.planes) - 1)
+    lines = 2 * planes * SIDE + depth * 2 * (band_rows(shape) + 2) + 2 * SIDE + 5 * SIDE
+    return (lines * width + 4 * (width // SIDE + LANES)) * search.columns.dtype.itemsize + 8 * (width // SIDE)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def places_of(buffers, left):  # type: ignore[no-untyped-def]
+    """Pointers to the buffers."""
+    rows, tiles, blocks, width = buffers.rows, buffers.tiles, buffers.blocks, buffers.rows.shape[1]
+    return Places(
+        pointer(buffers.a),
+        pointer(buffers.b),
+        pointer(buffers.down),
+        pointer(buffers.up),
+        buffers.up.shape[1],
+        width,
+        left,
+        width - left,
+        pointer(rows[0]),
+        pointer(rows[SIDE]),
+        pointer(tiles[0]),
+        pointer(tiles[1]),
+        pointer(tiles[2]),
+        pointer(tiles[3]),
+        pointer(tiles[4]),
+        pointer(blocks[0]),
+        pointer(blocks[1]),
+        pointer(blocks[2]),
+        pointer(blocks[3]),
+        pointer(buffers.at),
+    )
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _copy_labels(labels, first, count, cells, at):  # type: ignore[no-untyped-def]
+    """Copy a row of labels, without those below 1."""
+    for x in range(count):
+        put(cells, at + x, max(item(labels, first + x), 0))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _advance(label, a, b, code):  # type: ignore[no-untyped-def]
+    """The state of a sweep after one more row: nearest and other label of sixteen columns, offsets in pixels."""
     one, far, mask, zero = splat(code.one), splat(code.far), splat(code.mask), splat(code.zero)
-    cells, old_a, old_b, new_a, new_b = (
-        pointer(cells),
-        pointer(old[0]),
-        pointer(old[1]),
-        pointer(new[0]),
-        pointer(new[1]),
-    )
-    for x in range(start, stop, LANES):
-        label = load(cells, x)
-        nearest, other = least(load(old_a, x) + one, far), least(load(old_b, x) + one, far)
-        replaced = where_equal(nearest & mask, label, other, nearest)
-        store(where_equal(label, zero, nearest, label), new_a, x)
-        store(where_equal(label, zero, other, replaced), new_b, x)
+    nearest, other = least(a + one, far), least(b + one, far)
+    replaced = where_equal(nearest & mask, label, other, nearest)
+    return where_equal(label, zero, nearest, label), where_equal(label, zero, other, replaced)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _sweep_row(labels, first, length, code, places, states, before, after):  # type: ignore[no-untyped-def]
+    """Advance a sweep by a row of labels, from one state of all columns to another."""
+    _copy_labels(labels, first, length, places.cells, places.left)
+    for x in range(places.left, places.right, LANES):
+        a, b = load(states, before + x), load(states, before + places.width + x)
+        a, b = _advance(load(places.cells, x), a, b, code)
+        store(a, states, after + x)
+        store(b, states, after + places.width + x)
 
 
 @njit(nogil=True, cache=True)
-def _merge(down, up, start, stop, search, a, b):  # type: ignore[no-untyped-def]
-    """The two nearest labels of every column with squared distances, from the sweeps from both sides."""
+def begin_band(labels, top, bottom, first, search, places):  # type: ignore[no-untyped-def]
+    """Sweep up to the rows from top to bottom of all planes; for the first band, also down to the row above them."""
+    depth, height, length = labels.shape
+    code, line, start = search.code, 2 * places.width, pointer(labels)
+    steps = int(code.far >> code.shift)
+    for z in range(depth):
+        for x in range(0, line, LANES):
+            store(splat(code.far), places.up, (z * places.slots + bottom - top) * line + x)
+        for y in range(min(height, bottom + steps) - 1, top - 1, -1):
+            before = (z * places.slots + min(y + 1, bottom) - top) * line
+            after = (z * places.slots + min(y, bottom) - top) * line
+            _sweep_row(start, (z * height + y) * length, length, code, places, places.up, before, after)
+        if first:
+            for x in range(0, line, LANES):
+                store(splat(code.far), places.down, z * line + x)
+            for y in range(max(0, top - steps), top):
+                _sweep_row(start, (z * height + y) * length, length, code, places, places.down, z * line, z * line)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _squared(offsets, search):  # type: ignore[no-untyped-def]
+    """Packed offsets along y, in pixels, as squared distances."""
     code = search.code
-    far, mask, limit, shift = splat(code.far), splat(code.mask), splat(code.limit), splat(code.shift)
-    factor, fraction = splat(search.y_factor), splat(search.y_fraction)
-    a, b, down_a, down_b = pointer(a), pointer(b), pointer(down[0]), pointer(down[1])
-    up_a, up_b = pointer(up[0]), pointer(up[1])
-    for x in range(start, stop, LANES):
-        above, below = load(down_a, x), load(up_a, x)
-        nearest = least(above, below)
-        label = nearest & mask
-        other = where_equal(above & mask, label, below, above)
-        other = where_equal(other & mask, label, far, other)
-        for more in (load(down_b, x), load(up_b, x)):
-            other = least(other, where_equal(more & mask, label, far, more))
-        offset = nearest >> shift
-        squared = ((offset * offset * factor >> fraction) << shift) | label
-        store(where_less(nearest, far, squared, limit), a, x)
-        offset = other >> shift
-        squared = ((offset * offset * factor >> fraction) << shift) | (other & mask)
-        store(where_less(other, far, squared, limit), b, x)
+    offset, label = offsets >> splat(code.shift), offsets & splat(code.mask)
+    squares = offset * offset * splat(search.y_factor) >> splat(search.y_fraction)
+    return where_less(offsets, splat(code.far), (squares << splat(code.shift)) | label, splat(code.limit))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _merge(down_a, down_b, up_a, up_b, code):  # type: ignore[no-untyped-def]
+    """The nearest and the other label of sixteen columns, from the sweeps from both sides."""
+    far, mask = splat(code.far), splat(code.mask)
+    nearest = least(down_a, up_a)
+    label = nearest & mask
+    other = where_equal(down_a & mask, label, up_a, down_a)
+    other = where_equal(other & mask, label, far, other)
+    other = least(other, where_equal(down_b & mask, label, far, down_b))
+    return nearest, least(other, where_equal(up_b & mask, label, far, up_b))
+
+
+@njit(nogil=True, cache=True)
+def next_tile(labels, y, rows, top, search, places):  # type: ignore[no-untyped-def]
+    """The two nearest labels of every column of the next rows of all planes, from the sweeps from both sides."""
+    depth, height, length = labels.shape
+    code, width = search.code, places.width
+    columns_a, columns_b = places.d1, places.d2  # of a tile, row by row; free until the search
+    for z in range(depth):
+        for r in range(rows):
+            first = (z * height + y + r) * length
+            _copy_labels(pointer(labels), first, length, places.cells, r * width + places.left)
+        above, below = z * 2 * width, (z * places.slots + y - top) * 2 * width
+        here = (len(search.planes) - 1 + z) * width * SIDE
+        for x in range(places.left, places.right, LANES):
+            down_a, down_b = load(places.down, above + x), load(places.down, above + width + x)
+            for r in range(rows):
+                down_a, down_b = _advance(load(places.cells, r * width + x), down_a, down_b, code)
+                up_a, up_b = (
+                    load(places.up, below + 2 * r * width + x),
+                    load(places.up, below + (2 * r + 1) * width + x),
+                )
+                a, b = _merge(down_a, down_b, up_a, up_b, code)
+                store(_squared(a, search), columns_a, r * LANES)
+                store(_squared(b, search), columns_b, r * LANES)
+            for r in range(rows, SIDE):
+                store(splat(code.limit), columns_a, r * LANES)
+                store(splat(code.limit), columns_b, r * LANES)
+            store(down_a, places.down, above + x)
+            store(down_b, places.down, above + width + x)
+            interleave(columns_a, 0, LANES, places.a, here + x * SIDE)
+            interleave(columns_b, 0, LANES, places.b, here + x * SIDE)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -203,278 +407,202 @@ def _second(a, b, p, stride, squares, steps, mask, label, best):  # type: ignore
 
 
 @njit(nogil=True, cache=True)
-def _across_planes(a, b, p, stride, start, stop, search, row_a, row_b):  # type: ignore[no-untyped-def]
-    """The two nearest labels of every column of a row, from the planes on both sides."""
-    mask, limit, squares, steps = (
-        splat(search.code.mask),
-        splat(search.code.limit),
-        pointer(search.planes),
-        len(search.planes),
-    )
-    a, b, row_a, row_b = pointer(a), pointer(b), pointer(row_a), pointer(row_b)
-    for x in range(start, stop, LANES):
-        nearest = _nearest(a, p + x, stride, squares, steps, limit)
-        store(nearest, row_a, x)
-        store(_second(a, b, p + x, stride, squares, steps, mask, nearest & mask, limit), row_b, x)
+def _across_planes(z, search, places):  # type: ignore[no-untyped-def]
+    """The two nearest labels of every column of a tile of plane z, from the planes on both sides."""
+    mask, limit, squares = splat(search.code.mask), splat(search.code.limit), pointer(search.planes)
+    steps, stride, a, b = len(search.planes), places.width * SIDE, places.a, places.b
+    for x in range(places.left * SIDE, places.right * SIDE, LANES):
+        p = (steps - 1 + z) * stride + x
+        nearest = _nearest(a, p, stride, squares, steps, limit)
+        store(nearest, places.tile_a, x)
+        store(_second(a, b, p, stride, squares, steps, mask, nearest & mask, limit), places.tile_b, x)
 
 
 @njit(nogil=True, cache=True)
-def _summarize(a, b, start, stop, code, closest, lowest, highest):  # type: ignore[no-untyped-def]
-    """For each group of sixteen columns the nearest instance, and the smallest and largest label (0: no instance)."""
+def _count_labels(a, b, search, places):  # type: ignore[no-untyped-def]
+    """Count the labels in reach of each block of a tile; 0 if no instance can be the nearest."""
+    code, steps, near = search.code, search.steps, search.first
     mask, limit, zero = splat(code.mask), splat(code.limit), splat(code.zero)
-    a, b = pointer(a), pointer(b)
-    for x in range(start, stop, LANES):
-        nearest, other = load(a, x), load(b, x)
-        label, rival = nearest & mask, other & mask
-        group = x // LANES
-        closest[group] = least_lane(nearest)
-        lowest[group] = least_lane(
-            least(where_less(nearest, limit, label, mask), where_less(other, limit, rival, mask))
-        )
-        highest[group] = greatest_lane(
-            greatest(where_less(nearest, limit, label, zero), where_less(other, limit, rival, zero))
-        )
+    for block in range(places.left // SIDE, places.right // SIDE):
+        closest, low, high = limit, mask, zero
+        for p in range(block * BLOCK, (block + 1) * BLOCK, LANES):
+            nearest, other = load(a, p), load(b, p)
+            label, rival = nearest & mask, other & mask
+            closest = least(closest, nearest)
+            low = least(low, where_less(nearest, limit, label, mask))
+            low = least(low, where_less(other, limit, rival, mask))
+            high = greatest(high, where_less(nearest, limit, label, zero))
+            high = greatest(high, where_less(other, limit, rival, zero))
+        put(places.closest, block, least_lane(closest))
+        put(places.lowest, block, least_lane(low))
+        put(places.highest, block, greatest_lane(high))
+    bound = splat(item(pointer(search.columns), near)) if near < steps else limit
+    one, near_blocks, blocks = splat(code.one) >> splat(code.shift), -(-near // SIDE), -(-steps // SIDE)
+    for block in range(places.left // SIDE, places.right // SIDE, LANES):
+        closest, low, high = limit, mask, zero
+        for k in range(block - near_blocks, block + near_blocks + 1):
+            closest = least(closest, load(places.closest, k))
+        for k in range(block - blocks, block + blocks + 1):
+            low, high = least(low, load(places.lowest, k)), greatest(high, load(places.highest, k))
+        number = where_less(low, high, one + one, where_equal(low, high, one, zero))
+        store(where_less(closest, bound, number, zero), places.reached, block)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _labels_in_reach(lowest, highest, start, stop):  # type: ignore[no-untyped-def]
-    """Number of labels in reach: 0, 1, or 2 for several."""
-    low, high = item(lowest, start // LANES), item(highest, start // LANES)
-    for group in range(start // LANES + 1, stop // LANES + 1):
-        low, high = min(low, item(lowest, group)), max(high, item(highest, group))
-    return 0 if low > high else 1 if low == high else 2
+def _nearest_of_block(a, p, squares, steps, limit):  # type: ignore[no-untyped-def]
+    """The nearest instance of every pixel of the block at p, of lines less than `steps` outside it."""
+    n0, n1, n2, n3 = limit, limit, limit, limit
+    for c in range(SIDE - 1):
+        line = load(a, p + c * SIDE)
+        n0 = least(n0, line + splat(item(squares, c)))
+        n1 = least(n1, line + splat(item(squares, abs(2 - c))))
+        n2 = least(n2, line + splat(item(squares, abs(4 - c))))
+        n3 = least(n3, line + splat(item(squares, 6 - c)))
+    for s in range(1, steps):
+        s0 = splat(item(squares, s))
+        if not any_greater(greatest(greatest(n0, n1), greatest(n2, n3)), s0):
+            break
+        s2, s4, s6 = splat(item(squares, s + 2)), splat(item(squares, s + 4)), splat(item(squares, s + 6))
+        left, right = load(a, p - s * SIDE), load(a, p + (6 + s) * SIDE)
+        n0, n1 = least(n0, least(left + s0, right + s6)), least(n1, least(left + s2, right + s4))
+        n2, n3 = least(n2, least(left + s4, right + s2)), least(n3, least(left + s6, right + s0))
+    return n0, n1, n2, n3
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _any_within(closest, start, stop, bound):  # type: ignore[no-untyped-def]
-    """Whether a line of the columns from start to stop has an instance nearer than a bound."""
-    for group in range(start // LANES, stop // LANES + 1):  # noqa: SIM110 (numba)
-        if item(closest, group) < bound:
-            return True
-    return False
-
-
-class Row(NamedTuple):
-    """Pointers to the arrays for the search of a row. Arrays would be reference-counted with each call."""
-
-    a: Any
-    b: Any
-    wanted: Any
-    rivals: Any
-    near: Any
-    other: Any
-    squares: Any
-
-
-class Bounds(NamedTuple):
-    """Limits of a search; see `Search`."""
-
-    code: Code
-    steps: int
-    first: int
-    pair_reach: float
-    step: float
-    unit: float
+def _second_of_block(a, b, p, squares, steps, mask, labels, bounds):  # type: ignore[no-untyped-def]
+    """Of the lines less than `steps` outside the block at p the nearest instances of another label than `labels`."""
+    l0, l1, l2, l3 = labels
+    n0, n1, n2, n3 = bounds
+    for c in range(SIDE - 1):
+        line, other = load(a, p + c * SIDE), load(b, p + c * SIDE)
+        label = line & mask
+        n0 = least(n0, where_equal(label, l0, other, line) + splat(item(squares, c)))
+        n1 = least(n1, where_equal(label, l1, other, line) + splat(item(squares, abs(2 - c))))
+        n2 = least(n2, where_equal(label, l2, other, line) + splat(item(squares, abs(4 - c))))
+        n3 = least(n3, where_equal(label, l3, other, line) + splat(item(squares, 6 - c)))
+    for s in range(1, steps):
+        s0 = splat(item(squares, s))
+        if not any_greater(greatest(greatest(n0, n1), greatest(n2, n3)), s0):
+            break
+        s2, s4, s6 = splat(item(squares, s + 2)), splat(item(squares, s + 4)), splat(item(squares, s + 6))
+        left, right = p - s * SIDE, p + (6 + s) * SIDE
+        line, other = load(a, left), load(b, left)
+        label = line & mask
+        n0 = least(n0, where_equal(label, l0, other, line) + s0)
+        n1 = least(n1, where_equal(label, l1, other, line) + s2)
+        n2 = least(n2, where_equal(label, l2, other, line) + s4)
+        n3 = least(n3, where_equal(label, l3, other, line) + s6)
+        line, other = load(a, right), load(b, right)
+        label = line & mask
+        n0 = least(n0, where_equal(label, l0, other, line) + s6)
+        n1 = least(n1, where_equal(label, l1, other, line) + s4)
+        n2 = least(n2, where_equal(label, l2, other, line) + s2)
+        n3 = least(n3, where_equal(label, l3, other, line) + s0)
+    return n0, n1, n2, n3
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _search_sixteen(row, p, bounds, two):  # type: ignore[no-untyped-def]
-    """Both packed distances of the pixels p to p + 15; undefined for pixels that are not wanted."""
-    code, squares = bounds.code, row.squares
-    mask, limit, zero = splat(code.mask), splat(code.limit), splat(code.zero)
-    nearest = _nearest(row.a, p, 1, squares, bounds.first, limit)
-    store(nearest, row.near, 0)
-    store(limit, row.other, 0)
-    if not two:
-        return
-    bound, steps = code.limit, bounds.steps  # farther instances make no relevant pair for any of the 16
-    if bounds.pair_reach < math.inf:
-        room = bounds.pair_reach - math.sqrt((least_lane(nearest) >> code.shift) * bounds.unit)
-        if room <= bounds.pair_reach / 2:
-            return
-        steps = min(steps, int(room / bounds.step) + 2)
-        if steps < bounds.steps:
-            bound = item(squares, steps)
-    start = where_equal(load(row.wanted, p), zero, zero, splat(bound))
-    label = nearest & mask
-    if least_lane(label) < greatest_lane(label):
-        best = _second(row.a, row.b, p, 1, squares, steps, mask, label, start)
-    else:  # all 16 have the same label, so one comparison is enough
-        closest = limit
-        for x in range(p - steps, p + steps + LANES, LANES):
-            near = load(row.a, x)
-            rival = where_equal(near & mask, label, load(row.b, x), near)
-            store(rival, row.rivals, x)
-            closest = least(closest, rival)
-        if least_lane(closest) >= bound:
-            return
-        best = _nearest(row.rivals, p, 1, squares, steps, start)
-    store(where_less(best, start, best, limit), row.other, 0)
-
-
-class Buffers(NamedTuple):
-    """Buffers for a block. Rows are padded on both sides, so that a search needs no bounds checks."""
-
-    left: int  # position of the first column in a row
-    right: int  # position of the padding after the columns
-    a: NDArray[Any]  # (rows, planes, width) nearest label of every column; planes are padded too
-    b: NDArray[Any]  # nearest other label
-    down: NDArray[Any]  # (z, 2, width) state of the downward sweep
-    up: NDArray[Any]  # (rows + 1, 2, width) state of the upward sweep at every row
-    rows: NDArray[Any]  # (5, width), named where it is unpacked
-    groups: NDArray[Any]  # (3, width / 16), named where it is unpacked
-    sixteen: NDArray[Any]  # (2, 16)
-    at: NDArray[np.int32]  # the pixels found in a band, as flat indices of its (z, y, x)
-    d1: NDArray[Any]  # their squared distances, in units
-    d2: NDArray[Any]
-
-
-def band_rows(shape: tuple[int, ...]) -> int:
-    """Number of rows of a block (z, y, x) that are processed together."""
-    return min(BAND[1], max(BAND[0], BAND_PIXELS // max(1, shape[0] * shape[2])))
-
-
-def _prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
-    """Buffers for a block (z, y, x)."""
-    depth, _, length = shape
-    rows = band_rows(shape)
-    code, packed = search.code, search.columns.dtype
-    left = -(-(len(search.columns) + 2 * LANES) // LANES) * LANES
-    right = left + -(-length // LANES) * LANES
-    width = right + left
-    planes = depth + 2 * (len(search.planes) - 1)
-    return Buffers(  # `scan_bytes` counts them
-        left,
-        right,
-        np.full((rows, planes, width), code.limit),
-        np.full((rows, planes, width), code.limit),
-        np.full((depth, 2, width), code.far),
-        np.full((rows + 1, 2, width), code.far),
-        np.stack([np.full(width, v, packed) for v in (0, 0, code.limit, code.limit, 0)]),
-        np.stack([np.full(width // LANES, v, packed) for v in (code.limit, code.mask, 0)]),
-        np.empty((2, LANES), packed),
-        np.empty(depth * rows * length + 1, np.int32),
-        np.empty(depth * rows * length + 1, packed),
-        np.empty(depth * rows * length + 1, packed),
-    )
-
-
-def scan_bytes(shape: tuple[int, ...], search: Search) -> int:
-    """Memory that `scan` takes for a block (z, y, x), in addition to its labels and classes."""
-    depth, _, length = shape
-    rows, packed = band_rows(shape), search.columns.dtype.itemsize
-    width = length + 2 * (len(search.columns) + 3 * LANES)
-    planes = depth + 2 * (len(search.planes) - 1)
-    lines = 2 * rows * planes + 2 * depth + 2 * (rows + 1) + 6
-    return lines * width * packed + depth * rows * length * (4 + 2 * packed)
+def _second_steps(nearest, search):  # type: ignore[no-untyped-def]
+    """Number of offsets at which a second instance can make a relevant pair for any of sixteen pixels."""
+    if search.pair_reach == math.inf:
+        return search.steps
+    room = search.pair_reach - math.sqrt((least_lane(nearest) >> search.code.shift) * search.unit)
+    if room <= search.pair_reach / 2:
+        return 0
+    return min(search.steps, int(room / search.column_step) + 2)
 
 
 @njit(nogil=True, cache=True)
-def _sweep_band(labels, top, bottom, first, search, buffers):  # type: ignore[no-untyped-def]
-    """Fill `a` and `b` for the rows from top to bottom of all planes. `first`: whether it is the first band."""
-    depth, height, width = labels.shape
-    code, left, right = search.code, buffers.left, buffers.right
-    a, b, down, up, cells = buffers.a, buffers.b, buffers.down, buffers.up, buffers.rows[0]
-    steps = int(code.far >> code.shift)
-    margin = len(search.planes) - 1
-    for z in range(depth):
-        up[bottom - top] = code.far
-        for y in range(min(height, bottom + steps) - 1, top - 1, -1):
-            _cells(labels[z, y], cells[left : left + width])
-            below, here = min(y + 1, bottom) - top, min(y, bottom) - top
-            _advance(cells, up[below], up[here], left, right, code)
-        for y in range(max(0, top - steps) if first else top, bottom):
-            _cells(labels[z, y], cells[left : left + width])
-            _advance(cells, down[z], down[z], left, right, code)
-            if y >= top:
-                _merge(down[z], up[y - top], left, right, search, a[y - top, margin + z], b[y - top, margin + z])
+def search_tile(z, start, stop, search, places):  # type: ignore[no-untyped-def]
+    """Search the wanted pixels of a tile of plane z between two columns; returns the number of blocks found.
 
-
-@njit(nogil=True, cache=True)
-def _mark(classes, last_wanted, wanted):  # type: ignore[no-untyped-def]
-    for x in range(len(classes)):
-        wanted[x] = classes[x] <= last_wanted
-
-
-@njit(nogil=True, cache=True)
-def _cells(labels, cells):  # type: ignore[no-untyped-def]
-    for x in range(len(labels)):
-        cells[x] = max(labels[x], 0)
-
-
-@njit(nogil=True, cache=True)
-def _search_row(z, y, classes, last_wanted, start, search, buffers, count, origin):  # type: ignore[no-untyped-def]
-    """Search row y of plane z of the band from column start on; append the pixels found and return their number."""
-    wanted, row_a, row_b, rivals = buffers.rows[1], buffers.rows[2], buffers.rows[3], buffers.rows[4]
-    closest, lowest, highest = buffers.groups[0], buffers.groups[1], buffers.groups[2]
-    left, right, margin = buffers.left, buffers.right, len(search.planes) - 1
-    if margin == 0:
-        row_a, row_b = buffers.a[y, z], buffers.b[y, z]
-    else:
-        stride = buffers.a.shape[2]
-        p = (y * buffers.a.shape[1] + margin + z) * stride
-        a, b = buffers.a.reshape(-1), buffers.b.reshape(-1)
-        _across_planes(a, b, p, stride, left, right, search, row_a, row_b)
-    _summarize(row_a, row_b, left, right, search.code, closest, lowest, highest)
-    stop = start + len(classes)
-    _mark(classes, last_wanted, wanted[left + start : left + stop])
-    near, other = buffers.sixteen[0], buffers.sixteen[1]
-    at, d1, d2 = buffers.at, buffers.d1, buffers.d2
-    code, squares, steps, first = search.code, pointer(search.columns), len(search.columns), search.first
-    nearest_bound = item(squares, first) if first < steps else code.limit
-    row = Row(pointer(row_a), pointer(row_b), pointer(wanted), pointer(rivals), pointer(near), pointer(other), squares)
-    bounds = Bounds(code, steps, first, search.pair_reach, search.column_step, search.unit)
-    closest, lowest, highest = pointer(closest), pointer(lowest), pointer(highest)
-    p = left + start
-    while p < left + stop:
-        if wanted[p] == 0:
-            p += LANES if greatest_lane(load(row.wanted, p)) == 0 else 1
-            continue
-        if _any_within(closest, p - first, p + LANES + first, nearest_bound):
-            labels = _labels_in_reach(lowest, highest, p - steps, p + LANES + steps)
-            if labels == 2 or (labels == 1 and search.alone):
-                _search_sixteen(row, p, bounds, labels == 2)
-                for i in range(min(LANES, left + stop - p)):
-                    at[count], d1[count], d2[count] = (
-                        origin + p - left - start + i,
-                        near[i] >> code.shift,
-                        other[i] >> code.shift,
-                    )
-                    count += (wanted[p + i] != 0) & (search.alone | (other[i] < code.limit))
-        p += LANES
-    return count
-
-
-@njit(nogil=True, cache=True)
-def _scan_band(labels, classes, last_wanted, core, top, bottom, search, buffers):  # type: ignore[no-untyped-def]
-    """Sweep and search the rows of a core from top to bottom on all planes. Returns the number of pixels found."""
-    z0, z1, y0, x0, x1 = core
-    _sweep_band(labels, top, bottom, top == y0, search, buffers)
-    count = origin = 0
-    for z in range(z0, z1):
-        for y in range(top, bottom):
-            row = classes[z - z0, y - y0]
-            count = _search_row(z, y - top, row, last_wanted, x0, search, buffers, count, origin)
-            origin += x1 - x0
-    return count
-
-
-def scan(
-    labels: NDArray[np.int32], classes: NDArray[np.uint8], last_wanted: int, core: Box, search: Search
-) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[Any], NDArray[Any]]]:
-    """Search a core of a block band by band; yields (rows of the core, pixels, squared d1, squared d2).
-
-    `labels` is (z, y, x) of the block, where values below 1 are no instance, and `classes` of the core: pixels of the
-    classes up to `last_wanted` are searched. The pixels found are flat indices of the (z, y, x) of the band in the
-    core. Without an instance in reach the squared distance, in units, is at least the squared reach. The arrays are
-    overwritten by the next band.
+    `at` is the first column of a block; `d1` and `d2` are the squared distances of its pixels in units, 8 rows of each
+    column. Where nothing was found, or wanted, the distance is at least the squared reach.
     """
-    buffers, step, rows = _prepare_buffers(labels.shape, search), band_rows(labels.shape), core[1]
-    corners = (core[0].start, core[0].stop, rows.start, core[2].start, core[2].stop)
-    for top in range(rows.start, rows.stop, step):
-        bottom = min(rows.stop, top + step)
-        found = _scan_band(labels, classes, last_wanted, corners, top, bottom, search, buffers)
-        yield slice(top - rows.start, bottom - rows.start), buffers.at[:found], buffers.d1[:found], buffers.d2[:found]
+    a, b = places.a, places.b
+    if len(search.planes) > 1:
+        _across_planes(z, search, places)
+        a, b = places.tile_a, places.tile_b
+    _count_labels(a, b, search, places)
+    start, stop = places.left + start, places.left + stop
+    for x in range(start // LANES * LANES, stop, LANES):
+        interleave(places.kinds, x, places.width, places.tile_kinds, x * SIDE)
+    code, squares = search.code, pointer(search.columns)
+    mask, limit, zero, shift = splat(code.mask), splat(code.limit), splat(code.zero), splat(code.shift)
+    one, nothing = splat(code.one) >> shift, splat(code.nothing)
+    without, count = limit if search.alone else nothing, 0
+    for block in range(start // SIDE, -(-stop // SIDE)):
+        number, p = item(places.reached, block), block * BLOCK
+        if not (number == 2 or (number == 1 and search.alone)):
+            continue
+        w0, w1 = load(places.tile_kinds, p) & one, load(places.tile_kinds, p + LANES) & one
+        w2, w3 = load(places.tile_kinds, p + 2 * LANES) & one, load(places.tile_kinds, p + 3 * LANES) & one
+        if not any_greater(w0 | w1 | w2 | w3, zero):
+            continue
+        n0, n1, n2, n3 = _nearest_of_block(a, p, squares, search.first, limit)
+        steps = _second_steps(least(least(n0, n1), least(n2, n3)), search) if number == 2 else 0
+        if steps == 0 and not search.alone:
+            continue
+        bound = splat(item(squares, steps)) if steps < search.steps else limit
+        b0, b1 = where_equal(w0, zero, zero, bound), where_equal(w1, zero, zero, bound)
+        b2, b3 = where_equal(w2, zero, zero, bound), where_equal(w3, zero, zero, bound)
+        labels = (n0 & mask, n1 & mask, n2 & mask, n3 & mask)
+        m0, m1, m2, m3 = _second_of_block(a, b, p, squares, steps, mask, labels, (b0, b1, b2, b3))
+        if search.alone or any_greater(b0, m0) or any_greater(b1, m1) or any_greater(b2, m2) or any_greater(b3, m3):
+            q = count * BLOCK
+            n0, n1 = where_equal(w0, zero, nothing, n0), where_equal(w1, zero, nothing, n1)
+            n2, n3 = where_equal(w2, zero, nothing, n2), where_equal(w3, zero, nothing, n3)
+            m0 = where_less(m0, b0, m0, where_equal(w0, zero, nothing, without))
+            m1 = where_less(m1, b1, m1, where_equal(w1, zero, nothing, without))
+            m2 = where_less(m2, b2, m2, where_equal(w2, zero, nothing, without))
+            m3 = where_less(m3, b3, m3, where_equal(w3, zero, nothing, without))
+            store(n0 >> shift, places.d1, q)
+            store(n1 >> shift, places.d1, q + LANES)
+            store(n2 >> shift, places.d1, q + 2 * LANES)
+            store(n3 >> shift, places.d1, q + 3 * LANES)
+            store(m0 >> shift, places.d2, q)
+            store(m1 >> shift, places.d2, q + LANES)
+            store(m2 >> shift, places.d2, q + 2 * LANES)
+            store(m3 >> shift, places.d2, q + 3 * LANES)
+            put(places.at, count, block * SIDE)
+            count += 1
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _measure(volumes, search, buffers, left, squared):  # type: ignore[no-untyped-def]
+    """Squared distances, in units, from every pixel; (2, volumes, z, y, x), filled before with one beyond reach."""
+    places = places_of(buffers, left)
+    _, depth, height, width = volumes.shape
+    for r in range(SIDE):
+        for x in range(width):
+            put(places.kinds, r * places.width + left + x, 1)
+    for v in range(len(volumes)):
+        for y in range(0, height, SIDE):
+            top, rows = y // (places.slots - 1) * (places.slots - 1), min(SIDE, height - y)
+            if y == top:
+                begin_band(volumes[v], top, min(height, top + places.slots - 1), top == 0, search, places)
+            next_tile(volumes[v], y, rows, top, search, places)
+            for z in range(depth):
+                for i in range(search_tile(z, 0, width, search, places) * BLOCK):
+                    x, r = item(places.at, i // BLOCK) + i % BLOCK // SIDE - left, i % SIDE
+                    if x < width and r < rows:
+                        squared[0, v, z, y + r, x] = item(places.d1, i)
+                        squared[1, v, z, y + r, x] = item(places.d2, i)
+
+
+def squared_distances(labels: NDArray[np.int32], search: Search) -> NDArray[np.int64]:
+    """Squared distances to the nearest and the second nearest instance, (2, z, y, x) int64, in units of the search.
+
+    `labels` is (z, y, x), where values below 1 are no instance. Where there is no instance in reach, or no relevant
+    pair, the squared distance is at least the squared reach.
+    """
+    volumes = as_volumes(np.ascontiguousarray(labels), search)
+    squared = np.full((2, *volumes.shape), int(search.code.limit) >> int(search.code.shift))
+    shape = volumes.shape[1:]
+    _measure(volumes, search, prepare_buffers(shape, search), padding(search), squared)
+    return squared.reshape(2, *labels.shape)
 
 
 def two_nearest(
@@ -489,11 +617,5 @@ def two_nearest(
     assert labels.ndim == 3
     assert len(spacing) == dims
     search = prepare_search(spacing, reach, int(labels.max(initial=0)))
-    out = np.full((2, *labels.shape), np.inf)
-    whole = tuple(slice(0, n) for n in labels.shape)
-    for rows, at, *squared in scan(labels, np.zeros(labels.shape, np.uint8), 0, whole, search):
-        for distances, units in zip(out, squared, strict=True):
-            band = np.full(distances[:, rows].shape, np.inf)
-            band.reshape(-1)[at] = np.sqrt(units * search.unit)
-            distances[:, rows] = np.where(band < reach, band, np.inf)
-    return out
+    distances = np.sqrt(squared_distances(labels, search) * search.unit)
+    return np.where(distances < reach, distances, np.inf)

@@ -1,13 +1,29 @@
 """Weight map w(x) of a block from its labels and target; the formulas are in `weight_formula`."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from unetprep.kernels.separate import separate_instances
-from unetprep.kernels.two_nearest import LARGEST_LABEL, Box, band_rows, prepare_search, scan, scan_bytes
+from unetprep.kernels.simd import LANES, item, pointer, put
+from unetprep.kernels.tiles import BLOCK, SIDE, separate_rows
+from unetprep.kernels.two_nearest import (
+    LARGEST_LABEL,
+    UNWANTED,
+    Box,
+    as_volumes,
+    begin_band,
+    buffer_bytes,
+    next_tile,
+    padding,
+    places_of,
+    prepare_buffers,
+    prepare_search,
+    search_tile,
+)
 from unetprep.kernels.weight_formula import (
     IGNORED,
     LARGEST_ANISOTROPY,
@@ -22,7 +38,6 @@ NUM_CLASSES = 2
 BORDER_ON = ("background", "all")
 OCTAVE = 32  # steps in the table of the exponential for a factor of 2
 STEP, STEPS_A_UNIT = math.log(2) / OCTAVE, OCTAVE / math.log(2)
-STRETCH = 512  # number of pixels whose exponentials are computed together
 
 
 def balanced_class_weights(counts: NDArray[np.int64]) -> tuple[float, ...]:
@@ -35,44 +50,115 @@ def balanced_class_weights(counts: NDArray[np.int64]) -> tuple[float, ...]:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _add_gaussian(squared, height, sigma, reach, powers, at, weights):  # type: ignore[no-untyped-def]
-    """Add a Gaussian of the squared distances of the pixels `at`.
+def _gaussian(squared, count, gaussian, powers, exponents, values):  # type: ignore[no-untyped-def]
+    """A Gaussian (height, sigma, reach) of squared distances.
 
     exp(e) = 2^(k / 32) exp(r) with |r| <= ln(2) / 64, by a table and a short Taylor series, to 1e-12. It is plain
     arithmetic, which is vectorized and whose bits do not depend on the position of a pixel.
     """
+    height, sigma, reach = gaussian
     scale = -1.0 / (2.0 * sigma * sigma)
-    scaled, exponents = np.empty(STRETCH), np.empty(STRETCH, np.int32)
-    for start in range(0, len(at), STRETCH):
-        count = min(STRETCH, len(at) - start)
-        for i in range(count):
-            d = squared[start + i]
-            inside = d < reach * reach
-            e = scale * d if inside else 0.0
-            k = np.int32(e * STEPS_A_UNIT - 0.5)
-            r = e - k * STEP
-            series = 1 + r * (1 + r * (1 / 2 + r * (1 / 6 + r * (1 / 24))))
-            scaled[i] = height * series if inside else 0.0
-            exponents[i] = -k
-        for i in range(count):
-            weights[at[start + i]] += scaled[i] * powers[exponents[i]]
+    for i in range(count):
+        d = item(squared, i)
+        inside = d < reach * reach
+        e = scale * d if inside else 0.0
+        k = np.int32(e * STEPS_A_UNIT - 0.5)
+        r = e - k * STEP
+        series = 1 + r * (1 + r * (1 / 2 + r * (1 / 6 + r * (1 / 24))))
+        put(values, i, height * series if inside else 0.0)
+        put(exponents, i, -k)
+    for i in range(count):
+        put(values, i, item(values, i) * item(powers, item(exponents, i)))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _squared_sum(d1, d2, unit, squared):  # type: ignore[no-untyped-def]
+def _squared_sum(d1, d2, count, unit, squared):  # type: ignore[no-untyped-def]
     """Compute (d1 + d2)^2 from the squares of d1 and d2."""
-    for i in range(len(d1)):
-        a, b = float(d1[i]), float(d2[i])
-        squared[i] = (a + b + 2.0 * math.sqrt(a * b)) * unit
+    for i in range(count):
+        a, b = float(item(d1, i)), float(item(d2, i))
+        put(squared, i, (a + b + 2.0 * math.sqrt(a * b)) * unit)
 
 
 @njit(nogil=True, cache=True)
-def _by_class(classes, background, cell, weights):  # type: ignore[no-untyped-def]
-    for z in range(classes.shape[0]):
-        for y in range(classes.shape[1]):
-            for x in range(classes.shape[2]):
-                c = classes[z, y, x]
-                weights[z, y, x] = background if c == 0 else cell if c == 1 else 0.0
+def _mark_row(labels, label_at, target, target_at, width, on_cells, kinds, at):  # type: ignore[no-untyped-def]
+    """The kinds of the pixels of a row: class (2: ignored), and whether the border term applies."""
+    for x in range(width):
+        is_ignored, is_cell = item(labels, label_at + x) < 0, item(target, target_at + x) != 0
+        put(kinds, at + x, 4 if is_ignored else 2 * is_cell + (on_cells or not is_cell))
+
+
+@njit(nogil=True, cache=True)
+def _by_class(kinds, first, count, by_class, weights):  # type: ignore[no-untyped-def]
+    """The weights of pixels by their class."""
+    background, cell = by_class
+    for i in range(count):
+        c = item(kinds, first + i) >> 1
+        put(weights, first + i, background if c == 0 else cell if c == 1 else 0.0)
+
+
+@njit(nogil=True, cache=True)
+def _add_blocks(values, at, count, weights):  # type: ignore[no-untyped-def]
+    """Add the values of blocks of pixels to a tile."""
+    for block in range(count):
+        first = item(at, block) * SIDE
+        for i in range(BLOCK):
+            put(weights, first + i, item(weights, first + i) + item(values, block * BLOCK + i))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _weigh(volumes, target, core, by_class, border, boundary, on_cells, search, buffers, left, powers, space, out):  # type: ignore[no-untyped-def]
+    """Weigh the cores of volumes tile by tile; `target` and `out` are (volume, z, y, x) of the cores."""
+    places, table = places_of(buffers, left), pointer(powers)
+    weights, squared, values = pointer(space[0]), pointer(space[1]), pointer(space[2])
+    exponents, rounded = pointer(space[3].view(np.int32)), pointer(space[4].view(np.float32))
+    rounded_bits, line_bits = pointer(space[4].view(np.uint32)), pointer(space[5].view(np.uint32))
+    line = pointer(space[5].view(np.float32))
+    (z0, z1), (y0, y1), (x0, x1) = core
+    _, _, height, length = volumes.shape
+    width, step = x1 - x0, places.slots - 1
+    first = (left + x0) // LANES * LANES  # of the columns that are weighed
+    stop = first + -(-(left + x1 - first) // LANES) * LANES
+    for v in range(len(volumes)):
+        volume = volumes[v]
+        for y in range(y0, y1, SIDE):
+            top, rows = y - (y - y0) % step, min(SIDE, y1 - y)
+            if y == top:
+                begin_band(volume, top, min(y1, top + step), top == y0, search, places)
+            next_tile(volume, y, rows, top, search, places)
+            for z in range(z0, z1):
+                row = ((v * (z1 - z0) + z - z0) * (y1 - y0) + y - y0) * width
+                for r in range(rows):
+                    labels_at, at = (z * height + y + r) * length + x0, r * places.width + left + x0
+                    _mark_row(
+                        pointer(volume), labels_at, pointer(target), row + r * width, width, on_cells, places.kinds, at
+                    )
+                for r in range(rows, SIDE):
+                    for x in range(left + x0, left + x1):
+                        put(places.kinds, r * places.width + x, UNWANTED)
+                count = search_tile(z, x0, x1, search, places)
+                _by_class(places.tile_kinds, first * SIDE, (stop - first) * SIDE, by_class, weights)
+                if boundary[2] > 0:
+                    for i in range(count * BLOCK):
+                        put(squared, i, item(places.d1, i) * search.unit)
+                    _gaussian(squared, count * BLOCK, boundary, table, exponents, values)
+                    _add_blocks(values, places.at, count, weights)
+                _squared_sum(places.d1, places.d2, count * BLOCK, search.unit, squared)
+                _gaussian(squared, count * BLOCK, border, table, exponents, values)
+                _add_blocks(values, places.at, count, weights)
+                for i in range(first * SIDE, stop * SIDE):
+                    put(rounded, i, np.float32(item(weights, i)))
+                for x in range(first, stop, LANES):
+                    separate_rows(rounded_bits, x * SIDE, line_bits, x, places.width)
+                for r in range(rows):
+                    for x in range(width):
+                        put(pointer(out), row + r * width + x, item(line, r * places.width + left + x0 + x))
+
+
+@lru_cache(16)
+def _powers(largest_exponent: float) -> NDArray[np.float64]:
+    """The table of the exponential."""
+    powers: NDArray[np.float64] = 2.0 ** (-np.arange(largest_exponent + 2) / OCTAVE)
+    return powers
 
 
 def weigh_block(
@@ -88,26 +174,29 @@ def weigh_block(
     Exact if the block contains all pixels of instances within `formula.reach` of the core. `spacing` is the pixel size:
     (z, y, x), or (y, x) for independent slices. Ignored pixels get weight 0.
     """
-    core = core or tuple(slice(0, n) for n in labels.shape)
     border, boundary = formula.border, formula.boundary
     background, cell = map(float, class_weights)
     search = prepare_search(spacing, formula.reach, int(labels.max(initial=0)), border.reach, boundary.reach)
-    classes = with_ignored(target, labels[core])
-    largest_exponent = max((g.reach / g.sigma) ** 2 / 2 * STEPS_A_UNIT for g in (border, boundary))
-    powers = 2.0 ** (-np.arange(largest_exponent + 2) / OCTAVE)
-    out = np.empty(target.shape, np.float32)
-    depth, _, width = target.shape
-    space = np.empty((2, depth * band_rows(labels.shape) * width))
-    for rows, at, d1, d2 in scan(labels, classes, int(formula.on_cells), core, search):
-        part = out[:, rows]
-        band, squared = space[0, : part.size], space[1, : len(at)]
-        _by_class(classes[:, rows], background, cell, band.reshape(part.shape))
-        if boundary.reach:
-            np.multiply(d1, search.unit, out=squared)
-            _add_gaussian(squared, boundary.height, boundary.sigma, boundary.reach, powers, at, band)
-        _squared_sum(d1, d2, search.unit, squared)
-        _add_gaussian(squared, border.height, border.sigma, border.reach, powers, at, band)
-        part[...] = band.reshape(part.shape)
+    planes, *core_rows = [(s.start, s.stop) for s in core] if core else [(0, n) for n in labels.shape]
+    volumes = as_volumes(np.ascontiguousarray(labels), search)
+    if volumes.shape[1] == 1:
+        volumes, planes = volumes[slice(*planes)], (0, 1)
+    out, buffers = np.empty(target.shape, np.float32), prepare_buffers(volumes.shape[1:], search)
+    _weigh(
+        volumes,
+        np.ascontiguousarray(target),
+        (planes, *core_rows),
+        (background, cell),
+        (border.height, border.sigma, border.reach),
+        (boundary.height, boundary.sigma, boundary.reach),
+        formula.on_cells,
+        search,
+        buffers,
+        padding(search),
+        _powers(max((g.reach / g.sigma) ** 2 / 2 * STEPS_A_UNIT for g in (border, boundary))),
+        np.empty((6, buffers.tiles.shape[1])),
+        out,
+    )
     return out
 
 
@@ -122,9 +211,9 @@ def weigh_block_bytes(
     """Memory that `weigh_block` takes for labels and a core of these shapes, in addition to labels and target."""
     border, boundary = formula.border, formula.boundary
     search = prepare_search(spacing, formula.reach, largest_label, border.reach, boundary.reach)
-    band = core[0] * min(core[1], band_rows(shape)) * core[2]
-    weights_and_classes = (4 + 2 * has_ignored) * math.prod(core)
-    return weights_and_classes + 2 * 8 * band + scan_bytes(shape, search)
+    weights_and_target = (4 + 1) * math.prod(core)
+    volume = shape if len(search.planes) > 1 else (1, *shape[1:])
+    return weights_and_target + 4 * 8 * (shape[2] + LANES) + buffer_bytes(volume, search)
 
 
 def with_ignored(target: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.uint8]:
