@@ -189,15 +189,15 @@ def shape_of(place: ImagePlace, array_shape: tuple[int, ...], store: str | Path)
 
     Raises InvalidInput if the array is too small for what its stack says of the image.
     """
-    found = place.shape(array_shape)
-    sides = (place.first + found[0], *found[1:])
-    if any(n > there for n, there in zip(sides, array_shape[-3:], strict=True)):
+    *leading, slices, height, width = array_shape
+    z, y, x = place.shape(array_shape)
+    if place.first + z > slices or y > height or x > width:
         raise InvalidInput(
             f"{place.group} of {store} has an array of {array_shape[-3:]} pixels (z, y, x), too small for image"
             f" {place.name!r}",
             hint=f"unetprep verify {store} names all that is damaged, and what to do about it",
         )
-    return (*array_shape[:-3], *found)
+    return (*leading, z, y, x)
 
 
 def image_records(store: str | Path, *required: str) -> dict[str, dict[str, Any]]:
