@@ -160,8 +160,8 @@ def test_the_command_that_makes_them_anew_is_theirs(pair: tuple[str, str]) -> No
         TileStream(pair[1], augmentation=Augmentation(shift=100.0))
 
 
-def test_arrays_of_virtual_tiles_are_labelled(pair: tuple[str, str]) -> None:
+def test_virtual_tiles_have_no_arrays_of_pixels(pair: tuple[str, str]) -> None:
     group = zarr.open_group(pair[1], path="tiles", mode="r")
     names = {*group.array_keys()}
     assert not {"image", "target", "weights", "instances"} & names
-    assert {"image_index", "foreground", "tile"} <= names
+    assert {"image_index", "foreground", "density"} <= names

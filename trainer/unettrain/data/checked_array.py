@@ -5,18 +5,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetprep.format.places import ImagePlace
 from unettrain.data.chunk_reader import ChunkReader
+from unettrain.data.store import shape_of
 
 
 class CheckedArray:
     """View of a stored array that reads when it is indexed, by integers and slices of step 1.
 
-    Raises Failure with the name of the file for a missing or damaged shard.
+    With `place` it is the array of one image, also where a stack holds many images in one array. Raises Failure with
+    the name of the file for a missing or damaged shard.
     """
 
-    def __init__(self, chunks: ChunkReader) -> None:
-        self._chunks = chunks
-        self.shape: tuple[int, ...] = chunks.shape
+    def __init__(self, chunks: ChunkReader, place: ImagePlace | None = None) -> None:
+        self._chunks, self._place = chunks, place
+        self.shape: tuple[int, ...] = shape_of(place, chunks.shape, chunks.store) if place else chunks.shape
         self.dtype: np.dtype[Any] = chunks.dtype
 
     @property
@@ -28,7 +31,7 @@ class CheckedArray:
         """The values of a box in a new array, without the axes that integers select."""
         keys = _one_for_each_axis(key if isinstance(key, tuple) else (key,), len(self.shape))
         box = tuple(_bounds(k, n) for k, n in zip(keys, self.shape, strict=True))
-        values = self._chunks.read_box(box)
+        values = self._chunks.read_box(self._place.box(box) if self._place else box)
         return values[tuple(slice(None) if isinstance(k, slice) else 0 for k in keys)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

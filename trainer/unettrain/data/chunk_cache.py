@@ -31,25 +31,30 @@ class ChunkCache:
         """Size of the cached pixels in bytes."""
         return self._bytes
 
-    def copy(self, chunks: ChunkReader, start: tuple[int, int, int], out: NDArray[Any]) -> None:
-        """Copy a window (..., y, x) of one slice of an image, from z, y, x on, to `out`."""
+    def copy(self, chunks: ChunkReader, start: tuple[int, int, int], out: NDArray[Any], sides: tuple[int, ...]) -> None:
+        """Copy a window (..., y, x) of one slice of an array, from z, y, x on, to `out`.
+
+        `sides` (y, x) are those of the image in this slice.
+        """
         *_, depth, height, width = chunks.chunk
+        if depth > 1:  # a chunk may hold several images
+            sides = chunks.shape[-2:]
         z, top, left = start
         bottom, right = top + out.shape[-2], left + out.shape[-1]
         for j in range(top // (CHUNKS * height), -(-bottom // (CHUNKS * height))):
             for i in range(left // (CHUNKS * width), -(-right // (CHUNKS * width))):
                 y, x, key = j * CHUNKS * height, i * CHUNKS * width, (chunks.path, z // depth, j, i)
-                block = self._block(chunks, key)
+                block = self._block(chunks, key, sides)
                 rows = slice(max(top, y) - y, min(bottom, y + block.values.shape[-2]) - y)
                 columns = slice(max(left, x) - x, min(right, x + block.values.shape[-1]) - x)
                 self._fill(chunks, key, block, rows, columns)
                 part = block.values[..., z % depth, rows, columns]
                 out[..., _moved(rows, y - top), _moved(columns, x - left)] = part
 
-    def _block(self, chunks: ChunkReader, key: Key) -> "_Block":
+    def _block(self, chunks: ChunkReader, key: Key, sides: tuple[int, ...]) -> "_Block":
         with self._lock:
             if (block := self._blocks.get(key)) is None:
-                self._blocks[key] = block = _Block(chunks, key[2:])
+                self._blocks[key] = block = _Block(chunks, key[2:], sides)
             else:
                 self._blocks.move_to_end(key)
             return block
@@ -88,11 +93,14 @@ class ChunkCache:
 
 
 class _Block:
-    """A block of chunks, some of which are decoded. The system allocates its memory pages when they are written to."""
+    """A block of the chunks that hold an image with `sides` (y, x); some of them are decoded.
 
-    def __init__(self, chunks: ChunkReader, place: tuple[int, int]) -> None:
+    The system allocates its memory pages when they are written to.
+    """
+
+    def __init__(self, chunks: ChunkReader, place: tuple[int, int], sides: tuple[int, ...]) -> None:
         *leading, height, width = chunks.chunk
-        sizes = zip(chunks.shape[-2:], (height, width), place, strict=True)
+        sizes = zip(sides, (height, width), place, strict=True)
         counts = tuple(min(CHUNKS, -(-n // side) - CHUNKS * p) for n, side, p in sizes)
         self.there = np.zeros(counts, bool)
         self.values = np.empty((*leading, counts[0] * height, counts[1] * width), chunks.dtype)

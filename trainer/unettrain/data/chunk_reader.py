@@ -52,7 +52,7 @@ class ChunkReader:
         files: "OpenFiles | None" = None,
         storage: Storage | None = None,
     ) -> None:
-        self.array, self.path, self._store = array, array.path, store
+        self.array, self.path, self.store = array, array.path, store
         self.shape, self.dtype, self.chunk = tuple(array.shape), array.dtype, tuple(array.chunks)
         self.fingerprint = fingerprint(array)
         self._storage = storage or LocalStorage(str(getattr(array.store_path.store, "root", "")))
@@ -180,10 +180,10 @@ class ChunkReader:
         """Raise Failure if the array has been replaced. Shards that are already open stay valid."""
         now = self._stamp_now()
         if now != self._stamp:
-            record = parsed_record(self._storage.get(self._document), self.path, self._store)
+            record = parsed_record(self._storage.get(self._document), self.path, self.store)
             if str(record.get("fingerprint", "")) != self.fingerprint:
                 raise Failure(
-                    f"{self.path} of {self._store} was replaced while it was read",
+                    f"{self.path} of {self.store} was replaced while it was read",
                     hint="repeat the command; to keep the data of a run, write new arrays to another store",
                 )
             self._stamp = now
@@ -205,12 +205,12 @@ class ChunkReader:
         return self._key(tuple(map(int, np.unravel_index(number, self._layout.counts))))
 
     def _failure(self, problem: str, error: Exception | None = None) -> Failure:
-        hint = f"unetprep verify {self._store} --repair deletes damaged shards; repeating the stage recomputes them"
+        hint = f"unetprep verify {self.store} --repair deletes damaged shards; repeating the stage recomputes them"
         if isinstance(error, ConnectionError | PermissionError):
             hint = SERVER_HINT
         if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
             hint = "allow this process more open files (ulimit -n 4096), or close streams that are no longer used"
-        return Failure(f"{problem}, in {self._store}", hint=hint)
+        return Failure(f"{problem}, in {self.store}", hint=hint)
 
 
 class OpenFiles:

@@ -10,18 +10,22 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from unetprep.format.layout import CUT, DENSITY, GRIDS, IMAGES, PLACES, TILES, pixels_path, tile_path
+from unetprep.format.layout import CUT, DENSITY, GRIDS, PLACES, TILES, pixels_path, tile_path
+from unetprep.format.places import ImagePlace
 from unetprep.kernels.field_grid import INTERPOLATIONS
 from unetprep.kernels.tiling import is_legal_tile, output_size
 from unettrain.data.checked_array import CheckedArray
 from unettrain.data.chunk_reader import ChunkReader, OpenFiles
 from unettrain.data.on_the_fly import CACHE_BYTES, OnTheFlyPixels
+from unettrain.data.stacked_images import find_stacked
 from unettrain.data.store import (
     attributes,
     fingerprint,
+    image_places,
     image_record,
     open_array,
     open_store,
+    place_of,
     recorded,
     refuse_stale,
     storage_of,
@@ -76,9 +80,10 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
     pixels: Pixels
     if virtual := made.get("index_only"):
         geometry = sized(int(virtual["channels"]), np.dtype(virtual["dtype"]))
-        places = np.stack([_all_of(column, store) for column in columns[:4]], axis=1).astype(np.int64)
+        starts = np.stack([_all_of(column, store) for column in columns[:4]], axis=1).astype(np.int64)
+        images = _images_of_tiles(store, found["names"], f"{command} --index-only --overwrite")
         inputs, fingerprints = attributes(cut)["inputs"], {a.path: fingerprint(a) for a in (columns[0], cut)}
-        pixels = OnTheFlyPixels(store, root, found["names"], places, geometry, inputs, fingerprints, cache_bytes)
+        pixels = OnTheFlyPixels(store, root, images, starts, geometry, inputs, fingerprints, cache_bytes)
     else:
         names = ("image", "target", "weights", *(["instances"] if rule else []))
         pixels = _stored([open_array(root, tile_path(name), store, command) for name in names], store)
@@ -119,20 +124,18 @@ def open_fields(store: str | Path) -> StoredFields:
 def image_names(store: str | Path) -> tuple[str, ...]:
     """Names of the images of a store, in its order."""
     open_store(store)
-    return tuple(recorded(store, IMAGES).get("names", ()))
+    return tuple(image_places(store))
 
 
 @translate_errors
 def open_image(store: str | Path, name: str) -> StoredImage:
     """One image of a store, for prediction. Raises InvalidInput if it has no such image, naming those it has."""
-    names = image_names(store)
-    if name not in names:
-        raise InvalidInput(f"{store} has no image {name!r}", allowed=", ".join(names) or "none: it has no images")
-    root = open_store(store)
-    pixels = open_array(root, pixels_path(name), store, f"unetprep import --image IMAGES --labels LABELS --out {store}")
+    root, place = open_store(store), place_of(store, name)
+    command = f"unetprep import --image IMAGES --labels LABELS --out {store}"
+    pixels = open_array(root, pixels_path(place.group), store, command)
     found = image_record(store, name, "intensity", "dims", "split")
     low, high = found["intensity"]
-    checked = CheckedArray(ChunkReader(pixels, store, storage=storage_of(str(store))))
+    checked = CheckedArray(ChunkReader(pixels, store, storage=storage_of(str(store))), place)
     return StoredImage(name, checked, (float(low), float(high)), int(found["dims"]), str(found["split"]))
 
 
@@ -141,10 +144,22 @@ def stored_intensity(path: str) -> tuple[float, float] | None:
 
     Raises InvalidInput if that document is damaged.
     """
-    if not (Path(path).is_dir() or "://" in path):
+    if stacked := find_stacked(path):
+        store, place = stacked
+        found = place.record(recorded(store, place.group)).get("intensity")
+    elif Path(path).is_dir() or "://" in path:
+        found = recorded(path, "").get("intensity")
+    else:
         return None
-    found = recorded(path, "").get("intensity")
     return (float(found[0]), float(found[1])) if found else None
+
+
+def _images_of_tiles(store: str | Path, names: Sequence[str], command: str) -> list[ImagePlace]:
+    """The places of the images that tiles are cut from. Raises InvalidInput if one of them has been removed."""
+    places = image_places(store)
+    if missing := [name for name in names if name not in places]:
+        raise InvalidInput(f"{store} has tiles of image {missing[0]!r}, which was removed", hint=command)
+    return [places[name] for name in names]
 
 
 def _stored(arrays: Sequence[zarr.Array[Any]], store: str | Path) -> StoredPixels:

@@ -4,7 +4,7 @@ Refused are other format versions, invalid documents, wrong checksums, missing o
 every array records the fingerprints of its inputs, which are compared with those in the store.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import zarr
 
 import unetprep.errors
-from unetprep.format.layout import FIELDS, IMAGES, TILES, image_path
-from unetprep.format.metadata import DOCUMENT, FORMAT_VERSION, KEY, parse_document, record_of
+from unetprep.format.layout import FIELDS, IMAGES, STACKS, TILES, image_path, stack_path
+from unetprep.format.metadata import DOCUMENT, KEY, READABLE_VERSIONS, Json, parse_document, record_of
+from unetprep.format.places import ImagePlace, places_in
 from unetprep.storage.base import Remote, Storage
 from unetprep.storage.paths import safe_key
 from unetprep.storage.registry import open_storage
@@ -25,7 +26,9 @@ Rest = ParamSpec("Rest")
 Found = TypeVar("Found")
 
 SERVER_HINT = "see that the server answers and the keys are right, and repeat the command: it goes on where it stopped"
-OURS = tuple(f"{group}/" for group in (IMAGES, FIELDS, TILES))
+OURS = tuple(f"{group}/" for group in (IMAGES, STACKS, FIELDS, TILES))
+NAMES_SHOWN = 5
+DOCUMENTS = 64  # parsed documents that are kept: that of a stack lists thousands of images
 
 
 def open_store(store: str | Path) -> zarr.Group:
@@ -39,10 +42,10 @@ def open_store(store: str | Path) -> zarr.Group:
     version = found.get("format_version")
     if version is None:
         raise InvalidInput(f"{store} is Zarr, but no store of unetprep: it has no format_version")
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
         raise InvalidInput(
             f"{store} has format version {version}",
-            allowed=f"{FORMAT_VERSION}, the only one that this unettrain reads",
+            allowed=f"{' or '.join(map(str, READABLE_VERSIONS))}, which this unettrain reads",
             hint="use the release of unettrain that goes with the unetprep that wrote it",
         )
     return root
@@ -122,14 +125,8 @@ def recorded(store: str | Path, path: str) -> dict[str, Any]:
 
     Raises InvalidInput for an invalid document, a wrong checksum, and a path that leaves the store.
     """
-    try:
-        key = safe_key(f"{path}/{DOCUMENT}" if path else DOCUMENT, f"a path in a document of {store}")
-        with reading(store):
-            return parsed_record(storage_of(str(store)).get(key), path, store)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except unetprep.errors.InvalidInput as error:
-        raise InvalidInput(str(error)) from None
+    document = _document(store, path)
+    return {} if document is None else parsed_record(document, path, store)
 
 
 def parsed_record(document: bytes, path: str, store: str | Path) -> dict[str, Any]:
@@ -137,14 +134,89 @@ def parsed_record(document: bytes, path: str, store: str | Path) -> dict[str, An
     where = f"{path}/{DOCUMENT}".lstrip("/")
     hint = f"unetprep verify {store} names all that is damaged, and what to do about it"
     try:
-        return record_of(parse_document(document, f"{where} of {store}", hint))
+        return record_of(_parsed(document, f"{where} of {store}", hint))
     except unetprep.errors.InvalidInput as error:
         raise InvalidInput(str(error)) from None
 
 
+@lru_cache(DOCUMENTS)
+def _parsed(document: bytes, where: str, hint: str) -> Json:
+    return parse_document(document, where, hint)
+
+
+def _document(store: str | Path, path: str) -> bytes | None:
+    """The document of the node at `path`; None if it does not exist. Raises InvalidInput as `recorded` does."""
+    try:
+        key = safe_key(f"{path}/{DOCUMENT}" if path else DOCUMENT, f"a path in a document of {store}")
+        with reading(store):
+            return storage_of(str(store)).get(key)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except unetprep.errors.InvalidInput as error:
+        raise InvalidInput(str(error)) from None
+
+
+def image_places(store: str | Path) -> dict[str, ImagePlace]:
+    """The places of the images of a store by name, in its order: images with arrays of their own, then stacks."""
+    return {name: place for places in _places_by_group(store) for name, place in places.items()}
+
+
+def place_of(store: str | Path, name: str) -> ImagePlace:
+    """The place of an image. Raises InvalidInput with the names of some images if the store has none of this name."""
+    for places in _places_by_group(store):
+        if name in places:
+            return places[name]
+    names = [*image_places(store)]
+    shown = ", ".join(names[:NAMES_SHOWN]) + (", ..." if names[NAMES_SHOWN:] else "")
+    raise InvalidInput(f"{store} has no image {name!r}", allowed=shown or "none: it has no images")
+
+
+def _places_by_group(store: str | Path) -> Iterator[Mapping[str, ImagePlace]]:
+    """The places of the images with arrays of their own, then those of each stack."""
+    yield {name: ImagePlace(name, image_path(name)) for name in recorded(store, IMAGES).get("names", ())}
+    for path in map(stack_path, range(recorded(store, STACKS).get("count", 0))):
+        document = _document(store, path)
+        yield {} if document is None else _places_in_stack(path, document, str(store))
+
+
+@lru_cache(DOCUMENTS)
+def _places_in_stack(path: str, document: bytes, store: str) -> Mapping[str, ImagePlace]:
+    return {place.name: place for place in places_in(path, parsed_record(document, path, store))}
+
+
+def shape_of(place: ImagePlace, array_shape: tuple[int, ...], store: str | Path) -> tuple[int, ...]:
+    """Shape ((c,) z, y, x) of an image, from that of an array of its group.
+
+    Raises InvalidInput if the array is too small for what its stack says of the image.
+    """
+    *leading, slices, height, width = array_shape
+    z, y, x = place.shape(array_shape)
+    if place.first + z > slices or y > height or x > width:
+        raise InvalidInput(
+            f"{place.group} of {store} has an array of {array_shape[-3:]} pixels (z, y, x), too small for image"
+            f" {place.name!r}",
+            hint=f"unetprep verify {store} names all that is damaged, and what to do about it",
+        )
+    return (*leading, z, y, x)
+
+
+def image_records(store: str | Path, *required: str) -> dict[str, dict[str, Any]]:
+    """Attributes of unetprep of all images by name, in the order of the store. Raises InvalidInput as `image_record`.
+
+    The attributes of a stack are read once, not for each of its images.
+    """
+    places = image_places(store)
+    groups = {group: recorded(store, group) for group in {place.group for place in places.values()}}
+    return {name: _complete(place.record(groups[place.group]), name, store, required) for name, place in places.items()}
+
+
 def image_record(store: str | Path, name: str, *required: str) -> dict[str, Any]:
-    """Attributes of unetprep of an image. Raises InvalidInput if one of `required` is missing."""
-    found = recorded(store, image_path(name))
+    """Attributes of unetprep of an image. Raises InvalidInput for an unknown image, and if `required` are missing."""
+    place = place_of(store, name)
+    return _complete(place.record(recorded(store, place.group)), name, store, required)
+
+
+def _complete(found: dict[str, Any], name: str, store: str | Path, required: Sequence[str]) -> dict[str, Any]:
     if missing := [key for key in required if key not in found]:
         raise InvalidInput(f"image {name!r} of {store} lacks {', '.join(missing)}")
     return found

@@ -7,7 +7,7 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
-from unetprep.format.layout import CUT, GRIDS, PLACED, image_path, labels_path, weights_path
+from unetprep.format.layout import CUT, GRIDS, PLACED, labels_path, weights_path
 from unettrain import __version__
 from unettrain.config import FitConfig
 from unettrain.reporting.inputs import Run, images_of
@@ -39,10 +39,10 @@ def making_section(run: Run) -> Html:
 
 def stage_parameters(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
     """The parameters that the store records of each stage; of one image for those recorded per image."""
-    image = (*images_of(run, "train"), *run.names, "")[0]
-    about = run.recorded(image_path(image))
+    image = (*images_of(run, "train"), *run.images)[0]
+    about, group = run.images[image], run.place(image).group
     yield "import", {k: about[k] for k in ("dims", "intensity_rule", "source") if k in about}
-    sources = {"weights": (weights_path(image), labels_path(image, "target")),
+    sources = {"weights": (weights_path(group), labels_path(group, "target")),
                "deform": (GRIDS,), "tiles": (PLACED, CUT)}  # fmt: skip
     for stage, paths in sources.items():
         found = [run.recorded(path).get("parameters", {}) for path in paths]
@@ -55,7 +55,7 @@ def commands(run: Run, stages: dict[str, dict[str, Any]]) -> Iterator[str]:
     """The commands that reproduce store and run, as far as their parameters are recorded."""
     store, files = run.store, shlex.quote(str(run.files.path))
     yield "# as recorded; the paths of the images and the fractions held out are not recorded"
-    sources = {tuple(run.recorded(image_path(name)).get("source", ())) for name in run.names}
+    sources = {tuple(record.get("source", ())) for record in run.images.values()}
     only = next(iter(sources)) if len(sources) == 1 else ()
     image, labels = only if len(only) == 2 else ("IMAGES", "LABELS")
     how = {"dims": stages["import"].get("dims", 2), "intensity": stages["import"].get("intensity_rule", "auto")}

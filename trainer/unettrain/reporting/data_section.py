@@ -70,7 +70,7 @@ def formula() -> Html:
 
 def values_of(run: Run, name: str) -> Html:
     """The recorded parameters of the weight map of one image."""
-    found = run.recorded(weights_path(name)).get("parameters", {})
+    found = run.recorded(weights_path(run.place(name).group)).get("parameters", {})
     values = []
     if found.get("formula", PAPER) != PAPER:
         values.append(f"the store's weights follow the formula {found['formula']} instead")
