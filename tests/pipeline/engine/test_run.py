@@ -211,7 +211,13 @@ def test_a_shard_that_was_acknowledged_and_lost_is_written_again(
 
 
 @pytest.mark.parametrize(
-    "key", ["images/a/labels/target/zarr.json", "images/a/y/c/0", "images/a/zarr.json", "images/a/labels/zarr.json"]
+    "key",
+    [
+        "images/a/labels/target/zarr.json",
+        "images/a/labels/instances/zarr.json",
+        "images/a/zarr.json",
+        "images/a/labels/zarr.json",
+    ],
 )
 def test_small_objects_that_are_lost_are_written_again(store: Store, files: Path, key: str) -> None:
     run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
