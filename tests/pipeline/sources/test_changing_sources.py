@@ -122,7 +122,7 @@ def test_any_blocks_give_the_digest_of_the_first_reading(tmp_path: Path, block: 
 
 @pytest.fixture
 def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Files of sixteen images and of their labels, which share a stack of eight shards; no pixels are kept in memory."""
+    """Files of sixteen images and of their labels, one stack of eight shards; no pixels are kept in memory."""
     monkeypatch.setattr(importing, "KEPT_BYTES", 0)
     monkeypatch.setattr(layout, "STACK_SHARD_PX", 2 * LABELS.size)
     for folder, pixels in (("i", IMAGE), ("m", LABELS)):
