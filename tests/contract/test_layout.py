@@ -34,24 +34,40 @@ LAYOUT = (Path(unetprep.format.layout.__file__).parents[2] / "LAYOUT.md").read_t
 LOCAL = Scheduler(workers=2)
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A store on which every stage has run."""
-    folder = tmp_path_factory.mktemp("contract")
+def build(folder: Path, shapes: dict[str, tuple[int, int]], fractions: float) -> str:
+    """A store of some images on which every stage has run."""
     for kind in ("images", "masks"):
         (folder / kind).mkdir()
-    for name, shape in (("a", (90, 130)), ("b", (61, 47)), ("c", (70, 70))):
+    for name, shape in shapes.items():
         labels = cell_labels(shape, 20)
         tifffile.imwrite(folder / "images" / f"{name}.tif", cell_image(labels))
         tifffile.imwrite(folder / "masks" / f"{name}.tif", labels)
     where = str(folder / "ds.zarr")
-    params = ImportParams(val_fraction=0.3, test_fraction=0.3)
+    params = ImportParams(val_fraction=fractions, test_fraction=fractions)
     import_images(where, [str(folder / "images")], [str(folder / "masks")], params, LOCAL)
     store = Store.open(where)
     run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
     run_stage(store, STAGES["deform"], DeformParams(fields=10, sigma_px=2.0), LOCAL)
     run_stage(store, STAGES["tiles"], TilesParams(tile_px=60, depth=2, margin_px=8), LOCAL)
     return where
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store of images with arrays of their own."""
+    return build(tmp_path_factory.mktemp("contract"), {"a": (90, 130), "b": (61, 47), "c": (70, 70)}, 0.3)
+
+
+@pytest.fixture(scope="module")
+def stacked(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store of a stack of images."""
+    return build(tmp_path_factory.mktemp("stacked"), {f"{k:02}": (40 + k, 60 - k) for k in range(20)}, 0.2)
+
+
+@pytest.fixture(scope="module", params=["url", "stacked"])
+def either(request: pytest.FixtureRequest) -> str:
+    """Each of the two in turn."""
+    return str(request.getfixturevalue(request.param))
 
 
 def arrays(url: str) -> dict[str, "zarr.Array[Any]"]:
@@ -65,8 +81,8 @@ def documented() -> dict[str, tuple[str, ...]]:
     return {name: tuple(dims.split(", ")) for name, dims in found}
 
 
-def test_every_array_is_sharded_checksummed_and_has_named_dimensions(url: str) -> None:
-    for path, array in arrays(url).items():
+def test_every_array_is_sharded_checksummed_and_has_named_dimensions(either: str) -> None:
+    for path, array in arrays(either).items():
         metadata: Any = array.metadata
         assert metadata.dimension_names and all(metadata.dimension_names), path  # noqa: PT018
         assert array.shards is not None, path
@@ -75,20 +91,20 @@ def test_every_array_is_sharded_checksummed_and_has_named_dimensions(url: str) -
         assert [c["name"] for c in inner["index_codecs"]][-1] == "crc32c", path
 
 
-def test_the_documented_arrays_are_those_written(url: str) -> None:
+def test_the_documented_arrays_are_those_written(either: str) -> None:
     expected = documented()
     assert {"image", "weights", "instances", "target", "grids", "class_counts"} <= set(expected)
-    written = {path: array for path, array in arrays(url).items() if not path.startswith("tiles/")}
+    written = {path: array for path, array in arrays(either).items() if not path.startswith("tiles/")}
     for path, array in written.items():
         name = path.rpartition("/")[2]
         dims = tuple(array.metadata.dimension_names)  # type: ignore[union-attr, arg-type]
-        if len(dims) > 1:
+        if len(dims) > 1 and not (name == "class_counts" and path.startswith("stacks/")):
             assert expected[name] == dims, path
     named = re.search(r"└── (image_index [\w ]+?) {2,}\(tile\)", LAYOUT)
     assert named
-    assert {p.rpartition("/")[2] for p in arrays(url) if p.startswith("tiles/")} == {
+    assert {p.rpartition("/")[2] for p in arrays(either) if p.startswith("tiles/")} == {
         *named[1].split(),
-        *("image", "target", "weights", "tile", "c", "y", "x", "y_out", "x_out"),
+        *("image", "target", "weights"),
     }
 
 
@@ -99,46 +115,48 @@ def test_both_sides_check_the_documented_version(url: str) -> None:
     assert unetprep.format.layout.SPLITS == unettrain.data.tiles.SPLITS
 
 
-def test_attributes_are_as_documented(url: str) -> None:
-    store = Store(url)
-    for path, array in arrays(url).items():
+def test_attributes_are_as_documented(either: str) -> None:
+    store = Store(either)
+    wanted = {"complete", "fingerprint", "stage", "kernel_version", "parameters", "inputs"}
+    for path in arrays(either):
         record = store.record(path)
-        if record:
-            wanted = {"complete", "fingerprint", "stage", "kernel_version", "parameters", "inputs"}
-            assert wanted <= set(record), path
-            assert record["complete"] is True
-        else:
-            assert array.ndim == 1, path  # a coordinate
+        assert wanted <= set(record), path
+        assert record["complete"] is True
     keys = re.findall(r"^\|[^|]*\| (`[a-z_`, ]+`) \|", LAYOUT, re.MULTILINE)
+    groups = ["", "images", "stacks", "tiles", *store.groups]
+    of_labels = {f"{group}/labels/instances/instances" for group in store.groups}
     assert {k for row in keys for k in re.findall(r"\w+", row)} >= {
-        *store.record("images/a"),
-        *store.record("tiles"),
-        *store.record("images"),
-        *store.record(""),
+        key for path in (*groups, *of_labels) for key in store.record(path)
     }
 
 
-def test_xarray_opens_every_group_with_labelled_dimensions_and_coordinates(url: str) -> None:
-    groups = {path.rpartition("/")[0] for path in arrays(url)}
-    assert {"images/a", "images/b/labels/target", "fields", "tiles"} <= groups
+def test_xarray_opens_every_group_with_named_dimensions(either: str) -> None:
+    groups = {path.rpartition("/")[0] for path in arrays(either)}
+    first = Store(either).groups[0]
+    assert {first, f"{first}/labels/target", "fields", "tiles"} <= groups
     for group in groups:
-        with xarray.open_zarr(url, group=group, consolidated=False, chunks=None) as dataset:
-            for dim in dataset.dims:
-                assert dim in dataset.coords, (group, dim)
-    with xarray.open_zarr(url, group="tiles", consolidated=False, chunks=None) as tiles:
+        with xarray.open_zarr(either, group=group, consolidated=False, chunks=None) as dataset:
+            assert not [dim for dim in dataset.dims if str(dim).startswith("dim_")], group
+            assert set(dataset.variables) == {
+                path.rpartition("/")[2] for path in arrays(either) if path.rpartition("/")[0] == group
+            }
+    with xarray.open_zarr(either, group="tiles", consolidated=False, chunks=None) as tiles:
         assert set(tiles.data_vars) == {"image", "target", "weights"}
         assert {"image_index", "z", "y0", "x0", "split", "foreground", "density"} <= set(tiles.coords)
         val = tiles.isel(tile=(tiles.split == 1).values)
         assert 0 < val.sizes["tile"] < tiles.sizes["tile"]
-        around = tiles.image.sel(y=slice(-8, 27), x=slice(-8, 27))
-        assert around.sizes["y"] == tiles.sizes["y_out"]
-        assert tiles.y_out.values.tolist() == around.y.values.tolist()
 
 
-def test_images_and_labels_are_valid_ome_zarr(url: str) -> None:
-    for name in Store(url).names:
+def test_all_arrays_of_tiles_have_the_same_shards(either: str) -> None:
+    store = Store(either)
+    of_tiles = {store.shards(path).shard[0] for path in arrays(either) if path.startswith("tiles/")}
+    assert len(of_tiles) == 1
+
+
+def test_images_and_labels_are_valid_ome_zarr(either: str) -> None:
+    for image in Store(either).groups:
         for group in ("", "/labels", "/labels/instances", "/labels/target"):
-            yaozarrs.validate_zarr_store(f"{url}/images/{name}{group}")
+            yaozarrs.validate_zarr_store(f"{either}/{image}{group}")
 
 
 def test_the_trainer_reads_what_the_pipeline_wrote(url: str) -> None:

@@ -123,7 +123,7 @@ def test_an_unusable_store_gets_one_message(run: Run, cells: Path) -> None:
     root.attrs["unetprep"] = {"format_version": 99}
     said = run("unetprep tiles --out ds.zarr", 3).stderr
     assert "has format version 99" in said
-    assert "allowed: version 1" in said
+    assert "allowed: version 2" in said
     assert "has format version 99" in run("unetprep weights --in labels.tif --out ds.zarr", 3).stderr
 
 

@@ -73,13 +73,13 @@ def measure(store: Store, job: Job, index: tuple[int, ...]) -> dict[str, Any]:
 
 def steps_of(store: Store, name: str, files: str) -> Iterator[Sequence[Job]]:
     """The jobs of a stage, planned step by step as a command would."""
-    dims = store.dims(store.names[0])
+    dims = store.dims(store.groups[0])
     labels = [str(p) for p in Path(files).glob("labels.*")]
     if name == "import":
         yield plan_import([str(p) for p in Path(files).glob("image.*")], labels, ImportParams(dims=dims)).jobs
     elif name == "components":
         planned = plan_import([], labels, ImportParams(dims=dims, instances="components"))
-        store.add_images(planned.images)
+        store.add_groups(planned.groups)
         yield planned.jobs
     else:
         yield from (step(store, CHOSEN[name]) for step in STAGES["weights" if name == "edt" else name].steps)

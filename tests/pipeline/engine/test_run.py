@@ -13,6 +13,7 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, tree
 from tests.pipeline.engine.calling import calling
+from tests.pipeline.engine.killing import Killed, count_writes, killed
 from unetprep.engine.importing import import_images
 from unetprep.engine.pending import plan_job
 from unetprep.engine.run import Scheduler, run_plans, run_stage
@@ -22,7 +23,6 @@ from unetprep.format.boxes import Index
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.storage import atomic, lock
-from unetprep.storage.base import Storage
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.lock import LOCK
 from unetprep.store import Store
@@ -211,7 +211,13 @@ def test_a_shard_that_was_acknowledged_and_lost_is_written_again(
 
 
 @pytest.mark.parametrize(
-    "key", ["images/a/labels/target/zarr.json", "images/a/y/c/0", "images/a/zarr.json", "images/a/labels/zarr.json"]
+    "key",
+    [
+        "images/a/labels/target/zarr.json",
+        "images/a/labels/instances/zarr.json",
+        "images/a/zarr.json",
+        "images/a/labels/zarr.json",
+    ],
 )
 def test_small_objects_that_are_lost_are_written_again(store: Store, files: Path, key: str) -> None:
     run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
@@ -229,10 +235,6 @@ def test_weights_of_no_images(tmp_path: Path) -> None:
 
 
 # -- kills and power cuts ---------------------------------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing catches it."""
 
 
 def do_it_all(folder: Path, url: str) -> Store:
@@ -259,19 +261,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path
         labels = cell_labels((90, 70), 12)
         tifffile.imwrite(folder / "images/a.tif", cell_image(labels))
         tifffile.imwrite(folder / "masks/a.tif", labels)
-        count = 0
-
-        def counting(method: Callable[..., None]) -> Callable[..., None]:
-            def call(self: Storage, *arguments: object) -> None:
-                nonlocal count
-                count += 1
-                method(self, *arguments)
-
-            return call
-
-        patch.setattr(LocalStorage, "put", counting(LocalStorage.put))
-        patch.setattr(LocalStorage, "delete", counting(LocalStorage.delete))
-        do_it_all(folder, str(folder / "whole.zarr"))
+        count = count_writes(lambda: do_it_all(folder, str(folder / "whole.zarr")))
         yield folder, tree(folder / "whole.zarr"), count
 
 
@@ -290,27 +280,9 @@ def test_a_kill_at_any_write_or_deletion_is_made_good(
 ) -> None:
     """Before it, or just after it."""
     folder, whole, count = undisturbed
-    left = int(when * count)
-
-    def killing(method: Callable[..., None]) -> Callable[..., None]:
-        def call(self: Storage, *arguments: object) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0 and not done:
-                raise Killed
-            method(self, *arguments)
-            if left < 0:
-                raise Killed
-
-        return call
-
     url = str(tmp_path / "ds.zarr")
-    with monkeypatch.context() as patch:
-        patch.setattr(LocalStorage, "put", killing(LocalStorage.put))
-        patch.setattr(LocalStorage, "delete", killing(LocalStorage.delete))
-        with pytest.raises(Killed):
-            do_it_all(folder, url)
-    lock._held.clear()
+    with killed(int(when * count), done):
+        do_it_all(folder, url)
     monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.1)  # the process lives on, so its lock looks alive
     do_it_all(folder, url)
     assert tree(url) == whole

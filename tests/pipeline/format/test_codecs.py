@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from unetprep.format.codecs import UNKNOWN_SIZE, Compressor, append_crc, blosc_size, compressors, verify_crc, zstd_size
+from unetprep.format.codecs import (
+    UNKNOWN_SIZE,
+    Compressor,
+    append_crc,
+    blosc_size,
+    codec_documents,
+    verify_crc,
+    zstd_size,
+)
 
 BLOSC = {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "blocksize": 0}
 
@@ -55,9 +63,9 @@ def test_codecs_of_other_software_are_unknown() -> None:
 
 def test_every_codec_ends_in_a_checksum_and_weights_are_not_shuffled() -> None:
     for codec, number in (("zstd", 2), ("lz4", 2), ("none", 1)):
-        chosen = [type(c).__name__ for c in compressors(codec, "uint8")]
-        assert (len(chosen), chosen[-1]) == (number, "Crc32cCodec")
-    shuffles = [compressors("lz4", dtype)[0].shuffle.value for dtype in ("uint16", "float32")]
+        chosen = [document["name"] for document in codec_documents(codec, "uint8")]
+        assert (len(chosen), chosen[-1]) == (number, "crc32c")
+    shuffles = [codec_documents("lz4", dtype)[0]["configuration"]["shuffle"] for dtype in ("uint16", "float32")]
     assert shuffles == ["shuffle", "noshuffle"]
 
 

@@ -10,6 +10,12 @@ import pytest
 from unetprep.format.metadata import DamagedDocument, encode, has_valid_checksum, is_intact, parse_document, record_of
 from unetprep.store import Store
 
+TABLE: dict[str, list[Any]] = {  # a valid one
+    "names": ["a", "b"],
+    "sizes": [[1, 2], [3, 4]],
+    "split": ["train", None],
+    "source": [["a.tif"], ["b.tif"]],
+}
 WRONG: dict[str, list[Any]] = {
     "names": ["a", [1], ["a/b"], ["a", "a"], ["zarr.json"], [".partial-x"], {"a": 1}, None],
     "dims": [1, 4, 2.0, "2", True, [2]],
@@ -25,6 +31,26 @@ WRONG: dict[str, list[Any]] = {
     "tile": ["572", -1, 572.0, True],
     "margin": [None],
     "relabelling": [5, {}, {"fingerprints": 1}],
+    "count": [-1, "1", 2.0],
+    "digests": ["a", [1], None],
+    "val_fraction": ["0.1", None],
+    "seed": [-1, 0.5, "0"],
+    "images": [
+        [],
+        {},
+        TABLE | {"names": ["a"]},
+        TABLE | {"names": ["a", "a"]},
+        TABLE | {"names": ["a", "../b"]},
+        TABLE | {"sizes": [[1, 2], [3]]},
+        TABLE | {"sizes": [[1, 2], [3, 0]]},
+        TABLE | {"sizes": [[1, 2], [3, 1.5]]},
+        TABLE | {"split": ["train", "all"]},
+        TABLE | {"source": ["a.tif", "b.tif"]},
+        TABLE | {"intensity": [[0, 1]]},
+        TABLE | {"percentiles": [[0, 1], [0, None]]},
+        TABLE | {"others": [1, 2]},
+        {key: column for key, column in TABLE.items() if key != "split"},
+    ],
 }
 
 
@@ -49,6 +75,12 @@ def test_an_attribute_of_another_type_is_refused(key: str) -> None:
     for value in WRONG[key]:
         with pytest.raises(DamagedDocument, match=f"^X: its attribute {key} is .*\n  allowed: .*\n  to do:   mend it"):
             parse_document(json.dumps(group(**{key: value})).encode(), "X", "mend it")
+
+
+def test_the_table_of_a_stack_may_have_intensities() -> None:
+    table = TABLE | {"intensity": [[0, 1], [0.5, 2]], "percentiles": [[0, 1], [0.5, 2]]}
+    for valid in (TABLE, table):
+        assert record_of(parse_document(json.dumps(group(images=valid)).encode(), "X")) == {"images": valid}
 
 
 @pytest.mark.parametrize(
@@ -86,8 +118,8 @@ def test_metadata_of_other_software_are_accepted() -> None:
 
 
 def test_attributes_of_another_format_version_are_not_judged_by_those_of_this_one() -> None:
-    document = parse_document(json.dumps(group(format_version=2, names="all")).encode(), "X")
-    assert record_of(document) == {"format_version": 2, "names": "all"}
+    document = parse_document(json.dumps(group(format_version=3, names="all")).encode(), "X")
+    assert record_of(document) == {"format_version": 3, "names": "all"}
 
 
 def indented(document: dict[str, Any]) -> bytes:

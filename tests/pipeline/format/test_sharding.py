@@ -13,7 +13,7 @@ from zarr.core.sync import sync
 from tests.pipeline.conftest import LOCAL
 from unetprep.engine.run import run_stage
 from unetprep.format.boxes import shard_box, shard_counts
-from unetprep.format.codecs import compressors
+from unetprep.format.codecs import codec_documents
 from unetprep.format.sharding import Damaged, Shards
 from unetprep.params import TilesParams, WeightsParams
 from unetprep.stages import STAGES
@@ -31,7 +31,7 @@ def test_zarr_reads_what_was_encoded(
     tmp_path: Path, codec: str, dtype: str, shape: tuple[int, ...], chunk: tuple[int, ...], shard: tuple[int, ...]
 ) -> None:
     array = zarr.create_array(
-        tmp_path / "a", shape=shape, dtype=dtype, chunks=chunk, shards=shard, compressors=compressors(codec, dtype)
+        tmp_path / "a", shape=shape, dtype=dtype, chunks=chunk, shards=shard, compressors=codec_documents(codec, dtype)
     )
     values = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
     shards, folder = Shards(json.loads((tmp_path / "a/zarr.json").read_text())), LocalStorage(str(tmp_path))

@@ -23,6 +23,7 @@ from unetprep.relabeling.relabeler import relabel
 from unetprep.stages import STAGES
 from unetprep.stages import importing as importing_stage
 from unetprep.stages.base import Job
+from unetprep.stages.import_jobs import ImportJob
 from unetprep.stages.importing import plan_import
 from unetprep.store import Store
 
@@ -112,10 +113,67 @@ def test_any_blocks_give_the_digest_of_the_first_reading(tmp_path: Path, block: 
     image, labels = save(tmp_path / "x.npy", IMAGE), save(tmp_path / "y.npy", LABELS)
     store = Store.open_or_create(str(tmp_path / "ds.zarr"))
     job = next(j for j in plan_import([image], [labels], ImportParams()).jobs if j.outputs[0].path.endswith("image"))
+    assert isinstance(job, ImportJob)
     store.create(job.outputs[0])
     for index in np.ndindex(*job.num_shards):
         type(job)(job.outputs, job.source, job.origin, digests=job.digests, block=block).run(store, index)
     np.testing.assert_array_equal(store.array("images/x/image")[0, 0], IMAGE)
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Files of sixteen images and of their labels, one stack of eight shards; no pixels are kept in memory."""
+    monkeypatch.setattr(importing, "KEPT_BYTES", 0)
+    monkeypatch.setattr(layout, "STACK_SHARD_PX", 2 * LABELS.size)
+    for folder, pixels in (("i", IMAGE), ("m", LABELS)):
+        (tmp_path / folder).mkdir()
+        for k in range(16):
+            save(tmp_path / folder / f"{k:02}.npy", np.roll(pixels, k, 0))
+    return [[str(path) for path in sorted((tmp_path / folder).iterdir())] for folder in ("i", "m")]
+
+
+@pytest.mark.parametrize("instances", ["ids", "components"])
+@pytest.mark.parametrize("folder", ["i", "m"])
+def test_an_image_of_a_stack_that_changes_is_refused_and_the_stack_stays_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: list[list[str]], folder: str, instances: str
+) -> None:
+    url, params = str(tmp_path / "ds.zarr"), ImportParams(instances=instances)
+    array = "stacks/0/image" if folder == "i" else "stacks/0/labels/instances/instances"
+    path = tmp_path / folder / "11.npy"
+    before = np.load(path)
+
+    def change() -> None:
+        changed = before.copy()
+        changed[-1, -1] += 1
+        np.save(path, changed)
+
+    with monkeypatch.context() as patch:
+        change_after_first_reading(patch, importing, change)
+        with pytest.raises(Failure, match=rf"{folder}/11\.npy has changed since.*; {array} stays unfinished"):
+            import_images(url, *many, params, LOCAL)
+    store = Store.open(url)
+    assert not store.record(array)["complete"]
+    assert not store.written(array)[..., 5, 0, 0].any()
+    with pytest.raises(Conflict, match=rf"{folder}/11\.npy is in .*, as image '11', with other pixels"):
+        import_images(url, *many, params, LOCAL)
+    np.save(path, before)
+    import_images(url, *many, params, LOCAL)
+    import_images(str(tmp_path / "anew.zarr"), *many, params, LOCAL)
+    assert tree(url) == tree(tmp_path / "anew.zarr")
+
+
+def test_a_task_of_a_stack_travels_with_the_files_of_its_own_shards(tmp_path: Path, many: list[list[str]]) -> None:
+    store = Store.open_or_create(str(tmp_path / "ds.zarr"))
+    job = next(j for j in plan_import(*many, ImportParams()).jobs if j.outputs[0].path.endswith("image"))
+    store.create(plan_job(store, job).create[0])
+    index = (0, 3, 0, 0)
+    batch = pickle.loads(pickle.dumps(ShardBatch(job.of([index]), (index,))))
+    assert sorted(batch.job.sources) == [6, 7]
+    assert run_batch(store, batch).num_shards == 1
+    assert store.written("stacks/0/image").sum() == 1
+    save(tmp_path / "i" / "07.npy", IMAGE)
+    with pytest.raises(Failure, match=r"07\.npy has changed since"):
+        run_batch(store, batch)
 
 
 def test_labels_that_change_while_they_are_compared_are_refused(

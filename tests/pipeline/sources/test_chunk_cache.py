@@ -11,11 +11,11 @@ import tifffile
 from tests.pipeline.conftest import LOCAL
 from tests.synthetic import cell_labels
 from unetprep.engine.importing import import_images
+from unetprep.errors import InvalidInput
 from unetprep.format import layout
 from unetprep.params import ImportParams
 from unetprep.sources import chunk_cache as decoded
-from unetprep.sources import open_source
-from unetprep.sources import readers as sources
+from unetprep.sources import open_source, readers, tiff
 from unetprep.sources.chunk_cache import KEPT_BYTES
 from unetprep.sources.memory import kept_bytes
 from unetprep.storage.lru_cache import ArrayCache
@@ -25,13 +25,14 @@ from unetprep.store import Store
 @pytest.fixture
 def num_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Count the boxes that are decoded from a file; nothing is kept of earlier tests, and parts are soon large."""
-    read, calls = sources._read_tiff_box, []
+    read, calls = tiff.read_tiff, []
 
-    def counted(file: Any, box: Any) -> Any:
+    def counted(file: Any, shape: Any, box: Any) -> Any:
         calls.append(box)
-        return read(file, box)
+        return read(file, shape, box)
 
-    monkeypatch.setattr(sources, "_read_tiff_box", counted)
+    monkeypatch.setattr(tiff, "read_tiff", counted)
+    monkeypatch.setattr(readers, "SMALL_TIFF_BYTES", 0)
     monkeypatch.setattr(decoded, "DECODED", ArrayCache(KEPT_BYTES))
     monkeypatch.setattr(decoded, "LARGE_PX", 1000)
     return lambda: len(calls)
@@ -69,3 +70,42 @@ def test_small_strips_are_not_kept_and_large_ones_count_as_memory(tmp_path: Path
     for rows, kept in ((1, 0), (100, pixels.nbytes)):
         tifffile.imwrite(tmp_path / f"{rows}.tif", pixels, compression="deflate", rowsperstrip=rows)
         assert kept_bytes(open_source(str(tmp_path / f"{rows}.tif"))) == kept
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "strips": {"rowsperstrip": 7, "compression": "deflate"},
+    "tiles": {"tile": (16, 32), "compression": "lzw", "predictor": True},
+    "plain": {},
+    "big-endian": {"byteorder": ">"},
+    "samples apart": {"photometric": "rgb", "planarconfig": "separate", "compression": "deflate"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_small_file_is_decoded_as_a_whole_to_the_same_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 60_000, (3, 50, 70), np.uint16)
+    path = str(tmp_path / "x.tif")
+    tifffile.imwrite(path, pixels, **({"photometric": "minisblack"} | KINDS[kind]))
+    small = open_source(path)
+    boxes = [tuple(slice(0, n) for n in small.shape), (slice(0, 1), slice(0, 1), slice(3, 41), slice(20, 70))]
+    found = [small.read(box) for box in boxes]
+    assert isinstance(small, readers.TiffSource)
+    assert small.part_shape() == small.file_shape
+    monkeypatch.setattr(readers, "SMALL_TIFF_BYTES", 0)
+    monkeypatch.setattr(decoded, "DECODED", ArrayCache(KEPT_BYTES))
+    large = open_source(path)
+    for box, values in zip(boxes, found, strict=True):
+        assert values.dtype == np.uint16
+        np.testing.assert_array_equal(values, large.read(box))
+    np.testing.assert_array_equal(found[0].ravel(), pixels.ravel())
+
+
+def test_a_small_file_that_has_another_shape_by_now_is_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.zeros((50, 70), np.uint8))
+    source = open_source(str(path))
+    tifffile.imwrite(path, np.zeros((40, 70), np.uint8))
+    with pytest.raises(InvalidInput, match=r"x\.tif.*its shape is \(40, 70\), and was \(50, 70\)"):
+        source.read(tuple(slice(0, n) for n in source.shape))

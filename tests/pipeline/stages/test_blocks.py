@@ -82,7 +82,7 @@ def test_every_stage_writes_the_same_bytes_in_any_blocks(files: Path, dims: int)
     store = Store.open_or_create(url)
     params = ImportParams(dims=dims, ignore_label=999)
     planned = plan_import([str(files / "images")], [str(files / "masks")], params)
-    store.add_images(planned.images)
+    store.add_groups(planned.groups)
     assert check(store, list(planned.jobs)) > 100
     for name, chosen in STAGES_RUN[dims == 3 :]:
         for step in STAGES[name].steps:

@@ -140,14 +140,6 @@ def test_labels_imported_alone_leave_the_image_as_it_is(files: Path, store: Stor
     assert Store.open(store.url).record("images/a") == before
 
 
-def test_coordinates_follow_a_new_geometry(store: Store) -> None:
-    run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
-    run_stage(store, STAGES["tiles"], TilesParams(tile_px=60, depth=2, margin_px=8), LOCAL)
-    assert np.asarray(store.array("tiles/y")[:])[0] == -28
-    run_stage(store, STAGES["tiles"], TilesParams(tile_px=64, depth=2, margin_px=6), LOCAL, overwrite=True)
-    assert np.asarray(Store(store.url).array("tiles/y")[:])[0] == -26
-
-
 @pytest.mark.parametrize("empty", [True, False])
 def test_a_strip_may_be_empty_or_hold_one_cell_in_pieces(tmp_path: Path, empty: bool) -> None:
     labels = np.zeros((100, 30), np.uint8)
