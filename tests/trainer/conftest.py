@@ -146,7 +146,7 @@ def build_store(
 ) -> Path:
     """A whole store at `path`: images, weights, fields (none with `num_fields` 0) and tiles."""
     root = zarr.open_group(path, mode="w", zarr_format=3)
-    root.attrs["unetprep"] = {"format_version": 1, "software": "the tests"}
+    root.attrs["unetprep"] = {"format_version": 2, "software": "the tests"}
     _put_images(root, samples)
     if num_fields:
         grids = np.random.default_rng(0).normal(0, 2, (num_fields, 2, 3, 3)).astype(np.float32)

@@ -168,12 +168,26 @@ def test_a_table_that_contradicts_the_arrays_is_refused(tmp_path: Path) -> None:
             read()
 
 
-def test_tiles_of_an_image_that_was_removed_are_refused(tmp_path: Path) -> None:
+def test_an_image_that_was_removed_is_not_read(tmp_path: Path) -> None:
+    store = build(tmp_path / "ds.zarr", ON_THE_FLY)
+    unetprep.remove(store, "n19")
+    with pytest.raises(InvalidInput, match=r"tiles/image_index of .* is not finished"):
+        open_tiles(store)
+    assert "n19" not in image_names(store)
+    assert stored_intensity(f"{store}/images/n19") is None
+    with pytest.raises(InvalidInput, match="no image 'n19'"):
+        open_image(store, "n19")
+    unetprep.tiles(store, ON_THE_FLY, overwrite=True, workers=1)
+    tiles = open_tiles(store)
+    assert tiles.names == tuple(IMAGES)[:-1]
+    assert tiles.read(len(tiles.split) - 1).intensity == open_image(store, "n18").intensity
+
+
+def test_tiles_of_an_image_that_is_missing_are_refused(tmp_path: Path) -> None:
     store = build(tmp_path / "ds.zarr", ON_THE_FLY)
     table = recorded(store, "stacks/0")["images"]
     change(store, "stacks/0", images=table | {"split": [*table["split"][:-1], None]})
-    assert "n19" not in image_names(store)
-    with pytest.raises(InvalidInput, match=r"has tiles of image 'n19', which was removed(.|\n)*--index-only"):
+    with pytest.raises(InvalidInput, match=r"has tiles of image 'n19', which it no longer has(.|\n)*--index-only"):
         open_tiles(store)
 
 

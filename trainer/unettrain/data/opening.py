@@ -155,10 +155,10 @@ def stored_intensity(path: str) -> tuple[float, float] | None:
 
 
 def _images_of_tiles(store: str | Path, names: Sequence[str], command: str) -> list[ImagePlace]:
-    """The places of the images that tiles are cut from. Raises InvalidInput if one of them has been removed."""
+    """The places of the images that tiles are cut from. Raises InvalidInput if one of them is missing."""
     places = image_places(store)
     if missing := [name for name in names if name not in places]:
-        raise InvalidInput(f"{store} has tiles of image {missing[0]!r}, which was removed", hint=command)
+        raise InvalidInput(f"{store} has tiles of image {missing[0]!r}, which it no longer has", hint=command)
     return [places[name] for name in names]
 
 
