@@ -59,7 +59,7 @@ class Tiff:
     def part_shape(self) -> tuple[int, ...]:
         """Shape of the parts that are decoded together, a strip, tile or page, along the axes of the series."""
         with self._lock, self.tiff.aszarr() as store:
-            return opened(store).chunks
+            return tuple(opened(store).chunks)
 
     def _is_plain(self) -> bool:
         """Whether the series is a stack of pages of one shape."""
@@ -148,4 +148,4 @@ def tiff_part_shape(file: File | LocalFile) -> tuple[int, ...]:
     if isinstance(file, File):
         return open_tiff(file).part_shape()
     with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
-        return opened(store).chunks
+        return tuple(opened(store).chunks)
