@@ -86,7 +86,7 @@ def import_images(
             check.before_writing(planned, bool(images))
         total, done = _write(url, planned, bool(images), scheduler, overwrite, on_progress)
         store = Store.open(url)
-        store.update_record(IMAGES, **split_rule(params))
+        store.update_record(IMAGES, names=store.record(IMAGES).get("names", []), **split_rule(params))
         if planned.known:
             planned.known.put(store.storage)
     warnings = [*range_warnings(planned.ranges), *_gone_warnings(store, planned)]
