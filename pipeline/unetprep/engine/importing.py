@@ -84,8 +84,8 @@ def import_images(
         planned = plan_import(images, labels, params, before_reading, store, kept, threads, overwrite=overwrite)
         if check:
             check.before_writing(planned, bool(images))
-        total, done = _write(url, planned, bool(images), scheduler, overwrite, on_progress)
-        store = Store.open(url)
+        store = Store.open_or_create(url)
+        total, done = _write(store, planned, bool(images), scheduler, overwrite, on_progress)
         store.update_record(IMAGES, names=store.record(IMAGES).get("names", []), **split_rule(params))
         if planned.known:
             planned.known.put(store.storage)
@@ -124,10 +124,9 @@ def existing_store(url: str) -> Store | None:
 
 
 def _write(
-    url: str, planned: Import, has_images: bool, scheduler: Scheduler, overwrite: bool, on_progress: OnProgress
+    store: Store, planned: Import, has_images: bool, scheduler: Scheduler, overwrite: bool, on_progress: OnProgress
 ) -> tuple[int, BatchResult]:
     """Create the arrays of a planned import, and copy the sources into them."""
-    store = Store.open_or_create(url)
     planned.refuse_leakage(store)
     plans = plan_jobs(store, planned.jobs, overwrite)
     known = {path for path in store.groups if store.record(path)}

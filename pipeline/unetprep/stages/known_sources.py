@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from unetprep.sources import Source, open_source
 from unetprep.sources.digest import ShardDigests
 from unetprep.sources.first_pass import Scan
 from unetprep.sources.kept_pixels import KeptPixels
-from unetprep.sources.readers import NpySource, PictureSource, TiffSource
+from unetprep.sources.readers import NpySource, PictureSource, TiffSource, absolute
 from unetprep.sources.urls import is_url
 from unetprep.stages.first_reading import FirstReading, LabelScan
 from unetprep.stages.splits import Part
@@ -42,6 +41,8 @@ class KnownSources:
     def __init__(self, entries: Mapping[str, Entry] | None = None) -> None:
         self._before = dict(entries or {})
         self._now: dict[str, Entry] = {}
+        self._is_new = False
+        self.kept = KeptPixels()
 
     @classmethod
     def of_store(cls, storage: Storage) -> "KnownSources":
@@ -54,7 +55,7 @@ class KnownSources:
 
     def put(self, storage: Storage) -> None:
         """Keep all entries in a store, those of other imports too."""
-        if self._now:
+        if self._is_new:
             text = json.dumps({"version": VERSION, "sources": self._before | self._now}, separators=(",", ":"))
             storage.put(FIRST_READING, zlib.compress(text.encode(), 1))
 
@@ -68,13 +69,13 @@ class KnownSources:
         """Open a source, from its entry if the file is the same."""
         state = _state(path)
         if state is None:
-            return open_source(path, axes)
-        key = str(Path(path).absolute())
+            return open_source(path, axes, self.kept.decode)
+        key = absolute(path)
         entry = self._before.get(key)
         if entry and entry["state"] == state and entry["asked"] == axes and entry["class"] in CLASSES:
             self._now[key] = entry
             return CLASSES[entry["class"]](path, entry["axes"], tuple(entry["shape"]), entry["dtype"])
-        source = open_source(path, axes)
+        source = open_source(path, axes, self.kept.decode)
         if type(source).__name__ in CLASSES:
             about = {"axes": source.axes, "shape": list(source.file_shape), "dtype": source.dtype}
             self._now[key] = {"state": state, "asked": axes, "class": type(source).__name__, **about, "scans": {}}
@@ -82,14 +83,15 @@ class KnownSources:
 
     def get(self, source: Source, key: str) -> Any:
         """What was found in a source; None if it is not known."""
-        entry = self._now.get(str(Path(source.path).absolute()))
+        entry = self._now.get(absolute(source.path))
         return entry["scans"].get(key) if entry else None
 
     def keep(self, source: Source, key: str, found: Any) -> None:
         """Keep what was found in a source, if the file is still the one that was opened."""
-        entry = self._now.get(str(Path(source.path).absolute()))
+        entry = self._now.get(absolute(source.path))
         if entry and entry["state"] == _state(source.path):
             entry["scans"][key] = found
+            self._is_new = True
 
 
 def is_kept(parts: Sequence[Part]) -> bool:
@@ -104,7 +106,7 @@ def _state(path: str) -> list[int] | None:
     if is_url(path):
         return None
     try:
-        found = Path(path).stat()
+        found = os.stat(path)
     except OSError:
         return None
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
@@ -113,8 +115,8 @@ def _state(path: str) -> list[int] | None:
 class KnownReading(FirstReading):
     """First reading that skips the sources whose values are known."""
 
-    def __init__(self, known: KnownSources, kept: KeptPixels | None = None, num_threads: int = 1) -> None:
-        super().__init__(kept, num_threads)
+    def __init__(self, known: KnownSources, num_threads: int = 1) -> None:
+        super().__init__(known.kept, num_threads)
         self._known = known
 
     def in_stack(self, group: str, k: int, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:

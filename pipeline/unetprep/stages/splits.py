@@ -36,8 +36,9 @@ def known_splits(store: Store | None, params: ImportParams) -> dict[str, str]:
     """The splits of the images of a store, by name; none if they were assigned by other parameters."""
     if store is None or any(store.record(IMAGES).get(key) != value for key, value in split_rule(params).items()):
         return {}
-    splits = {name: store.image_record(name).get("split") for name in store.places}
-    return {name: split for name, split in splits.items() if split}
+    records = {group: store.record(group) for group in store.groups}
+    splits = ((place.name, place.value("split", records[place.group])) for place in store.places.values())
+    return {name: split for name, split in splits if split}
 
 
 def split_parts(
