@@ -82,7 +82,7 @@ class SampledBlocks:
         for spec, whole, box, block in zip(job.outputs, boxes, part, values, strict=True):
             shards = self.store.shards(spec.path)
             first = tuple(w.start // c for w, c in zip(inside(box, whole), shards.chunk, strict=True))
-            chunks = shards.encode_chunks(block, first, job.padding(spec, whole))
+            chunks = shards.encode_chunks(block, first)
             packed.append(sum(map(len, chunks.values())))
         seconds = clock() - start - (self.store.seconds - before)
         for spec, block in zip(job.outputs, values, strict=True):

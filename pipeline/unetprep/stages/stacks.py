@@ -189,13 +189,8 @@ class StackImportJob(Job):
         return replace(self, sources={k: source for k, source in self.sources.items() if k in slices})
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
-        """Some slices, each read from its source. Raises Failure if a source is not given or has changed."""
-        (box,) = boxes
-        out = np.zeros(box_shape(box), self.outputs[0].dtype)
-        for at, k in enumerate(range(box[-3].start, box[-3].stop)):
-            values = self._image(k)
-            out[..., at, : values.shape[-2], : values.shape[-1]] = values
-        return (out,)
+        """One image, read from its source. Raises Failure if the source is not given or has changed."""
+        return (self._image(boxes[0][-3].start),)
 
     def _image(self, k: int) -> NDArray[Any]:
         path = self.outputs[0].path
@@ -214,7 +209,7 @@ class StackImportJob(Job):
                 allowed="files that stay as they are until the command has ended",
                 hint="see what writes the file, then repeat the command",
             )
-        return self.labels.numbered(values)[0] if self.labels else values[:, 0]
+        return self.labels.numbered(values) if self.labels else values
 
     def compute_bytes(self) -> int:
         """A block as stored, and one image as in the file, as stored, and with its numbers of components."""
