@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unetprep.engine.batches import BatchResult
+from unetprep.engine.memory import num_cores
 from unetprep.engine.pending import plan_jobs
 from unetprep.engine.run import Scheduler, Summary, run_plans
 from unetprep.engine.thread_tasks import OnProgress
@@ -79,12 +80,13 @@ def import_images(
         store = existing_store(url)
         before_reading = (check or _FirstPassFits(scheduler)).before_reading
         kept = KeptPixels(0 if scheduler.memory_bytes else KEPT_BYTES)
-        planned = plan_import(images, labels, params, before_reading, store, kept, overwrite=overwrite)
+        threads = scheduler.num_workers if scheduler.address == "local" else num_cores()
+        planned = plan_import(images, labels, params, before_reading, store, kept, threads, overwrite=overwrite)
         if check:
             check.before_writing(planned, bool(images))
         total, done = _write(url, planned, bool(images), scheduler, overwrite, on_progress)
         store = Store.open(url)
-        store.update_record(IMAGES, **split_rule(params))
+        store.update_record(IMAGES, names=store.record(IMAGES).get("names", []), **split_rule(params))
         if planned.known:
             planned.known.put(store.storage)
     warnings = [*range_warnings(planned.ranges), *_gone_warnings(store, planned)]

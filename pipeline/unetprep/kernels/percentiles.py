@@ -83,9 +83,9 @@ class RangeFinder:
     def __init__(self, dtype: np.dtype[Any] | str) -> None:
         self._dtype = np.dtype(dtype)
         self._exact = self._dtype.kind in "bui" and self._dtype.itemsize <= 2
-        self._coarse = _Histograms()
+        self._coarse = _Histograms(8 * self._dtype.itemsize if self._exact else BITS)
         self._bins: tuple[int, int] | None = None  # of the first pass, in which low and high lie
-        self._fine = (_Histograms(), _Histograms())  # within the bin of low, and of high
+        self._fine: tuple[_Histograms, ...] = ()  # within the bin of low, and of high
         self._extremes = (np.inf, -np.inf)
         self._done = False
 
@@ -113,6 +113,7 @@ class RangeFinder:
         if self._bins is None:
             low, high = self._ranks()
             self._bins = _bin_of(self._coarse.upper, low), _bin_of(self._coarse.lower, high)
+            self._fine = () if self._exact else (_Histograms(BITS), _Histograms(BITS))
 
     def result(self) -> RobustRange:
         """The robust range. It is invalid if there are values that are not finite; then the extremes are not finite."""
@@ -154,10 +155,10 @@ class RangeFinder:
 
 
 class _Histograms:
-    """Histograms of keys of 16 bits: of all pixels, of the lower medians and of the upper medians."""
+    """Histograms of keys of up to 16 bits: of all pixels, of the lower medians and of the upper medians."""
 
-    def __init__(self) -> None:
-        self.pixels, self.lower, self.upper = (np.zeros(1 << BITS, np.int64) for _ in range(3))
+    def __init__(self, bits: int) -> None:
+        self.pixels, self.lower, self.upper = (np.zeros(1 << bits, np.int64) for _ in range(3))
 
     def add(self, pixels: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any]) -> None:
         for histogram, keys in ((self.pixels, pixels), (self.lower, lower), (self.upper, upper)):
@@ -174,10 +175,11 @@ def _parts(block: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def _keys(values: NDArray[Any], exact: bool) -> NDArray[Any]:
-    """Order-preserving unsigned integer keys of values: 16 bits if `exact`, else 32 bits of float32 values."""
+    """Order-preserving unsigned integer keys of values: of the same size if `exact`, else 32 bits of float32 values."""
     if exact:
-        low = np.iinfo(values.dtype).min if values.dtype.kind == "i" else 0
-        return values.astype(np.uint16) if low == 0 else (values.astype(np.int32) - low).astype(np.uint16)
+        unsigned = np.dtype(f"u{values.dtype.itemsize}")
+        keys = values.astype(values.dtype.newbyteorder("="), copy=False).view(unsigned)
+        return keys ^ unsigned.type(1 << 8 * unsigned.itemsize - 1) if values.dtype.kind == "i" else keys
     bits = (values + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0
     return bits ^ np.where(bits >> np.uint32(31), np.uint32(0xFFFFFFFF), np.uint32(1 << 31))
 
@@ -186,9 +188,8 @@ def _medians(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Lower and upper median of each square of 2 x 2; an odd last row or column is repeated."""
     odd = [(0, n % 2) for n in values.shape]
     padded = np.pad(values, odd, mode="edge") if any(n % 2 for n in values.shape) else values
-    a, b, c, d = (padded[y::2, x::2] for y in (0, 1) for x in (0, 1))
-    one = np.maximum(np.minimum(a, b), np.minimum(c, d))
-    other = np.minimum(np.maximum(a, b), np.maximum(c, d))
+    low, high = np.minimum(padded[::2], padded[1::2]), np.maximum(padded[::2], padded[1::2])
+    one, other = np.maximum(low[:, ::2], low[:, 1::2]), np.minimum(high[:, ::2], high[:, 1::2])
     return np.minimum(one, other), np.maximum(one, other)
 
 

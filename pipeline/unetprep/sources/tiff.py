@@ -11,13 +11,19 @@ from typing import Any
 
 import numpy as np
 import tifffile
-import zarr
 from numpy.typing import NDArray
 
 from unetprep.format.boxes import Box, box_shape
 from unetprep.sources.urls import File, LocalFile, read_box
 
 JPEGS = (6, 7, 34892, 33007)  # compressions whose tables are stored apart from the strips
+
+
+def opened(store: Any) -> Any:
+    """A series of tifffile as an array of zarr-python, which takes longer to import than many small images to read."""
+    import zarr
+
+    return zarr.open_array(store, mode="r")
 
 
 class Tiff:
@@ -42,7 +48,7 @@ class Tiff:
             return read_box(self._file, self._offset, series.shape, dtype, box)
         if not self._is_stack:
             with self._lock, self.tiff.aszarr() as store:
-                return np.asarray(zarr.open_array(store, mode="r")[box])
+                return np.asarray(opened(store)[box])
         split = series.ndim - len(self._frame.shape)
         pages = [
             int(np.ravel_multi_index(place, series.shape[:split])) if place else 0
@@ -53,7 +59,7 @@ class Tiff:
     def part_shape(self) -> tuple[int, ...]:
         """Shape of the parts that are decoded together, a strip, tile or page, along the axes of the series."""
         with self._lock, self.tiff.aszarr() as store:
-            return zarr.open_array(store, mode="r").chunks
+            return tuple(opened(store).chunks)
 
     def _is_plain(self) -> bool:
         """Whether the series is a stack of pages of one shape."""
@@ -123,7 +129,7 @@ def read_tiff(file: File | LocalFile, shape: tuple[int, ...], box: Box) -> NDArr
     if isinstance(file, File):
         return open_tiff(file).read(box)
     with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
-        return np.asarray(zarr.open_array(store, mode="r")[box])
+        return np.asarray(opened(store)[box])
 
 
 def read_whole(file: File | LocalFile, shape: tuple[int, ...], box: Box) -> NDArray[Any]:
@@ -142,4 +148,4 @@ def tiff_part_shape(file: File | LocalFile) -> tuple[int, ...]:
     if isinstance(file, File):
         return open_tiff(file).part_shape()
     with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
-        return zarr.open_array(store, mode="r").chunks
+        return tuple(opened(store).chunks)

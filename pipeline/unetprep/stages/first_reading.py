@@ -1,9 +1,11 @@
 """First reading of the sources of an import: values, digests, connected components, and what cannot be imported."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from math import prod
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,9 @@ from unetprep.sources.memory import kept_of_all, reading_bytes
 from unetprep.stages.base import Shape
 from unetprep.stages.splits import Part
 
+T = TypeVar("T")
+AT_ONCE = 16  # images of a stack that a thread reads in turn
+
 
 @dataclass(frozen=True)
 class LabelScan:
@@ -35,16 +40,21 @@ class LabelScan:
 class FirstReading:
     """Reads sources as a whole. Those of the images of stacks are kept in `kept` for the second reading."""
 
-    kept = KeptPixels()
+    kept, num_threads = KeptPixels(), 1
 
-    def __init__(self, kept: KeptPixels | None = None) -> None:
-        self.kept = kept or KeptPixels()
+    def __init__(self, kept: KeptPixels | None = None, num_threads: int = 1) -> None:
+        self.kept, self.num_threads = kept or KeptPixels(), num_threads
 
     def all_in_stack(
         self, group: str, parts: Mapping[int, Part], params: ImportParams
     ) -> dict[int, tuple[LabelScan, Scan | None]]:
-        """The labels and the values of the images of a stack, by slice."""
-        return {k: self.in_stack(group, k, part, params) for k, part in parts.items()}
+        """The labels and the values of the images of a stack, by slice. Raises the error of the first invalid one."""
+
+        def read(some: Sequence[tuple[int, Part]]) -> list[tuple[int, tuple[LabelScan, Scan | None]]]:
+            return [(k, self.in_stack(group, k, part, params)) for k, part in some]
+
+        with ThreadPoolExecutor(self.num_threads) as executor:
+            return dict(chain.from_iterable(executor.map(read, batched(list(parts.items()), AT_ONCE))))
 
     def in_stack(self, group: str, k: int, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
         """The labels and the values of slice k of a stack, each of which is read and digested as a whole."""
@@ -79,6 +89,11 @@ class FirstReading:
                 hint="it is noise rather than a mask of cells, or should be cut into several images",
             )
         return LabelScan(scan, ids, num_pieces, names)
+
+
+def batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Values, some at a time."""
+    return (values[at : at + size] for at in range(0, len(values), size))
 
 
 def _check_labels(source: Source, parts: Sequence[LabelScan], params: ImportParams, reading: FirstReading) -> None:

@@ -71,19 +71,20 @@ def plan_import(
     before_reading: Callable[[Sequence[Part], ImportParams], None] = lambda parts, params: None,
     store: Store | None = None,
     kept: KeptPixels | None = None,
+    num_threads: int = 1,
     *,
     overwrite: bool = False,
 ) -> Import:
     """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used.
 
     `before_reading` may refuse the first pass, if there is too little memory for it. `store`, if it exists, is the one
-    that the images are added to. Decoded images of stacks are kept in `kept` for the second reading.
+    that the images are added to. Images of stacks are read by `num_threads`, and kept in `kept` for the second reading.
     """
     known = KnownSources.of_store(store.storage) if store else KnownSources()
     pairs = find_pairs(images, labels, params.axes, known.open)
     parts = split_parts(pairs, params, known_splits(store, params))
     before_reading(parts, params)
-    planned = plan_parts(parts, params, KnownReading(known, kept), store, overwrite=overwrite)
+    planned = plan_parts(parts, params, KnownReading(known, kept, num_threads), store, overwrite=overwrite)
     return replace(planned, known=known if is_kept(parts) else None)
 
 

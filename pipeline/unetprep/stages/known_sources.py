@@ -113,8 +113,8 @@ def _state(path: str) -> list[int] | None:
 class KnownReading(FirstReading):
     """First reading that skips the sources whose values are known."""
 
-    def __init__(self, known: KnownSources, kept: KeptPixels | None = None) -> None:
-        super().__init__(kept)
+    def __init__(self, known: KnownSources, kept: KeptPixels | None = None, num_threads: int = 1) -> None:
+        super().__init__(kept, num_threads)
         self._known = known
 
     def in_stack(self, group: str, k: int, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:

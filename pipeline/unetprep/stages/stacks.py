@@ -84,6 +84,7 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
     stacks, in_stacks = [], set()
     for path in map(stack_path, numbers):
         assert store
+        store.table(path)  # raises InvalidInput if it is lost
         places = list(places_in(path, store.record(path), removed=True))
         if any(place.name in by_name for place in places):
             stacks.append(Stack(path, tuple(_member(place, by_name, store) for place in places)))

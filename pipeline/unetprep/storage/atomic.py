@@ -1,7 +1,7 @@
 """Atomic replacement of local files: a reader sees the old content or the new one, never a part of either."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -13,8 +13,11 @@ TEMPORARY = ".partial-"  # prefix of the names of files that are being written
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[BinaryIO]:
+def replacing(path: str | Path, changed: Sequence[Path] = ()) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` for writing; when the block ends it is synced and replaces `path`.
+
+    `changed` are folders with new entries above `path`. They are synced after the file, whose sync has made a
+    journaling file system write them too, and before the file gets its name.
 
     If the block raises, the temporary file is removed and `path` stays as it is. SIGINT and SIGTERM are deferred
     until the end. An OSError names `path`. A process that is killed leaves the temporary file, whose name begins with
@@ -28,6 +31,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            for folder in changed:
+                sync_path(folder)
             os.replace(partial, path)
         except BaseException:
             partial.unlink(missing_ok=True)

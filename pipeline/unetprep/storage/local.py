@@ -48,8 +48,7 @@ class LocalStorage(Storage):
     def put(self, key: str, data: bytes) -> None:
         """Write a temporary file, sync it, and rename it."""
         path = self._to_change(key)
-        _make_folder(path.parent)
-        with replacing(path) as file:
+        with replacing(path, _make_folder(path.parent)) as file:
             file.write(data)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
@@ -69,7 +68,7 @@ class LocalStorage(Storage):
         return path
 
     def _link_new(self, path: Path, data: bytes) -> bool:
-        _make_folder(path.parent)
+        changed = _make_folder(path.parent)
         partial = path.with_name(f"{TEMPORARY}{uuid4().hex}")
         try:
             _write_new(partial, data)
@@ -79,10 +78,12 @@ class LocalStorage(Storage):
         except OSError as error:
             if error.errno not in (EPERM, ENOSYS, ENOTSUP, EOPNOTSUPP):
                 raise
-            return _write_new(path, data)  # the file system has no hard links
+            if not _write_new(path, data):  # the file system has no hard links
+                return False
         finally:
             partial.unlink(missing_ok=True)
-        atomic.sync_path(path.parent)
+        for folder in (path.parent, *changed):
+            atomic.sync_path(folder)
         return True
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -106,6 +107,7 @@ class LocalStorage(Storage):
     def delete(self, prefix: str) -> None:
         """Delete a file or a folder with its content, and parent folders that are then empty."""
         path = self._to_change(prefix.rstrip("/"))
+        is_changed = os.path.lexists(path)
         if path.is_dir() and not (path.is_symlink() and path != self.root):
             shutil.rmtree(path)
         else:
@@ -113,8 +115,9 @@ class LocalStorage(Storage):
         while path != self.root and not (path.parent.is_dir() and any(path.parent.iterdir())):
             path = path.parent
             if path.is_dir():
+                is_changed = True
                 path.rmdir()
-        if path.parent.is_dir():
+        if is_changed and path.parent.is_dir():
             atomic.sync_path(path.parent)
 
     def orphaned_temporaries(self, below: bool = True) -> Iterator[str]:
@@ -123,8 +126,8 @@ class LocalStorage(Storage):
             yield path.relative_to(self.root).as_posix()
 
 
-def _make_folder(path: Path) -> None:
-    """Create a folder and its parents durably."""
+def _make_folder(path: Path) -> list[Path]:
+    """Create a folder and its parents. Returns the folders that have new entries; the caller syncs them."""
     missing, above = [], path
     while not above.is_dir():
         missing.append(above)
@@ -133,7 +136,7 @@ def _make_folder(path: Path) -> None:
             raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path))
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        atomic.sync_path(folder.parent)
+    return [folder.parent for folder in missing]
 
 
 def _write_new(path: Path, data: bytes) -> bool:

@@ -275,15 +275,22 @@ class Store:
             self._refuse_without(group, ["dims"])
         return int(record["dims"])
 
+    def table(self, group: str) -> dict[str, list[Any]]:
+        """The table of the images of a stack. Raises InvalidInput if it is lost."""
+        if TABLE not in self.record(group):
+            self._refuse_without(group, [TABLE])
+        return dict(self.record(group)[TABLE])
+
     def sizes(self, group: str) -> NDArray[np.int64] | None:
         """The sides of each image of a stack, (z, 2), as y, x; None for an image with arrays of its own."""
         table = self.record(group).get(TABLE)
         return np.array(table["sizes"], np.int64).reshape(-1, 2) if table else None
 
     def _refuse_without(self, group: str, missing: Sequence[str]) -> NoReturn:
-        raise InvalidInput(
-            f"{group} of {self.url} lacks {', '.join(missing)}", hint="import it again: existing data are kept"
-        )
+        hint = "import it again: existing data are kept"
+        if group.startswith(f"{STACKS}/"):  # whose table of images cannot be made again
+            hint = f"restore {group}/{DOCUMENT} from a copy, or import the images into another store"
+        raise InvalidInput(f"{group} of {self.url} lacks {', '.join(missing)}", hint=hint)
 
     # -- arrays -------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Images in a stack have the values that they have in arrays of their own, however the stack is stored and computed."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
@@ -16,6 +17,7 @@ from tests.pipeline.stages.test_blocks import check
 from tests.synthetic import cell_image, cell_labels
 from unetprep import DeformParams, ImportParams, TilesParams, WeightsParams
 from unetprep.errors import Conflict, Failure, InvalidInput
+from unetprep.estimate.sampled_scan import SampledScan
 from unetprep.format import layout
 from unetprep.format.boxes import shard_box, shard_counts
 from unetprep.format.layout import KEY, counts_path, labels_path, pixels_path, weights_path
@@ -500,3 +502,45 @@ def test_a_kill_at_any_write_of_a_stack_is_made_good(
     monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.1)  # the process lives on, so its lock looks alive
     make_in_two_steps(folder, tmp_path / "ds.zarr")
     assert tree(tmp_path / "ds.zarr") == whole
+
+
+# -- what is lost and what is planned ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "stacks/0/zarr.json",
+        "stacks/zarr.json",
+        "images/zarr.json",
+        "stacks/0/labels/zarr.json",
+        "stacks/0/labels/target/zarr.json",
+    ],
+)
+def test_documents_of_stacks_that_are_lost_are_written_again(
+    undisturbed: tuple[Path, dict[str, bytes], int], tmp_path: Path, key: str
+) -> None:
+    folder, whole, _ = undisturbed
+    shutil.copytree(folder / "whole.zarr", tmp_path / "ds.zarr")
+    (tmp_path / "ds.zarr" / key).unlink()
+    make_in_two_steps(folder, tmp_path / "ds.zarr")
+    assert tree(tmp_path / "ds.zarr") == whole
+
+
+@pytest.mark.parametrize("whole_px", [2**24, 0])
+def test_a_plan_of_a_stack_says_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_chunks: None, whole_px: int
+) -> None:
+    """Whether the images are read whole for it or not."""
+    monkeypatch.setattr(SampledScan.__init__, "__defaults__", (whole_px, *SampledScan.__init__.__defaults__[1:]))  # type: ignore[attr-defined, index]
+    files = files_of(tmp_path, LABELS)
+    stages = [WEIGHTS, replace(TILES, instances=True)]
+    said = unetprep.plan(tmp_path / "ds.zarr", *files, stages)
+    done = unetprep.prepare_store(tmp_path / "ds.zarr", *files, stages)
+    assert [stage.tasks for stage in said.stages] == [stage.shards_written for stage in done]
+    assert said.files == len(tree(tmp_path / "ds.zarr"))
+    assert said.bytes == pytest.approx(sum(map(len, tree(tmp_path / "ds.zarr").values())), rel=0.1)
+    again = unetprep.plan(tmp_path / "ds.zarr", *files, stages)
+    assert [(stage.tasks, stage.files, stage.bytes) for stage in again.stages] == [(0, 0, 0)] * 3
+    replaced = unetprep.plan(tmp_path / "ds.zarr", *files, stages, overwrite=True)
+    assert [stage.tasks for stage in replaced.stages] == [stage.tasks for stage in said.stages]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from unetprep.storage import atomic
 from unetprep.storage.local import LocalStorage
 
 
@@ -72,3 +73,41 @@ def test_a_temporary_file_that_the_holder_removes_does_not_end_the_one_who_waits
     assert LocalStorage(str(tmp_path)).put_if_absent("x", b"1")
     assert removed
     assert names(tmp_path) == ["x"]
+
+
+def test_a_file_gets_its_name_when_its_content_and_its_new_folders_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str | int] = []
+    fsync, replace = os.fsync, os.replace
+
+    def syncing(descriptor: int) -> None:
+        events.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def naming(source: Path, target: Path) -> None:
+        events.append(target.name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(os, "replace", naming)
+    LocalStorage(str(tmp_path)).put("a/b/c/x", b"1")
+    file, *above, folder = (tmp_path / key for key in ("a/b/c/x", "", "a", "a/b", "a/b/c"))
+    assert [*events[:1], *sorted(events[1:4], key=str), *events[4:]] == [
+        file.stat().st_ino,
+        *sorted((path.stat().st_ino for path in above), key=str),
+        "x",
+        folder.stat().st_ino,
+    ]
+
+
+def test_nothing_is_synced_where_nothing_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = LocalStorage(str(tmp_path))
+    for key in ("a/x", "b"):
+        folder.put(key, b"1")
+    synced: list[Path] = []
+    monkeypatch.setattr(atomic, "sync_path", synced.append)
+    folder.delete("a/y")
+    assert synced == []
+    folder.delete("a/x")
+    assert synced == [tmp_path]
