@@ -510,7 +510,6 @@ def test_a_kill_at_any_write_of_a_stack_is_made_good(
 @pytest.mark.parametrize(
     "key",
     [
-        "stacks/0/zarr.json",
         "stacks/zarr.json",
         "images/zarr.json",
         "stacks/0/labels/zarr.json",
@@ -525,6 +524,19 @@ def test_documents_of_stacks_that_are_lost_are_written_again(
     (tmp_path / "ds.zarr" / key).unlink()
     make_in_two_steps(folder, tmp_path / "ds.zarr")
     assert tree(tmp_path / "ds.zarr") == whole
+
+
+def test_a_stack_whose_table_is_lost_is_refused_with_the_way_out(tmp_path: Path, small_chunks: None) -> None:
+    """No other document says which image is in which slice."""
+    unetprep.import_images(tmp_path / "ds.zarr", IMAGES, LABELS)
+    whole = tree(tmp_path / "ds.zarr")
+    (tmp_path / "ds.zarr/stacks/0/zarr.json").unlink()
+    before = tree(tmp_path / "ds.zarr")
+    with pytest.raises(InvalidInput, match=r"stacks/0 of .* lacks images\n.*restore stacks/0/zarr\.json from a copy"):
+        unetprep.import_images(tmp_path / "ds.zarr", IMAGES, LABELS)
+    assert tree(tmp_path / "ds.zarr") == before
+    (tmp_path / "ds.zarr/stacks/0/zarr.json").write_bytes(whole["stacks/0/zarr.json"])
+    assert unetprep.import_images(tmp_path / "ds.zarr", IMAGES, LABELS).shards_written == 0
 
 
 @pytest.mark.parametrize("whole_px", [2**24, 0])
