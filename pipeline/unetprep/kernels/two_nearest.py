@@ -171,10 +171,10 @@ def _prepared_search(
 class Buffers(NamedTuple):
     """Buffers for a volume. Rows are padded on both sides, so that a search needs no bounds checks."""
 
-    a: NDArray[Any]  # (planes, width * 8) nearest label of every column of a tile; planes are padded too
+    a: NDArray[Any]  # (tiles, planes, width * 8) nearest label of every column, see `_tile_at`
     b: NDArray[Any]  # nearest other label
     down: NDArray[Any]  # (z, 2, width) state of the downward sweep
-    up: NDArray[Any]  # (z, rows + 1, 2, width) state of the upward sweep at every row of a band
+    up: NDArray[Any]  # (rows + 1, 2, width) state of the upward sweep at every row of a band of a plane
     rows: NDArray[Any]  # (16, width), named in `Places`
     tiles: NDArray[Any]  # (5, width * 8), named in `Places`
     blocks: NDArray[Any]  # (4, width / 8), named in `Places`
@@ -217,8 +217,15 @@ def padding(search: Search) -> int:
     return -(-(search.steps + 2 * LANES) // LANES) * LANES
 
 
-def _padded_width(length: int, search: Search) -> int:
+def padded_width(length: int, search: Search) -> int:
+    """Width of a row with the padding."""
     return 2 * padding(search) + -(-length // LANES) * LANES
+
+
+def _kept_tiles(shape: tuple[int, ...], search: Search) -> tuple[int, int]:
+    """Number of tiles, and of planes of each, that are kept for a search: all in reach, twice."""
+    in_reach = 2 * len(search.planes) - 1
+    return (band_rows(shape) // SIDE, 2 * in_reach) if in_reach > 1 else (1, 1)
 
 
 def as_volumes(labels: NDArray[np.int32], search: Search) -> NDArray[np.int32]:
@@ -229,13 +236,12 @@ def as_volumes(labels: NDArray[np.int32], search: Search) -> NDArray[np.int32]:
 def prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
     """Buffers for a volume (z, y, x)."""
     depth, _, length = shape
-    code, packed, width = search.code, search.columns.dtype, _padded_width(length, search)
-    planes = depth + 2 * (len(search.planes) - 1)
+    code, packed, width = search.code, search.columns.dtype, padded_width(length, search)
     return Buffers(  # `buffer_bytes` counts them
-        np.full((planes, width * SIDE), code.limit),
-        np.full((planes, width * SIDE), code.limit),
+        np.full((*_kept_tiles(shape, search), width * SIDE), code.limit),
+        np.full((*_kept_tiles(shape, search), width * SIDE), code.limit),
         np.empty((depth, 2, width), packed),
-        np.empty((depth, band_rows(shape) + 1, 2, width), packed),
+        np.empty((band_rows(shape) + 1, 2, width), packed),
         np.repeat(np.array([0, UNWANTED], packed), SIDE * width).reshape(2 * SIDE, width),
         np.full((5, width * SIDE), code.limit),
         np.repeat(np.array([code.limit, code.mask, 0, 0], packed), width // SIDE + LANES).reshape(4, -1),
@@ -246,8 +252,8 @@ def prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
 def buffer_bytes(shape: tuple[int, ...], search: Search) -> int:
     """Memory of the buffers for a volume (z, y, x)."""
     depth, _, length = shape
-    width, planes = _padded_width(length, search), depth + 2 * (len(search.planes) - 1)
-    lines = 2 * planes * SIDE + depth * 2 * (band_rows(shape) + 2) + 2 * SIDE + 5 * SIDE
+    width, kept = padded_width(length, search), math.prod(_kept_tiles(shape, search))
+    lines = 2 * kept * SIDE + 2 * depth + 2 * (band_rows(shape) + 1) + 2 * SIDE + 5 * SIDE
     return (lines * width + 4 * (width // SIDE + LANES)) * search.columns.dtype.itemsize + 8 * (width // SIDE)
 
 
@@ -260,7 +266,7 @@ def places_of(buffers, left):  # type: ignore[no-untyped-def]
         pointer(buffers.b),
         pointer(buffers.down),
         pointer(buffers.up),
-        buffers.up.shape[1],
+        len(buffers.up),
         width,
         left,
         width - left,
@@ -307,23 +313,21 @@ def _sweep_row(labels, first, length, code, places, states, before, after):  # t
 
 
 @njit(nogil=True, cache=True)
-def begin_band(labels, top, bottom, first, search, places):  # type: ignore[no-untyped-def]
-    """Sweep up to the rows from top to bottom of all planes; for the first band, also down to the row above them."""
-    depth, height, length = labels.shape
+def begin_band(labels, z, top, bottom, first, search, places):  # type: ignore[no-untyped-def]
+    """Sweep up to the rows from top to bottom of a plane; for the first band, also down to the row above them."""
+    _, height, length = labels.shape
     code, line, start = search.code, 2 * places.width, pointer(labels)
     steps = int(code.far >> code.shift)
-    for z in range(depth):
+    for x in range(0, line, LANES):
+        store(splat(code.far), places.up, (bottom - top) * line + x)
+    for y in range(min(height, bottom + steps) - 1, top - 1, -1):
+        before, after = (min(y + 1, bottom) - top) * line, (min(y, bottom) - top) * line
+        _sweep_row(start, (z * height + y) * length, length, code, places, places.up, before, after)
+    if first:
         for x in range(0, line, LANES):
-            store(splat(code.far), places.up, (z * places.slots + bottom - top) * line + x)
-        for y in range(min(height, bottom + steps) - 1, top - 1, -1):
-            before = (z * places.slots + min(y + 1, bottom) - top) * line
-            after = (z * places.slots + min(y, bottom) - top) * line
-            _sweep_row(start, (z * height + y) * length, length, code, places, places.up, before, after)
-        if first:
-            for x in range(0, line, LANES):
-                store(splat(code.far), places.down, z * line + x)
-            for y in range(max(0, top - steps), top):
-                _sweep_row(start, (z * height + y) * length, length, code, places, places.down, z * line, z * line)
+            store(splat(code.far), places.down, z * line + x)
+        for y in range(max(0, top - steps), top):
+            _sweep_row(start, (z * height + y) * length, length, code, places, places.down, z * line, z * line)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -347,36 +351,55 @@ def _merge(down_a, down_b, up_a, up_b, code):  # type: ignore[no-untyped-def]
     return nearest, least(other, where_equal(up_b & mask, label, far, up_b))
 
 
+@njit(nogil=True, cache=True, forceinline=True)
+def _tile_at(tile, z, search, places):  # type: ignore[no-untyped-def]
+    """Position of a tile of plane z in `a` and `b`.
+
+    The planes in reach lie in a ring, and a second time behind it, so that any of them are consecutive. Without a
+    search across planes there is one tile.
+    """
+    in_reach = 2 * len(search.planes) - 1
+    return (tile * 2 * in_reach + z % in_reach) * places.width * SIDE if in_reach > 1 else 0
+
+
 @njit(nogil=True, cache=True)
-def next_tile(labels, y, rows, top, search, places):  # type: ignore[no-untyped-def]
-    """The two nearest labels of every column of the next rows of all planes, from the sweeps from both sides."""
+def next_tile(labels, z, y, rows, top, search, places):  # type: ignore[no-untyped-def]
+    """The two nearest labels of every column of the next rows of plane z, from the sweeps from both sides.
+
+    Planes before and after the volume have no labels.
+    """
     depth, height, length = labels.shape
     code, width = search.code, places.width
-    columns_a, columns_b = places.d1, places.d2  # of a tile, row by row; free until the search
-    for z in range(depth):
+    columns_a, columns_b = places.d1, places.d2  # of sixteen columns, row by row; free until the search
+    here = _tile_at((y - top) // SIDE, z, search, places)
+    again = (2 * len(search.planes) - 1) * width * SIDE
+    if not 0 <= z < depth:
+        for i in range(places.left * SIDE, places.right * SIDE, LANES):
+            for at in (here + i, here + again + i):
+                store(splat(code.limit), places.a, at)
+                store(splat(code.limit), places.b, at)
+        return
+    for r in range(rows):
+        _copy_labels(pointer(labels), (z * height + y + r) * length, length, places.cells, r * width + places.left)
+    above, below = z * 2 * width, (y - top) * 2 * width
+    for x in range(places.left, places.right, LANES):
+        down_a, down_b = load(places.down, above + x), load(places.down, above + width + x)
         for r in range(rows):
-            first = (z * height + y + r) * length
-            _copy_labels(pointer(labels), first, length, places.cells, r * width + places.left)
-        above, below = z * 2 * width, (z * places.slots + y - top) * 2 * width
-        here = (len(search.planes) - 1 + z) * width * SIDE
-        for x in range(places.left, places.right, LANES):
-            down_a, down_b = load(places.down, above + x), load(places.down, above + width + x)
-            for r in range(rows):
-                down_a, down_b = _advance(load(places.cells, r * width + x), down_a, down_b, code)
-                up_a, up_b = (
-                    load(places.up, below + 2 * r * width + x),
-                    load(places.up, below + (2 * r + 1) * width + x),
-                )
-                a, b = _merge(down_a, down_b, up_a, up_b, code)
-                store(_squared(a, search), columns_a, r * LANES)
-                store(_squared(b, search), columns_b, r * LANES)
-            for r in range(rows, SIDE):
-                store(splat(code.limit), columns_a, r * LANES)
-                store(splat(code.limit), columns_b, r * LANES)
-            store(down_a, places.down, above + x)
-            store(down_b, places.down, above + width + x)
-            interleave(columns_a, 0, LANES, places.a, here + x * SIDE)
-            interleave(columns_b, 0, LANES, places.b, here + x * SIDE)
+            up = below + 2 * r * width + x
+            down_a, down_b = _advance(load(places.cells, r * width + x), down_a, down_b, code)
+            a, b = _merge(down_a, down_b, load(places.up, up), load(places.up, up + width), code)
+            store(_squared(a, search), columns_a, r * LANES)
+            store(_squared(b, search), columns_b, r * LANES)
+        for r in range(rows, SIDE):
+            store(splat(code.limit), columns_a, r * LANES)
+            store(splat(code.limit), columns_b, r * LANES)
+        store(down_a, places.down, above + x)
+        store(down_b, places.down, above + width + x)
+        interleave(columns_a, 0, LANES, places.a, here + x * SIDE)
+        interleave(columns_b, 0, LANES, places.b, here + x * SIDE)
+        if len(search.planes) > 1:
+            interleave(columns_a, 0, LANES, places.a, here + again + x * SIDE)
+            interleave(columns_b, 0, LANES, places.b, here + again + x * SIDE)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -407,12 +430,13 @@ def _second(a, b, p, stride, squares, steps, mask, label, best):  # type: ignore
 
 
 @njit(nogil=True, cache=True)
-def _across_planes(z, search, places):  # type: ignore[no-untyped-def]
+def _across_planes(tile, z, search, places):  # type: ignore[no-untyped-def]
     """The two nearest labels of every column of a tile of plane z, from the planes on both sides."""
     mask, limit, squares = splat(search.code.mask), splat(search.code.limit), pointer(search.planes)
     steps, stride, a, b = len(search.planes), places.width * SIDE, places.a, places.b
+    here = _tile_at(tile, z - (steps - 1), search, places) + (steps - 1) * stride
     for x in range(places.left * SIDE, places.right * SIDE, LANES):
-        p = (steps - 1 + z) * stride + x
+        p = here + x
         nearest = _nearest(a, p, stride, squares, steps, limit)
         store(nearest, places.tile_a, x)
         store(_second(a, b, p, stride, squares, steps, mask, nearest & mask, limit), places.tile_b, x)
@@ -514,15 +538,16 @@ def _second_steps(nearest, search):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def search_tile(z, start, stop, search, places):  # type: ignore[no-untyped-def]
+def search_tile(tile, z, start, stop, search, places):  # type: ignore[no-untyped-def]
     """Search the wanted pixels of a tile of plane z between two columns; returns the number of blocks found.
 
+    `tile` counts those of the band. All tiles of the band in the planes in reach are there.
     `at` is the first column of a block; `d1` and `d2` are the squared distances of its pixels in units, 8 rows of each
     column. Where nothing was found, or wanted, the distance is at least the squared reach.
     """
     a, b = places.a, places.b
     if len(search.planes) > 1:
-        _across_planes(z, search, places)
+        _across_planes(tile, z, search, places)
         a, b = places.tile_a, places.tile_b
     _count_labels(a, b, search, places)
     start, stop = places.left + start, places.left + stop
@@ -578,18 +603,22 @@ def _measure(volumes, search, buffers, left, squared):  # type: ignore[no-untype
     for r in range(SIDE):
         for x in range(width):
             put(places.kinds, r * places.width + left + x, 1)
+    step, margin = places.slots - 1, len(search.planes) - 1
     for v in range(len(volumes)):
-        for y in range(0, height, SIDE):
-            top, rows = y // (places.slots - 1) * (places.slots - 1), min(SIDE, height - y)
-            if y == top:
-                begin_band(volumes[v], top, min(height, top + places.slots - 1), top == 0, search, places)
-            next_tile(volumes[v], y, rows, top, search, places)
-            for z in range(depth):
-                for i in range(search_tile(z, 0, width, search, places) * BLOCK):
-                    x, r = item(places.at, i // BLOCK) + i % BLOCK // SIDE - left, i % SIDE
-                    if x < width and r < rows:
-                        squared[0, v, z, y + r, x] = item(places.d1, i)
-                        squared[1, v, z, y + r, x] = item(places.d2, i)
+        for top in range(0, height, step):
+            bottom = min(height, top + step)
+            for z in range(-margin, depth + margin):
+                if 0 <= z < depth:
+                    begin_band(volumes[v], z, top, bottom, top == 0, search, places)
+                for y in range(top, bottom, SIDE):
+                    next_tile(volumes[v], z, y, min(SIDE, bottom - y), top, search, places)
+                    if z < margin:
+                        continue
+                    for i in range(search_tile((y - top) // SIDE, z - margin, 0, width, search, places) * BLOCK):
+                        x, r = item(places.at, i // BLOCK) + i % BLOCK // SIDE - left, i % SIDE
+                        if x < width and y + r < bottom:
+                            squared[0, v, z - margin, y + r, x] = item(places.d1, i)
+                            squared[1, v, z - margin, y + r, x] = item(places.d2, i)
 
 
 def squared_distances(labels: NDArray[np.int32], search: Search) -> NDArray[np.int64]:
