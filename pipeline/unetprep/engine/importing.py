@@ -88,7 +88,7 @@ def import_images(
         total, done = _write(store, planned, bool(images), scheduler, overwrite, on_progress)
         store.update_record(IMAGES, names=store.record(IMAGES).get("names", []), **split_rule(params))
         if planned.known:
-            planned.known.put(store.storage)
+            planned.known.put(store)
     warnings = [*range_warnings(planned.ranges), *_gone_warnings(store, planned)]
     for warning in warnings:
         log.warning("%s", warning)

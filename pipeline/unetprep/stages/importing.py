@@ -81,7 +81,7 @@ def plan_import(
     `before_reading` may refuse the first pass, if there is too little memory for it. `store`, if it exists, is the one
     that the images are added to. Images of stacks are read by `num_threads`, and kept in `kept` for the second reading.
     """
-    known = KnownSources.of_store(store.storage) if store else KnownSources()
+    known = KnownSources.of_store(store) if store else KnownSources()
     known.kept = kept or KeptPixels()
     pairs = find_pairs(images, labels, params.axes, known.open)
     parts = split_parts(pairs, params, known_splits(store, params))

@@ -1,4 +1,4 @@
-"""What the first reading of the sources of an import found, kept in the store for the next import.
+"""What the first reading of the sources of an import found, kept in the store, as bytes, for the next import.
 
 A file of the same size, times and number (inode) as then is neither opened nor read again. Without this an import of
 ten thousand files that finds nothing to do would decode all of them. It is a cache: without it an import does the same.
@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from unetprep.errors import UnetprepError
 from unetprep.format.boxes import Box
-from unetprep.format.layout import FIRST_READING
+from unetprep.format.layout import FIRST_READING, ArraySpec, Provenance
 from unetprep.kernels.percentiles import RobustRange
 from unetprep.params import ImportParams
 from unetprep.sources import Source, open_source
@@ -26,7 +27,7 @@ from unetprep.sources.readers import NpySource, PictureSource, TiffSource, absol
 from unetprep.sources.urls import is_url
 from unetprep.stages.first_reading import FirstReading, LabelScan
 from unetprep.stages.splits import Part
-from unetprep.storage.base import Storage
+from unetprep.store import Store
 
 VERSION = 1
 FEWEST_SOURCES, FEWEST_PIXELS = 32, 2**26  # for which it is kept
@@ -45,19 +46,25 @@ class KnownSources:
         self.kept = KeptPixels()
 
     @classmethod
-    def of_store(cls, storage: Storage) -> "KnownSources":
+    def of_store(cls, store: Store) -> "KnownSources":
         """Those that a store keeps; none if they are missing or cannot be read."""
-        with suppress(OSError, ValueError, zlib.error, KeyError, TypeError):
-            found = json.loads(zlib.decompress(storage.get(FIRST_READING)))
+        with suppress(OSError, ValueError, zlib.error, KeyError, TypeError, UnetprepError):
+            found = json.loads(zlib.decompress(store.read_all(FIRST_READING).tobytes()))
             if found["version"] == VERSION and isinstance(found["sources"], dict):
                 return cls(found["sources"])
         return cls()
 
-    def put(self, storage: Storage) -> None:
+    def put(self, store: Store) -> None:
         """Keep all entries in a store, those of other imports too."""
         if self._is_new:
             text = json.dumps({"version": VERSION, "sources": self._before | self._now}, separators=(",", ":"))
-            storage.put(FIRST_READING, zlib.compress(text.encode(), 1))
+            data = np.frombuffer(zlib.compress(text.encode(), 1), np.uint8)
+            size = (data.size,)
+            made = Provenance("import", VERSION, {}, {})
+            spec = ArraySpec(FIRST_READING, size, "uint8", ("byte",), size, size, made, codec="none")
+            store.create(spec)
+            store.write(spec, (slice(0, data.size),), data)
+            store.set_complete(FIRST_READING, True)
 
     def gone(self) -> list[str]:
         """The files of earlier imports that are no longer there, though others of their folder are given now."""
