@@ -15,7 +15,6 @@ from unetprep.format.layout import IMAGES, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import Source
 from unetprep.sources.kept_pixels import KEPT_BYTES, KeptPixels
-from unetprep.sources.pairing import name_of_file
 from unetprep.stages.first_reading import first_readings_bytes
 from unetprep.stages.importing import Import, plan_import
 from unetprep.stages.ranges import range_summary, range_warnings
@@ -100,7 +99,7 @@ def import_images(
 def _gone_warnings(store: Store, planned: Import) -> list[str]:
     """A sentence about images of the store whose files are no longer in the folders that are imported."""
     gone = planned.known.gone() if planned.known else []
-    names = [name for name in dict.fromkeys(map(name_of_file, gone)) if name in store.places]
+    names = [name for name in gone if name in store.places]
     if not names:
         return []
     more = f" and of {len(names) - 1} more images" if names[1:] else ""

@@ -7,10 +7,11 @@ ten thousand files that finds nothing to do would decode all of them. It is a ca
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from hashlib import sha256
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,7 +24,9 @@ from unetprep.sources import Source, open_source
 from unetprep.sources.digest import ShardDigests
 from unetprep.sources.first_pass import Scan
 from unetprep.sources.kept_pixels import KeptPixels
-from unetprep.sources.readers import NpySource, PictureSource, TiffSource, absolute
+from unetprep.sources.limits import check_shape
+from unetprep.sources.pairing import name_of_file
+from unetprep.sources.readers import NpySource, PictureSource, TiffSource, absolute, with_axes
 from unetprep.sources.urls import is_url
 from unetprep.stages.first_reading import FirstReading, LabelScan
 from unetprep.stages.splits import Part
@@ -33,25 +36,32 @@ VERSION = 1
 FEWEST_SOURCES, FEWEST_PIXELS = 32, 2**26  # for which it is kept
 CLASSES: dict[str, type[Source]] = {c.__name__: c for c in (TiffSource, PictureSource, NpySource)}
 
+MOST_BYTES = 2**28  # of all entries, unpacked
+INVALID = (KeyError, ValueError, TypeError, AttributeError, LookupError, RecursionError, OverflowError)
+
+T = TypeVar("T")
 Entry = dict[str, Any]
 
 
 class KnownSources:
-    """Entries by absolute path: the state of the file, how it is read, and what was found in it."""
+    """Entries by file: its state, how it is read, and what was found in it. A file is named by a digest of its path."""
 
     def __init__(self, entries: Mapping[str, Entry] | None = None) -> None:
         self._before = dict(entries or {})
         self._now: dict[str, Entry] = {}
+        self._folders: set[str] = set()
         self._is_new = False
         self.kept = KeptPixels()
 
     @classmethod
     def of_store(cls, store: Store) -> "KnownSources":
-        """Those that a store keeps; none if they are missing or cannot be read."""
-        with suppress(OSError, ValueError, zlib.error, KeyError, TypeError, UnetprepError):
-            found = json.loads(zlib.decompress(store.read_all(FIRST_READING).tobytes()))
-            if found["version"] == VERSION and isinstance(found["sources"], dict):
-                return cls(found["sources"])
+        """Those that a store keeps; none if they are missing or invalid, which no reader can rely upon."""
+        with suppress(OSError, UnetprepError, zlib.error, *INVALID):
+            unpack = zlib.decompressobj()
+            text = unpack.decompress(store.read_all(FIRST_READING).tobytes(), MOST_BYTES)
+            found = json.loads(text)
+            if found["version"] == VERSION:
+                return cls({key: entry for key, entry in found["sources"].items() if isinstance(entry, dict)})
         return cls()
 
     def put(self, store: Store) -> None:
@@ -59,46 +69,61 @@ class KnownSources:
         if self._is_new:
             text = json.dumps({"version": VERSION, "sources": self._before | self._now}, separators=(",", ":"))
             data = np.frombuffer(zlib.compress(text.encode(), 1), np.uint8)
-            size = (data.size,)
-            made = Provenance("import", VERSION, {}, {})
+            size, made = (data.size,), Provenance("import", VERSION, {}, {})
             spec = ArraySpec(FIRST_READING, size, "uint8", ("byte",), size, size, made, codec="none")
             store.create(spec)
             store.write(spec, (slice(0, data.size),), data)
             store.set_complete(FIRST_READING, True)
 
     def gone(self) -> list[str]:
-        """The files of earlier imports that are no longer there, though others of their folder are given now."""
-        folders = {os.path.dirname(path) for path in self._now}
-        earlier = (path for path in self._before if path not in self._now and os.path.dirname(path) in folders)
-        return sorted(path for path in earlier if not os.path.exists(path))
+        """Names of the images of files that earlier imports read from the folders given now, and that are gone."""
+        keys, folders = set(self._now), set(map(_key, self._folders))
+        for folder in self._folders:
+            keys |= {_key(os.path.join(folder, name)) for name in os.listdir(folder)}
+        gone = (entry for key, entry in self._before.items() if key not in keys and entry.get("folder") in folders)
+        return sorted({str(entry.get("name")) for entry in gone})
 
     def open(self, path: str, axes: str = "") -> Source:
         """Open a source, from its entry if the file is the same."""
         state = _state(path)
         if state is None:
             return open_source(path, axes, self.kept.decode)
-        key = absolute(path)
+        key, folder = _key(path), os.path.dirname(absolute(path))
+        self._folders.add(folder)
         entry = self._before.get(key)
-        if entry and entry["state"] == state and entry["asked"] == axes and entry["class"] in CLASSES:
-            self._now[key] = entry
-            return CLASSES[entry["class"]](path, entry["axes"], tuple(entry["shape"]), entry["dtype"])
+        if entry and entry.get("state") == state and entry.get("asked") == axes:
+            with suppress(*INVALID, UnetprepError):
+                source = with_axes(
+                    CLASSES[entry["class"]](path, "", tuple(entry["shape"]), entry["dtype"]), entry["axes"]
+                )
+                check_shape(path, source.shape)
+                self._now[key] = {**entry, "scans": dict(entry["scans"])}
+                return source
         source = open_source(path, axes, self.kept.decode)
         if type(source).__name__ in CLASSES:
             about = {"axes": source.axes, "shape": list(source.file_shape), "dtype": source.dtype}
-            self._now[key] = {"state": state, "asked": axes, "class": type(source).__name__, **about, "scans": {}}
+            where = {"folder": _key(folder), "name": name_of_file(path), "state": state, "asked": axes}
+            self._now[key] = {**where, "class": type(source).__name__, **about, "scans": {}}
         return source
 
-    def get(self, source: Source, key: str) -> Any:
+    def get(self, source: Source, key: str, parse: Callable[[Entry], T]) -> T | None:
         """What was found in a source; None if it is not known."""
-        entry = self._now.get(absolute(source.path))
-        return entry["scans"].get(key) if entry else None
+        with suppress(*INVALID):
+            found = self._now[_key(source.path)]["scans"].get(key)
+            return parse(found) if found else None
+        return None
 
-    def keep(self, source: Source, key: str, found: Any) -> None:
+    def keep(self, source: Source, key: str, found: Entry) -> None:
         """Keep what was found in a source, if the file is still the one that was opened."""
-        entry = self._now.get(absolute(source.path))
+        entry = self._now.get(_key(source.path))
         if entry and entry["state"] == _state(source.path):
             entry["scans"][key] = found
             self._is_new = True
+
+
+def _key(path: str) -> str:
+    """Name of a file in the store, which does not give away its path."""
+    return sha256(absolute(path).encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def is_kept(parts: Sequence[Part]) -> bool:
@@ -129,10 +154,10 @@ class KnownReading(FirstReading):
     def in_stack(self, group: str, k: int, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
         """The labels and the values of slice k of a stack."""
         keys = _label_key(part.box, params, "stack"), _image_key(part.box, params.dims, "stack")
-        labels = self._known.get(part.labels, keys[0])
-        pixels = self._known.get(part.image, keys[1]) if part.image else None
+        labels = self._known.get(part.labels, keys[0], _labels_of)
+        pixels = self._known.get(part.image, keys[1], _scan_of) if part.image else None
         if labels and (pixels or not part.image):
-            return _labels_of(labels), _scan_of(pixels) if pixels else None
+            return labels, pixels
         seen, image = super().in_stack(group, k, part, params)
         self._known.keep(part.labels, keys[0], _label_entry(seen))
         if part.image and image:
@@ -142,8 +167,8 @@ class KnownReading(FirstReading):
     def image(self, source: Source, box: Box, dims: int) -> Scan:
         """The values of an image."""
         key = _image_key(box, dims)
-        if found := self._known.get(source, key):
-            return _scan_of(found)
+        if found := self._known.get(source, key, _scan_of):
+            return found
         scan = super().image(source, box, dims)
         self._known.keep(source, key, _entry(scan))
         return scan
@@ -153,8 +178,8 @@ class KnownReading(FirstReading):
         if pieces:
             return super().labels(source, box, params, pieces)
         key = _label_key(box, params)
-        if found := self._known.get(source, key):
-            return _labels_of(found)
+        if found := self._known.get(source, key, _labels_of):
+            return found
         seen = super().labels(source, box, params, pieces)
         self._known.keep(source, key, _label_entry(seen))
         return seen
