@@ -92,7 +92,7 @@ class SampledBlocks:
                     total + block.reshape(-1, spec.shape[-1]).sum(axis=0),
                     num + _volume(part[0]),
                 )
-        read = prod(n + 2 * h for n, h in zip(box_shape(part[0]), job.halo, strict=True))
+        read = prod(n + 2 * h for n, h in zip(box_shape(part[0]), job.margin, strict=True))
         return MeasuredBlock(tuple(block.nbytes for block in values), tuple(packed), read, seconds)
 
     def _set_means(self) -> None:

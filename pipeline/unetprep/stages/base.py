@@ -115,7 +115,12 @@ class Job(ABC):
 
     def around(self, box: Box) -> Box:
         """A block with its halo, within the array; an image of a stack is read alone."""
-        return box if self.sizes is not None else grow(box, self.halo, self.outputs[0].shape)
+        return grow(box, self.margin, self.outputs[0].shape)
+
+    @property
+    def margin(self) -> Shape:
+        """How far around a block a task reads: the halo, or nothing around an image of a stack."""
+        return self.halo if self.sizes is None else (0,) * len(self.halo)
 
     def block_shapes(self) -> Iterator[Shape]:
         """Every block that a shard may be computed in, the shard itself included; of a stack, one image."""
@@ -159,18 +164,23 @@ class Job(ABC):
         return spec.dims[-1] not in self.outputs[0].dims
 
     def stored_share(self, spec: ArraySpec) -> float:
-        """Largest share of a shard that its chunks fill; less than 1 where the images of a stack differ in size."""
+        """Largest share of a shard that images fill; less than 1 where the images of a stack differ in size."""
         if self.sizes is None or spec.dims[-3:] != ("z", "y", "x"):
             return 1.0
-        filled = np.prod(-(-self.sizes // spec.chunk[-2:]) * spec.chunk[-2:], axis=1)
-        num = spec.shard[-3]
-        return float(np.add.reduceat(filled, range(0, len(filled), num)).max() / prod(spec.shard[-3:]))
+        filled = np.add.reduceat(self.sizes.prod(axis=1), range(0, len(self.sizes), spec.shard[-3]))
+        return float(filled.max() / prod(spec.shard[-3:]))
+
+    def size(self, spec: ArraySpec) -> int:
+        """The number of values of an output, without the padding of a stack."""
+        if self.sizes is None or spec.dims[-3:] != ("z", "y", "x"):
+            return prod(spec.shape)
+        return prod(spec.shape[:-3]) * int(self.sizes.prod(axis=1).sum())
 
     # -- memory -------------------------------------------------------------------------------------------------------
 
     def extent(self, around: Shape | None = None) -> Shape:
         """Sides of the largest block with its halo, or with `around`, within the array."""
-        grown = (n + 2 * h for n, h in zip(self.block_shape, around or self.halo, strict=True))
+        grown = (n + 2 * h for n, h in zip(self.block_shape, around or self.margin, strict=True))
         return tuple(map(min, grown, self.outputs[0].shape))
 
     def num_values(self, spec: ArraySpec) -> int:
@@ -224,7 +234,7 @@ class Job(ABC):
 
     def pixels_read(self) -> int:
         """Pixels that a task reads for a whole shard; those in the halo of two blocks count twice."""
-        sides = zip(self.outputs[0].shard, self.block_shape, self.halo, strict=True)
+        sides = zip(self.outputs[0].shard, self.block_shape, self.margin, strict=True)
         return prod(shard + 2 * halo * -(-shard // block) for shard, block, halo in sides)
 
 

@@ -1,6 +1,6 @@
 """Stacks: which images of an import are stored many to an array, and the jobs that fill these arrays.
 
-Small images of one kind (channels and dtype) share a stack, if there are at least FEWEST of them. An image that is in a
+Small images of one kind (channels and dtype) share a stack, if there are enough of them. An image that is in a
 stack of the store already stays in its slice; all others form new stacks, so what is there is not written again.
 """
 
@@ -33,7 +33,8 @@ from unetprep.stages.base import Blocks, Job
 from unetprep.stages.splits import Part
 from unetprep.store import Store
 
-FEWEST = 16  # images of one kind that make a stack
+FEWEST = 16  # images of one kind that make the first stack of a store
+FEWEST_MORE = 2  # that make a further one
 LARGEST_SIDE = PIXEL_SHARD[2][-1]
 
 
@@ -97,7 +98,7 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
             kind = (part.box[0].stop if part.image else 0, stored_dtype(part.image) if part.image else "")
             kinds.setdefault(kind, []).append(part)
     for alike in kinds.values():
-        if len(alike) >= FEWEST:
+        if len(alike) >= (FEWEST_MORE if numbers else FEWEST):
             members = (Member(part.name, _size(part), part) for part in alike)
             stacks.append(Stack(stack_path(next_number), tuple(members)))
             in_stacks |= {part.name for part in alike}
