@@ -7,24 +7,21 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from unetprep.kernels.separate import separate_instances
-from unetprep.kernels.simd import LANES, item, pointer, put
-from unetprep.kernels.tiles import BLOCK, SIDE, separate_rows
-from unetprep.kernels.two_nearest import (
-    LARGEST_LABEL,
+from unetprep.kernels.column_sweeps import begin_band, next_tile
+from unetprep.kernels.search import (
     UNWANTED,
-    Box,
     as_volumes,
-    begin_band,
     buffer_bytes,
-    next_tile,
     padded_width,
     padding,
     places_of,
     prepare_buffers,
     prepare_search,
-    search_tile,
 )
+from unetprep.kernels.separate import separate_instances
+from unetprep.kernels.simd import LANES, item, pointer, put
+from unetprep.kernels.tiles import BLOCK, SIDE, separate_rows
+from unetprep.kernels.two_nearest import LARGEST_LABEL, Box, search_tile
 from unetprep.kernels.weight_formula import (
     IGNORED,
     LARGEST_ANISOTROPY,
