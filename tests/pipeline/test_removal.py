@@ -135,8 +135,7 @@ def test_a_removal_that_is_killed_is_finished_by_repeating_it(
     shutil.copytree(url, tmp_path / "whole.zarr")
     count = count_writes(lambda: unetprep.remove(tmp_path / "whole.zarr", names))
     monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.1)  # the process lives on, so its lock looks alive
-    monkeypatch.setattr(lock, "TOUCH_S", 0.05)
-    for left in range(count):
+    for left in range(done, count, 3):
         again = tmp_path / f"{left}.zarr"
         shutil.copytree(url, again)
         with killed(left, done):
