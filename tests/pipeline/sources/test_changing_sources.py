@@ -102,10 +102,10 @@ def test_a_task_that_travels_to_a_worker_checks_its_own_shards(tmp_path: Path, i
     store.create(plan_job(store, job).create[0])
     batch = pickle.loads(pickle.dumps(ShardBatch(job.of([(0, 1, 1)]), ((0, 1, 1),))))
     assert len(batch.job.digests.numbers) == 1
-    assert run_batch(store, batch).num_shards == 1
+    assert run_batch(store, [batch]).num_shards == 1
     save(tmp_path / "y.npy", np.roll(LABELS, 1, 0))
     with pytest.raises(Failure, match=r"y\.npy has changed since"):
-        run_batch(store, batch)
+        run_batch(store, [batch])
 
 
 @pytest.mark.parametrize("block", [None, (1, 1, 16, 16), (1, 1, 32, 16)])
