@@ -94,10 +94,7 @@ class KnownSources:
         entry = self._before.get(key)
         if entry and entry.get("state") == state and entry.get("asked") == axes:
             with suppress(*INVALID, UnetprepError):
-                source = with_axes(
-                    CLASSES[entry["class"]](path, "", tuple(entry["shape"]), entry["dtype"]), entry["axes"]
-                )
-                check_shape(path, source.shape)
+                source = _source_of(path, entry)
                 self._now[key] = {**entry, "scans": dict(entry["scans"])}
                 return source
         source = open_source(path, axes, self.kept.decode)
