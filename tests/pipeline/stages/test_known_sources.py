@@ -19,6 +19,7 @@ from tests.synthetic import cell_image, cell_labels
 from unetprep import ImportParams
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.layout import FIRST_READING, ArraySpec, Provenance
+from unetprep.sources import open_source
 from unetprep.sources.readers import NpySource, PictureSource, TiffSource
 from unetprep.stages import known_sources
 from unetprep.store import Store
@@ -52,7 +53,6 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for source in (NpySource, PictureSource, TiffSource):
         monkeypatch.setattr(source, "_read_file", noting(source._read_file))
-    open_source = known_sources.open_source
 
     def noting_path(path: str, *arguments: Any) -> Any:
         found.append(str(Path(*Path(path).parts[-2:])))
