@@ -110,10 +110,17 @@ def workers_part(found: dict[str, Any]) -> list[str]:
 
 def memory_part(found: dict[str, Any]) -> list[str]:
     """Memory by the number of images."""
-    lines = ["## Most memory, by the number of images", "", "| images | import, MiB | weights, MiB |", "|---|---|---|"]
-    for row in found["memory"]:
-        lines.append(f"| {row['images']:,} | {row['import']['peak_mib']:.0f} | {row['weights']['peak_mib']:.0f} |")
-    return [*lines, ""]
+    rows = (
+        f"| {row['images']:,} | {row['import']['peak_mib']:.0f} | {row['weights']['peak_mib']:.0f} |"
+        for row in found["memory"]
+    )
+    heading = [
+        "## Most memory, by the number of images",
+        "",
+        "| images | import, MiB | weights, MiB |",
+        "|---|---|---|",
+    ]
+    return [*heading, *rows, ""]
 
 
 def main() -> None:
