@@ -132,8 +132,8 @@ def _refuse_other_kinds(stack: Stack, dims: int, store: Store) -> None:
             raise Conflict(
                 f"{(part.image or part.labels).path} is in {store.url} already, as image {part.name!r} of {stack.path},"
                 " and has other channels, another dtype or other slices than the images stored with it",
-                hint=f"remove it: unetprep remove {store.url} {part.name}, and import it under another name; or import all"
-                " into another store",
+                hint=f"remove it: unetprep remove {store.url} {part.name}, and import it under another name; or import"
+                " all of them into another store",
             )
 
 
