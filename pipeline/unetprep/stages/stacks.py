@@ -96,7 +96,7 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
     kinds: dict[tuple[int, str], list[Part]] = {}
     next_number = len(numbers)
     for part in parts:
-        if part.name not in known and _is_small(part, dims):
+        if part.name not in known and is_small(box_shape(part.box), dims):
             kinds.setdefault(_kind(part), []).append(part)
     for alike in kinds.values():
         if len(alike) >= (FEWEST_MORE if numbers else FEWEST):
@@ -114,8 +114,9 @@ def _member(place: ImagePlace, by_name: Mapping[str, Part], store: Store) -> Mem
     return Member(place.name, _size(part) if part else place.sides, part)
 
 
-def _is_small(part: Part, dims: int) -> bool:
-    _, slices, height, width = box_shape(part.box)
+def is_small(shape: tuple[int, ...], dims: int) -> bool:
+    """Whether an image (c, z, y, x) is stored in a stack, if there are enough of its kind."""
+    _, slices, height, width = shape
     return dims == 2 and slices == 1 and max(height, width) <= LARGEST_SIDE
 
 
@@ -128,7 +129,7 @@ def _refuse_other_kinds(stack: Stack, dims: int, store: Store) -> None:
     """Raise Conflict for an image of a stack of the store that is now of another kind than the others."""
     given = list(stack.given.values())
     for part in given:
-        if not _is_small(part, dims) or _kind(part) != _kind(given[0]):
+        if not is_small(box_shape(part.box), dims) or _kind(part) != _kind(given[0]):
             raise Conflict(
                 f"{(part.image or part.labels).path} is in {store.url} already, as image {part.name!r} of {stack.path},"
                 " and has other channels, another dtype or other slices than the images stored with it",
