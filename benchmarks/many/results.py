@@ -37,7 +37,7 @@ def folders_page(found: dict[str, Any]) -> str:
         "results.json",
         "`unetprep import` and `unetprep weights` as multiples of a plain script (tifffile, `unetprep.weight_map`,"
         f" `numpy.savez`), whole processes. {described(found)}. Least of {found['repeats']} runs each"
-        f" ({found['repeats_of_many']} of 5,000 images), in turn. *One process*: both steps by `unetprep.prepare_store`.",
+        f" ({found['repeats_of_many']} of 5,000 images), in turn. *One process*: both by `unetprep.prepare_store`.",
         "| images | two commands: CPU | wall | one process: CPU | wall | the script, CPU and wall s |",
         rows,
     )
