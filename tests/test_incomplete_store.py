@@ -140,7 +140,7 @@ def test_every_command_of_the_table_succeeds_on_the_intact_store(folder: Path) -
         (f"unettrain predict run ds.zarr/{TEST} --out q.npy", TEST, ("        255.0\n", "        251.0\n")),
         ("unettrain report run", TEST, ('"split": "test"', '"split": "val"')),
         ("unettrain fit ds.zarr --run new --steps 1", "tiles", ('"margin": 30', '"margin": 31')),
-        ("unettrain fit ds.zarr --run new --steps 1", "", ('"format_version": 1', '"format_version": 1 ,"x":0')),
+        ("unettrain fit ds.zarr --run new --steps 1", "", ('"format_version": 2', '"format_version": 2 ,"x":0')),
         ("unetprep tiles --out ds.zarr --overwrite", TRAIN, ('"split": "train"', '"split": "val"')),
         ("unetprep weights --out ds.zarr --overwrite", "images", ('"img-train"', '"img-drain"')),
         ("unetprep info ds.zarr", "", ('"software": "', '"software": "x')),

@@ -172,7 +172,7 @@ def test_whatever_is_asked_of_a_lost_scheduler_is_told(tmp_path: Path, monkeypat
         asked = {
             "num_workers": lambda: pool.num_workers,
             "retries": pool.retries,
-            "submit": lambda: pool.submit(store, ShardBatch(job, ())),
+            "submit": lambda: pool.submit(store, [ShardBatch(job, ())]),
             "another": pool_of(scheduler).__enter__,
         }
         process.kill()
@@ -198,7 +198,7 @@ def test_a_worker_that_dies_between_its_work_and_its_report(tmp_path: Path, monk
         store = Store.open_or_create(str(tmp_path / "ds.zarr"))
         with pool_of(Scheduler(address, wait_s=20)) as pool:
             (job,) = STAGES["deform"].steps[0](store, DeformParams(fields=1))
-            (done,), _ = pool.wait({pool.submit(store, ShardBatch(job, ()))})
+            (done,), _ = pool.wait({pool.submit(store, [ShardBatch(job, ())])})
             worker.kill()
             with pytest.raises(Failure, match="has had no worker for 20 seconds"):
                 pool.result(done)

@@ -271,7 +271,7 @@ def test_a_spacing_that_does_not_fit_replaces_nothing(tmp_path: Path) -> None:
     store = tmp_path / "ds.zarr"
     unetprep.weights(store, cell_labels((60, 60), 4), name="a")
     before = tree(store)
-    with pytest.raises(InvalidInput, match="spacing is 4,1,1, but image 'a' is made of independent slices"):
+    with pytest.raises(InvalidInput, match="spacing is 4,1,1, but images/a is made of independent slices"):
         unetprep.weights(store, params=WeightsParams(spacing=(4, 1, 1), separate="symmetric"), overwrite=True)
     assert tree(store) == before
 

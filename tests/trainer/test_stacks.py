@@ -1,5 +1,6 @@
 """Stores with stacks: many small images in one array, each a slice of it in its upper left corner."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -214,8 +215,19 @@ def test_an_image_is_predicted_and_evaluated_by_its_name(stacked: Path, alone: P
         assert scores[0] == scores[1]
         perfect = evaluate_files(tmp_path / "labels.npy", f"{stacked}/images/{name}/")
         assert (perfect.scores.mean_ap, perfect.dims_reason) == (1, "as the store says")
+        parts = [
+            evaluate_files(f"{store}/images/{name}/labels/target", f"{store}/images/{name}/labels/instances").as_dict()
+            for store in (stacked, alone)
+        ]
+        assert parts[0] == parts[1]
     with pytest.raises(InvalidInput, match=r"images/liver is not there"):
         predict_files(checkpoint, f"{stacked}/images/liver", tmp_path / "p.tif")
+
+
+def test_an_image_group_outside_of_a_store_is_no_image_of_one(alone: Path, tmp_path: Path) -> None:
+    cells = shutil.copytree(alone / "images/n02", tmp_path / "images/of/cells")
+    np.save(tmp_path / "labels.npy", IMAGES["n02"][1])
+    assert evaluate_files(tmp_path / "labels.npy", cells).dims_reason == "a single slice"
 
 
 @pytest.mark.parametrize("where", ["s3", "file"])

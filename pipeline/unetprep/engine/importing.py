@@ -15,7 +15,6 @@ from unetprep.format.layout import IMAGES, pixels_path
 from unetprep.params import ImportParams
 from unetprep.sources import Source
 from unetprep.sources.kept_pixels import KEPT_BYTES, KeptPixels
-from unetprep.sources.pairing import name_of_file
 from unetprep.stages.first_reading import first_readings_bytes
 from unetprep.stages.importing import Import, plan_import
 from unetprep.stages.ranges import range_summary, range_warnings
@@ -84,11 +83,11 @@ def import_images(
         planned = plan_import(images, labels, params, before_reading, store, kept, threads, overwrite=overwrite)
         if check:
             check.before_writing(planned, bool(images))
-        total, done = _write(url, planned, bool(images), scheduler, overwrite, on_progress)
-        store = Store.open(url)
-        store.update_record(IMAGES, **split_rule(params))
+        store = Store.open_or_create(url)
+        total, done = _write(store, planned, bool(images), scheduler, overwrite, on_progress)
+        store.update_record(IMAGES, names=store.record(IMAGES).get("names", []), **split_rule(params))
         if planned.known:
-            planned.known.put(store.storage)
+            planned.known.put(store)
     warnings = [*range_warnings(planned.ranges), *_gone_warnings(store, planned)]
     for warning in warnings:
         log.warning("%s", warning)
@@ -100,7 +99,7 @@ def import_images(
 def _gone_warnings(store: Store, planned: Import) -> list[str]:
     """A sentence about images of the store whose files are no longer in the folders that are imported."""
     gone = planned.known.gone() if planned.known else []
-    names = [name for name in dict.fromkeys(map(name_of_file, gone)) if name in store.places]
+    names = [name for name in gone if name in store.places]
     if not names:
         return []
     more = f" and of {len(names) - 1} more images" if names[1:] else ""
@@ -124,10 +123,9 @@ def existing_store(url: str) -> Store | None:
 
 
 def _write(
-    url: str, planned: Import, has_images: bool, scheduler: Scheduler, overwrite: bool, on_progress: OnProgress
+    store: Store, planned: Import, has_images: bool, scheduler: Scheduler, overwrite: bool, on_progress: OnProgress
 ) -> tuple[int, BatchResult]:
     """Create the arrays of a planned import, and copy the sources into them."""
-    store = Store.open_or_create(url)
     planned.refuse_leakage(store)
     plans = plan_jobs(store, planned.jobs, overwrite)
     known = {path for path in store.groups if store.record(path)}

@@ -2,7 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -53,7 +53,7 @@ class Pool(ABC):
             raise
 
     @abstractmethod
-    def submit(self, store: Store, batch: ShardBatch) -> Any:
+    def submit(self, store: Store, batch: Sequence[ShardBatch]) -> Any:
         """Hand a batch to a worker."""
 
     @abstractmethod
@@ -90,7 +90,7 @@ class ThreadPool(Pool):
         done: BatchResult = future.result()
         return done
 
-    def submit(self, store: Store, batch: ShardBatch) -> Any:
+    def submit(self, store: Store, batch: Sequence[ShardBatch]) -> Any:
         """Hand a batch to a thread."""
         return self._executor.submit(run_batch, store, batch, self._stop)
 
@@ -120,7 +120,7 @@ class ClusterPool(Pool):
         """The number of threads of all workers, which may grow and shrink."""
         return num_threads(self._client, self._scheduler)
 
-    def submit(self, store: Store, batch: ShardBatch) -> Any:
+    def submit(self, store: Store, batch: Sequence[ShardBatch]) -> Any:
         """Hand a batch to the scheduler."""
         return self._client.submit(run_batch, store, batch, pure=False)
 

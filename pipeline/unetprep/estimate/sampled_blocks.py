@@ -82,7 +82,7 @@ class SampledBlocks:
         for spec, whole, box, block in zip(job.outputs, boxes, part, values, strict=True):
             shards = self.store.shards(spec.path)
             first = tuple(w.start // c for w, c in zip(inside(box, whole), shards.chunk, strict=True))
-            chunks = shards.encode_chunks(block, first, job.padding(spec, whole))
+            chunks = shards.encode_chunks(block, first)
             packed.append(sum(map(len, chunks.values())))
         seconds = clock() - start - (self.store.seconds - before)
         for spec, block in zip(job.outputs, values, strict=True):
@@ -92,7 +92,7 @@ class SampledBlocks:
                     total + block.reshape(-1, spec.shape[-1]).sum(axis=0),
                     num + _volume(part[0]),
                 )
-        read = prod(n + 2 * h for n, h in zip(box_shape(part[0]), job.halo, strict=True))
+        read = prod(n + 2 * h for n, h in zip(box_shape(part[0]), job.margin, strict=True))
         return MeasuredBlock(tuple(block.nbytes for block in values), tuple(packed), read, seconds)
 
     def _set_means(self) -> None:

@@ -39,7 +39,7 @@ class StepForecast:
         found = []
         for plan in self.plans:
             for spec, ratio in zip(plan.job.outputs, self._packing, strict=True):
-                raw = prod(spec.shape) * np.dtype(spec.dtype).itemsize * _share_missing(plan)
+                raw = plan.job.size(spec) * np.dtype(spec.dtype).itemsize * _share_missing(plan)
                 index = index_bytes(prod(s // c for s, c in zip(spec.shard, spec.chunk, strict=True)))
                 num = plan.missing.size
                 num_bytes = round(raw * ratio + index * num)
@@ -61,7 +61,7 @@ def _share_missing(plan: JobPlan) -> float:
 def _pixels_read(job: Job) -> float:
     """Pixels read for all shards: those of a whole shard, scaled to the size of the array."""
     first = job.outputs[0]
-    return job.pixels_read() / prod(first.shard) * prod(first.shape)
+    return job.pixels_read() / prod(first.shard) * job.size(first)
 
 
 def by_kind(arrays: Sequence[ArrayForecast]) -> list[ArrayForecast]:

@@ -29,7 +29,7 @@ PLACES = {  # of each tile, known before any pixel is read
 LEARNED = {"foreground": "float32", "density": "float32"}  # of each tile, computed from its pixels
 PLACED, CUT = f"{TILES}/image_index", f"{TILES}/foreground"  # arrays that each of the two jobs always writes
 DENSITY = f"{TILES}/density"
-FIRST_READING = ".first-reading"  # object at the root: a cache, of which no reader needs to know
+FIRST_READING = "first_reading"  # array of bytes at the root: a cache, of which no reader needs to know
 JOURNAL = "relabelling"  # in the attributes of the group `images`, while edited labels are imported
 
 CHUNK_STEP = 16  # the side of a chunk of smaller images is a multiple of it

@@ -46,6 +46,13 @@ class ImagePlace:
         z = box[-3]
         return (*box[:-3], slice(z.start + self.first, z.stop + self.first), *box[-2:])
 
+    def value(self, key: str, of_group: Mapping[str, Any]) -> Any:
+        """An attribute of the image, from those of its group; None if it is missing."""
+        if self.index is None or key not in COLUMNS:
+            return of_group.get(key)
+        column = of_group[TABLE].get(key)
+        return column and column[self.index]
+
     def record(self, of_group: Mapping[str, Any]) -> dict[str, Any]:
         """The attributes of the image, from those of its group."""
         if self.index is None:

@@ -4,7 +4,7 @@ zarr-python works chunk by chunk on a single event loop, so threads cannot share
 decodes a whole shard and releases the GIL. The tests compare both directions with zarr-python.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -58,17 +58,10 @@ class Shards:
         """A shard from its values within the array; chunks at the edge of the array are padded with 0."""
         return self.join(self.encode_chunks(block, (0,) * block.ndim))
 
-    def encode_chunks(
-        self, block: NDArray[Any], first: Index, is_absent: Callable[[Index], bool] | None = None
-    ) -> Chunks:
-        """The chunks of a block that begins at chunk `first` and ends at a chunk border or the edge of the array.
-
-        `is_absent` says of a position in the shard that its chunk holds only zeros, and is left out.
-        """
+    def encode_chunks(self, block: NDArray[Any], first: Index) -> Chunks:
+        """The chunks of a block that begins at chunk `first`; what it lacks of its last chunks is padded with 0."""
         chunks = {}
         for place in product(*(range(-(-n // c)) for n, c in zip(block.shape, self.chunk, strict=True))):
-            if is_absent and is_absent(tuple(f + i for f, i in zip(first, place, strict=True))):
-                continue
             values = block[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, self.chunk, strict=True))]
             if values.shape != self.chunk:
                 values = np.pad(values, [(0, c - n) for c, n in zip(self.chunk, values.shape, strict=True)])

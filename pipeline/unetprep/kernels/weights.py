@@ -7,23 +7,21 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from unetprep.kernels.separate import separate_instances
-from unetprep.kernels.simd import LANES, item, pointer, put
-from unetprep.kernels.tiles import BLOCK, SIDE, separate_rows
-from unetprep.kernels.two_nearest import (
-    LARGEST_LABEL,
+from unetprep.kernels.column_sweeps import begin_band, next_tile
+from unetprep.kernels.search import (
     UNWANTED,
-    Box,
     as_volumes,
-    begin_band,
     buffer_bytes,
-    next_tile,
+    padded_width,
     padding,
     places_of,
     prepare_buffers,
     prepare_search,
-    search_tile,
 )
+from unetprep.kernels.separate import separate_instances
+from unetprep.kernels.simd import LANES, item, pointer, put
+from unetprep.kernels.tiles import BLOCK, SIDE, separate_rows
+from unetprep.kernels.two_nearest import LARGEST_LABEL, Box, search_tile
 from unetprep.kernels.weight_formula import (
     IGNORED,
     LARGEST_ANISOTROPY,
@@ -106,52 +104,71 @@ def _add_blocks(values, at, count, weights):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _weigh(volumes, target, core, by_class, border, boundary, on_cells, search, buffers, left, powers, space, out):  # type: ignore[no-untyped-def]
-    """Weigh the cores of volumes tile by tile; `target` and `out` are (volume, z, y, x) of the cores."""
-    places, table = places_of(buffers, left), pointer(powers)
+def _weigh_tile(count, first, stop, by_class, border, boundary, search, places, powers, space):  # type: ignore[no-untyped-def]
+    """The weights of a tile from the blocks found in it, row by row, as float32 in the last line of `space`."""
     weights, squared, values = pointer(space[0]), pointer(space[1]), pointer(space[2])
     exponents, rounded = pointer(space[3].view(np.int32)), pointer(space[4].view(np.float32))
-    rounded_bits, line_bits = pointer(space[4].view(np.uint32)), pointer(space[5].view(np.uint32))
-    line = pointer(space[5].view(np.float32))
+    rounded_bits, row_bits = pointer(space[4].view(np.uint32)), pointer(space[5].view(np.uint32))
+    _by_class(places.tile_kinds, first * SIDE, (stop - first) * SIDE, by_class, weights)
+    if boundary[2] > 0:
+        for i in range(count * BLOCK):
+            put(squared, i, item(places.d1, i) * search.unit)
+        _gaussian(squared, count * BLOCK, boundary, powers, exponents, values)
+        _add_blocks(values, places.at, count, weights)
+    _squared_sum(places.d1, places.d2, count * BLOCK, search.unit, squared)
+    _gaussian(squared, count * BLOCK, border, powers, exponents, values)
+    _add_blocks(values, places.at, count, weights)
+    for i in range(first * SIDE, stop * SIDE):
+        put(rounded, i, np.float32(item(weights, i)))
+    for x in range(first, stop, LANES):
+        separate_rows(rounded_bits, x * SIDE, row_bits, x, places.width)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _weigh(volumes, target, core, by_class, border, boundary, on_cells, search, buffers, left, powers, space, out):  # type: ignore[no-untyped-def]
+    """Weigh the cores of volumes tile by tile; `target` and `out` are (volume, z, y, x) of the cores."""
+    places, table, row = places_of(buffers, left), pointer(powers), pointer(space[5].view(np.float32))
     (z0, z1), (y0, y1), (x0, x1) = core
-    _, _, height, length = volumes.shape
-    width, step = x1 - x0, places.slots - 1
+    _, depth, height, length = volumes.shape
+    width, step, margin = x1 - x0, places.slots - 1, len(search.planes) - 1
     first = (left + x0) // LANES * LANES  # of the columns that are weighed
     stop = first + -(-(left + x1 - first) // LANES) * LANES
     for v in range(len(volumes)):
         volume = volumes[v]
-        for y in range(y0, y1, SIDE):
-            top, rows = y - (y - y0) % step, min(SIDE, y1 - y)
-            if y == top:
-                begin_band(volume, top, min(y1, top + step), top == y0, search, places)
-            next_tile(volume, y, rows, top, search, places)
-            for z in range(z0, z1):
-                row = ((v * (z1 - z0) + z - z0) * (y1 - y0) + y - y0) * width
-                for r in range(rows):
-                    labels_at, at = (z * height + y + r) * length + x0, r * places.width + left + x0
-                    _mark_row(
-                        pointer(volume), labels_at, pointer(target), row + r * width, width, on_cells, places.kinds, at
-                    )
-                for r in range(rows, SIDE):
-                    for x in range(left + x0, left + x1):
-                        put(places.kinds, r * places.width + x, UNWANTED)
-                count = search_tile(z, x0, x1, search, places)
-                _by_class(places.tile_kinds, first * SIDE, (stop - first) * SIDE, by_class, weights)
-                if boundary[2] > 0:
-                    for i in range(count * BLOCK):
-                        put(squared, i, item(places.d1, i) * search.unit)
-                    _gaussian(squared, count * BLOCK, boundary, table, exponents, values)
-                    _add_blocks(values, places.at, count, weights)
-                _squared_sum(places.d1, places.d2, count * BLOCK, search.unit, squared)
-                _gaussian(squared, count * BLOCK, border, table, exponents, values)
-                _add_blocks(values, places.at, count, weights)
-                for i in range(first * SIDE, stop * SIDE):
-                    put(rounded, i, np.float32(item(weights, i)))
-                for x in range(first, stop, LANES):
-                    separate_rows(rounded_bits, x * SIDE, line_bits, x, places.width)
-                for r in range(rows):
-                    for x in range(width):
-                        put(pointer(out), row + r * width + x, item(line, r * places.width + left + x0 + x))
+        for top in range(y0, y1, step):
+            bottom = min(y1, top + step)
+            for ahead in range(z0 - margin, z1 + margin):
+                z = ahead - margin
+                if 0 <= ahead < depth:
+                    begin_band(volume, ahead, top, bottom, top == y0, search, places)
+                for y in range(top, bottom, SIDE):
+                    rows = min(SIDE, bottom - y)
+                    next_tile(volume, ahead, y, rows, top, search, places)
+                    if z < z0:
+                        continue
+                    at = ((v * (z1 - z0) + z - z0) * (y1 - y0) + y - y0) * width
+                    for r in range(SIDE):
+                        kinds_at = r * places.width + left + x0
+                        if r < rows:
+                            labels_at = (z * height + y + r) * length + x0
+                            _mark_row(
+                                pointer(volume),
+                                labels_at,
+                                pointer(target),
+                                at + r * width,
+                                width,
+                                on_cells,
+                                places.kinds,
+                                kinds_at,
+                            )
+                        else:
+                            for x in range(width):
+                                put(places.kinds, kinds_at + x, UNWANTED)
+                    count = search_tile((y - top) // SIDE, z, x0, x1, search, places)
+                    _weigh_tile(count, first, stop, by_class, border, boundary, search, places, table, space)
+                    for r in range(rows):
+                        for x in range(width):
+                            put(pointer(out), at + r * width + x, item(row, r * places.width + left + x0 + x))
 
 
 @lru_cache(16)
@@ -194,7 +211,7 @@ def weigh_block(
         buffers,
         padding(search),
         _powers(max((g.reach / g.sigma) ** 2 / 2 * STEPS_A_UNIT for g in (border, boundary))),
-        np.empty((6, buffers.tiles.shape[1])),
+        np.empty((6, SIDE * padded_width(labels.shape[2], search))),
         out,
     )
     return out
@@ -212,8 +229,9 @@ def weigh_block_bytes(
     border, boundary = formula.border, formula.boundary
     search = prepare_search(spacing, formula.reach, largest_label, border.reach, boundary.reach)
     weights_and_target = (4 + 1) * math.prod(core)
+    space_bytes = 6 * 8 * SIDE * padded_width(shape[2], search)
     volume = shape if len(search.planes) > 1 else (1, *shape[1:])
-    return weights_and_target + 4 * 8 * (shape[2] + LANES) + buffer_bytes(volume, search)
+    return weights_and_target + space_bytes + buffer_bytes(volume, search)
 
 
 def with_ignored(target: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.uint8]:

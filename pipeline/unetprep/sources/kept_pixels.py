@@ -1,5 +1,6 @@
 """Decoded small images of an import, kept between its two readings up to a bound, so that they are decoded once."""
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -21,13 +22,26 @@ class KeptPixels:
     def __init__(self, most_bytes: int = 0) -> None:
         self._most_bytes, self._num_bytes, self._lock = most_bytes, 0, Lock()
         self._pixels: dict[Slice, NDArray[Any]] = {}
+        self._opened: dict[str, NDArray[Any]] = {}
 
     def __reduce__(self) -> tuple[type["KeptPixels"], tuple[()]]:
         return KeptPixels, ()
 
+    def decode(self, path: str, num_bytes: int, read: Callable[[], NDArray[Any]]) -> None:
+        """Keep the pixels of a file that is being opened, until it is read, if there is room."""
+        if self._num_bytes + num_bytes <= self._most_bytes:
+            self._opened[path] = read()
+            self._num_bytes += num_bytes
+
     def read(self, source: Source, where: Slice) -> ArraySource:
         """A source as an array in memory, which is kept for a slice of an array if there is room."""
-        pixels = source.read((slice(None),) * 4)
+        opened = self._opened.pop(source.path, None)
+        if opened is None:
+            pixels = source.read((slice(None),) * 4)
+        else:
+            self._num_bytes -= opened.nbytes
+            array = ArraySource(source.path, source.axes, source.file_shape, source.dtype, source.stem, opened)
+            pixels = array.read((slice(None),) * 4)
         with self._lock:
             if where not in self._pixels and self._num_bytes + pixels.nbytes <= self._most_bytes:
                 self._pixels[where] = pixels

@@ -26,18 +26,22 @@ def expand(paths: Sequence[str]) -> list[str]:
         if not names or ZARR_FILES & set(names):
             found.append(path)
             continue
-        inside = sorted(name for name in names if name[0] != "." and Path(name).suffix.lower() in ENDINGS)
+        inside = sorted(name for name in names if name[0] != "." and _ending(name) in ENDINGS)
         if not inside:
             raise InvalidInput(f"{path} is a folder without images", allowed=FORMATS)
-        found += [f"{path}/{name}" if is_url(path) else str(Path(path, name)) for name in inside]
+        found += [f"{path}/{name}" if is_url(path) else os.path.join(path, name) for name in inside]
     return found
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
 def _names(path: str) -> list[str]:
     """Names in a folder; [] if `path` is not a folder."""
     if not is_url(path):
         return os.listdir(path) or ["."] if Path(path).is_dir() else []
-    if Path(path).suffix.lower() in ENDINGS:
+    if _ending(path) in ENDINGS:
         return []
     with reachable(path):
         return names_in(path)

@@ -1,10 +1,11 @@
 """Image readers: files of all supported formats as arrays (c, z, y, x) that are read box by box."""
 
+import os
 import struct
 import warnings
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -33,6 +34,7 @@ CHANNEL_AXES = "cs"
 UNUSED = "_"  # an axis of length 1 beside another of its kind
 MAX_CHANNELS_LAST = 4
 SMALL_TIFF_BYTES = 2**22  # of the pixels
+Decode = Callable[[str, int, Callable[[], NDArray[Any]]], None]  # (path, bytes, function that decodes the pixels)
 DAMAGED = (  # what readers raise; a SyntaxError for a damaged PNG, and a ValueError of tifffile for a damaged TIFF
     OSError, ValueError, LookupError, RuntimeError, ArithmeticError, TypeError, AttributeError, AssertionError,
     EOFError, SyntaxError, struct.error, zlib.error,
@@ -63,12 +65,12 @@ class Source(ABC):
     @property
     def stem(self) -> str:
         """Name of the file without its extension."""
-        name = Path(self.path.rstrip("/")).stem
+        name = os.path.splitext(os.path.basename(self.path.rstrip("/")))[0]
         return name.removesuffix(".ome")
 
     def at_absolute_path(self) -> "Source":
         """The source with an absolute path, for workers in another folder."""
-        return self if is_url(self.path) else replace(self, path=str(Path(self.path).absolute()))
+        return self if is_url(self.path) or os.path.isabs(self.path) else replace(self, path=absolute(self.path))
 
     def read(self, box: Box) -> NDArray[Any]:
         """The pixels of a box of (c, z, y, x). Raises InvalidInput if the file is damaged."""
@@ -121,7 +123,7 @@ class TiffSource(Source):
     def _current_version(self) -> "File | LocalFile":
         if is_url(self.path):
             return File.at(self.path, self.endpoint)
-        found = Path(self.path).stat()
+        found = os.stat(self.path)
         return LocalFile(self.path, found.st_mtime_ns, found.st_size)
 
 
@@ -211,18 +213,25 @@ class ZarrSource(Source):
         return part_shape(self.path, self.array_path, self.endpoint)
 
 
-def open_source(path: str, axes: str = "") -> Source:
+def absolute(path: str) -> str:
+    """An absolute path. `..` is kept: it does not lead back out of a folder that is a symbolic link."""
+    return os.path.join(os.getcwd(), path)
+
+
+def open_source(path: str, axes: str = "", decode: Decode | None = None) -> Source:
     """Open an image file at a path or URL. `axes` overrides the axes in the file.
+
+    `decode` may take the pixels of a small TIFF file, since opening it takes as long as reading it.
 
     Raises InvalidInput if the file is missing, unreadable or of an unknown format, or if its axes are ambiguous;
     Failure if a server does not deliver it.
     """
     path = local_path(path)
     refuse_special(path)
-    if not is_url(path) and not Path(path).exists():
+    if not is_url(path) and not os.path.exists(path):
         raise InvalidInput(f"{path} is not there", allowed=f"an image file: {FORMATS}")
     with readable(path):
-        source = _open(path)
+        source = _open(path, decode)
     if is_url(path):
         source = replace(source, endpoint=endpoint_of_environment())
     refuse_dtype(source)
@@ -268,10 +277,10 @@ def readable(path: str) -> Iterator[None]:
         raise InvalidInput(f"{path} cannot be read: {error}", hint=hint) from error
 
 
-def _open(path: str) -> Source:
-    suffix = Path(path).suffix.lower()
+def _open(path: str, decode: Decode | None = None) -> Source:
+    suffix = os.path.splitext(path)[1].lower()
     if suffix in TIFFS:
-        return _open_tiff(path)
+        return _open_tiff(path, decode)
     if suffix in PICTURES:
         pixels = _decoded(path)
         return PictureSource(path, "yxc"[: pixels.ndim], pixels.shape, pixels.dtype.name)
@@ -292,7 +301,7 @@ def _npy_kind(path: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return header.shape, header.dtype
 
 
-def _open_tiff(path: str) -> Source:
+def _open_tiff(path: str, decode: Decode | None) -> Source:
     from tifffile import TiffFile
 
     from unetprep.sources.tiff import open_tiff
@@ -305,6 +314,8 @@ def _open_tiff(path: str) -> Source:
             )
         series = tiff.series[0]
         names = series.axes.lower()
+        if decode and not is_url(path) and series.nbytes <= SMALL_TIFF_BYTES:
+            decode(path, series.nbytes, series.asarray)
     axes = "".join("z" if a in STACK_AXES else "c" if a in CHANNEL_AXES else a for a in names)
     return TiffSource(path, axes, series.shape, series.dtype.name)
 

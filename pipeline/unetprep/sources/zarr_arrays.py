@@ -26,7 +26,7 @@ from unetprep.storage.base import Storage
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.paths import safe_key
 
-NODES = ("/images/", "/tiles/", "/fields/")  # beginnings of the paths of arrays in a store
+NODES = ("/images/", "/stacks/", "/tiles/", "/fields/")  # beginnings of the paths of arrays in a store
 METADATA = (DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 OBJECTS_V2 = (".zgroup", ".zarray", ".zattrs")
 OF_ZARR = (TypeError, AttributeError, LookupError, ValueError)  # raised by zarr-python for invalid metadata

@@ -13,7 +13,7 @@ blocks, so the size of a block determines its memory:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.format.boxes import Box, Index, box_shape, inside, shard_box, shard_counts
+from unetprep.format.boxes import Box, Index, box_shape, grow, inside, shard_box, shard_counts
 from unetprep.format.layout import ArraySpec
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ Blocks = tuple[NDArray[Any], ...]
 Shape = tuple[int, ...]
 Sizes = NDArray[np.int64]  # (image, 2): sides y, x of the images of a stack
 COMPILED_BYTES = 44 * 2**20  # of LLVM and the kernels, once loaded; compiling them, once after installation, takes more
-BLOCK_PX = 2**22  # of a stack, that a task computes at a time
 ENCODER_BYTES = 3 * 2**20  # what the codecs, the index of a shard and small objects need besides
 
 
@@ -43,7 +42,7 @@ class Job(ABC):
 
     The outputs share the number of shards along their first axes; where they have several arrays, task k writes shard k
     of each. Axes of one name are one axis. `block`, whole chunks of the first output, is what a task computes at a
-    time; without one it is the whole shard, or some images of a stack.
+    time; without one it is the whole shard, or one image of a stack.
     """
 
     outputs: tuple[ArraySpec, ...]
@@ -76,8 +75,9 @@ class Job(ABC):
 
     def encode(self, store: "Store", boxes: Sequence[Box]) -> "list[Chunks]":
         """The compressed chunks of the boxes of one shard, for each output."""
+        store = store if self.sizes is None else store.by_objects()  # of a stack, a task reads whole shards
         made = [
-            _EncodedOutput(store.shards(spec.path), box, self.is_divided(spec), self.padding(spec, box))
+            _EncodedOutput(store.shards(spec.path), box, self.is_divided(spec))
             for spec, box in zip(self.outputs, boxes, strict=True)
         ]
         for part in self.parts(boxes):
@@ -101,30 +101,45 @@ class Job(ABC):
     @property
     def block_shape(self) -> Shape:
         """The block that a task computes at a time, of the first output."""
-        if self.block or self.sizes is None:
-            return self.block or self.outputs[0].shard
-        return self._slices(max(1, BLOCK_PX // prod(self.outputs[0].shard[-2:])))
+        return self.block or self._one_image() or self.outputs[0].shard
 
-    def _slices(self, num: int) -> Shape:
-        """A block of `num` slices of the shard of a stack."""
-        *channels, z, y, x = self.outputs[0].shard
-        return *channels, min(z, num), y, x
+    def _one_image(self) -> Shape:
+        """One slice of a stack; () for other arrays."""
+        *channels, _, y, x = self.outputs[0].shard if self.sizes is not None else (0, 0, 0)
+        return (*channels, 1, y, x) if self.sizes is not None else ()
 
     @property
     def halo(self) -> Shape:
         """How far around a block a task reads, along each axis of the first output."""
         return (0,) * len(self.outputs[0].shape)
 
+    def around(self, box: Box) -> Box:
+        """A block with its halo, within the array; an image of a stack is read alone."""
+        return grow(box, self.margin, self.outputs[0].shape)
+
+    @property
+    def margin(self) -> Shape:
+        """How far around a block a task reads: the halo, or nothing around an image of a stack."""
+        return self.halo if self.sizes is None else (0,) * len(self.halo)
+
     def block_shapes(self) -> Iterator[Shape]:
-        """Every block that a shard may be computed in, the shard itself included; of a stack, whole slices."""
+        """Every block that a shard may be computed in, the shard itself included; of a stack, one image."""
         first = self.outputs[0]
         if self.sizes is not None:
-            return map(self._slices, range(1, first.shard[-3] + 1))
+            return iter([self._one_image()])
         return product(*(range(c, s + 1, c) for c, s in zip(first.chunk, first.shard, strict=True)))
 
     def parts(self, boxes: Sequence[Box]) -> Iterator[tuple[Box, ...]]:
-        """The boxes of the blocks of a shard, for each output; along the axes of the first output they are divided."""
+        """The boxes of the blocks of a shard, for each output; along the axes of the first output they are divided.
+
+        In a stack these are the images, without padding.
+        """
         first = boxes[0]
+        if self.sizes is not None:
+            for k, (height, width) in enumerate(self.sizes[first[-3]].tolist(), first[-3].start):
+                image = (*first[:-3], slice(k, k + 1), slice(0, height), slice(0, width))
+                yield self.boxes_along(image, boxes)
+            return
         steps = (range(b.start, b.stop, n) for b, n in zip(first, self.block_shape, strict=True))
         for starts in product(*steps):
             stops = (min(b.stop, a + n) for a, b, n in zip(starts, first, self.block_shape, strict=True))
@@ -148,32 +163,24 @@ class Job(ABC):
         """Whether an output counts pixels over all blocks, instead of having values for each of them."""
         return spec.dims[-1] not in self.outputs[0].dims
 
-    def padding(self, spec: ArraySpec, box: Box) -> "Callable[[Index], bool] | None":
-        """Whether the chunk at a position in the shard of `box` lies outside of the images of a stack."""
-        if self.sizes is None or spec.dims[-3:] != ("z", "y", "x"):
-            return None
-        sizes, first, (chunk_y, chunk_x) = self.sizes, box[-3].start, spec.chunk[-2:]
-
-        def is_padding(place: Index) -> bool:
-            z, y, x = place[-3:]
-            height, width = sizes[first + z]
-            return bool(y * chunk_y >= height or x * chunk_x >= width)
-
-        return is_padding
-
     def stored_share(self, spec: ArraySpec) -> float:
-        """Largest share of a shard that its chunks fill; less than 1 where the images of a stack differ in size."""
+        """Largest share of a shard that images fill; less than 1 where the images of a stack differ in size."""
         if self.sizes is None or spec.dims[-3:] != ("z", "y", "x"):
             return 1.0
-        filled = np.prod(-(-self.sizes // spec.chunk[-2:]) * spec.chunk[-2:], axis=1)
-        num = spec.shard[-3]
-        return float(np.add.reduceat(filled, range(0, len(filled), num)).max() / prod(spec.shard[-3:]))
+        filled = np.add.reduceat(self.sizes.prod(axis=1), range(0, len(self.sizes), spec.shard[-3]))
+        return float(filled.max() / prod(spec.shard[-3:]))
+
+    def size(self, spec: ArraySpec) -> int:
+        """The number of values of an output, without the padding of a stack."""
+        if self.sizes is None or spec.dims[-3:] != ("z", "y", "x"):
+            return prod(spec.shape)
+        return prod(spec.shape[:-3]) * int(self.sizes.prod(axis=1).sum())
 
     # -- memory -------------------------------------------------------------------------------------------------------
 
     def extent(self, around: Shape | None = None) -> Shape:
         """Sides of the largest block with its halo, or with `around`, within the array."""
-        grown = (n + 2 * h for n, h in zip(self.block_shape, around or self.halo, strict=True))
+        grown = (n + 2 * h for n, h in zip(self.block_shape, around or self.margin, strict=True))
         return tuple(map(min, grown, self.outputs[0].shape))
 
     def num_values(self, spec: ArraySpec) -> int:
@@ -227,7 +234,7 @@ class Job(ABC):
 
     def pixels_read(self) -> int:
         """Pixels that a task reads for a whole shard; those in the halo of two blocks count twice."""
-        sides = zip(self.outputs[0].shard, self.block_shape, self.halo, strict=True)
+        sides = zip(self.outputs[0].shard, self.block_shape, self.margin, strict=True)
         return prod(shard + 2 * halo * -(-shard // block) for shard, block, halo in sides)
 
 
@@ -239,10 +246,8 @@ def preference(job: Job) -> tuple[int, ...]:
 class _EncodedOutput:
     """One output of a task, block by block."""
 
-    def __init__(
-        self, shards: "Shards", box: Box, is_divided: bool, is_padding: "Callable[[Index], bool] | None"
-    ) -> None:
-        self._shards, self._box, self._is_padding = shards, box, is_padding
+    def __init__(self, shards: "Shards", box: Box, is_divided: bool) -> None:
+        self._shards, self._box = shards, box
         self._chunks: Chunks = {}
         self._values = None if is_divided else np.zeros(box_shape(box), shards.dtype)
 
@@ -253,7 +258,7 @@ class _EncodedOutput:
             self._values[where] += values
         else:
             first = tuple(w.start // c for w, c in zip(where, self._shards.chunk, strict=True))
-            self._chunks |= self._shards.encode_chunks(values, first, self._is_padding)
+            self._chunks |= self._shards.encode_chunks(values, first)
 
     def finish(self) -> "Chunks":
         """All chunks of the shard."""

@@ -20,6 +20,7 @@ from unetprep.sources.connected_components import LabelMap, UnionFind
 from unetprep.sources.first_pass import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.memory import kept_of_all, reading_bytes
+from unetprep.sources.readers import SMALL_TIFF_BYTES
 from unetprep.stages.base import Shape
 from unetprep.stages.splits import Part
 
@@ -130,7 +131,14 @@ def check_labels(parts: Sequence[Part], seen: Sequence[LabelScan], params: Impor
 def first_readings_bytes(parts: Sequence[Part], params: ImportParams) -> int:
     """Memory that a first reading of parts takes, one after the other."""
     sources = [source for part in parts for source in (part.labels, part.image) if source is not None]
-    return max(first_reading_bytes(part, params) for part in parts) + kept_of_all(sources)
+    kinds = {(box_shape(part.box), _kind(part.labels), part.image and _kind(part.image)): part for part in parts}
+    return max(first_reading_bytes(part, params) for part in kinds.values()) + kept_of_all(sources)
+
+
+def _kind(source: Source) -> tuple[object, ...]:
+    """What the memory for reading a source depends on."""
+    is_large = prod(source.file_shape) * np.dtype(source.dtype).itemsize > SMALL_TIFF_BYTES
+    return type(source), source.axes, source.file_shape, source.dtype, source.path if is_large else ""
 
 
 def first_reading_bytes(part: Part, params: ImportParams) -> int:

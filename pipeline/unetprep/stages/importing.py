@@ -53,10 +53,11 @@ class Import:
 
     def refuse_leakage(self, store: Store) -> None:
         """Raise Conflict if the store holds strips of an image that is imported whole, or the whole of strips."""
+        places = store.places
         for name in self.names:
             whole, _, split = name.rpartition("-")
             relatives = [f"{name}-{s}" for s in SPLITS] + ([whole] if split in SPLITS else [])
-            there = [relative for relative in relatives if relative in store.places]
+            there = [relative for relative in relatives if relative in places]
             if there:
                 raise Conflict(
                     f"{store.url} holds {there[0]!r}, and {name!r} would share pixels with it across the splits",
@@ -80,11 +81,12 @@ def plan_import(
     `before_reading` may refuse the first pass, if there is too little memory for it. `store`, if it exists, is the one
     that the images are added to. Images of stacks are read by `num_threads`, and kept in `kept` for the second reading.
     """
-    known = KnownSources.of_store(store.storage) if store else KnownSources()
+    known = KnownSources.of_store(store) if store else KnownSources()
+    known.kept = kept or KeptPixels()
     pairs = find_pairs(images, labels, params.axes, known.open)
     parts = split_parts(pairs, params, known_splits(store, params))
     before_reading(parts, params)
-    planned = plan_parts(parts, params, KnownReading(known, kept, num_threads), store, overwrite=overwrite)
+    planned = plan_parts(parts, params, KnownReading(known, num_threads), store, overwrite=overwrite)
     return replace(planned, known=known if is_kept(parts) else None)
 
 

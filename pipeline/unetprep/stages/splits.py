@@ -36,8 +36,9 @@ def known_splits(store: Store | None, params: ImportParams) -> dict[str, str]:
     """The splits of the images of a store, by name; none if they were assigned by other parameters."""
     if store is None or any(store.record(IMAGES).get(key) != value for key, value in split_rule(params).items()):
         return {}
-    splits = {name: store.image_record(name).get("split") for name in store.places}
-    return {name: split for name, split in splits.items() if split}
+    records = {group: store.record(group) for group in store.groups}
+    splits = ((place.name, place.value("split", records[place.group])) for place in store.places.values())
+    return {name: split for name, split in splits if split}
 
 
 def split_parts(
@@ -50,7 +51,7 @@ def split_parts(
     """
     known = known or {}
     fractions = {"val": params.val_fraction, "test": params.test_fraction}
-    if len(pairs) == 1 and any(fractions.values()):
+    if len(pairs) == 1 and any(fractions.values()) and _is_cut(pairs[0][0], known):
         return _strips(*pairs[0], fractions, params)
     new = [i for i, (name, _, _) in enumerate(pairs) if name not in known]
     there = [known[name] for name, _, _ in pairs if name in known]
@@ -67,6 +68,11 @@ def split_parts(
         )
         for i, (name, image, labels) in enumerate(pairs)
     ]
+
+
+def _is_cut(name: str, known: Mapping[str, str]) -> bool:
+    """Whether a single image is cut into strips: it is the only one of the store, or was cut before."""
+    return not known or any(f"{name}-{split}" in known for split in SPLITS)
 
 
 def _share(fraction: float, total: int) -> int:

@@ -1,6 +1,6 @@
 """Stacks: which images of an import are stored many to an array, and the jobs that fill these arrays.
 
-Small images of one kind (channels and dtype) share a stack, if there are at least FEWEST of them. An image that is in a
+Small images of one kind (channels and dtype) share a stack, if there are enough of them. An image that is in a
 stack of the store already stays in its slice; all others form new stacks, so what is there is not written again.
 """
 
@@ -33,7 +33,8 @@ from unetprep.stages.base import Blocks, Job
 from unetprep.stages.splits import Part
 from unetprep.store import Store
 
-FEWEST = 16  # images of one kind that make a stack
+FEWEST = 16  # images of one kind that make the first stack of a store
+FEWEST_MORE = 2  # that make a further one
 LARGEST_SIDE = PIXEL_SHARD[2][-1]
 
 
@@ -84,19 +85,21 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
     stacks, in_stacks = [], set()
     for path in map(stack_path, numbers):
         assert store
+        store.table(path)  # raises InvalidInput if it is lost
         places = list(places_in(path, store.record(path), removed=True))
-        if any(place.name in by_name for place in places):
-            stacks.append(Stack(path, tuple(_member(place, by_name, store) for place in places)))
-            in_stacks |= {place.name for place in places}
+        stack = Stack(path, tuple(_member(place, by_name, store) for place in places))
+        in_stacks |= {place.name for place in places}
+        if stack.given:
+            _refuse_other_kinds(stack, dims, store)
+            stacks.append(stack)
     known = set(store.places if store else ()) | in_stacks
     kinds: dict[tuple[int, str], list[Part]] = {}
     next_number = len(numbers)
     for part in parts:
-        if part.name not in known and _is_small(part, dims):
-            kind = (part.box[0].stop if part.image else 0, stored_dtype(part.image) if part.image else "")
-            kinds.setdefault(kind, []).append(part)
+        if part.name not in known and is_small(box_shape(part.box), dims):
+            kinds.setdefault(_kind(part), []).append(part)
     for alike in kinds.values():
-        if len(alike) >= FEWEST:
+        if len(alike) >= (FEWEST_MORE if numbers else FEWEST):
             members = (Member(part.name, _size(part), part) for part in alike)
             stacks.append(Stack(stack_path(next_number), tuple(members)))
             in_stacks |= {part.name for part in alike}
@@ -111,9 +114,28 @@ def _member(place: ImagePlace, by_name: Mapping[str, Part], store: Store) -> Mem
     return Member(place.name, _size(part) if part else place.sides, part)
 
 
-def _is_small(part: Part, dims: int) -> bool:
-    _, slices, height, width = box_shape(part.box)
+def is_small(shape: tuple[int, ...], dims: int) -> bool:
+    """Whether an image (c, z, y, x) is stored in a stack, if there are enough of its kind."""
+    _, slices, height, width = shape
     return dims == 2 and slices == 1 and max(height, width) <= LARGEST_SIDE
+
+
+def _kind(part: Part) -> tuple[int, str]:
+    """Channels and dtype of an image, which those of a stack share."""
+    return (part.box[0].stop, stored_dtype(part.image)) if part.image else (0, "")
+
+
+def _refuse_other_kinds(stack: Stack, dims: int, store: Store) -> None:
+    """Raise Conflict for an image of a stack of the store that is now of another kind than the others."""
+    given = list(stack.given.values())
+    for part in given:
+        if not is_small(box_shape(part.box), dims) or _kind(part) != _kind(given[0]):
+            raise Conflict(
+                f"{(part.image or part.labels).path} is in {store.url} already, as image {part.name!r} of {stack.path},"
+                " and has other channels, another dtype or other slices than the images stored with it",
+                hint=f"remove it: unetprep remove {store.url} {part.name}, and import it under another name; or import"
+                " all of them into another store",
+            )
 
 
 def _size(part: Part) -> tuple[int, int]:
@@ -188,13 +210,8 @@ class StackImportJob(Job):
         return replace(self, sources={k: source for k, source in self.sources.items() if k in slices})
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
-        """Some slices, each read from its source. Raises Failure if a source is not given or has changed."""
-        (box,) = boxes
-        out = np.zeros(box_shape(box), self.outputs[0].dtype)
-        for at, k in enumerate(range(box[-3].start, box[-3].stop)):
-            values = self._image(k)
-            out[..., at, : values.shape[-2], : values.shape[-1]] = values
-        return (out,)
+        """One image, read from its source. Raises Failure if the source is not given or has changed."""
+        return (self._image(boxes[0][-3].start),)
 
     def _image(self, k: int) -> NDArray[Any]:
         path = self.outputs[0].path
@@ -213,7 +230,7 @@ class StackImportJob(Job):
                 allowed="files that stay as they are until the command has ended",
                 hint="see what writes the file, then repeat the command",
             )
-        return self.labels.numbered(values)[0] if self.labels else values[:, 0]
+        return self.labels.numbered(values) if self.labels else values
 
     def compute_bytes(self) -> int:
         """A block as stored, and one image as in the file, as stored, and with its numbers of components."""

@@ -1,17 +1,17 @@
 """Stage `weights`: the target, the class balance over the whole data set, and the weight map."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
-from unetprep.format.boxes import Box, box_shape, grow, inside
+from unetprep.format.boxes import Box, inside
 from unetprep.format.layout import (
     ArraySpec,
     Provenance,
@@ -53,17 +53,11 @@ class TargetJob(Job):
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
         """A block of the target and its counts."""
-        box, counts_box = boxes
-        outer = grow(box, self.halo, self.outputs[0].shape)
+        box, _ = boxes
+        outer = self.around(box)
         labels, core = store.read(self.instances, outer), inside(box, outer)
-        if self.sizes is None:
-            target = separate_instances(labels, self.dims, self.separate)[core]
-            return target, count_classes(target, labels[core]).reshape(1, 1, 1, NUM_CLASSES)
-        target, counts = np.zeros(labels.shape, np.uint8), np.empty(box_shape(counts_box), np.int64)
-        for at, image in images_of(labels, self.sizes[box[0]]):
-            target[at] = separate_instances(image, self.dims, self.separate)
-            counts[at[0]] = count_classes(target[at], image)
-        return target, counts
+        target = separate_instances(labels, self.dims, self.separate)[core]
+        return target, count_classes(target, labels[core]).reshape(1, 1, 1, NUM_CLASSES)
 
     def resident_bytes(self) -> int:
         """Memory of the compiled kernels."""
@@ -99,18 +93,10 @@ class WeightsJob(Job):
         The target is recomputed from them, which costs a tenth of reading it.
         """
         (box,) = boxes
-        outer = grow(box, self.halo, self.outputs[0].shape)
+        outer = self.around(box)
         labels, core = store.read(self.instances, outer), inside(box, outer)
-        if self.sizes is None:
-            return (self._weigh(labels, core),)
-        weights = np.zeros(labels.shape, np.float32)
-        for at, image in images_of(labels, self.sizes[box[0]]):
-            weights[at] = self._weigh(image, tuple(slice(0, n) for n in image.shape))
-        return (weights,)
-
-    def _weigh(self, labels: NDArray[np.int32], core: Box) -> NDArray[np.float32]:
         target = separate_instances(labels, len(self.spacing), self.separate)[core]
-        return ENGINES[self.engine](labels, target, self.class_weights, self.formula, self.spacing, core)
+        return (ENGINES[self.engine](labels, target, self.class_weights, self.formula, self.spacing, core),)
 
     def resident_bytes(self) -> int:
         """Memory of the compiled kernels."""
@@ -121,13 +107,6 @@ class WeightsJob(Job):
         outer, core = self.extent(), self.extent((0, 0, 0))
         needs = ENGINE_BYTES[self.engine](outer, core, self.formula, self.spacing, self.largest_label, self.has_ignored)
         return (4 + 1) * prod(outer) + needs
-
-
-def images_of(labels: NDArray[Any], sizes: Sizes) -> Iterator[tuple[Box, NDArray[Any]]]:
-    """The images in slices of a stack: where each lies, and its pixels (1, y, x), contiguous."""
-    for k, (height, width) in enumerate(sizes.tolist()):
-        at = slice(k, k + 1), slice(0, height), slice(0, width)
-        yield at, np.ascontiguousarray(labels[at])
 
 
 def plan_targets(store: Store, params: WeightsParams, groups: Sequence[str] | None = None) -> Sequence[Job]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from copy import copy
 from hashlib import sha256
 from itertools import islice
 from math import prod
@@ -26,6 +27,7 @@ from unetprep.format.schema import image_name
 from unetprep.format.sharding import Chunks, Damaged, Shards
 from unetprep.kernels.mirror import bounds, is_mirrored, mirrored_runs, unfold
 from unetprep.storage.base import Storage
+from unetprep.storage.last_object import LastObject
 from unetprep.storage.lock import LOCK
 from unetprep.storage.lru_cache import NO_CACHE, ArrayCache
 from unetprep.storage.output import refuse_hierarchy
@@ -275,15 +277,22 @@ class Store:
             self._refuse_without(group, ["dims"])
         return int(record["dims"])
 
+    def table(self, group: str) -> dict[str, list[Any]]:
+        """The table of the images of a stack. Raises InvalidInput if it is lost."""
+        if TABLE not in self.record(group):
+            self._refuse_without(group, [TABLE])
+        return dict(self.record(group)[TABLE])
+
     def sizes(self, group: str) -> NDArray[np.int64] | None:
         """The sides of each image of a stack, (z, 2), as y, x; None for an image with arrays of its own."""
         table = self.record(group).get(TABLE)
         return np.array(table["sizes"], np.int64).reshape(-1, 2) if table else None
 
     def _refuse_without(self, group: str, missing: Sequence[str]) -> NoReturn:
-        raise InvalidInput(
-            f"{group} of {self.url} lacks {', '.join(missing)}", hint="import it again: existing data are kept"
-        )
+        hint = "import it again: existing data are kept"
+        if group.startswith(f"{STACKS}/"):  # whose table of images cannot be made again
+            hint = f"restore {group}/{DOCUMENT} from a copy, or import the images into another store"
+        raise InvalidInput(f"{group} of {self.url} lacks {', '.join(missing)}", hint=hint)
 
     # -- arrays -------------------------------------------------------------------------------------------------------
 
@@ -455,6 +464,12 @@ class Store:
         shards = self.shards(path)
         box = tuple(slice(*b.indices(n)) for b, n in zip(box, shards.shape, strict=True))
         return shards.read(self.storage, path, box, recent)
+
+    def by_objects(self) -> "Store":
+        """The store for a task that reads all chunks of a shard one after the other: the last object is kept whole."""
+        view = copy(self)
+        view.storage = LastObject(self.storage)
+        return view
 
     def read_all(self, path: str) -> NDArray[Any]:
         """Read a whole array of small shards, many of them at a time."""

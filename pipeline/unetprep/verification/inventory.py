@@ -65,7 +65,7 @@ def _of_images(parent: str, counted: str) -> dict[str, dict[str, Kind]]:
 
 
 GROUPS: dict[str, dict[str, Kind]] = {  # * stands for the name of an image or the number of a stack
-    "": {},
+    "": {FIRST_READING: Kind(("byte",), ("uint8",))},
     **_of_images(IMAGES, "shard_z"),
     **_of_images(STACKS, "z"),
     FIELDS: {
@@ -92,7 +92,7 @@ def pattern_of(path: str) -> str:
 def kind_of(path: str) -> Kind | None:
     """What the array of this path should be; None if the layout has none there."""
     group, _, name = path.rpartition("/")
-    return GROUPS.get(pattern_of(group), {}).get(name) if group else None
+    return GROUPS.get(pattern_of(group), {}).get(name)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Inventory:
 
 def take_inventory(storage: Storage, fetch: Callable[[Iterable[str]], Iterable[bytes]]) -> Inventory:
     """List a store and read all its documents, by `fetch`, which gets objects in order."""
-    found = Inventory({key: size for key, size in storage.listing() if key not in (LOCK, FIRST_READING)})
+    found = Inventory({key: size for key, size in storage.listing() if key != LOCK})
     _sort_out(found)
     keys = {path: found.key_of(path) for path in found.nodes}
     texts = dict(zip(keys, fetch(keys.values()), strict=True))

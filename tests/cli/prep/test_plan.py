@@ -174,7 +174,7 @@ def test_a_forecast_for_shapes_alone(run: Run, tmp_path: Path) -> None:
     assert stages["tiles"]["tasks"] == 2  # 8 x 11 tiles of 388 pixels, and where they lie
     more = {s["stage"]: s for s in thousand["stages"]}
     assert more["import"]["tasks"] == 1000 * stages["import"]["tasks"] == 8000
-    assert more["tiles"]["tasks"] == 2 * 344  # shards of 256 tiles
+    assert more["tiles"]["tasks"] == pytest.approx(2 * 344, abs=40)  # shards of 256 tiles, from 50 images
     assert more["weights"]["bytes"] == pytest.approx(1000 * stages["weights"]["bytes"], rel=0.1)
     assert more["deform"]["bytes"] == stages["deform"]["bytes"]
     assert one["peak_bytes"] == pytest.approx(thousand["peak_bytes"], rel=0.05)

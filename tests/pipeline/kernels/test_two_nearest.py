@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from tests import reference
 from tests.synthetic import cell_labels
-from unetprep.kernels import two_nearest as nearest
-from unetprep.kernels.two_nearest import metric, prepare_search, squared_distances, two_nearest
+from unetprep.kernels import search
+from unetprep.kernels.metric import metric
+from unetprep.kernels.search import prepare_search
+from unetprep.kernels.two_nearest import squared_distances, two_nearest
 
 REACH = 9.0
 ids = st.sampled_from([[1, 2, 3], [1, 70000, 2**21], [5, 2**31 - 1, 2**31 - 2]])  # the last need 64 bits
@@ -58,8 +60,8 @@ def test_distances_in_a_volume_of_any_pixel_size(labels: NDArray[np.int32], spac
 def test_a_search_for_pairs_finds_every_pair_within_reach_exactly(
     labels: NDArray[np.int32], pair_reach: float, near_reach: float
 ) -> None:
-    search = prepare_search((1.0, 1.0), max(pair_reach, near_reach), int(labels.max()), pair_reach, near_reach)
-    found = squared_distances(labels[None], search)[:, 0]
+    found_by = prepare_search((1.0, 1.0), max(pair_reach, near_reach), int(labels.max()), pair_reach, near_reach)
+    found = squared_distances(labels[None], found_by)[:, 0]
     d1, d2 = reference.two_nearest(labels, (1.0, 1.0))
     pairs = d1 + d2 < pair_reach
     np.testing.assert_array_equal(found[0][pairs], (d1[pairs] ** 2).round())
@@ -73,7 +75,7 @@ def test_bands_and_cores_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = np.stack([cell_labels((150, 130), 60, seed, radius=9) for seed in range(3)]).astype(np.int32)
     for dims, spacing in ((2, (1.0, 1.0)), (3, (4.0, 1.0, 1.0))):
         whole = two_nearest(labels, 31.0, spacing, dims)
-        monkeypatch.setattr(nearest, "BAND", (8, 8))
+        monkeypatch.setattr(search, "BAND", (8, 8))
         np.testing.assert_array_equal(two_nearest(labels, 31.0, spacing, dims), whole)
         monkeypatch.undo()
 

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -18,7 +19,7 @@ from unetcli.options import chosen
 from unetprep.errors import InvalidInput
 from unetprep.kernels.separate import separate_instances
 from unetprep.kernels.weight_formula import make_formula
-from unetprep.kernels.weights import balanced_class_weights, count_classes, weigh_block
+from unetprep.kernels.weights import balanced_class_weights, count_classes, weigh_block, weigh_block_bytes
 from unetprep.params import WeightsParams
 from unetprep.stages.weight_backends import ENGINES
 
@@ -78,6 +79,26 @@ def test_weights_of_a_volume_of_any_pixel_size(labels: NDArray[np.int32], spacin
     found = unetprep.weight_map(labels, spacing=spacing, class_weights=(1, 1))
     expected = reference.weight_map(labels, reference.separate(labels), (1, 1), spacing=spacing)
     np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 300, 260), (9, 70, 90), (40, 90, 100)])
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (4.0, 1.0, 1.0)])
+@pytest.mark.parametrize("largest", [40, 2**30])
+def test_weights_take_the_memory_that_is_stated(
+    shape: tuple[int, ...], spacing: tuple[float, ...], largest: int
+) -> None:
+    labels = np.zeros((shape[0], shape[1] + 62, shape[2] + 62), np.int32)
+    labels[0, :9, :9], labels[0, 12:20, :9] = 1, largest
+    core = tuple(slice((n - m) // 2, (n + m) // 2) for n, m in zip(labels.shape, shape, strict=True))
+    formula = make_formula("paper", {})
+    target = np.zeros(labels.shape, np.uint8)[core]
+    weigh_block(labels, target, (1.0, 1.0), formula, spacing, core)  # compiled
+    tracemalloc.start()
+    weigh_block(labels, target, (1.0, 1.0), formula, spacing, core)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    stated = weigh_block_bytes(labels.shape, shape, formula, spacing, largest, False)
+    assert 0.95 * stated < peak < 1.01 * stated + 10_000
 
 
 def test_slices_of_a_stack_are_independent() -> None:

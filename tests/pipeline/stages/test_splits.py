@@ -7,7 +7,8 @@ from unetprep.errors import InvalidInput
 from unetprep.params import ImportParams
 from unetprep.sources import Source
 from unetprep.sources.arrays import open_array
-from unetprep.stages.splits import Part, split_parts
+from unetprep.stages.splits import Part, known_splits, split_parts
+from unetprep.store import Store
 
 Pair = tuple[str, Source | None, Source]
 
@@ -60,3 +61,28 @@ def test_a_single_image_stays_whole_without_fractions_and_is_refused_where_nothi
     assert (part.name, part.split) == ("i0", "train")
     with pytest.raises(InvalidInput, match="i0 is too small to be cut"):
         split_parts(pairs(1, 2, 2), ImportParams(val_fraction=0.2, test_fraction=0.2))
+
+
+def test_images_that_are_known_keep_their_split_and_new_ones_fill_up_the_fractions() -> None:
+    params = ImportParams(val_fraction=0.2, test_fraction=0.3, seed=4)
+    first = {part.name: part.split for part in split_parts(pairs(10), params)}
+    for number in (10, 11, 20, 100):
+        parts = split_parts(pairs(number), params, first)
+        assert {part.name: part.split for part in parts if part.name in first} == first
+        counts = {split: len(names) for split, names in splits(parts).items()}
+        assert counts["val"] == max(2, round(0.2 * number))
+        assert counts["test"] == max(3, round(0.3 * number))
+    new = [pair for pair in pairs(20) if pair[0] not in first]
+    found = splits(split_parts(new, params, first))  # without those that are there, the new ones have the fractions
+    assert {split: len(names) for split, names in found.items()} == {"train": 5, "val": 2, "test": 3}
+    all_train = dict.fromkeys(first, "train")
+    assert {part.split for part in split_parts(pairs(10), params, all_train)} == {"train"}
+
+
+def test_splits_are_known_only_if_they_were_assigned_by_the_same_rule(store: Store) -> None:
+    assert known_splits(None, ImportParams()) == {}
+    assert known_splits(store, ImportParams()) == {"a": "train", "b": "train"}
+    for other in ({"seed": 1}, {"val_fraction": 0.1}, {"test_fraction": 0.1}):
+        assert known_splits(store, ImportParams(**other)) == {}
+    store.drop_from_record("images/a", "split")
+    assert known_splits(store, ImportParams()) == {"b": "train"}

@@ -135,7 +135,7 @@ def test_a_volume_of_flat_voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     np.testing.assert_allclose(found, expected, atol=2e-6)
     with pytest.raises(Conflict, match=r"spacing is \[4.0, 1.0, 1.0\] there and \[1.0, 1.0, 1.0\] now"):
         weights(Store.open(url), class_weights=(0.5, 2))
-    with pytest.raises(InvalidInput, match="spacing is 4,1, but image 'labels' is a volume"):
+    with pytest.raises(InvalidInput, match="spacing is 4,1, but images/labels is a volume"):
         weights(Store.open(url), spacing=(4, 1))
 
 

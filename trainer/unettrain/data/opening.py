@@ -145,8 +145,7 @@ def stored_intensity(path: str) -> tuple[float, float] | None:
     Raises InvalidInput if that document is damaged.
     """
     if stacked := find_stacked(path):
-        store, place = stacked
-        found = place.record(recorded(store, place.group)).get("intensity")
+        found = stacked.place.record(recorded(stacked.store, stacked.place.group)).get("intensity")
     elif Path(path).is_dir() or "://" in path:
         found = recorded(path, "").get("intensity")
     else:

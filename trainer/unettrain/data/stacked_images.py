@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -28,33 +28,46 @@ class StackedImage(Source):
         return self.stack.read(self.place.box(box))
 
 
-def split_path(path: str) -> tuple[str, str] | None:
-    """(STORE, NAME) of a path or URL STORE/images/NAME; None for any other path."""
+class StackedPath(NamedTuple):
+    """What STORE/images/NAME or STORE/images/NAME/PART names: the store, the place of the image, and the part."""
+
+    store: str
+    place: ImagePlace
+    part: str  # such as labels/target; "" for the image itself
+
+
+def split_path(path: str) -> tuple[str, str, str] | None:
+    """(STORE, NAME, PART) of a path or URL STORE/images/NAME or STORE/images/NAME/PART; None for any other path."""
     path = local_path(path)
-    parts = (path if is_url(path) else str(Path(path).absolute())).rstrip("/").rsplit("/", 2)
-    return (parts[0], parts[2]) if len(parts) == 3 and parts[1] == IMAGES else None
+    whole = (path if is_url(path) else str(Path(path).absolute())).rstrip("/")
+    store, found, rest = whole.rpartition(f"/{IMAGES}/")
+    name, _, part = rest.partition("/")
+    return (store, name, part) if found else None
 
 
-def find_stacked(path: str) -> tuple[str, ImagePlace] | None:
-    """The store and the place of an image of a stack that is named STORE/images/NAME; None for any other path.
+def find_stacked(path: str) -> StackedPath | None:
+    """What a path names, if that is an image of a stack or a part of it; None for any other path.
 
     Raises InvalidInput if a document of the store is damaged.
     """
     named = split_path(path)
     if named is None or Path(path).suffix.lower() in FILES or (not is_url(path) and Path(local_path(path)).exists()):
         return None
-    store, name = named
+    store, name, part = named
     if "format_version" not in recorded(store, ""):
         return None
     place = image_places(store).get(name)
-    return (store, place) if place and place.index is not None else None
+    return StackedPath(store, place, part) if place and place.index is not None else None
 
 
-def open_stacked(path: str, store: str, place: ImagePlace, part: str = "") -> StackedImage:
-    """The pixels of an image of a stack, or the `part` of its group at another path, as a source named `path`.
+def open_stacked(path: str, found: StackedPath) -> StackedImage:
+    """An array of an image of a stack as a source named `path`. Raises InvalidInput if it is missing or unfinished."""
+    stack = open_source(f"{found.store}/{found.place.group}/{found.part}".rstrip("/"))
+    shape = shape_of(found.place, stack.shape, found.store)
+    return StackedImage(path, "czyx", shape, stack.dtype, stack, found.place, endpoint=stack.endpoint)
 
-    Raises InvalidInput if the array is missing or unfinished.
-    """
-    stack = open_source(f"{store}/{place.group}/{part}".rstrip("/"))
-    shape = shape_of(place, stack.shape, store)
-    return StackedImage(path, "czyx", shape, stack.dtype, stack, place, endpoint=stack.endpoint)
+
+def open_image_file(path: str, axes: str = "") -> Source:
+    """Open an image file, or an image of a store; `axes` and errors are those of `unetprep.sources.open_source`."""
+    found = find_stacked(path)
+    return open_stacked(path, found) if found else open_source(path, axes)

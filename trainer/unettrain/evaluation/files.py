@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from unetprep.kernels.weight_formula import IGNORED
-from unetprep.sources import Source, open_labels, open_source
+from unetprep.sources import Source, open_labels
+from unetprep.sources.pairing import one_channel
 from unetprep.sources.urls import is_url, local_path, names_in
-from unettrain.data.stacked_images import find_stacked, open_stacked, split_path
+from unettrain.data.stacked_images import find_stacked, open_image_file, open_stacked, split_path
 from unettrain.data.store import image_record, open_store
 from unettrain.errors import InvalidInput, raises_own_errors
 from unettrain.evaluation.arrays import evaluate_sources
@@ -27,9 +28,9 @@ def evaluate_files(prediction: str | Path, labels: str | Path, params: EvaluateP
         unettrain.evaluate_files("prediction.tif", "labels.tif").scores.mean_ap
     """
     params, image = params or EvaluateParams(), os.fspath(labels)
-    proposed, truth = open_source(os.fspath(prediction)), _own_labels(image)
+    proposed, truth = open_image_file(os.fspath(prediction)), _own_labels(image)
     if truth is None:
-        return evaluate_sources(proposed, open_labels(image), params)
+        return evaluate_sources(proposed, one_channel(open_image_file(image)), params)
     if params.ignore_label not in (None, IGNORED):
         raise InvalidInput(
             f"--ignore-label is {params.ignore_label}, but the labels of {image} in a store mark ignored pixels as"
@@ -42,16 +43,15 @@ def evaluate_files(prediction: str | Path, labels: str | Path, params: EvaluateP
 def _own_labels(image: str) -> Source | None:
     """The labels of STORE/images/NAME; None for anything else."""
     if stacked := find_stacked(image):
-        return open_stacked(image, *stacked, OWN_LABELS)
+        return None if stacked.part else open_stacked(image, stacked._replace(part=OWN_LABELS))
     own = f"{local_path(image)}/{OWN_LABELS}"
     return open_labels(own) if (names_in(own) if is_url(own) else Path(own).exists()) else None
 
 
 def _stored_dims(image: str) -> int | None:
     """`dims` of STORE/images/NAME; None for an image group outside of a store."""
-    named = split_path(image)
-    if named is None:
+    store, name, part = split_path(image) or ("", "", "")
+    if not name or part:
         return None
-    store, name = named
     open_store(store)
     return int(image_record(store, name, "dims")["dims"])

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from unetprep.host_memory import available_memory
-from unetprep.sources import Source, open_source
+from unetprep.sources import Source
 from unetprep.sources.arrays import SupportsArray, open_array
 from unetprep.sources.calibration import Calibration, read_calibration
 from unetprep.sources.memory import PICTURES_KEPT, kept_bytes, reading_bytes
@@ -22,7 +22,7 @@ from unetprep.storage.output import check_output
 from unettrain.checkpoint import Checkpoint, load_checkpoint
 from unettrain.data.intensity import ROWS_AT_ONCE, TrainingImages, scaling_of
 from unettrain.data.opening import stored_intensity
-from unettrain.data.stacked_images import StackedImage, find_stacked, open_stacked
+from unettrain.data.stacked_images import StackedImage, open_image_file
 from unettrain.device import pick_device
 from unettrain.errors import Failure, raises_own_errors
 from unettrain.prediction.image import Window, legal_tile, predict_windows, step_px
@@ -84,7 +84,7 @@ def predict_files(
     trained = find_checkpoint(checkpoint)
     with _threads(threads):
         model = trained.build().to(pick_device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        source = open_array("image", image, axes) if path is None else _open(path, axes)  # type: ignore[arg-type]
+        source = open_array("image", image, axes) if path is None else open_image_file(path, axes)  # type: ignore[arg-type]
         pixels = _Pixels(source)
         tile_px = legal_tile(tile_px, model.config.depth)
         layout = _layout(pixels.shape, model.config.num_classes, step_px(tile_px, model.config.depth))
@@ -95,11 +95,6 @@ def predict_files(
         with output.writing() as place:
             write_prediction(place, _bands(blocks, layout), layout, _calibration(source))
     return Prediction(Path(out), layout.file_shape, scaling.range, scaling.warnings)
-
-
-def _open(path: str, axes: str) -> Source:
-    stacked = find_stacked(path)
-    return open_stacked(path, *stacked) if stacked else open_source(path, axes)
 
 
 def _calibration(source: Source) -> Calibration | None:
