@@ -86,6 +86,8 @@ bench: $(READY)
 	python -m benchmarks.stream.cutting build/cutting
 	python -m benchmarks.stream.virtual build/virtual
 	python -m benchmarks.stream.results
+	python -m benchmarks.many --out benchmarks/many/results.json
+	python -m benchmarks.many.results
 
 # Says so where there is no GPU. The build of torch that constraints.txt asks for may know none: install another before.
 bench-gpu: $(READY)

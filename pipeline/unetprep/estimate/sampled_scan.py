@@ -21,6 +21,7 @@ from unetprep.store import Store
 
 WHOLE_PX = 2**24  # of all sources together, as long as they are read whole
 WINDOW_PX = 2**20  # of each source that is not read whole
+GUESSED = "only some of the small images were read: faults in the others are not seen"
 CELL_PX = 64  # hardly any cell is smaller, which bounds their number
 
 
@@ -50,11 +51,21 @@ class SampledScan(FirstReading):
     all_px: int = 0
     seconds: float = 0.0
     guesses: list[str] = field(default_factory=list)
+    alike: tuple[LabelScan, Scan | None] | None = None  # of an image of a stack
 
     def in_stack(self, group: str, k: int, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
-        """The labels and the values of slice k of a stack, as of any other image."""
+        """The labels and the values of slice k of a stack; when enough are read, those of an earlier one."""
+        num_px = _num_px(part.box)
+        if self.alike and num_px > self.left_px:
+            self.all_px += num_px * (1 + bool(part.image))
+            if GUESSED not in self.guesses:
+                self.guesses.append(GUESSED)
+            return self.alike
         labels = self.labels(part.labels, part.box, params, params.instances == "components")
-        return labels, self.image(part.image, part.box, params.dims) if part.image else None
+        image = self.image(part.image, part.box, params.dims) if part.image else None
+        unknown = replace(labels, scan=replace(labels.scan, digest=UNKNOWN))
+        self.alike = unknown, image and replace(image, digest=UNKNOWN)
+        return labels, image
 
     def image(self, source: Source, box: Box, dims: int) -> Scan:
         """The values of an image, or of a window of it."""

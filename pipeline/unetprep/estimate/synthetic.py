@@ -14,6 +14,7 @@ from unetprep.params import ImportParams
 from unetprep.sources.limits import check_shape
 from unetprep.sources.synthetic import generated_pair
 from unetprep.stages.splits import Part
+from unetprep.stages.stacks import is_small
 from unetprep.stages.table import STAGES
 
 GENERATED = "the images are generated cells, which compress like noisy micrographs of cells; reading takes no time"
@@ -21,6 +22,7 @@ PX_A_CELL = 1300  # where the number of cells is not given
 LARGEST_IMAGE_SHARDS = 2**18
 LEAST_PX_A_CELL = 16
 IMAGES_PLANNED, SHARDS_PLANNED = 50, 2**17  # of many images of one shape; the others are like them
+STACKED_PLANNED = 20_000  # of images that are stored in stacks
 
 
 def forecast_synthetic(
@@ -46,7 +48,8 @@ def forecast_synthetic(
             allowed=f"images of up to {LARGEST_IMAGE_SHARDS} shards",
             hint="plan for a part of it, and multiply",
         )
-    num_planned = min(num_images, IMAGES_PLANNED, max(1, SHARDS_PLANNED // shards))
+    most = STACKED_PLANNED if is_small(shape, dims) else IMAGES_PLANNED
+    num_planned = min(num_images, most, max(1, SHARDS_PLANNED // shards))
     whole = tuple(slice(0, n) for n in shape)
     parts = [Part(f"image-{n:07}", image, labels, whole, "train") for n in range(num_planned)]
     with tempfile.TemporaryDirectory(prefix="unetprep-") as folder:

@@ -18,6 +18,7 @@ import numpy as np
 from unetprep.errors import UnetprepError
 from unetprep.format.boxes import Box
 from unetprep.format.layout import FIRST_READING, ArraySpec, Provenance
+from unetprep.format.schema import is_number, is_size
 from unetprep.kernels.percentiles import RobustRange
 from unetprep.params import ImportParams
 from unetprep.sources import Source, open_source
@@ -26,7 +27,7 @@ from unetprep.sources.first_pass import Scan
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.limits import check_shape
 from unetprep.sources.pairing import name_of_file
-from unetprep.sources.readers import NpySource, PictureSource, TiffSource, absolute, with_axes
+from unetprep.sources.readers import NpySource, PictureSource, TiffSource, absolute, refuse_dtype, with_axes
 from unetprep.sources.urls import is_url
 from unetprep.stages.first_reading import FirstReading, LabelScan
 from unetprep.stages.splits import Part
@@ -93,10 +94,7 @@ class KnownSources:
         entry = self._before.get(key)
         if entry and entry.get("state") == state and entry.get("asked") == axes:
             with suppress(*INVALID, UnetprepError):
-                source = with_axes(
-                    CLASSES[entry["class"]](path, "", tuple(entry["shape"]), entry["dtype"]), entry["axes"]
-                )
-                check_shape(path, source.shape)
+                source = _source_of(path, entry)
                 self._now[key] = {**entry, "scans": dict(entry["scans"])}
                 return source
         source = open_source(path, axes, self.kept.decode)
@@ -119,6 +117,17 @@ class KnownSources:
         if entry and entry["state"] == _state(source.path):
             entry["scans"][key] = found
             self._is_new = True
+
+
+def _source_of(path: str, entry: Entry) -> Source:
+    """The source that an entry describes. Raises InvalidInput or one of INVALID if it describes none."""
+    shape = tuple(entry["shape"])
+    if not all(is_size(n) and n for n in shape):
+        raise ValueError(shape)
+    source = with_axes(CLASSES[entry["class"]](path, "", shape, np.dtype(entry["dtype"]).name), entry["axes"])
+    refuse_dtype(source)
+    check_shape(path, source.shape)
+    return source
 
 
 def _key(path: str) -> str:
@@ -203,6 +212,9 @@ def _entry(scan: Scan) -> Entry:
 def _scan_of(entry: Entry) -> Scan:
     robust = RobustRange(**entry["robust"]) if entry["robust"] else None
     shards = ShardDigests.of_all(bytes.fromhex(entry["shards"]))
+    numbers = (entry["low"], entry["high"], *(entry["robust"] or {}).values())
+    if not all(map(is_number, numbers)) or len(bytes.fromhex(entry["digest"])) != sha256().digest_size:
+        raise ValueError(numbers)
     return Scan(entry["low"], entry["high"], entry["digest"], shards, robust)
 
 

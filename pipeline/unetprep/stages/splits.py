@@ -51,7 +51,7 @@ def split_parts(
     """
     known = known or {}
     fractions = {"val": params.val_fraction, "test": params.test_fraction}
-    if len(pairs) == 1 and any(fractions.values()):
+    if len(pairs) == 1 and any(fractions.values()) and _is_cut(pairs[0][0], known):
         return _strips(*pairs[0], fractions, params)
     new = [i for i, (name, _, _) in enumerate(pairs) if name not in known]
     there = [known[name] for name, _, _ in pairs if name in known]
@@ -68,6 +68,11 @@ def split_parts(
         )
         for i, (name, image, labels) in enumerate(pairs)
     ]
+
+
+def _is_cut(name: str, known: Mapping[str, str]) -> bool:
+    """Whether a single image is cut into strips: it is the only one of the store, or was cut before."""
+    return not known or any(f"{name}-{split}" in known for split in SPLITS)
 
 
 def _share(fraction: float, total: int) -> int:

@@ -87,16 +87,17 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
         assert store
         store.table(path)  # raises InvalidInput if it is lost
         places = list(places_in(path, store.record(path), removed=True))
-        if any(place.name in by_name for place in places):
-            stacks.append(Stack(path, tuple(_member(place, by_name, store) for place in places)))
-            in_stacks |= {place.name for place in places}
+        stack = Stack(path, tuple(_member(place, by_name, store) for place in places))
+        in_stacks |= {place.name for place in places}
+        if stack.given:
+            _refuse_other_kinds(stack, dims, store)
+            stacks.append(stack)
     known = set(store.places if store else ()) | in_stacks
     kinds: dict[tuple[int, str], list[Part]] = {}
     next_number = len(numbers)
     for part in parts:
-        if part.name not in known and _is_small(part, dims):
-            kind = (part.box[0].stop if part.image else 0, stored_dtype(part.image) if part.image else "")
-            kinds.setdefault(kind, []).append(part)
+        if part.name not in known and is_small(box_shape(part.box), dims):
+            kinds.setdefault(_kind(part), []).append(part)
     for alike in kinds.values():
         if len(alike) >= (FEWEST_MORE if numbers else FEWEST):
             members = (Member(part.name, _size(part), part) for part in alike)
@@ -113,9 +114,28 @@ def _member(place: ImagePlace, by_name: Mapping[str, Part], store: Store) -> Mem
     return Member(place.name, _size(part) if part else place.sides, part)
 
 
-def _is_small(part: Part, dims: int) -> bool:
-    _, slices, height, width = box_shape(part.box)
+def is_small(shape: tuple[int, ...], dims: int) -> bool:
+    """Whether an image (c, z, y, x) is stored in a stack, if there are enough of its kind."""
+    _, slices, height, width = shape
     return dims == 2 and slices == 1 and max(height, width) <= LARGEST_SIDE
+
+
+def _kind(part: Part) -> tuple[int, str]:
+    """Channels and dtype of an image, which those of a stack share."""
+    return (part.box[0].stop, stored_dtype(part.image)) if part.image else (0, "")
+
+
+def _refuse_other_kinds(stack: Stack, dims: int, store: Store) -> None:
+    """Raise Conflict for an image of a stack of the store that is now of another kind than the others."""
+    given = list(stack.given.values())
+    for part in given:
+        if not is_small(box_shape(part.box), dims) or _kind(part) != _kind(given[0]):
+            raise Conflict(
+                f"{(part.image or part.labels).path} is in {store.url} already, as image {part.name!r} of {stack.path},"
+                " and has other channels, another dtype or other slices than the images stored with it",
+                hint=f"remove it: unetprep remove {store.url} {part.name}, and import it under another name; or import"
+                " all of them into another store",
+            )
 
 
 def _size(part: Part) -> tuple[int, int]:

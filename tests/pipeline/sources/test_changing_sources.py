@@ -121,7 +121,7 @@ def test_any_blocks_give_the_digest_of_the_first_reading(tmp_path: Path, block: 
 
 
 @pytest.fixture
-def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
     """Files of sixteen images and of their labels, one stack of eight shards; no pixels are kept in memory."""
     monkeypatch.setattr(importing, "KEPT_BYTES", 0)
     monkeypatch.setattr(layout, "STACK_SHARD_PX", 2 * LABELS.size)
@@ -129,13 +129,14 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         (tmp_path / folder).mkdir()
         for k in range(16):
             save(tmp_path / folder / f"{k:02}.npy", np.roll(pixels, k, 0))
-    return [[str(path) for path in sorted((tmp_path / folder).iterdir())] for folder in ("i", "m")]
+    images, labels = (sorted(map(str, (tmp_path / folder).iterdir())) for folder in ("i", "m"))
+    return images, labels
 
 
 @pytest.mark.parametrize("instances", ["ids", "components"])
 @pytest.mark.parametrize("folder", ["i", "m"])
 def test_an_image_of_a_stack_that_changes_is_refused_and_the_stack_stays_unfinished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: list[list[str]], folder: str, instances: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: tuple[list[str], list[str]], folder: str, instances: str
 ) -> None:
     url, params = str(tmp_path / "ds.zarr"), ImportParams(instances=instances)
     array = "stacks/0/image" if folder == "i" else "stacks/0/labels/instances/instances"
@@ -162,7 +163,9 @@ def test_an_image_of_a_stack_that_changes_is_refused_and_the_stack_stays_unfinis
     assert tree(url) == tree(tmp_path / "anew.zarr")
 
 
-def test_a_task_of_a_stack_travels_with_the_files_of_its_own_shards(tmp_path: Path, many: list[list[str]]) -> None:
+def test_a_task_of_a_stack_travels_with_the_files_of_its_own_shards(
+    tmp_path: Path, many: tuple[list[str], list[str]]
+) -> None:
     store = Store.open_or_create(str(tmp_path / "ds.zarr"))
     job = next(j for j in plan_import(*many, ImportParams()).jobs if j.outputs[0].path.endswith("image"))
     store.create(plan_job(store, job).create[0])

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import tracemalloc
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from tests.pipeline.conftest import save, tree
 from tests.synthetic import cell_image, cell_labels
 from unetprep import ImportParams
 from unetprep.errors import Conflict, InvalidInput
-from unetprep.format.layout import FIRST_READING
+from unetprep.format.layout import FIRST_READING, ArraySpec, Provenance
+from unetprep.sources import open_source
 from unetprep.sources.readers import NpySource, PictureSource, TiffSource
 from unetprep.stages import known_sources
 from unetprep.store import Store
@@ -38,7 +41,7 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files whose pixels are read, in order."""
+    """The names of the files that are opened or read, in order."""
     found: list[str] = []
 
     def noting(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,6 +53,12 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for source in (NpySource, PictureSource, TiffSource):
         monkeypatch.setattr(source, "_read_file", noting(source._read_file))
+
+    def noting_path(path: str, *arguments: Any) -> Any:
+        found.append(str(Path(*Path(path).parts[-2:])))
+        return open_source(path, *arguments)
+
+    monkeypatch.setattr(known_sources, "open_source", noting_path)  # small TIFF files are decoded while they are opened
     return found
 
 
@@ -62,7 +71,7 @@ def run(folder: Path, name: str = "ds.zarr", **options: Any) -> unetprep.ImportS
 
 def arrays(url: Path) -> dict[str, bytes]:
     """Every file of a store but what the first reading found."""
-    return {key: data for key, data in tree(url).items() if key != FIRST_READING}
+    return {key: data for key, data in tree(url).items() if not key.startswith(FIRST_READING)}
 
 
 @pytest.mark.parametrize("options", [{}, {"instances": "components"}, {"intensity": "percentile", "val_fraction": 0.2}])
@@ -132,6 +141,16 @@ def test_a_lost_shard_is_written_again_from_its_files_alone(files: Path, read: l
     assert tree(files / "ds.zarr") == before
 
 
+def put(url: Path, data: bytes) -> None:
+    """Replace what was kept, as somebody would who wants it to be believed: with checksums that fit."""
+    store, values = Store.open(str(url)), np.frombuffer(data, np.uint8)
+    size, made = (values.size,), Provenance("import", known_sources.VERSION, {}, {})
+    spec = ArraySpec(FIRST_READING, size, "uint8", ("byte",), size, size, made, codec="none")
+    store.create(spec)
+    store.write(spec, (slice(0, values.size),), values)
+    store.set_complete(FIRST_READING, True)
+
+
 def damaged(change: Callable[[dict[str, Any]], Any]) -> Callable[[bytes], bytes]:
     """A change of the content."""
 
@@ -148,10 +167,20 @@ def of_every_entry(**values: Any) -> Callable[[bytes], bytes]:
     return damaged(lambda content: [entry.update(values) for entry in content["sources"].values()])
 
 
+def of_every_scan(**values: Any) -> Callable[[bytes], bytes]:
+    """A change of what was found in every file."""
+
+    def change(content: dict[str, Any]) -> None:
+        for entry in content["sources"].values():
+            for scan in entry["scans"].values():
+                scan.update(values)
+
+    return damaged(change)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda data: b"",
         lambda data: data[:50],
         lambda data: b"no zlib",
         lambda data: zlib.compress(b"5"),
@@ -165,25 +194,54 @@ def of_every_entry(**values: Any) -> Callable[[bytes], bytes]:
         of_every_entry(scans=5),
         of_every_entry(scans={}),
         of_every_entry(shape="ab"),
+        of_every_entry(shape=[10**9, 10**9]),
+        of_every_entry(shape=[-1, 5]),
         of_every_entry(axes=5),
+        of_every_entry(axes="abc"),
+        of_every_entry(folder=5, name=[]),
         of_every_entry(**{"class": ["NpySource"]}),
         of_every_entry(dtype="float99"),
-        damaged(
-            lambda content: [
-                entry["scans"].update({key: {"low": 0} for key in entry["scans"]})
-                for entry in content["sources"].values()
-            ]
-        ),
+        of_every_entry(dtype=7),
+        of_every_scan(low=None, high="a"),
+        of_every_scan(digest=5),
+        of_every_scan(shards="zz"),
+        of_every_scan(robust={"low": 0}),
+        of_every_scan(robust={"low": 0}, ids=["a"]),
+        of_every_scan(ids=["a"]),
+        of_every_scan(num_pieces="many"),
     ],
 )
 @pytest.mark.parametrize("files", ["npy"], indirect=True)
-def test_a_damaged_cache_is_no_error(files: Path, change: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_damaged_cache_changes_nothing(
+    files: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes], alone: bool
+) -> None:
+    monkeypatch.setattr("unetprep.stages.stacks.FEWEST", 1000 if alone else 16)
     run(files)
-    before = arrays(files / "ds.zarr")
-    path = files / "ds.zarr" / FIRST_READING
-    path.write_bytes(change(path.read_bytes()))
-    assert run(files).shards_written == 0
-    assert arrays(files / "ds.zarr") == before
+    before, url = arrays(files / "ds.zarr"), files / "ds.zarr"
+    put(url, change(Store.open(str(url)).read_all(FIRST_READING).tobytes()))
+    with suppress(Conflict):  # digests that are not those of the store
+        assert run(files).shards_written == 0
+    assert arrays(url) == before
+
+
+@pytest.mark.parametrize("files", ["npy"], indirect=True)
+def test_a_cache_that_cannot_be_read_is_no_error(files: Path) -> None:
+    run(files)
+    url = files / "ds.zarr"
+    before = tree(url)
+    for key, data in (
+        (f"{FIRST_READING}/c/0", b""),
+        (f"{FIRST_READING}/c/0", None),
+        (f"{FIRST_READING}/zarr.json", b"{"),
+    ):
+        if data is None:
+            (url / key).unlink()
+        else:
+            (url / key).write_bytes(data)
+        assert run(files).shards_written == 0
+        assert arrays(url) == {k: v for k, v in before.items() if not k.startswith(FIRST_READING)}
+    assert unetprep.verify(url, workers=1).faults == ()
 
 
 @pytest.mark.parametrize("files", ["npy"], indirect=True)
@@ -191,15 +249,22 @@ def test_a_cache_that_unpacks_to_more_than_a_store_needs_is_not_unpacked(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store is not trusted: 1 MB may unpack to 1 GB."""
-    import tracemalloc
-
     run(files)
-    (files / "ds.zarr" / FIRST_READING).write_bytes(zlib.compress(bytes(300 * 2**20)))
+    monkeypatch.setattr(known_sources, "MOST_BYTES", 2**24)
+    put(files / "ds.zarr", zlib.compress(bytes(2**28)))
     tracemalloc.start()
     assert run(files).shards_written == 0
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 200 * 2**20
+    assert peak < 2**27
+
+
+@pytest.mark.parametrize("files", ["npy"], indirect=True)
+def test_no_path_of_this_machine_is_kept(files: Path) -> None:
+    run(files)
+    text = zlib.decompress(Store.open(str(files / "ds.zarr")).read_all(FIRST_READING).tobytes()).decode()
+    assert "masks" not in text
+    assert files.name not in text
 
 
 @pytest.mark.parametrize("files", ["npy"], indirect=True)

@@ -83,6 +83,6 @@ def test_splits_are_known_only_if_they_were_assigned_by_the_same_rule(store: Sto
     assert known_splits(None, ImportParams()) == {}
     assert known_splits(store, ImportParams()) == {"a": "train", "b": "train"}
     for other in ({"seed": 1}, {"val_fraction": 0.1}, {"test_fraction": 0.1}):
-        assert known_splits(store, ImportParams(**other)) == {}  # type: ignore[arg-type]
+        assert known_splits(store, ImportParams(**other)) == {}
     store.drop_from_record("images/a", "split")
     assert known_splits(store, ImportParams()) == {"b": "train"}
