@@ -130,8 +130,9 @@ def _write(
     plans = plan_jobs(store, planned.jobs, overwrite)
     known = {path for path in store.groups if store.record(path)}
     if any(plan.missing.size for plan in plans) or not set(planned.groups) <= known:
-        with_pixels = {path for path in planned.groups if store.record(pixels_path(path))}
-        added = {path: about for path, about in planned.groups.items() if has_images or path not in with_pixels}
+        added = planned.groups
+        if not has_images:  # what is known of the pixels stays
+            added = {path: about for path, about in added.items() if not store.record(pixels_path(path))}
         store.add_groups(added)
         _drop_pixel_sizes(store, added)
     done = run_plans(store, plans, scheduler, on_progress)

@@ -162,11 +162,13 @@ def merged_digests(
 
     Raises Conflict for an image whose pixels are not those that are recorded, unless `overwrite` replaces them all.
     """
+    absent = [member.name for member in stack.members if member.part is None]
+    if overwrite and not absent:  # also where the document of the array is damaged
+        return [given[k] for k in range(len(stack.members))]
     there, sizes = recorded_digests(store, path), store.sizes(stack.path) if store else None
     resized = [] if sizes is None else np.flatnonzero((sizes != stack.sizes).any(axis=1)).tolist()
     changed = [k for k, digest in given.items() if there and (digest not in (there[k], UNKNOWN) or k in resized)]
-    absent = [member.name for member in stack.members if member.part is None]
-    if changed and not (overwrite and not absent):
+    if changed:
         assert store
         part = stack.members[changed[0]].part
         more = f", and {len(changed) - 1} more" if changed[1:] else ""

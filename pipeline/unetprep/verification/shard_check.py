@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.format.boxes import Index, shard_box
+from unetprep.format.boxes import Box, Index, shard_box
 from unetprep.format.sharding import Damaged, Shards, shard_key
 from unetprep.stages.base import Sizes
 from unetprep.stages.stacks import pixel_digest
@@ -31,27 +31,45 @@ def check_shard(
 ) -> CheckedShard:
     """Read a whole shard, and check its checksums and values. `keep` its pixels, or of a stack the digests of images.
 
-    Raises OSError if it cannot be read, which says nothing about the shard.
+    `sizes` (image, 2) are the sides of the images, if the array lies in a stack. Raises OSError if the shard cannot be
+    read, which says nothing about it.
     """
     key = f"{path}/{shard_key(index)}"
     box = shard_box(index, shards.shape, shards.shard)
-    inner = tuple(slice(0, b.stop - b.start) for b in box)
     try:
         data = storage.get(key)
+        if sizes is not None:
+            return _check_images(key, shards, data, box[-3], keep, sizes)
         if keep:
+            inner = tuple(slice(0, b.stop - b.start) for b in box)
             block = np.ascontiguousarray(shards.decode(data)[inner])
-            problem = problem_with(path, block)
-            if sizes is None:
-                return CheckedShard(key, "values", problem, block)
-            first = box[-3].start
-            digests = (pixel_digest(block[..., k : k + 1, :y, :x]) for k, (y, x) in enumerate(sizes[box[-3]].tolist()))
-            return CheckedShard(key, "values", problem, None, first, tuple(digests))
+            return CheckedShard(key, "values", problem_with(path, block), block)
         problem = ""
         for _, values in shards.chunks_of(data):
             problem = problem or problem_with(path, values)
     except (Damaged, FileNotFoundError) as error:
         return CheckedShard(key, "damaged", str(error))
     return CheckedShard(key, "values", problem)
+
+
+def _check_images(key: str, shards: Shards, data: bytes, slices: slice, keep: bool, sizes: Sizes) -> CheckedShard:
+    """Check the images in a shard of a stack one after the other, and that the padding around them is 0."""
+    chunks: dict[int, list[tuple[Box, NDArray[Any]]]] = {}
+    for (*channel, k, row, column), values in shards.chunks_of(data):
+        place = zip((*channel, 0, row, column), shards.chunk, strict=True)
+        chunks.setdefault(k, []).append((tuple(slice(i * n, (i + 1) * n) for i, n in place), values))
+    problem, digests = "", []
+    for k, (height, width) in enumerate(sizes[slices].tolist()):
+        whole = np.zeros((*shards.shard[:-3], 1, *shards.shard[-2:]), shards.dtype)
+        for where, values in chunks.get(k, ()):
+            whole[where] = values
+        image = whole[..., :height, :width]
+        problem = problem or problem_with(node_of(key), image)
+        if not problem and np.count_nonzero(whole) != np.count_nonzero(image):
+            problem = f"the padding of slice {slices.start + k} is not 0"
+        if keep:
+            digests.append(pixel_digest(image))
+    return CheckedShard(key, "values", problem, first=slices.start, digests=tuple(digests))
 
 
 def node_of(key: str) -> str:

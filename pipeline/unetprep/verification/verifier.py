@@ -15,6 +15,7 @@ import numpy as np
 from unetprep.engine.memory import num_cores
 from unetprep.engine.thread_tasks import TASKS_A_WORKER, OnProgress, Tasks
 from unetprep.format.layout import (
+    AXES,
     CUT,
     DENSE,
     FOLDING,
@@ -22,7 +23,6 @@ from unetprep.format.layout import (
     IMAGES,
     JOURNAL,
     PLACED,
-    STACKS,
     TILES,
     counts_path,
     labels_path,
@@ -47,8 +47,9 @@ from unetprep.storage.base import Storage
 from unetprep.storage.lock import holder, locked
 from unetprep.storage.paths import StrPath
 from unetprep.store import Store
+from unetprep.store.store import REPLACED
 from unetprep.verification.faults import Fault, to_do
-from unetprep.verification.inventory import Inventory, take_inventory
+from unetprep.verification.inventory import Inventory, kind_of, take_inventory
 from unetprep.verification.recompute import differences
 from unetprep.verification.shard_check import CheckedShard, check_shard, digest_of, little, node_of
 
@@ -206,10 +207,11 @@ class Verifier:
                 self._fault("metadata", group, self._objects.key_of(group), says)
 
     def _sizes(self, path: str) -> Sizes | None:
-        """The sides of the images of the stack in which an array lies; None for other arrays."""
-        table = self._record("/".join(path.split("/")[:2])).get(TABLE)
-        shards = self._shards(path)
-        if table is None or shards is None or len(table["sizes"]) != shards.shape[-3]:
+        """The sides of the images of the stack in which an array of pixels lies; None for other arrays."""
+        kind, shards, table = kind_of(path), self._shards(path), self._record("/".join(path.split("/")[:2])).get(TABLE)
+        if table is None or shards is None or kind is None or kind.dims[-3:] != AXES:
+            return None
+        if len(table["sizes"]) != shards.shape[-3] or shards.chunk[-3] != 1:
             return None
         return np.array(table["sizes"], np.int64)
 
@@ -225,8 +227,11 @@ class Verifier:
             if shards is None:
                 self.notes.append(f"{path}: its {len(indices)} shards were not read: no valid document")
                 continue
-            keep = digest_of(self._record(path)) is not None
-            sizes = self._sizes(path) if keep and path.startswith(f"{STACKS}/") else None
+            sizes, record = self._sizes(path), self._record(path)
+            keep = digest_of(record) is not None
+            if keep and "digests" in record and sizes is None:
+                self.notes.append(f"{path}: not compared with the import: no valid table of its images")
+                keep = False
             for index in sorted(indices):
                 if len(index) == len(shards.counts) and all(i < n for i, n in zip(index, shards.counts, strict=True)):
                     tasks.append(partial(check_shard, self._store.storage, path, shards, index, keep, sizes))
@@ -262,7 +267,9 @@ class Verifier:
             record = self._record(path)
             if "complete" not in record or not self._is_sound(path):
                 continue
-            if not record["complete"]:
+            if record.get("fingerprint") == REPLACED:
+                self._fault("stale", path, path, "it is no longer valid, and what replaces it was stopped")
+            elif not record["complete"]:
                 self._fault("unfinished", path, path, "what computed it was stopped")
             elif self._store.state(path) == "stale":
                 self._fault("stale", path, path, "what it was made from has been replaced since")

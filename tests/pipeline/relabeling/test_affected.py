@@ -40,7 +40,10 @@ def test_a_shard_is_stale_just_where_what_it_reads_meets_the_edit(data: st.DataO
 def test_a_tile_is_stale_just_where_its_mirrored_window_meets_the_edit(data: st.DataObject) -> None:
     sides = [tuple(data.draw(st.integers(1, n)) for n in (3, 70, 70)) for _ in range(2)]
     stride, random = data.draw(st.sampled_from([(None, None), (7, None), (None, 15)]))
-    images = tuple(TiledImage(name, shape, "train", (0.0, 1.0)) for name, shape in zip("ab", sides, strict=True))  # type: ignore[arg-type]
+    images = tuple(
+        TiledImage(name, shape, "train", (0.0, 1.0), f"images/{name}")  # type: ignore[arg-type]
+        for name, shape in zip("ab", sides, strict=True)
+    )
     places = TilePositions(images, replace(TILES, stride_px=stride, random=random))
     shape = (places.starts[-1], 1)
     spec = ArraySpec("tiles/image", shape, "uint8", ("tile", "c"), (1, 1), (1, 1), Provenance("", 0, {}, {}))

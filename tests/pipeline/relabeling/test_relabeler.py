@@ -37,7 +37,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(layout.PIXEL_SHARD, 2, (1, 32, 48))
     monkeypatch.setitem(layout.PIXEL_CHUNK, 3, (2, 16, 16))
     monkeypatch.setitem(layout.PIXEL_SHARD, 3, (4, 32, 32))
-    monkeypatch.setattr("unetprep.stages.tiles.TILES_A_SHARD", 8)
+    monkeypatch.setattr("unetprep.stages.tile_positions.TILES_A_SHARD", 8)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # no power cuts here, and thousands of small files
 
 
