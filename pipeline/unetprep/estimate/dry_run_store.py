@@ -46,7 +46,7 @@ class DryRunStore(Store):
         """Set the values of every shard of an array, of which only the mean is known."""
         self._means[path] = values
 
-    def read(self, path: str, box: Box, recent: ArrayCache = NO_CACHE) -> NDArray[Any]:
+    def read(self, path: str, box: Box, recent: ArrayCache = NO_CACHE, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Read a box, computing its pending chunks."""
         if path in self._means:
             sides = (range(*b.indices(n)) for b, n in zip(box, self.shards(path).shape, strict=True))
@@ -55,7 +55,7 @@ class DryRunStore(Store):
             start, before = self.clock(), self.seconds
             self._compute_missing(path, box)
             self.seconds = before + self.clock() - start
-        return super().read(path, box, recent)
+        return super().read(path, box, recent, out)
 
     def read_all(self, path: str) -> NDArray[Any]:
         """Read a whole array, computing its pending chunks."""

@@ -89,9 +89,10 @@ def zstd_size(packed: NDArray[np.uint8]) -> int:
     return int.from_bytes(header[start : start + length], "little") + 256 * (kind == 1) if length else UNKNOWN_SIZE
 
 
-def append_crc(data: bytes) -> bytes:
+def append_crc(data: bytes | NDArray[np.uint8]) -> bytes:
     """The data followed by their CRC32C checksum."""
-    return b"".join((data, int(google_crc32c.value(data)).to_bytes(CRC_BYTES, "little")))
+    checksum = int(google_crc32c.value(data)).to_bytes(CRC_BYTES, "little")
+    return b"".join((data if isinstance(data, bytes) else data.data, checksum))
 
 
 def verify_crc(data: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -4,8 +4,10 @@ zarr-python works chunk by chunk on a single event loop, so threads cannot share
 decodes a whole shard and releases the GIL. The tests compare both directions with zarr-python.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
+from math import prod
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from unetprep.format.shard_layout import shard_key as shard_key
 from unetprep.storage.base import Storage
 from unetprep.storage.lru_cache import NO_CACHE, ArrayCache
 
+STRIP_BYTES = 2**20  # of chunks that are made contiguous at a time
 Chunks = dict[Index, bytes]  # compressed chunks with their checksums, by position in a shard
 
 
@@ -42,6 +45,7 @@ class Shards:
         self.shape, self.dtype = self.layout.shape, self.layout.dtype
         self.shard, self.chunk, self.counts = self.layout.shard, self.layout.chunk, self.layout.counts
         self._little = self.dtype.newbyteorder("<")
+        self._chunk_bytes = prod(self.chunk) * self.dtype.itemsize
 
     def key_of(self, box: Box) -> str:
         """Key of the shard in which a box begins, relative to the path of the array."""
@@ -61,14 +65,26 @@ class Shards:
     def encode_chunks(self, block: NDArray[Any], first: Index) -> Chunks:
         """The chunks of a block that begins at chunk `first`; what it lacks of its last chunks is padded with 0."""
         chunks = {}
-        for place in product(*(range(-(-n // c)) for n, c in zip(block.shape, self.chunk, strict=True))):
-            values = block[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, self.chunk, strict=True))]
-            if values.shape != self.chunk:
-                values = np.pad(values, [(0, c - n) for c, n in zip(self.chunk, values.shape, strict=True)])
-            values = np.ascontiguousarray(values, self._little)
-            part = self.layout.compressor.encode(values) if self.layout.compressor else values.tobytes()
-            chunks[tuple(f + i for f, i in zip(first, place, strict=True))] = append_crc(part)
+        compressor, counts = self.layout.compressor, [-(-n // c) for n, c in zip(block.shape, self.chunk, strict=True)]
+        step = max(1, STRIP_BYTES // self._chunk_bytes)
+        for *above, start in product(*map(range, counts[:-1]), range(0, counts[-1], step)):
+            place = (*map(add, first, above), first[-1] + start)
+            for k, values in enumerate(self._strip(block, above, start, min(start + step, counts[-1]))):
+                part = compressor.encode(values) if compressor else values.reshape(-1).view(np.uint8)
+                chunks[(*place[:-1], place[-1] + k)] = append_crc(part)
         return chunks
+
+    def _strip(self, block: NDArray[Any], above: Sequence[int], start: int, stop: int) -> NDArray[Any]:
+        """The chunks from `start` to `stop` along the last axis, (chunk, ...), contiguous, padded with 0."""
+        *sides, length = self.chunk
+        num = stop - start
+        rows = [slice(i * c, (i + 1) * c) for i, c in zip(above, sides, strict=True)]
+        values = block[(*rows, slice(start * length, stop * length))]
+        if values.shape != (*sides, num * length):
+            padded = np.zeros((*sides, num * length), self._little)
+            padded[tuple(map(slice, values.shape))] = values
+            values = padded
+        return np.ascontiguousarray(np.moveaxis(values.reshape(*sides, num, length), -2, 0), self._little)
 
     def join(self, chunks: Chunks) -> bytes:
         """A shard from its chunks; its bytes do not depend on the order of `chunks`."""
@@ -79,12 +95,14 @@ class Shards:
             offset += len(chunks[place])
         return b"".join([*(chunks[place] for place in sorted(chunks)), append_crc(index.tobytes())])
 
-    def read(self, storage: Storage, path: str, box: Box, recent: ArrayCache = NO_CACHE) -> NDArray[Any]:
-        """A box of the array. `recent` caches decoded chunks.
+    def read(
+        self, storage: Storage, path: str, box: Box, recent: ArrayCache = NO_CACHE, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """A box of the array, written to `out` where it is given. `recent` caches decoded chunks.
 
         Raises MissingShard for a missing shard, and Damaged for a wrong checksum.
         """
-        out = np.zeros(box_shape(box), self.dtype)
+        out = np.empty(box_shape(box), self.dtype) if out is None else out
         for index in _touched(box, self.shard):
             key = f"{path}/{shard_key(index)}".lstrip("/")
             try:
@@ -106,21 +124,21 @@ class Shards:
     ) -> None:
         first = tuple(i * n for i, n in zip(index, self.layout.chunk_counts, strict=True))
         last = tuple(f + n for f, n in zip(first, self.layout.chunk_counts, strict=True))
-        touched = [
-            at for at in _touched(box, self.chunk) if all(f <= a < z for a, f, z in zip(at, first, last, strict=True))
-        ]
         missing = []
-        for at in touched:
+        for at, there, part in _pieces(box, self.chunk, first, last):
             if (values := recent.get((key, at))) is None:
-                missing.append(at)
+                missing.append((at, there, part))
             else:
-                _paste(values, at, self.chunk, box, out)
-        places = [tuple(a - f for a, f in zip(at, first, strict=True)) for at in missing]
-        for at, part in zip(missing, self._parts(storage, key, places) if places else (), strict=True):
-            if part is not None:
-                values = self._values(part)
+                out[there] = values[part]
+        places = [tuple(a - f for a, f in zip(at, first, strict=True)) for at, _, _ in missing]
+        packed = self._parts(storage, key, places) if places else []
+        for (at, there, part), data in zip(missing, packed, strict=True):
+            if data is None:
+                out[there] = 0
+            else:
+                values = self._values(data)
                 recent.keep((key, at), values)
-                _paste(values, at, self.chunk, box, out)
+                out[there] = values[part]
 
     def _parts(self, storage: Storage, key: str, places: list[Index]) -> list[bytes | memoryview | None]:
         """The bytes of chunks; None for chunks of zeros. If all chunks are needed, the shard is read in one request."""
@@ -198,9 +216,19 @@ def _touched(box: Box, size: tuple[int, ...]) -> Iterator[Index]:
     return product(*(range(b.start // n, -(-b.stop // n)) for b, n in zip(box, size, strict=True)))
 
 
-def _paste(values: NDArray[Any], at: Index, chunk: tuple[int, ...], box: Box, out: NDArray[Any]) -> None:
-    """Copy the intersection of a chunk and a box into `out`, the array of the box."""
-    starts = tuple(i * c for i, c in zip(at, chunk, strict=True))
-    shared = [(max(b.start, s), min(b.stop, s + c)) for b, s, c in zip(box, starts, chunk, strict=True)]
-    inside = tuple(slice(a - b.start, z - b.start) for (a, z), b in zip(shared, box, strict=True))
-    out[inside] = values[tuple(slice(a - s, z - s) for (a, z), s in zip(shared, starts, strict=True))]
+def _pieces(box: Box, chunk: tuple[int, ...], first: Index, last: Index) -> Iterator[tuple[Index, Box, Box]]:
+    """Chunks from `first` to `last` that a box touches: (position, part of the box, the same part of the chunk)."""
+    along = [
+        [
+            (
+                i,
+                slice(max(0, i * c - b.start), min(b.stop, (i + 1) * c) - b.start),
+                slice(max(0, b.start - i * c), min(c, b.stop - i * c)),
+            )
+            for i in range(max(f, b.start // c), min(z, -(-b.stop // c)))
+        ]
+        for b, c, f, z in zip(box, chunk, first, last, strict=True)
+    ]
+    for axes in product(*along):
+        at, there, part = zip(*axes, strict=True)
+        yield at, there, part

@@ -1,9 +1,9 @@
 """Stage `tiles`: network inputs with mirrored context, their targets and weights, 64 tiles to a shard."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import ceil, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,13 @@ from unetprep.stages.weights import IMPORT
 from unetprep.storage.lru_cache import ArrayCache
 from unetprep.store import Store
 
+if TYPE_CHECKING:
+    from unetprep.format.sharding import Chunks
+
 KERNEL_VERSION = 2
-TILES_A_BLOCK = 64
+TILES_A_BLOCK = 8  # few enough that the CPU's cache holds them until they are compressed
 KEPT_BYTES = 128 * 2**20  # of decoded chunks, while the tiles of a shard are cut
+Arrays = Mapping[str, NDArray[Any]]  # of one tile, by name
 BACKGROUND_DENSITY = 0.1  # that of cells is 1, that of ignored pixels 0: Falk et al. 2019
 
 
@@ -45,11 +49,16 @@ class TilesJob(Job):
     positions: TilePositions
     chunk: tuple[int, int, int]  # largest chunk of the images, (z, y, x)
     reach_px: int = 0  # how far around the output a cell matters, where instances are kept
+    recent: ArrayCache | None = field(default=None, kw_only=True, compare=False)  # of the shard that is being computed
 
     @property
     def params(self) -> TilesParams:
         """The parameters of the stage."""
         return self.positions.params
+
+    def encode(self, store: Store, boxes: Sequence[Box]) -> "list[Chunks]":
+        """The compressed chunks of a shard. Its blocks share decoded chunks, unless blocks were chosen for a limit."""
+        return Job.encode(self if self.block else replace(self, recent=ArrayCache(KEPT_BYTES)), store, boxes)
 
     def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
         """Some tiles of a shard, one after the other; chunks that neighbouring tiles share are decoded once."""
@@ -57,10 +66,11 @@ class TilesJob(Job):
             spec.path.rpartition("/")[2]: np.empty(box_shape(box), spec.dtype)
             for spec, box in zip(self.outputs, boxes, strict=True)
         }
-        recent = ArrayCache(KEPT_BYTES)
+        recent = ArrayCache(KEPT_BYTES) if self.recent is None else self.recent
         for row, place in enumerate(self.positions.at(boxes[0][0].start, boxes[0][0].stop).tolist()):
-            for name, values in self._tile(store, recent, *place).items():
-                made[name][row] = values
+            tile = {name: values[row] for name, values in made.items() if name not in LEARNED}
+            for name, value in self._tile(store, recent, tile, *place).items():
+                made[name][row] = value
         return tuple(made.values())
 
     @property
@@ -70,14 +80,17 @@ class TilesJob(Job):
         return self.block or (min(TILES_A_BLOCK, shard[0]), *shard[1:])
 
     def compute_bytes(self) -> int:
-        """Memory for all tiles of a block, cached chunks, and each array of one tile twice, as read and mirrored."""
+        """Memory for all tiles of a block, cached chunks, and one array of a tile as it is read, before mirroring.
+
+        With `index_only`, target and weights are kept for a tile at a time.
+        """
         sizes = {
             spec.path.rpartition("/")[2]: self.num_values(spec) * np.dtype(spec.dtype).itemsize for spec in self.outputs
         }
         image, instances = (sizes.get(name, 0) / self.block_shape[0] for name in ("image", "instances"))
         target = self._inner_px**2
         weights = 4 * target
-        one = max(2 * image + target + weights, target + 3 * weights, image + target + weights + 3 * instances)
+        one = max(image, instances, 2 * weights + target)
         return round(sum(sizes.values()) + one + self._kept_bytes(image, instances))
 
     def _kept_bytes(self, image: float, instances: float) -> float:
@@ -96,7 +109,8 @@ class TilesJob(Job):
             return depth * prod(along)
 
         tiles_an_image = self.positions.starts[-1] / len(self.positions.images)
-        num, num_images = self.block_shape[0], 1 + self.block_shape[0] / tiles_an_image
+        num = (self.block or self.outputs[0].shard)[0]
+        num_images = 1 + num / tiles_an_image
         wide = touched(output_px * max(1.0, min(num, tiles_an_image)) ** 0.5 + outer_px)
         by_tile = num * (of_image * touched(outer_px) + of_cells * touched(self._inner_px))
         return min(KEPT_BYTES, by_tile, num_images * (of_image + of_cells) * wide)
@@ -106,53 +120,65 @@ class TilesJob(Job):
         """Side of the target of a tile, its margin included."""
         return output_size(self.params.tile_px, self.params.depth) + 2 * self.params.margin_px
 
-    def _tile(self, store: Store, recent: ArrayCache, which: int, z: int, y0: int, x0: int) -> dict[str, Any]:
+    def _tile(
+        self, store: Store, recent: ArrayCache, out: Arrays, which: int, z: int, y0: int, x0: int
+    ) -> dict[str, float]:
+        """Write the arrays of a tile to `out`. Returns the values of LEARNED."""
         image, p, inner = self.positions.images[which], self.params, self._inner_px
         around = (z, y0 - p.margin_px, x0 - p.margin_px)
         target, weights = (
-            self._window(store, recent, image, path, around, inner)
-            for path in (labels_path(image.group, "target"), weights_path(image.group))
+            self._window(store, recent, image, path, around, inner, out.get(name))
+            for name, path in (("target", labels_path(image.group, "target")), ("weights", weights_path(image.group)))
         )
         in_image = _inside(image, around, inner)
-        weights = _only(weights, in_image, 0)
+        _fill_outside(weights, in_image, 0)
         output = tuple(slice(max(i.start, p.margin_px), min(i.stop, inner - p.margin_px)) for i in in_image)
         cells, counts = target[output] > 0, weights[output] > 0
         num_cells, num = np.count_nonzero(cells & counts), np.count_nonzero(counts)
-        learned = {
-            "foreground": target[output].mean(),
+        if "instances" in out:
+            self._read_instances(store, recent, image, around, out["instances"])
+        if "image" in out:
+            self._read_image(store, recent, image, (z, y0, x0), out["image"])
+        return {
+            "foreground": np.count_nonzero(cells) / cells.size,
             "density": (num_cells + BACKGROUND_DENSITY * (num - num_cells)) / (inner - 2 * p.margin_px) ** 2,
         }
-        if p.index_only:
-            return learned
-        instances = {"instances": self._instances(store, recent, image, around)} if p.instances else {}
-        pixels = self._image(store, recent, image, (z, y0, x0))
-        return {"image": pixels, "target": target, "weights": weights, **instances, **learned}
 
-    def _image(self, store: Store, recent: ArrayCache, image: TiledImage, origin: tuple[int, int, int]) -> NDArray[Any]:
+    def _read_image(
+        self, store: Store, recent: ArrayCache, image: TiledImage, origin: tuple[int, int, int], out: NDArray[Any]
+    ) -> None:
+        """Read the pixels of a tile, (c, y, x)."""
         (z, y0, x0), p = origin, self.params
         before, outer = border_px(p.depth) // 2 + p.margin_px, p.tile_px + 2 * p.margin_px
         path = pixels_path(image.group)
         shape, start = (store.shards(path).shape[0], 1, outer, outer), (0, z + image.first, y0 - before, x0 - before)
-        pixels: NDArray[Any] = store.read_mirrored(path, start, shape, recent, image.sides[1:])[:, 0]
-        return pixels
+        store.read_mirrored(path, start, shape, recent, image.sides[1:], out[:, np.newaxis])
 
     def _window(
-        self, store: Store, recent: ArrayCache, image: TiledImage, path: str, start: tuple[int, int, int], side: int
+        self,
+        store: Store,
+        recent: ArrayCache,
+        image: TiledImage,
+        path: str,
+        start: tuple[int, int, int],
+        side: int,
+        out: NDArray[Any] | None,
     ) -> NDArray[Any]:
         """A square window of one slice of labels, target or weights, mirrored outside of the image."""
-        z, y, x = start
-        shape = (1, side, side)
-        window: NDArray[Any] = store.read_mirrored(path, (z + image.first, y, x), shape, recent, image.sides[1:])[0]
+        (z, y, x), shape, whole = start, (1, side, side), None if out is None else out[np.newaxis]
+        window: NDArray[Any] = store.read_mirrored(
+            path, (z + image.first, y, x), shape, recent, image.sides[1:], whole
+        )[0]
         return window
 
-    def _instances(
-        self, store: Store, recent: ArrayCache, image: TiledImage, around: tuple[int, int, int]
-    ) -> NDArray[np.integer]:
-        """The cells, `reach_px` further than the target; pixels outside of the image are ignored."""
+    def _read_instances(
+        self, store: Store, recent: ArrayCache, image: TiledImage, around: tuple[int, int, int], out: NDArray[Any]
+    ) -> None:
+        """Read the cells, `reach_px` further than the target; pixels outside of the image are ignored."""
         z, y, x = around
         start, side = (z, y - self.reach_px, x - self.reach_px), self._inner_px + 2 * self.reach_px
-        ids = self._window(store, recent, image, labels_path(image.group, "instances"), start, side)
-        return _only(ids, _inside(image, start, side), IGNORED)
+        self._window(store, recent, image, labels_path(image.group, "instances"), start, side, out)
+        _fill_outside(out, _inside(image, start, side), IGNORED)
 
 
 def _inside(image: TiledImage, start: tuple[int, int, int], side: int) -> tuple[slice, slice]:
@@ -161,13 +187,13 @@ def _inside(image: TiledImage, start: tuple[int, int, int], side: int) -> tuple[
     return rows, columns
 
 
-def _only(values: NDArray[Any], part: tuple[slice, slice], outside: int) -> NDArray[Any]:
-    """An array with `outside` in place of all values outside of a part."""
-    if values[part].shape == values.shape:
-        return values
-    out = np.full_like(values, outside)
-    out[part] = values[part]
-    return out
+def _fill_outside(values: NDArray[Any], part: tuple[slice, slice], value: int) -> None:
+    """Set all values outside of some rows and columns."""
+    rows, columns = part
+    for outside in (slice(0, rows.start), slice(rows.stop, None)):
+        values[outside] = value
+    for outside in (slice(0, columns.start), slice(columns.stop, None)):
+        values[rows, outside] = value
 
 
 def plan_tiles(store: Store, params: TilesParams) -> Sequence[Job]:

@@ -456,14 +456,14 @@ class Store:
         data = shards.join(block) if isinstance(block, dict) else shards.encode(block)
         self.storage.put(f"{spec.path}/{shards.key_of(box)}", data)
 
-    def read(self, path: str, box: Box, recent: ArrayCache = NO_CACHE) -> NDArray[Any]:
-        """Read a box of an array in native byte order. `recent` caches decoded chunks.
+    def read(self, path: str, box: Box, recent: ArrayCache = NO_CACHE, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Read a box of an array in native byte order, into `out` where it is given. `recent` caches decoded chunks.
 
         Raises MissingShard for a missing shard, and Damaged for a wrong checksum.
         """
         shards = self.shards(path)
         box = tuple(slice(*b.indices(n)) for b, n in zip(box, shards.shape, strict=True))
-        return shards.read(self.storage, path, box, recent)
+        return shards.read(self.storage, path, box, recent, out)
 
     def by_objects(self) -> "Store":
         """The store for a task that reads all chunks of a shard one after the other: the last object is kept whole."""
@@ -491,20 +491,23 @@ class Store:
         shape: tuple[int, ...],
         recent: ArrayCache = NO_CACHE,
         sides: tuple[int, int] | None = None,
+        out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Read a window (..., y, x); outside along y and x the image is mirrored without repeating the edge pixel.
 
-        `sides` (y, x) are those of the image, by default of the array. `recent` caches decoded chunks.
+        `sides` (y, x) are those of the image, by default of the array. `recent` caches decoded chunks. The window is
+        written to `out` where it is given.
         """
         rows, columns = (
             mirrored_runs(a, a + n, s)
             for a, n, s in zip(start[-2:], shape[-2:], sides or self.shards(path).shape[-2:], strict=True)
         )
         leading = (slice(a, a + n) for a, n in zip(start[:-2], shape[:-2], strict=True))
-        block = self.read(path, (*leading, slice(*bounds(rows)), slice(*bounds(columns))), recent)
+        box = (*leading, slice(*bounds(rows)), slice(*bounds(columns)))
         if not is_mirrored(rows, columns, shape):
-            return block
-        out = np.empty(shape, block.dtype)
+            return self.read(path, box, recent, out)
+        block = self.read(path, box, recent)
+        out = np.empty(shape, block.dtype) if out is None else out
         unfold(block, rows, columns, out)
         return out
 

@@ -11,12 +11,15 @@ from tests.synthetic import cell_image, cell_labels
 from unetprep.engine.importing import import_images
 from unetprep.engine.run import run_stage
 from unetprep.errors import Conflict, InvalidInput
+from unetprep.format.boxes import Index
+from unetprep.format.sharding import Shards
 from unetprep.kernels.mirror import mirrored_tile
 from unetprep.kernels.random_crops import random_origins
 from unetprep.kernels.tiling import tile_origins
 from unetprep.params import ImportParams, TilesParams, VerifyParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.stages.from_provenance import tiles_params
+from unetprep.storage.base import Storage
 from unetprep.store import Store
 from unetprep.verification import verify
 
@@ -70,6 +73,20 @@ def test_weights_are_zero_outside_the_image_and_only_there(store: Store) -> None
         columns = tiles["x0"][t] - SMALL.margin_px + np.arange(OUTPUT + 2 * SMALL.margin_px)
         inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
         np.testing.assert_array_equal(tiles["weights"][t] > 0, inside)
+
+
+def test_no_chunk_is_decoded_twice_for_a_shard(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_stage(store, STAGES["weights"], WeightsParams(), LOCAL)
+    monkeypatch.setattr("unetprep.stages.tiles.TILES_A_BLOCK", 1)
+    read_parts, wanted = Shards._parts, list[tuple[str, Index]]()
+
+    def recording(self: Shards, storage: Storage, key: str, places: list[Index]) -> Any:
+        wanted.extend((key, place) for place in places if "/image/c/" in key)
+        return read_parts(self, storage, key, places)
+
+    monkeypatch.setattr(Shards, "_parts", recording)
+    run_stage(store, STAGES["tiles"], SMALL, LOCAL)
+    assert store.shards("tiles/image").shape[0] > len(wanted) == len({*wanted})
 
 
 def test_foreground_is_the_share_of_cell_pixels_in_the_image(store: Store) -> None:
