@@ -32,7 +32,7 @@ def compare(folder: Path, sizes: Sizes, nnunet: str | None) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     work, start = Work(folder.resolve(), sizes), time.perf_counter()
-    found: dict[str, Any] = {"repeats": sizes.repeats, "folders": []}
+    found: dict[str, Any] = {"repeats": sizes.repeats, "repeats_of_many": sizes.repeats_of_many, "folders": []}
 
     def done(what: str) -> None:
         print(f"{time.perf_counter() - start:5.0f} s  {what}", file=sys.stderr)

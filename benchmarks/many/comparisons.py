@@ -36,9 +36,20 @@ class Sizes:
     dense_px: int = 8192
     dense_cells: int = 50_000
     repeats: int = 3
+    repeats_of_many: int = 2
 
 
-TRIAL = Sizes(few=20, many=40, most=60, large_px=1024, large_cells=1200, dense_px=1024, dense_cells=800, repeats=1)
+TRIAL = Sizes(
+    few=20,
+    many=40,
+    most=60,
+    large_px=1024,
+    large_cells=1200,
+    dense_px=1024,
+    dense_cells=800,
+    repeats=1,
+    repeats_of_many=1,
+)
 
 
 @dataclass(frozen=True)
@@ -124,18 +135,19 @@ def folder_of(work: Work, kind: str, num: int) -> Found:
     )
     prepare = (import_command(images, store), stage_command("weights", store))
     compared = num == work.sizes.few
+    repeats = work.sizes.repeats if compared else work.sizes.repeats_of_many
     costs = in_turn(
         {
             "script": Variant([script("weights", images, plain)], [plain], keep=compared),
             "commands": Variant(prepare, [store], keep=True),
             "one_process": Variant([one_process(at_once, images / "images", images / "masks", True)], [at_once]),
         },
-        work.sizes.repeats,
+        repeats,
     )
     cutting = {"tiles": Variant([stage_command("tiles", store)], [store / "tiles"], keep=True)}
     if compared:
         cutting = {"script": Variant([script("tiles", plain, cut)], [cut], keep=True), **cutting}
-    tiles = in_turn(cutting, work.sizes.repeats if compared else 1)
+    tiles = in_turn(cutting, repeats if compared else 1)
     if compared:
         python("-m", "benchmarks.many.check", "folder", str(store), str(plain), str(cut))
     again = {"import": prepare[0], "weights": prepare[1], "tiles": stage_command("tiles", store)}

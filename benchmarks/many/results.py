@@ -36,8 +36,8 @@ def folders_page(found: dict[str, Any]) -> str:
         "benchmarks.many.results",
         "results.json",
         "`unetprep import` and `unetprep weights` as multiples of a plain script (tifffile, `unetprep.weight_map`,"
-        f" `numpy.savez`), whole processes. {described(found)}. Least of {found['repeats']} runs each, in turn. *One"
-        " process*: both steps by `unetprep.prepare_store`.",
+        f" `numpy.savez`), whole processes. {described(found)}. Least of {found['repeats']} runs each"
+        f" ({found['repeats_of_many']} of 5,000 images), in turn. *One process*: both by `unetprep.prepare_store`.",
         "| images | two commands: CPU | wall | one process: CPU | wall | the script, CPU and wall s |",
         rows,
     )
@@ -98,7 +98,7 @@ def workers_part(found: dict[str, Any]) -> list[str]:
         "Beside it, two processes of one worker, each with its own store, at once. *Without start*: less the time of a"
         " command that finds nothing to do.",
         "",
-        "| data | two workers | two processes | two workers, without start | two processes | one, s |",
+        "| data | two workers | two processes | two workers, without start | two processes, without start | one, s |",
         "|---|---|---|---|---|---|",
     ]
     for row in found["two_workers"]:

@@ -18,7 +18,7 @@ def _copy_labels(labels, first, count, cells, at):  # type: ignore[no-untyped-de
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _advance(label, a, b, code):  # type: ignore[no-untyped-def]
-    """The state of a sweep after one more row: nearest and other label of sixteen columns, offsets in pixels."""
+    """The state of a sweep after one more row: nearest and other label of a vector of columns, offsets in pixels."""
     one, far, mask, zero = splat(code.one), splat(code.far), splat(code.mask), splat(code.zero)
     nearest, other = least(a + one, far), least(b + one, far)
     replaced = where_equal(nearest & mask, label, other, nearest)
@@ -65,7 +65,7 @@ def _squared(offsets, search):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _merge(down_a, down_b, up_a, up_b, code):  # type: ignore[no-untyped-def]
-    """The nearest and the other label of sixteen columns, from the sweeps from both sides."""
+    """The nearest and the other label of a vector of columns, from the sweeps from both sides."""
     far, mask = splat(code.far), splat(code.mask)
     nearest = least(down_a, up_a)
     label = nearest & mask
@@ -94,7 +94,7 @@ def next_tile(labels, z, y, rows, top, search, places):  # type: ignore[no-untyp
     """
     depth, height, length = labels.shape
     code, width = search.code, places.width
-    columns_a, columns_b = places.d1, places.d2  # of sixteen columns, row by row; free until the search
+    columns_a, columns_b = places.d1, places.d2  # of a vector of columns, row by row; free until the search
     here = tile_at((y - top) // SIDE, z, search, places)
     again = (2 * len(search.planes) - 1) * width * SIDE
     if not 0 <= z < depth:

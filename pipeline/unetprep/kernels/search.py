@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.metric import metric
 from unetprep.kernels.simd import LANES, pointer
-from unetprep.kernels.tiles import SIDE
+from unetprep.kernels.tiles import BLOCK_COLUMNS, SIDE
 
 UNWANTED = 4  # the kind of a pixel that is not searched and has no class
 BAND = (32, 64)  # rows that are swept from below together: few enough for the processor cache,
@@ -107,7 +107,7 @@ class Buffers(NamedTuple):
     up: NDArray[Any]  # (rows + 1, 2, width) state of the upward sweep at every row of a band of a plane
     rows: NDArray[Any]  # (16, width), named in `Places`
     tiles: NDArray[Any]  # (5, width * 8), named in `Places`
-    blocks: NDArray[Any]  # (4, width / 8), named in `Places`
+    blocks: NDArray[Any]  # (4, blocks), named in `Places`
     at: NDArray[np.int64]  # see `Places`
 
 
@@ -127,7 +127,7 @@ class Places(NamedTuple):
     tile_kinds: Any  # kinds as a tile
     tile_a: Any  # `a` and `b` of one plane, from all planes
     tile_b: Any
-    d1: Any  # the squared distances found, in units, 64 for each block
+    d1: Any  # the squared distances found, in units, block by block
     d2: Any
     closest: Any  # for each block of a tile: nearest instance
     lowest: Any  # smallest label
@@ -174,8 +174,8 @@ def prepare_buffers(shape: tuple[int, ...], search: Search) -> Buffers:
         np.empty((band_rows(shape) + 1, 2, width), packed),
         np.repeat(np.array([0, UNWANTED], packed), SIDE * width).reshape(2 * SIDE, width),
         np.full((5, width * SIDE), code.limit),
-        np.repeat(np.array([code.limit, code.mask, 0, 0], packed), width // SIDE + LANES).reshape(4, -1),
-        np.empty(width // SIDE, np.int64),
+        np.repeat(np.array([code.limit, code.mask, 0, 0], packed), width // BLOCK_COLUMNS + LANES).reshape(4, -1),
+        np.empty(width // BLOCK_COLUMNS, np.int64),
     )
 
 
@@ -184,7 +184,9 @@ def buffer_bytes(shape: tuple[int, ...], search: Search) -> int:
     depth, _, length = shape
     width, kept = padded_width(length, search), math.prod(_kept_tiles(shape, search))
     lines = 2 * kept * SIDE + 2 * depth + 2 * (band_rows(shape) + 1) + 2 * SIDE + 5 * SIDE
-    return (lines * width + 4 * (width // SIDE + LANES)) * search.columns.dtype.itemsize + 8 * (width // SIDE)
+    return (lines * width + 4 * (width // BLOCK_COLUMNS + LANES)) * search.columns.dtype.itemsize + 8 * (
+        width // BLOCK_COLUMNS
+    )
 
 
 @njit(nogil=True, cache=True, forceinline=True)

@@ -1,20 +1,33 @@
-"""SIMD operations on sixteen integers at a time for numba, written like scalar code.
+"""SIMD operations on LANES integers at a time for numba, written like scalar code.
 
 numba vectorizes simple loops, but not a search that keeps its best values in registers and stops early.
-`load(pointer(array), i)` loads the elements i to i + 15 as one vector, on which `+ * & >> <<`, `least`, `where_equal`
+`load(pointer(array), i)` loads LANES elements from i on as one vector, on which `+ * & >> <<`, `least`, `where_equal`
 and similar operations work elementwise; LLVM maps them to the instructions of the processor. Bounds are not checked:
 the caller pads its arrays.
+
+With AVX-512 there are sixteen lanes. Other processors have fewer or narrower registers, and eight lanes: with sixteen,
+a search would keep its values in memory.
 """
 
 import operator
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic, models, overload, register_model
 
-LANES = 16
+
+def _has_avx512() -> bool:
+    """Whether numba compiles for AVX-512, with operations on integers of any size."""
+    chosen = config.CPU_FEATURES  # type: ignore[attr-defined]
+    if chosen is not None:
+        return "+avx512bw" in chosen
+    return bool(get_host_cpu_features().get("avx512bw"))
+
+
+LANES = 16 if _has_avx512() else 8
 _INT32 = ir.IntType(32)
 
 
@@ -24,7 +37,7 @@ def _operation(typing: Any) -> Any:
 
 
 class Vector(types.Type):
-    """The numba type of sixteen unsigned integers."""
+    """The numba type of LANES unsigned integers."""
 
     def __init__(self, element: types.Integer) -> None:
         self.element = element
@@ -76,7 +89,7 @@ def _place(builder: Any, kind: Any, start: Any, index: Any) -> Any:
 
 @_operation
 def load(typingctx: Any, start: Any, index: Any) -> Any:
-    """Load the elements `index` to `index` + 15 relative to a pointer as a vector."""
+    """Load the elements from `index` on relative to a pointer as a vector."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.load(_place(builder, sig.args[0], *args), align=sig.args[0].dtype.bitwidth // 8)
@@ -86,7 +99,7 @@ def load(typingctx: Any, start: Any, index: Any) -> Any:
 
 @_operation
 def store(typingctx: Any, vector: Any, start: Any, index: Any) -> Any:
-    """Store a vector in the elements `index` to `index` + 15 relative to a pointer."""
+    """Store a vector in the elements from `index` on relative to a pointer."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value, *place = args

@@ -1,4 +1,4 @@
-"""Tiles: eight rows, stored column by column, so that a vector holds two columns and a block of 8 x 8 four vectors.
+"""Tiles: eight rows, stored column by column. A vector holds one or two columns, a block of pixels is four vectors.
 
     rows                tile
     a b c d ...         a i q ... (the 8 rows of column 0) b j r ... (of column 1) ...
@@ -12,13 +12,15 @@ from numba import njit
 
 from unetprep.kernels.simd import LANES, even_lanes, load, odd_lanes, store, zip_high, zip_low
 
-SIDE = 8
-BLOCK = SIDE * SIDE
+SIDE = 8  # rows of a tile
+COLUMNS = LANES // SIDE  # of a vector
+BLOCK = 4 * LANES  # pixels of a block
+BLOCK_COLUMNS = 4 * COLUMNS
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _interleave_half(evens, odds, tile, at):  # type: ignore[no-untyped-def]
-    """Write eight columns, from zips of rows 0 and 4, 2 and 6; 1 and 5, 3 and 7."""
+    """Write half of the columns, from zips of rows 0 and 4, 2 and 6; 1 and 5, 3 and 7."""
     (r04, r26), (r15, r37) = evens, odds
     even, odd = zip_low(r04, r26), zip_low(r15, r37)
     store(zip_low(even, odd), tile, at)
@@ -30,7 +32,7 @@ def _interleave_half(evens, odds, tile, at):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, forceinline=True)
 def interleave(rows, first, stride, tile, at):  # type: ignore[no-untyped-def]
-    """Write sixteen columns of eight rows, `stride` elements apart, to a tile."""
+    """Write LANES columns of eight rows, `stride` elements apart, to a tile."""
     r0, r4 = load(rows, first), load(rows, first + 4 * stride)
     r1, r5 = load(rows, first + stride), load(rows, first + 5 * stride)
     r2, r6 = load(rows, first + 2 * stride), load(rows, first + 6 * stride)
@@ -41,14 +43,14 @@ def interleave(rows, first, stride, tile, at):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _rows_of(low, high, rows, first, stride):  # type: ignore[no-untyped-def]
-    """Write two rows, four apart, from vectors of eight columns that alternate between them."""
+    """Write two rows, four apart, from vectors that alternate between them."""
     store(even_lanes(low, high), rows, first)
     store(odd_lanes(low, high), rows, first + 4 * stride)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def separate_rows(tile, at, rows, first, stride):  # type: ignore[no-untyped-def]
-    """Write sixteen columns of a tile to eight rows, `stride` elements apart."""
+    """Write LANES columns of a tile to eight rows, `stride` elements apart."""
     v0, v1 = load(tile, at), load(tile, at + LANES)
     v2, v3 = load(tile, at + 2 * LANES), load(tile, at + 3 * LANES)
     v4, v5 = load(tile, at + 4 * LANES), load(tile, at + 5 * LANES)

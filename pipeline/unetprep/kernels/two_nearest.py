@@ -5,7 +5,7 @@ smaller of two candidates is the nearer cell: 32 bits where both fit, else 64. T
 and the nearest other label of every column. Two are enough: of three labels on one line, the farthest is not among the
 two nearest of any point. In a volume, a search across the planes (z) does the same for every column of planes; a last
 search along x finds the two nearest of all. A search proceeds outward and stops at offsets where no line can be nearer.
-It handles a block of 8 x 8 pixels at once, see `tiles`.
+It handles a block of pixels at once, see `tiles`.
 
               x - s     x     x + s
                 |       |       |           the candidate of a column at offset s is
@@ -40,7 +40,7 @@ from unetprep.kernels.simd import (
     where_equal,
     where_less,
 )
-from unetprep.kernels.tiles import BLOCK, SIDE, interleave
+from unetprep.kernels.tiles import BLOCK, BLOCK_COLUMNS, COLUMNS, SIDE, interleave
 
 Box = tuple[slice, ...]
 
@@ -49,7 +49,7 @@ LARGEST_LABEL = 2**31 - 1
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _nearest(a, p, stride, squares, steps, best):  # type: ignore[no-untyped-def]
-    """Minimum of `best` and the candidates of lines at multiples of `stride` on both sides of pixels p to p + 15."""
+    """Minimum of `best` and the candidates of lines at multiples of `stride` on both sides of the vector at p."""
     best = least(best, load(a, p))
     for s in range(1, steps):
         square = splat(item(squares, s))
@@ -92,7 +92,7 @@ def _count_labels(a, b, search, places):  # type: ignore[no-untyped-def]
     """Count the labels in reach of each block of a tile; 0 if no instance can be the nearest."""
     code, steps, near = search.code, search.steps, search.first
     mask, limit, zero = splat(code.mask), splat(code.limit), splat(code.zero)
-    for block in range(places.left // SIDE, places.right // SIDE):
+    for block in range(places.left // BLOCK_COLUMNS, places.right // BLOCK_COLUMNS):
         closest, low, high = limit, mask, zero
         for p in range(block * BLOCK, (block + 1) * BLOCK, LANES):
             nearest, other = load(a, p), load(b, p)
@@ -106,8 +106,12 @@ def _count_labels(a, b, search, places):  # type: ignore[no-untyped-def]
         put(places.lowest, block, least_lane(low))
         put(places.highest, block, greatest_lane(high))
     bound = splat(item(pointer(search.columns), near)) if near < steps else limit
-    one, near_blocks, blocks = splat(code.one) >> splat(code.shift), -(-near // SIDE), -(-steps // SIDE)
-    for block in range(places.left // SIDE, places.right // SIDE, LANES):
+    one, near_blocks, blocks = (
+        splat(code.one) >> splat(code.shift),
+        -(-near // BLOCK_COLUMNS),
+        -(-steps // BLOCK_COLUMNS),
+    )
+    for block in range(places.left // BLOCK_COLUMNS, places.right // BLOCK_COLUMNS, LANES):
         closest, low, high = limit, mask, zero
         for k in range(block - near_blocks, block + near_blocks + 1):
             closest = least(closest, load(places.closest, k))
@@ -121,20 +125,21 @@ def _count_labels(a, b, search, places):  # type: ignore[no-untyped-def]
 def _nearest_of_block(a, p, squares, steps, limit):  # type: ignore[no-untyped-def]
     """The nearest instance of every pixel of the block at p, of lines less than `steps` outside it."""
     n0, n1, n2, n3 = limit, limit, limit, limit
-    for c in range(SIDE - 1):
+    for c in range(3 * COLUMNS + 1):
         line = load(a, p + c * SIDE)
         n0 = least(n0, line + splat(item(squares, c)))
-        n1 = least(n1, line + splat(item(squares, abs(2 - c))))
-        n2 = least(n2, line + splat(item(squares, abs(4 - c))))
-        n3 = least(n3, line + splat(item(squares, 6 - c)))
+        n1 = least(n1, line + splat(item(squares, abs(COLUMNS - c))))
+        n2 = least(n2, line + splat(item(squares, abs(2 * COLUMNS - c))))
+        n3 = least(n3, line + splat(item(squares, 3 * COLUMNS - c)))
     for s in range(1, steps):
         s0 = splat(item(squares, s))
         if not any_greater(greatest(greatest(n0, n1), greatest(n2, n3)), s0):
             break
-        s2, s4, s6 = splat(item(squares, s + 2)), splat(item(squares, s + 4)), splat(item(squares, s + 6))
-        left, right = load(a, p - s * SIDE), load(a, p + (6 + s) * SIDE)
-        n0, n1 = least(n0, least(left + s0, right + s6)), least(n1, least(left + s2, right + s4))
-        n2, n3 = least(n2, least(left + s4, right + s2)), least(n3, least(left + s6, right + s0))
+        s1, s2 = splat(item(squares, s + COLUMNS)), splat(item(squares, s + 2 * COLUMNS))
+        s3 = splat(item(squares, s + 3 * COLUMNS))
+        left, right = load(a, p - s * SIDE), load(a, p + (3 * COLUMNS + s) * SIDE)
+        n0, n1 = least(n0, least(left + s0, right + s3)), least(n1, least(left + s1, right + s2))
+        n2, n3 = least(n2, least(left + s2, right + s1)), least(n3, least(left + s3, right + s0))
     return n0, n1, n2, n3
 
 
@@ -143,37 +148,38 @@ def _second_of_block(a, b, p, squares, steps, mask, labels, bounds):  # type: ig
     """Of the lines less than `steps` outside the block at p the nearest instances of another label than `labels`."""
     l0, l1, l2, l3 = labels
     n0, n1, n2, n3 = bounds
-    for c in range(SIDE - 1):
+    for c in range(3 * COLUMNS + 1):
         line, other = load(a, p + c * SIDE), load(b, p + c * SIDE)
         label = line & mask
         n0 = least(n0, where_equal(label, l0, other, line) + splat(item(squares, c)))
-        n1 = least(n1, where_equal(label, l1, other, line) + splat(item(squares, abs(2 - c))))
-        n2 = least(n2, where_equal(label, l2, other, line) + splat(item(squares, abs(4 - c))))
-        n3 = least(n3, where_equal(label, l3, other, line) + splat(item(squares, 6 - c)))
+        n1 = least(n1, where_equal(label, l1, other, line) + splat(item(squares, abs(COLUMNS - c))))
+        n2 = least(n2, where_equal(label, l2, other, line) + splat(item(squares, abs(2 * COLUMNS - c))))
+        n3 = least(n3, where_equal(label, l3, other, line) + splat(item(squares, 3 * COLUMNS - c)))
     for s in range(1, steps):
         s0 = splat(item(squares, s))
         if not any_greater(greatest(greatest(n0, n1), greatest(n2, n3)), s0):
             break
-        s2, s4, s6 = splat(item(squares, s + 2)), splat(item(squares, s + 4)), splat(item(squares, s + 6))
-        left, right = p - s * SIDE, p + (6 + s) * SIDE
+        s1, s2 = splat(item(squares, s + COLUMNS)), splat(item(squares, s + 2 * COLUMNS))
+        s3 = splat(item(squares, s + 3 * COLUMNS))
+        left, right = p - s * SIDE, p + (3 * COLUMNS + s) * SIDE
         line, other = load(a, left), load(b, left)
         label = line & mask
         n0 = least(n0, where_equal(label, l0, other, line) + s0)
-        n1 = least(n1, where_equal(label, l1, other, line) + s2)
-        n2 = least(n2, where_equal(label, l2, other, line) + s4)
-        n3 = least(n3, where_equal(label, l3, other, line) + s6)
+        n1 = least(n1, where_equal(label, l1, other, line) + s1)
+        n2 = least(n2, where_equal(label, l2, other, line) + s2)
+        n3 = least(n3, where_equal(label, l3, other, line) + s3)
         line, other = load(a, right), load(b, right)
         label = line & mask
-        n0 = least(n0, where_equal(label, l0, other, line) + s6)
-        n1 = least(n1, where_equal(label, l1, other, line) + s4)
-        n2 = least(n2, where_equal(label, l2, other, line) + s2)
+        n0 = least(n0, where_equal(label, l0, other, line) + s3)
+        n1 = least(n1, where_equal(label, l1, other, line) + s2)
+        n2 = least(n2, where_equal(label, l2, other, line) + s1)
         n3 = least(n3, where_equal(label, l3, other, line) + s0)
     return n0, n1, n2, n3
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _second_steps(nearest, search):  # type: ignore[no-untyped-def]
-    """Number of offsets at which a second instance can make a relevant pair for any of sixteen pixels."""
+    """Number of offsets at which a second instance can make a relevant pair for any of some pixels."""
     if search.pair_reach == math.inf:
         return search.steps
     room = search.pair_reach - math.sqrt((least_lane(nearest) >> search.code.shift) * search.unit)
@@ -202,7 +208,7 @@ def search_tile(tile, z, start, stop, search, places):  # type: ignore[no-untype
     mask, limit, zero, shift = splat(code.mask), splat(code.limit), splat(code.zero), splat(code.shift)
     one, nothing = splat(code.one) >> shift, splat(code.nothing)
     without, count = limit if search.alone else nothing, 0
-    for block in range(start // SIDE, -(-stop // SIDE)):
+    for block in range(start // BLOCK_COLUMNS, -(-stop // BLOCK_COLUMNS)):
         number, p = item(places.reached, block), block * BLOCK
         if not (number == 2 or (number == 1 and search.alone)):
             continue
@@ -235,7 +241,7 @@ def search_tile(tile, z, start, stop, search, places):  # type: ignore[no-untype
             store(m1 >> shift, places.d2, q + LANES)
             store(m2 >> shift, places.d2, q + 2 * LANES)
             store(m3 >> shift, places.d2, q + 3 * LANES)
-            put(places.at, count, block * SIDE)
+            put(places.at, count, block * BLOCK_COLUMNS)
             count += 1
     return count
 

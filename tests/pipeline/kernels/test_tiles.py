@@ -10,7 +10,7 @@ from unetprep.kernels.tiles import SIDE, interleave, separate_rows
 
 @njit
 def there_and_back(rows, tile, back):  # type: ignore[no-untyped-def]
-    """Interleave sixteen columns, and separate them again."""
+    """Interleave LANES columns, and separate them again."""
     interleave(pointer(rows), 0, rows.shape[1], pointer(tile), 0)
     separate_rows(pointer(tile), 0, pointer(back), 0, rows.shape[1])
 

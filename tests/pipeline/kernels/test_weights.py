@@ -1,4 +1,8 @@
+import hashlib
 import math
+import os
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -23,7 +27,8 @@ from unetprep.kernels.weights import balanced_class_weights, count_classes, weig
 from unetprep.params import WeightsParams
 from unetprep.stages.weight_backends import ENGINES
 
-REAL_DATA = Path(__file__).parents[4] / "shared" / "data"  # real labels beside the checkout, where somebody has them
+ROOT = Path(__file__).parents[3]
+REAL_DATA = ROOT.parent / "shared" / "data"  # real labels beside the checkout, where somebody has them
 
 small_labels = hnp.arrays(
     np.int32, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.sampled_from([0] * 9 + [1, 2, 3, 70000])
@@ -99,6 +104,27 @@ def test_weights_take_the_memory_that_is_stated(
     tracemalloc.stop()
     stated = weigh_block_bytes(labels.shape, shape, formula, spacing, largest, False)
     assert 0.95 * stated < peak < 1.01 * stated + 10_000
+
+
+def test_processors_with_narrow_vectors_get_the_same_bits() -> None:
+    program = """if True:
+        import hashlib, unetprep
+        from tests.synthetic import cell_labels
+        from unetprep.kernels.simd import LANES
+        weights = unetprep.weight_map(cell_labels((90, 107), 30))
+        print(LANES, hashlib.sha256(weights.tobytes()).hexdigest())
+    """
+    narrow = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **narrow},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    weights = unetprep.weight_map(cell_labels((90, 107), 30))
+    assert ran.stdout.split() == ["8", hashlib.sha256(weights.tobytes()).hexdigest()]
 
 
 def test_slices_of_a_stack_are_independent() -> None:
