@@ -144,3 +144,34 @@ def test_a_removal_that_is_killed_is_finished_by_repeating_it(
         unetprep.remove(again, there or list(LABELS)[-1])
         if there:
             assert tree(again) == tree(tmp_path / "whole.zarr"), left
+
+
+@pytest.mark.xfail(strict=True, reason="a removed image is not read again")
+def test_a_lost_shard_can_be_written_again_after_a_removal(tmp_path: Path) -> None:
+    url = tmp_path / "ds.zarr"
+    unetprep.import_images(url, IMAGES, LABELS)
+    unetprep.remove(url, "05")
+    before = tree(url)
+    (url / "stacks/0/image/c/0/0/0/0").unlink()
+    unetprep.import_images(url, IMAGES, LABELS)
+    assert tree(url) == before
+
+
+@pytest.mark.xfail(strict=True, reason="a removed image is not read again")
+def test_images_can_be_added_to_labels_after_a_removal(tmp_path: Path) -> None:
+    url = tmp_path / "ds.zarr"
+    unetprep.weights(url, LABELS, FIXED)
+    unetprep.remove(url, "05")
+    unetprep.import_images(url, IMAGES, LABELS)
+    assert unetprep.verify(url, workers=1).faults == ()
+    assert "05" not in Store.open(str(url)).names
+
+
+@pytest.mark.xfail(strict=True, reason="a removed image is not read again")
+def test_changed_images_can_be_overwritten_after_a_removal(tmp_path: Path) -> None:
+    url = tmp_path / "ds.zarr"
+    unetprep.import_images(url, IMAGES, LABELS)
+    unetprep.remove(url, "05")
+    unetprep.import_images(url, IMAGES | {"07": 255 - IMAGES["07"]}, LABELS, overwrite=True)
+    assert unetprep.verify(url, workers=1).faults == ()
+    assert "05" not in Store.open(str(url)).names
