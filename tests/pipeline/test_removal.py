@@ -146,7 +146,6 @@ def test_a_removal_that_is_killed_is_finished_by_repeating_it(
             assert tree(again) == tree(tmp_path / "whole.zarr"), left
 
 
-@pytest.mark.xfail(strict=True, reason="a removed image is not read again")
 def test_a_lost_shard_can_be_written_again_after_a_removal(tmp_path: Path) -> None:
     url = tmp_path / "ds.zarr"
     unetprep.import_images(url, IMAGES, LABELS)
@@ -157,7 +156,6 @@ def test_a_lost_shard_can_be_written_again_after_a_removal(tmp_path: Path) -> No
     assert tree(url) == before
 
 
-@pytest.mark.xfail(strict=True, reason="a removed image is not read again")
 def test_images_can_be_added_to_labels_after_a_removal(tmp_path: Path) -> None:
     url = tmp_path / "ds.zarr"
     unetprep.weights(url, LABELS, FIXED)
@@ -167,7 +165,6 @@ def test_images_can_be_added_to_labels_after_a_removal(tmp_path: Path) -> None:
     assert "05" not in Store.open(str(url)).names
 
 
-@pytest.mark.xfail(strict=True, reason="a removed image is not read again")
 def test_changed_images_can_be_overwritten_after_a_removal(tmp_path: Path) -> None:
     url = tmp_path / "ds.zarr"
     unetprep.import_images(url, IMAGES, LABELS)

@@ -135,6 +135,8 @@ def _plan_stack(
     common = {key: value for key, value in _attributes(parts[0], params).items() if key != "split"}
     columns: dict[str, dict[int, Any]] = {"split": {}, "source": {}}
     for k, part in stack.given.items():
+        if stack.members[k].removed:
+            continue
         columns["split"][k], columns["source"][k] = part.split, _file_names(part)
         pixels = seen[k][1]
         if part.image is not None and pixels is not None:
@@ -163,7 +165,15 @@ def _plan_stack(
         sources = {k: part.image.at_absolute_path() for k, part in stack.given.items() if part.image}
         jobs.append(StackImportJob((output,), sources, merged, None, reading.kept, sizes=stack.sizes))
     group = {**common, "images": merged_table(stack, columns, store)}
-    return group, jobs, [stack.members[k].name for k, (labels, _) in seen.items() if not len(labels.ids)]
+    return (
+        group,
+        jobs,
+        [
+            stack.members[k].name
+            for k, (labels, _) in seen.items()
+            if not len(labels.ids) and not stack.members[k].removed
+        ],
+    )
 
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:

@@ -40,11 +40,15 @@ LARGEST_SIDE = PIXEL_SHARD[2][-1]
 
 @dataclass(frozen=True)
 class Member:
-    """An image of a stack: its slice, its size, and the part that is imported; None if it is not given this time."""
+    """An image of a stack: its size, and the part that is imported; None if it is not given this time.
+
+    The pixels of an image that was `removed` are written with those of its shard, but it stays in no split.
+    """
 
     name: str
     size: tuple[int, int]
     part: Part | None
+    removed: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
         places = list(places_in(path, store.record(path), removed=True))
         stack = Stack(path, tuple(_member(place, by_name, store) for place in places))
         in_stacks |= {place.name for place in places}
-        if stack.given:
+        if any(member.part and not member.removed for member in stack.members):
             _refuse_other_kinds(stack, dims, store)
             stacks.append(stack)
     known = set(store.places if store else ()) | in_stacks
@@ -108,10 +112,12 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
 
 
 def _member(place: ImagePlace, by_name: Mapping[str, Part], store: Store) -> Member:
-    """An image of a stack of the store; if it is given, with the size that it has now, unless it was removed."""
-    part = by_name.get(place.name) if place.name in store.places else None
+    """An image of a stack of the store; if it is given, with the size that it has now."""
+    part, removed = by_name.get(place.name), place.name not in store.places
     assert place.sides
-    return Member(place.name, _size(part) if part else place.sides, part)
+    if removed and part and _size(part) != place.sides:
+        part = None  # another image of that name, which is not imported
+    return Member(place.name, _size(part) if part else place.sides, part, removed)
 
 
 def is_small(shape: tuple[int, ...], dims: int) -> bool:
@@ -167,6 +173,8 @@ def merged_digests(
         return [given[k] for k in range(len(stack.members))]
     there, sizes = recorded_digests(store, path), store.sizes(stack.path) if store else None
     resized = [] if sizes is None else np.flatnonzero((sizes != stack.sizes).any(axis=1)).tolist()
+    if there and not overwrite:  # a removed image stays as it is
+        given = {k: there[k] if stack.members[k].removed else digest for k, digest in given.items()}
     changed = [k for k, digest in given.items() if there and (digest not in (there[k], UNKNOWN) or k in resized)]
     if changed:
         assert store
