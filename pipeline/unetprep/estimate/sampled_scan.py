@@ -8,6 +8,7 @@ import numpy as np
 
 from unetprep.format.boxes import Box, Index, box_shape
 from unetprep.format.layout import pixel_chunks, pixels_path
+from unetprep.format.places import TABLE
 from unetprep.params import ImportParams
 from unetprep.sources import Source
 from unetprep.sources.connected_components import LabelMap
@@ -137,12 +138,14 @@ def with_known_values(store: Store, planned: Import) -> Import:
     outputs = [job.outputs[0] for job in planned.jobs]
     unknown = {output.path for output in outputs if output.provenance.inputs.get("pixels") == UNKNOWN}
     groups = {
-        path: about | (_recorded_ranges(store, path) if pixels_path(path) in unknown else {})
+        path: about | (_recorded_ranges(store.record(path)) if pixels_path(path) in unknown else {})
         for path, about in planned.groups.items()
     }
+    for path, about in groups.items():
+        if TABLE in about:
+            groups[path] = about | {TABLE: about[TABLE] | _recorded_ranges(store.record(path).get(TABLE, {}))}
     return replace(planned, groups=groups, jobs=tuple(jobs))
 
 
-def _recorded_ranges(store: Store, group: str) -> dict[str, Any]:
-    record = store.record(group)
+def _recorded_ranges(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: record[key] for key in ("intensity", "percentiles") if key in record}

@@ -46,7 +46,7 @@ def image_attributes(array_name: str, axes: tuple[str, ...], pixel: PixelSize) -
 def display_window(record: Mapping[str, Any], num_channels: int) -> dict[str, Any]:
     """Attribute `omero` of a group of images, so that viewers show its intensity range; {} if none is recorded."""
     table = record.get("images") or {}
-    ranges = table.get("intensity") or ([record["intensity"]] if "intensity" in record else [])
+    ranges = [r for r in table.get("intensity") or [record.get("intensity")] if r]
     if not ranges:
         return {}
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)

@@ -73,7 +73,7 @@ def _is_table(value: Any) -> bool:
         "split": lambda v: v is None or v in SPLITS,
         "source": lambda v: is_list_of(v, _is_text),
     }
-    optional = dict.fromkeys(("intensity", "percentiles"), _are_two_numbers)
+    optional = dict.fromkeys(("intensity", "percentiles"), lambda v: v is None or _are_two_numbers(v))
     if not isinstance(value, dict) or not set(columns) <= set(value) <= {*columns, *optional}:
         return False
     if not all(is_list_of(value[key], accepts) for key, accepts in (columns | optional).items() if key in value):

@@ -61,8 +61,8 @@ def test_relabel_says_what_it_did(run: Run, many: Path) -> None:
     again = run("unetprep relabel ds.zarr --labels edited/05.tif").stdout
     assert again == "relabel: nothing to do, the labels are those of ds.zarr\n"
     tifffile.imwrite(many / "edited/06.tif", labels)
-    said = run("unetprep relabel ds.zarr --labels edited/06.tif", 3).stderr
-    assert said.startswith("error: edited/06.tif has (1, 45, 55) pixels (z, y, x), and 06 (1, 46, 54)")
+    error = run("unetprep relabel ds.zarr --labels edited/06.tif", 3).stderr
+    assert error.startswith("error: edited/06.tif has (1, 45, 55) pixels (z, y, x), and 06 (1, 46, 54)")
 
 
 def test_remove_says_what_is_to_be_done(run: Run, many: Path) -> None:

@@ -158,7 +158,8 @@ def test_images_of_two_stacks(folder: Path) -> None:
     def prepare(name: str) -> Path:
         files = sorted((folder / "images").iterdir()), sorted((folder / "masks").iterdir())
         for some in (16, None):
-            unetprep.import_images(folder / name, *(paths[:some] for paths in files), workers=1)
+            images, masks = (paths[:some] for paths in files)
+            unetprep.import_images(folder / name, images, masks, workers=1)
         unetprep.prepare_store(folder / name, stages=[BALANCED, TILES], workers=1)
         return folder / name
 

@@ -281,7 +281,7 @@ def test_every_stage_writes_the_same_bytes_of_a_stack_in_any_blocks(tmp_path: Pa
     images, masks = map(str, files_of(tmp_path, LABELS))
     planned = plan_import([images], [masks], ImportParams(ignore_label=IGNORED, instances="components"))
     store.add_groups(planned.groups)
-    assert check(store, list(planned.jobs)) > 2 * 20
+    assert check(store, list(planned.jobs)) >= 2 * 20
     for name, params in (("weights", WEIGHTS), ("tiles", replace(TILES, instances=True))):
         for step in STAGES[name].steps:
             assert check(store, list(step(store, params)))
@@ -377,14 +377,14 @@ def test_more_images_make_another_stack_and_leave_the_first_as_it_is(tmp_path: P
 
 
 def test_new_images_alone_are_added(tmp_path: Path, small_chunks: None) -> None:
-    """A later import may name only the new images; few of them get arrays of their own."""
+    """A later import may name only the new images; they make another stack."""
     url, labels = tmp_path / "ds.zarr", labels_of(range(23))
     new = {name: labels[name] for name in list(labels)[20:]}
     unetprep.prepare_store(url, IMAGES, LABELS, [WEIGHTS])
     first = tree(url / "stacks/0")
     unetprep.import_images(url, images_of(new), new)
     store = Store.open(str(url))
-    assert store.groups == ["images/020", "images/021", "images/022", "stacks/0"]
+    assert store.groups == ["stacks/0", "stacks/1"]
     assert tree(url / "stacks/0") == first
     assert len(store.names) == 23
 
