@@ -242,10 +242,14 @@ class Verifier:
         for look, seen in zip(tasks, self._tasks.run(tasks), strict=True):
             if seen.kind == "damaged":
                 self._damaged[seen.key] = look
+            others = self._other_images(node_of(seen.key), seen)
+            for name in others:
+                says = f"the pixels of {name} are not those that were imported"
+                self._fault("digest", node_of(seen.key), seen.key, says)
+            if others:
+                continue
             if seen.problem:
                 self._fault(seen.kind, node_of(seen.key), seen.key, seen.problem)
-            elif seen.digests:
-                self._check_digests(node_of(seen.key), seen)
             elif seen.block is not None:
                 digests.setdefault(node_of(seen.key), sha256()).update(little(seen.block))
         for path, digest in digests.items():
@@ -253,14 +257,13 @@ class Verifier:
             if path not in self._at_fault and record["complete"] and digest.hexdigest() != digest_of(record):
                 self._fault("digest", path, path, "its pixels are not those that were imported")
 
-    def _check_digests(self, path: str, seen: CheckedShard) -> None:
-        """Compare the digests of the images in a shard of a stack with those of the import."""
-        expected = self._record(path).get("digests", [])[seen.first : seen.first + len(seen.digests)]
-        names = self._record("/".join(path.split("/")[:2]))[TABLE]["names"]
-        if self._record(path)["complete"]:
-            for k, (found, then) in enumerate(zip(seen.digests, expected, strict=True), seen.first):
-                if found != then:
-                    self._fault("digest", path, seen.key, f"the pixels of {names[k]} are not those that were imported")
+    def _other_images(self, path: str, seen: CheckedShard) -> list[str]:
+        """The images in a shard of a stack whose digests are not those of the import."""
+        if not seen.digests or not self._record(path)["complete"]:
+            return []
+        names = self._record("/".join(path.split("/")[:2]))[TABLE]["names"][seen.first :]
+        expected = self._record(path)["digests"][seen.first :]
+        return [n for n, found, then in zip(names, seen.digests, expected, strict=False) if found != then]
 
     def _check_states(self) -> None:
         for path in sorted(self._objects.nodes):

@@ -156,10 +156,9 @@ def test_images_of_a_stack_and_one_with_arrays_of_its_own(folder: Path) -> None:
 
 def test_images_of_two_stacks(folder: Path) -> None:
     def prepare(name: str) -> Path:
-        files = sorted((folder / "images").iterdir()), sorted((folder / "masks").iterdir())
+        images, masks = sorted((folder / "images").iterdir()), sorted((folder / "masks").iterdir())
         for some in (16, None):
-            images, masks = (paths[:some] for paths in files)
-            unetprep.import_images(folder / name, images, masks, workers=1)
+            unetprep.import_images(folder / name, images[:some], masks[:some], workers=1)
         unetprep.prepare_store(folder / name, stages=[BALANCED, TILES], workers=1)
         return folder / name
 
