@@ -50,6 +50,7 @@ def test_the_groups_list_their_commands_in_order_of_use() -> None:
         "info",
         "verify",
         "relabel",
+        "remove",
     ]
     assert list(train.main.commands) == ["fit", "draws", "predict", "evaluate", "report"]
     assert CliRunner().invoke(prep.main, ["--version"]).output.startswith("unetprep, version ")

@@ -113,7 +113,7 @@ def test_files_bytes_and_memory_are_what_was_said(run: Run, tmp_path: Path, make
 
 @linux
 def test_a_bounded_worker_stays_below_and_writes_the_same(tmp_path: Path) -> None:
-    make_cells(tmp_path, (64, 512, 512), 900)
+    make_cells(tmp_path, (96, 640, 640), 2000)
     line = "weights --in labels.npy --dims 3 -q --workers 1"
     _, free = process(tmp_path, f"{line} --out free.zarr")
     refused, _ = process(tmp_path, f"{line} --out bounded.zarr --memory 100MiB", 3)

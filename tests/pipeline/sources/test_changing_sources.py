@@ -172,11 +172,11 @@ def test_a_task_of_a_stack_travels_with_the_files_of_its_own_shards(
     index = (0, 3, 0, 0)
     batch = pickle.loads(pickle.dumps(ShardBatch(job.of([index]), (index,))))
     assert sorted(batch.job.sources) == [6, 7]
-    assert run_batch(store, batch).num_shards == 1
+    assert run_batch(store, [batch]).num_shards == 1
     assert store.written("stacks/0/image").sum() == 1
     save(tmp_path / "i" / "07.npy", IMAGE)
     with pytest.raises(Failure, match=r"07\.npy has changed since"):
-        run_batch(store, batch)
+        run_batch(store, [batch])
 
 
 def test_labels_that_change_while_they_are_compared_are_refused(
