@@ -1,14 +1,20 @@
 """Entry points of the two commands. Signals are handled before anything that takes time is imported."""
 
+import gc
 import sys
 from importlib import import_module
 from typing import NoReturn
 
 from unetcli import stopping
 
+OBJECTS_A_COLLECTION = 50_000
+
 
 def unetprep() -> NoReturn:
     """Run the command `unetprep`."""
+    # An import of ten thousand files makes many objects that live on. Looking for cycles among them again and again
+    # took a fourth of the time of an import that finds nothing to do.
+    gc.set_threshold(OBJECTS_A_COLLECTION, 20, 20)
     run("unetcli.prep.main")
 
 
