@@ -4,6 +4,7 @@ python -m benchmarks.many.results
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ def both(found: dict[str, float]) -> str:
 def seconds(found: dict[str, Any], *names: str) -> str:
     """CPU and wall seconds of some variants."""
     return ", ".join(f"{name} {found[name]['cpu_s']:.1f} and {found[name]['wall_s']:.1f} s" for name in names)
+
+
+def table(header: str, rows: Iterable[str]) -> list[str]:
+    """A table as lines, with an empty one behind it."""
+    return [header, "|---" * (header.count("|") - 1) + "|", *rows, ""]
 
 
 def folders_page(found: dict[str, Any]) -> str:
@@ -45,22 +51,21 @@ def folders_page(found: dict[str, Any]) -> str:
 
 def stores_part(found: dict[str, Any]) -> list[str]:
     """Tiles, repeated commands, and files."""
-    lines = [
+    rows = []
+    for row in found["folders"]:
+        tiles = both(row["tiles"]["tiles_to_script"]) if "tiles_to_script" in row["tiles"] else " | "
+        rows.append(
+            f"| {row['images']:,} of {SIZES[row['sizes']]} | {tiles} | {row['reruns']['longest_over_help_s']:.2f}"
+            f" | {row['files']['files']} | **{row['files']['images_a_file']:.1f}** |"
+        )
+    return [
         "## Tiles, repeated commands and files",
         "",
         "`unetprep tiles` as a multiple of a script (`numpy.pad`, `numpy.save`); by how much the longest of the three"
         " commands that finds nothing to do takes longer than `unetprep --help`; and the files of the whole store.",
         "",
-        "| images | tiles: CPU | wall | nothing to do, s more | files | images a file |",
-        "|---|---|---|---|---|---|",
+        *table("| images | tiles: CPU | wall | nothing to do, s more | files | images a file |", rows),
     ]
-    for row in found["folders"]:
-        tiles = both(row["tiles"]["tiles_to_script"]) if "tiles_to_script" in row["tiles"] else " | "
-        lines.append(
-            f"| {row['images']:,} of {SIZES[row['sizes']]} | {tiles} | {row['reruns']['longest_over_help_s']:.2f}"
-            f" | {row['files']['files']} | **{row['files']['images_a_file']:.1f}** |"
-        )
-    return [*lines, ""]
 
 
 def large_part(found: dict[str, Any]) -> list[str]:
@@ -92,20 +97,22 @@ def nnunet_part(found: dict[str, Any]) -> list[str]:
 
 def workers_part(found: dict[str, Any]) -> list[str]:
     """One worker against two."""
-    lines = [
+    columns = ("two_workers", "two_processes", "two_workers_without_start", "two_processes_without_start")
+    rows = (
+        f"| {row['data']} | {' | '.join(f'{row[name]:.2f}' for name in columns)} | {row['one']['wall_s']:.1f} |"
+        for row in found["two_workers"]
+    )
+    header = (
+        "| data | two workers | two processes | two workers, without start | two processes, without start | one, s |"
+    )
+    return [
         "## `unetprep weights --workers 2`, times as fast as one",
         "",
         "Beside it, two processes of one worker, each with its own store, at once. *Without start*: less the time of a"
         " command that finds nothing to do.",
         "",
-        "| data | two workers | two processes | two workers, without start | two processes, without start | one, s |",
-        "|---|---|---|---|---|---|",
+        *table(header, rows),
     ]
-    for row in found["two_workers"]:
-        columns = ("two_workers", "two_processes", "two_workers_without_start", "two_processes_without_start")
-        cells = " | ".join(f"{row[name]:.2f}" for name in columns)
-        lines.append(f"| {row['data']} | {cells} | {row['one']['wall_s']:.1f} |")
-    return [*lines, ""]
 
 
 def memory_part(found: dict[str, Any]) -> list[str]:
@@ -114,13 +121,8 @@ def memory_part(found: dict[str, Any]) -> list[str]:
         f"| {row['images']:,} | {row['import']['peak_mib']:.0f} | {row['weights']['peak_mib']:.0f} |"
         for row in found["memory"]
     )
-    heading = [
-        "## Most memory, by the number of images",
-        "",
-        "| images | import, MiB | weights, MiB |",
-        "|---|---|---|",
-    ]
-    return [*heading, *rows, ""]
+    title = "## Most memory, by the number of images"
+    return [title, "", *table("| images | import, MiB | weights, MiB |", rows)]
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from unetprep.engine.memory import num_cores
 from unetprep.engine.pending import plan_jobs
 from unetprep.engine.run import Scheduler, Summary, run_plans
 from unetprep.engine.thread_tasks import OnProgress
-from unetprep.format.layout import IMAGES, pixels_path
+from unetprep.format.layout import IMAGES
 from unetprep.params import ImportParams
 from unetprep.sources import Source
 from unetprep.sources.kept_pixels import KEPT_BYTES, KeptPixels
@@ -130,9 +130,7 @@ def _write(
     plans = plan_jobs(store, planned.jobs, overwrite)
     known = {path for path in store.groups if store.record(path)}
     if any(plan.missing.size for plan in plans) or not set(planned.groups) <= known:
-        added = planned.groups
-        if not has_images:  # what is known of the pixels stays
-            added = {path: about for path, about in added.items() if not store.record(pixels_path(path))}
+        added = planned.groups_to_write(store, has_images)
         store.add_groups(added)
         _drop_pixel_sizes(store, added)
     done = run_plans(store, plans, scheduler, on_progress)

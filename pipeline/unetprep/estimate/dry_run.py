@@ -8,7 +8,6 @@ import numpy as np
 from unetprep.engine.memory import Worker
 from unetprep.engine.pending import JobPlan, plan_job
 from unetprep.estimate.dry_run_store import DryRunStore
-from unetprep.format.layout import pixels_path
 from unetprep.parameter import Params
 from unetprep.sources.synthetic import clock
 from unetprep.stages.importing import Import
@@ -32,10 +31,9 @@ class DryRun:
     def plan_import(self, planned: Import, has_images: bool) -> Iterator[list[JobPlan]]:
         """The pending shards of an import, as one step. The caller measures them while the generator waits."""
         planned.refuse_leakage(self.store)
-        with_pixels = {path for path in planned.groups if self.store.record(pixels_path(path))}
+        added = planned.groups_to_write(self.store, has_images)
         plans = [plan_job(self.store, job, self.overwrite) for job in planned.jobs]
-        new = {path: about for path, about in planned.groups.items() if has_images or path not in with_pixels}
-        self.store.add_groups(new)
+        self.store.add_groups(added)
         with self._step(plans):
             yield plans
 

@@ -84,16 +84,11 @@ class DryRunStore(Store):
         if not missing:
             return
         low, high = np.min(missing, axis=0), np.max(missing, axis=0) + 1
-        if job.sizes is not None:  # which computes whole images
-            low[-2:], high[-2:] = (
-                0,
-                [-(-(w.stop - w.start) // c) for w, c in zip(whole[-2:], shards.chunk[-2:], strict=True)],
-            )
-        part = tuple(
-            slice(w.start + int(a) * c, min(w.stop, w.start + int(z) * c))
-            for w, a, z, c in zip(whole, low, high, shards.chunk, strict=True)
-        )
         if job.sizes is None:
+            part = tuple(
+                slice(w.start + int(a) * c, min(w.stop, w.start + int(z) * c))
+                for w, a, z, c in zip(whole, low, high, shards.chunk, strict=True)
+            )
             values = job.compute(self, job.boxes_along(part, of_job))[0]
             chunks |= shards.encode_chunks(values, tuple(map(int, low)))
         else:  # which computes image by image

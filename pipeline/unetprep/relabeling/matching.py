@@ -9,7 +9,7 @@ from unetprep.format.layout import SPLITS, labels_path
 from unetprep.format.places import ImagePlace
 from unetprep.params import ImportParams
 from unetprep.sources import Source, open_labels
-from unetprep.sources.pairing import LABEL_ENDING
+from unetprep.sources.pairing import LABEL_ENDING, name_of
 from unetprep.stages.splits import Part
 from unetprep.store import Store
 from unetprep.store.store import some_names
@@ -20,7 +20,7 @@ SEVERAL = 2
 def parts_of(store: Store, path: str, image: str | None) -> list[Part]:
     """The images whose labels a file holds: one, or the strips into which one was cut at import."""
     source = open_labels(path)
-    names = _names_of(store, image or LABEL_ENDING.sub("", source.stem) or source.stem)
+    names = _names_of(store, image or name_of(source.stem, LABEL_ENDING))
     if not names and image is None:
         whole = {_whole(name) for name in store.places}
         names = _names_of(store, whole.pop()) if len(whole) == 1 else []

@@ -35,13 +35,13 @@ class KeptPixels:
 
     def read(self, source: Source, where: Slice) -> ArraySource:
         """A source as an array in memory, which is kept for a slice of an array if there is room."""
-        opened = self._opened.pop(source.path, None)
-        if opened is None:
-            pixels = source.read((slice(None),) * 4)
-        else:
-            self._num_bytes -= opened.nbytes
+        with self._lock:
+            opened = self._opened.pop(source.path, None)
+            self._num_bytes -= 0 if opened is None else opened.nbytes
+        array = source
+        if opened is not None:
             array = ArraySource(source.path, source.axes, source.file_shape, source.dtype, source.stem, opened)
-            pixels = array.read((slice(None),) * 4)
+        pixels = array.read((slice(None),) * 4)
         with self._lock:
             if where not in self._pixels and self._num_bytes + pixels.nbytes <= self._most_bytes:
                 self._pixels[where] = pixels

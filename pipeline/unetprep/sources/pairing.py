@@ -92,10 +92,9 @@ def one_channel(labels: Source) -> Source:
     return labels
 
 
-def name_of_file(path: str) -> str:
-    """The name of the image to which a file belongs, as image or as labels."""
-    stem = Path(path.rstrip("/")).stem.removesuffix(".ome")
-    for ending in (LABEL_ENDING, IMAGE_ENDING):
+def name_of(stem: str, *endings: re.Pattern[str]) -> str:
+    """The name of the image to which a file of this stem belongs: the stem without such endings."""
+    for ending in endings:
         stem = ending.sub("", stem) or stem
     return stem
 
@@ -111,7 +110,7 @@ def _paths(inputs: Sequence[str | Source]) -> list[str]:
 def _by_name(sources: list[Source], ending: re.Pattern[str]) -> dict[str, Source]:
     named: dict[str, Source] = {}
     for source in sources:
-        name = ending.sub("", source.stem) or source.stem
+        name = name_of(source.stem, ending)
         if name in named:
             raise InvalidInput(
                 f"{named[name].path} and {source.path} have the same name {name!r}", hint="rename one of them"

@@ -101,12 +101,9 @@ class Job(ABC):
     @property
     def block_shape(self) -> Shape:
         """The block that a task computes at a time, of the first output."""
-        return self.block or self._one_image() or self.outputs[0].shard
-
-    def _one_image(self) -> Shape:
-        """One slice of a stack; () for other arrays."""
-        *channels, _, y, x = self.outputs[0].shard if self.sizes is not None else (0, 0, 0)
-        return (*channels, 1, y, x) if self.sizes is not None else ()
+        shard = self.outputs[0].shard
+        whole = shard if self.sizes is None else (*shard[:-3], 1, *shard[-2:])
+        return self.block or whole
 
     @property
     def halo(self) -> Shape:
@@ -126,7 +123,7 @@ class Job(ABC):
         """Every block that a shard may be computed in, the shard itself included; of a stack, one image."""
         first = self.outputs[0]
         if self.sizes is not None:
-            return iter([self._one_image()])
+            return iter([self.block_shape])
         return product(*(range(c, s + 1, c) for c, s in zip(first.chunk, first.shard, strict=True)))
 
     def parts(self, boxes: Sequence[Box]) -> Iterator[tuple[Box, ...]]:

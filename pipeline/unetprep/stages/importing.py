@@ -21,6 +21,7 @@ from unetprep.sources import Source, find_pairs
 from unetprep.sources.first_pass import Scan, stored_dtype
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.memory import kept_of_all
+from unetprep.stages.base import Shape
 from unetprep.stages.first_reading import FirstReading, LabelScan, check_labels, read_labels
 from unetprep.stages.import_jobs import ImportJob, LabelsJob
 from unetprep.stages.known_sources import KnownReading, KnownSources, is_kept
@@ -50,6 +51,10 @@ class Import:
     without_cells: tuple[str, ...] = ()
     ranges: Mapping[str, ImageRange] = field(default_factory=dict)
     known: KnownSources | None = None  # to be kept in the store
+
+    def groups_to_write(self, store: Store, has_images: bool) -> dict[str, dict[str, Any]]:
+        """The attributes of the groups; an import of labels alone keeps what the store knows of pixels."""
+        return {path: about for path, about in self.groups.items() if has_images or not store.record(pixels_path(path))}
 
     def refuse_leakage(self, store: Store) -> None:
         """Raise Conflict if the store holds strips of an image that is imported whole, or the whole of strips."""
@@ -81,8 +86,7 @@ def plan_import(
     `before_reading` may refuse the first pass, if there is too little memory for it. `store`, if it exists, is the one
     that the images are added to. Images of stacks are read by `num_threads`, and kept in `kept` for the second reading.
     """
-    known = KnownSources.of_store(store) if store else KnownSources()
-    known.kept = kept or KeptPixels()
+    known = KnownSources.of_store(store, kept or KeptPixels())
     pairs = find_pairs(images, labels, params.axes, known.open)
     parts = split_parts(pairs, params, known_splits(store, params))
     before_reading(parts, params)
@@ -144,26 +148,29 @@ def _plan_stack(
             columns.setdefault("intensity", {})[k] = [ranges[part.name].low, ranges[part.name].high]
             columns.setdefault("percentiles", {})[k] = _percentiles(ranges[part.name])["percentiles"]
         _refuse_other_split(stack, part, store, overwrite)
-    members = [(member.name, member.size) for member in stack.members]
-    jobs = []
+
+    def job(
+        path: str, channels: Shape, about: dict[str, Any], digests: Mapping[int, str], of: Mapping[int, Source],
+        rule: LabelRule | None,
+    ) -> StackImportJob:  # fmt: skip
+        merged = merged_digests(stack, digests, store, path, overwrite=overwrite)
+        made = provenance(about, digest_of_all([(member.name, member.size) for member in stack.members], merged))
+        output = replace(stack.array(path, channels, about["dtype"], made), extra={"digests": merged})
+        sources = {k: source.at_absolute_path() for k, source in of.items()}
+        return StackImportJob((output,), sources, merged, rule, reading.kept, sizes=stack.sizes)
+
     rule = _label_rule(params)
     digests = {k: labels.scan.digest for k, (labels, _) in seen.items()}
+    sources = {k: part.labels for k, part in stack.given.items()}
+    how = LabelRule(params.ignore_label, rule["connectivity"])
     path = labels_path(stack.path, "instances")
-    merged = merged_digests(stack, digests, store, path, overwrite=overwrite)
-    made = provenance({"dtype": "int32", **common, **rule}, digest_of_all(members, merged))
-    output = replace(stack.array(path, (), "int32", made), extra={"digests": merged})
-    sources = {k: part.labels.at_absolute_path() for k, part in stack.given.items()}
-    labels_read = LabelRule(params.ignore_label, rule["connectivity"])
-    jobs.append(StackImportJob((output,), sources, merged, labels_read, reading.kept, sizes=stack.sizes))
+    jobs = [job(path, (), {"dtype": "int32", **common, **rule}, digests, sources, how)]
     if parts[0].image is not None:
-        path, dtype, channels = pixels_path(stack.path), stored_dtype(parts[0].image), parts[0].image.shape[:1]
+        dtype, channels = stored_dtype(parts[0].image), parts[0].image.shape[:1]
         digests = {k: pixels.digest for k, (_, pixels) in seen.items() if pixels}
-        merged = merged_digests(stack, digests, store, path, overwrite=overwrite)
+        sources = {k: part.image for k, part in stack.given.items() if part.image}
         common = {**common, "intensity_rule": params.intensity}
-        made = provenance({"dtype": dtype, **common}, digest_of_all(members, merged))
-        output = replace(stack.array(path, channels, dtype, made), extra={"digests": merged})
-        sources = {k: part.image.at_absolute_path() for k, part in stack.given.items() if part.image}
-        jobs.append(StackImportJob((output,), sources, merged, None, reading.kept, sizes=stack.sizes))
+        jobs.append(job(pixels_path(stack.path), channels, {"dtype": dtype, **common}, digests, sources, None))
     group = {**common, "images": merged_table(stack, columns, store)}
     return (
         group,

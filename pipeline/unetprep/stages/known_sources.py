@@ -26,7 +26,7 @@ from unetprep.sources.digest import ShardDigests
 from unetprep.sources.first_pass import Scan
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.limits import check_shape
-from unetprep.sources.pairing import name_of_file
+from unetprep.sources.pairing import IMAGE_ENDING, LABEL_ENDING, name_of
 from unetprep.sources.readers import NpySource, PictureSource, TiffSource, absolute, refuse_dtype, with_axes
 from unetprep.sources.urls import is_url
 from unetprep.stages.first_reading import FirstReading, LabelScan
@@ -47,23 +47,24 @@ Entry = dict[str, Any]
 class KnownSources:
     """Entries by file: its state, how it is read, and what was found in it. A file is named by a digest of its path."""
 
-    def __init__(self, entries: Mapping[str, Entry] | None = None) -> None:
-        self._before = dict(entries or {})
+    def __init__(self, kept: KeptPixels, entries: Mapping[str, Entry] | None = None) -> None:
+        self.kept, self._before = kept, dict(entries or {})
         self._now: dict[str, Entry] = {}
         self._folders: set[str] = set()
         self._is_new = False
-        self.kept = KeptPixels()
 
     @classmethod
-    def of_store(cls, store: Store) -> "KnownSources":
+    def of_store(cls, store: Store | None, kept: KeptPixels) -> "KnownSources":
         """Those that a store keeps; none if they are missing or invalid, which no reader can rely upon."""
+        if store is None:
+            return cls(kept)
         with suppress(OSError, UnetprepError, zlib.error, *INVALID):
             unpack = zlib.decompressobj()
             text = unpack.decompress(store.read_all(FIRST_READING).tobytes(), MOST_BYTES)
             found = json.loads(text)
             if found["version"] == VERSION:
-                return cls({key: entry for key, entry in found["sources"].items() if isinstance(entry, dict)})
-        return cls()
+                return cls(kept, {key: entry for key, entry in found["sources"].items() if isinstance(entry, dict)})
+        return cls(kept)
 
     def put(self, store: Store) -> None:
         """Keep all entries in a store, those of other imports too."""
@@ -100,7 +101,12 @@ class KnownSources:
         source = open_source(path, axes, self.kept.decode)
         if type(source).__name__ in CLASSES:
             about = {"axes": source.axes, "shape": list(source.file_shape), "dtype": source.dtype}
-            where = {"folder": _key(folder), "name": name_of_file(path), "state": state, "asked": axes}
+            where = {
+                "folder": _key(folder),
+                "name": name_of(source.stem, LABEL_ENDING, IMAGE_ENDING),
+                "state": state,
+                "asked": axes,
+            }
             self._now[key] = {**where, "class": type(source).__name__, **about, "scans": {}}
         return source
 

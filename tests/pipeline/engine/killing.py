@@ -57,3 +57,12 @@ def killed(left: int, done: bool) -> Iterator[None]:
         with pytest.raises(Killed):
             yield
     lock._held.clear()
+
+
+def kill_and_repeat(work: Callable[[], object], left: int, done: bool) -> None:
+    """Do some work that is killed as by `killed`, and repeat it."""
+    with killed(left, done):
+        work()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lock, "DEAD_AFTER_S", 0.1)  # the process lives on, so its lock looks alive
+        work()

@@ -13,7 +13,7 @@ import pytest
 
 from tests.pipeline.conftest import LOCAL, tree
 from tests.pipeline.engine.calling import calling
-from tests.pipeline.engine.killing import Killed, count_writes, killed
+from tests.pipeline.engine.killing import Killed, count_writes, kill_and_repeat
 from unetprep.engine.importing import import_images
 from unetprep.engine.pending import plan_job
 from unetprep.engine.run import Scheduler, run_plans, run_stage
@@ -272,19 +272,12 @@ def chances(number: int, seed: int) -> list[float]:
 @pytest.mark.parametrize("when", chances(6, 100))
 @pytest.mark.parametrize("done", [False, True])
 def test_a_kill_at_any_write_or_deletion_is_made_good(
-    undisturbed: tuple[Path, dict[str, bytes], int],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    when: float,
-    done: bool,
+    undisturbed: tuple[Path, dict[str, bytes], int], tmp_path: Path, when: float, done: bool
 ) -> None:
     """Before it, or just after it."""
     folder, whole, count = undisturbed
     url = str(tmp_path / "ds.zarr")
-    with killed(int(when * count), done):
-        do_it_all(folder, url)
-    monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.1)  # the process lives on, so its lock looks alive
-    do_it_all(folder, url)
+    kill_and_repeat(lambda: do_it_all(folder, url), int(when * count), done)
     assert tree(url) == whole
 
 

@@ -13,7 +13,7 @@ import xarray
 
 import unetprep
 from tests.pipeline.conftest import save, tree
-from tests.pipeline.engine.killing import count_writes, killed
+from tests.pipeline.engine.killing import count_writes, kill_and_repeat
 from tests.pipeline.stages.test_blocks import check
 from tests.synthetic import cell_image, cell_labels
 from unetprep import DeformParams, ImportParams, TilesParams, WeightsParams
@@ -26,7 +26,6 @@ from unetprep.format.layout import FIRST_READING, KEY, counts_path, labels_path,
 from unetprep.parameter import Params
 from unetprep.stages import STAGES, stacks
 from unetprep.stages.importing import plan_import
-from unetprep.storage import lock
 from unetprep.store import Store
 
 Arrays = dict[str, np.ndarray]
@@ -492,17 +491,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path
 @pytest.mark.parametrize("when", [(k + 0.5) / 16 for k in range(16)])
 @pytest.mark.parametrize("done", [False, True])
 def test_a_kill_at_any_write_of_a_stack_is_made_good(
-    undisturbed: tuple[Path, dict[str, bytes], int],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    when: float,
-    done: bool,
+    undisturbed: tuple[Path, dict[str, bytes], int], tmp_path: Path, when: float, done: bool
 ) -> None:
     folder, whole, count = undisturbed
-    with killed(int((when + 0.25 * done / 16) * count), done):
-        make_in_two_steps(folder, tmp_path / "ds.zarr")
-    monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.1)  # the process lives on, so its lock looks alive
-    make_in_two_steps(folder, tmp_path / "ds.zarr")
+    left = int((when + 0.25 * done / 16) * count)
+    kill_and_repeat(lambda: make_in_two_steps(folder, tmp_path / "ds.zarr"), left, done)
     assert tree(tmp_path / "ds.zarr") == whole
 
 
