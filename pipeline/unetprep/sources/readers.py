@@ -94,13 +94,18 @@ class Source(ABC):
 class TiffSource(Source):
     """A TIFF file. Only the strips, tiles or pages that a box needs are decoded; large ones are cached.
 
-    A small local file is decoded as a whole, which takes a tenth of the time of finding its parts.
+    A small local file is decoded as a whole, which takes a tenth of the time of finding its parts. If its pixels are
+    uncompressed and contiguous, they are read without parsing the file again.
     """
+
+    contiguous: "ContiguousPixels | None" = field(default=None, kw_only=True, compare=False)
 
     def _read_file(self, box: Box) -> NDArray[Any]:
         from unetprep.sources import tiff
 
         file = self._current_version()
+        if self.contiguous and self.contiguous.version == file[1:]:
+            return self.contiguous.read(self.path, self.file_shape)[box]
         read = tiff.read_whole if self._is_small else tiff.read_tiff
         if self.keeps_parts():
             return read_by_parts(file, self.file_shape, self.part_shape(), box, partial(read, file, self.file_shape))
@@ -125,6 +130,20 @@ class TiffSource(Source):
             return File.at(self.path, self.endpoint)
         found = os.stat(self.path)
         return LocalFile(self.path, found.st_mtime_ns, found.st_size)
+
+
+@dataclass(frozen=True)
+class ContiguousPixels:
+    """Place of uncompressed pixels, one after the other, in a version of a local file."""
+
+    version: tuple[int, int]  # time of change (ns) and size, as in LocalFile
+    offset: int  # of the first pixel, in bytes
+    dtype: str  # with its byte order
+
+    def read(self, path: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """All pixels."""
+        values = np.fromfile(path, self.dtype, prod(shape), offset=self.offset).reshape(shape)
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 @dataclass(frozen=True)
@@ -314,10 +333,16 @@ def _open_tiff(path: str, decode: Decode | None) -> Source:
             )
         series = tiff.series[0]
         names = series.axes.lower()
-        if decode and not is_url(path) and series.nbytes <= SMALL_TIFF_BYTES:
-            decode(path, series.nbytes, series.asarray)
+        contiguous = None
+        if not is_url(path) and series.nbytes <= SMALL_TIFF_BYTES:
+            if series.dataoffset is not None:
+                found = os.fstat(tiff.filehandle.fileno())
+                version = found.st_mtime_ns, found.st_size
+                contiguous = ContiguousPixels(version, series.dataoffset, series.dtype.newbyteorder(tiff.byteorder).str)
+            elif decode:
+                decode(path, series.nbytes, series.asarray)
     axes = "".join("z" if a in STACK_AXES else "c" if a in CHANNEL_AXES else a for a in names)
-    return TiffSource(path, axes, series.shape, series.dtype.name)
+    return TiffSource(path, axes, series.shape, series.dtype.name, contiguous=contiguous)
 
 
 def _open_zarr(path: str) -> Source:
