@@ -18,7 +18,8 @@ from unetprep.stages.table import Stage
 if TYPE_CHECKING:
     from unetprep import Summary
 
-LABEL_OPTIONS = ("dims", "instances", "connectivity", "ignore_label")  # of an import of labels alone
+# of an import of labels alone
+LABEL_OPTIONS = ("dims", "instances", "connectivity", "ignore_label", "num_classes", "class_table")
 
 
 # -- import and run ---------------------------------------------------------------------------------------------------

@@ -46,10 +46,10 @@ class WeightsParams(Params):
         " that of the import in pixels along x, so that only its ratios count; 1 where it is unknown]",
         parse=numbers,
     )
-    class_weights: str | tuple[float, float] = parameter(
+    class_weights: str | tuple[float, ...] = parameter(
         "auto",
-        "w_c. balanced: from the number of pixels of each class in the whole data set; none: 1 for both; or two"
-        " numbers, background,cell; auto: balanced, but with falk2019 that formula's own.",
+        "w_c. balanced: from the number of pixels of each class in the whole data set; none: 1 for each; or two"
+        " numbers, background,cell, or one for each class; auto: balanced, but with falk2019 that formula's own.",
         parse=numbers,
     )
     border_on: str = parameter(
@@ -93,11 +93,11 @@ class WeightsParams(Params):
                 allowed="auto",
                 hint="its weight of background is --background-weight, that of cells 1",
             )
-        is_pair = isinstance(weights, tuple) and len(weights) == 2 and all(isinstance(w, float) for w in weights)
-        if weights not in CLASS_WEIGHT_RULES and not (is_pair and are_class_weights(weights) and max(weights) > 0):
+        are_some = isinstance(weights, tuple) and len(weights) >= 2 and all(isinstance(w, float) for w in weights)
+        if weights not in CLASS_WEIGHT_RULES and not (are_some and are_class_weights(weights) and max(weights) > 0):
             raise InvalidInput(
                 f"class-weights is {as_text(weights)}",
-                allowed="auto, balanced, none, or two numbers such as 1,2.5, not both 0;"
+                allowed="auto, balanced, none, or a number for each class such as 1,2.5, not all 0;"
                 f" each 0 or {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}",
             )
 
@@ -121,8 +121,8 @@ class WeightsParams(Params):
         """The formula with these constants."""
         return make_formula(self.formula, self._constants(), self.border_on == "all")
 
-    def fixed_class_weights(self) -> tuple[float, float] | None:
-        """The two class weights if they are given or the formula's, None if they come from the data."""
+    def fixed_class_weights(self) -> tuple[float, ...] | None:
+        """The class weights if they are given or the formula's, None if they come from the data."""
         if isinstance(self.class_weights, tuple):
             return self.class_weights
         return (1.0, 1.0) if self.class_weights == "none" else self.made_formula().class_weights

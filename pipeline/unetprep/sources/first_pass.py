@@ -17,6 +17,7 @@ from unetprep.sources.connected_components import UnionFind
 from unetprep.sources.digest import ShardDigest, ShardDigests
 from unetprep.sources.readers import Source, refuse_dtype
 
+BLOCK = (16, 1024, 1024)  # (z, y, x) of labels that are read for their values alone
 UNKNOWN = "?" * 64  # instead of the digest of a source that was not read as a whole
 LARGEST_LABEL = int(np.iinfo(np.int32).max)
 EXACT_IN_FLOAT32 = 2**24
@@ -138,6 +139,17 @@ def stored_labels(block: NDArray[Any], ignore_label: int | None) -> NDArray[np.i
     return labels
 
 
+def cell_values(labels: NDArray[np.int32], by_value: bool) -> NDArray[Any]:
+    """What makes pixels one component: that they are cells, or `by_value` that their labels are equal; 0 elsewhere."""
+    return np.maximum(labels, 0) if by_value else labels > 0
+
+
+def label_blocks(source: Source, box: Box, ignore_label: int | None) -> Iterator[NDArray[np.int32]]:
+    """The labels in a box of a source, as stored, by blocks."""
+    for _, _, block in _blocks(source, (slice(0, 1), *box[1:]), BLOCK):
+        yield stored_labels(block[0], ignore_label)
+
+
 def scan_labels(
     source: Source,
     box: Box,
@@ -145,8 +157,9 @@ def scan_labels(
     chunk: tuple[int, ...] | None,
     ignore_label: int | None = None,
     union_find: UnionFind | None = None,
+    by_value: bool = False,
 ) -> tuple[Scan, NDArray[np.int64]]:
-    """Read labels once, as `scan_image` reads an image. Adds the mask of cells to `union_find`.
+    """Read labels once, as `scan_image` reads an image. Adds the cells, see `cell_values`, to `union_find`.
 
     Returns the scan and up to two of the numbers of the cells.
 
@@ -175,7 +188,7 @@ def scan_labels(
         digest.update(np.ascontiguousarray(labels, "<i4").data)
         shards += _digest_of(labels, chunk) if chunk else b""
         if union_find:
-            union_find.add(index, labels > 0)
+            union_find.add(index, cell_values(labels, by_value))
     return Scan(low, high, digest.hexdigest(), ShardDigests.of_all(bytes(shards))), ids
 
 

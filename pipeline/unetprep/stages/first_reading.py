@@ -59,7 +59,7 @@ class FirstReading:
 
     def in_stack(self, group: str, k: int, part: Part, params: ImportParams) -> tuple[LabelScan, Scan | None]:
         """The labels and the values of slice k of a stack, each of which is read and digested as a whole."""
-        sides, pieces = box_shape(part.box[1:]), params.instances == "components"
+        sides, pieces = box_shape(part.box[1:]), params.numbers_components
         labels = self.kept.read(part.labels, (labels_path(group, "instances"), k))
         seen = self._labels(labels, part.box, params, pieces, sides, None)
         if part.image is None:
@@ -81,7 +81,11 @@ class FirstReading:
     ) -> LabelScan:
         shape = box_shape(box[1:])
         union_find = UnionFind(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
-        scan, ids = scan_labels(source, (slice(0, 1), *box[1:]), shard, chunk, params.ignore_label, union_find)
+        scan, ids = scan_labels(
+            source, (slice(0, 1), *box[1:]), shard, chunk, params.ignore_label, union_find, params.labels_are_classes
+        )
+        if params.labels_are_classes:
+            refuse_class(source, scan, params)
         num_pieces, names = union_find.label_maps() if union_find else (0, {})
         if num_pieces > LARGEST_LABEL:
             raise InvalidInput(
@@ -100,7 +104,7 @@ def batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def _check_labels(source: Source, parts: Sequence[LabelScan], params: ImportParams, reading: FirstReading) -> None:
     """Refuse labels that look like a mask. All strips of an image count, since one strip may hold a single number."""
     ids = np.unique(np.concatenate([part.ids for part in parts]))
-    if params.instances == "auto" and len(ids) == 1:
+    if params.instances == "auto" and not params.labels_are_classes and len(ids) == 1:
         _refuse_mask(source, params, int(ids[0]), reading)
 
 
@@ -115,9 +119,20 @@ def _refuse_mask(source: Source, params: ImportParams, label: int, reading: Firs
         )
 
 
+def refuse_class(source: Source, scan: Scan, params: ImportParams) -> None:
+    """Raise InvalidInput for labels that are classes and hold a greater number."""
+    if params.num_classes is not None and scan.high >= params.num_classes:
+        raise InvalidInput(
+            f"{source.path} holds the label {scan.high:.0f} with num-classes {params.num_classes}",
+            allowed=f"classes 0 (background) to {params.num_classes - 1}",
+            hint=f"if it marks pixels to be left out: --ignore-label {scan.high:.0f}; if the labels number the cells:"
+            " --class-table",
+        )
+
+
 def read_labels(parts: Sequence[Part], params: ImportParams, reading: FirstReading) -> list[LabelScan]:
     """Read and check the labels of all parts."""
-    seen = [reading.labels(part.labels, part.box, params, params.instances == "components") for part in parts]
+    seen = [reading.labels(part.labels, part.box, params, params.numbers_components) for part in parts]
     check_labels(parts, seen, params, reading)
     return seen
 
@@ -154,7 +169,7 @@ def first_reading_bytes(part: Part, params: ImportParams) -> int:
     for source, channels in ((part.labels, 1), (part.image, part.box[0].stop - part.box[0].start)):
         if source is not None:
             there, here = np.dtype(source.dtype).itemsize, np.dtype(stored_dtype(source)).itemsize
-            pieces = 4 + 8 if params.instances == "components" else 0
+            pieces = 4 + 8 if params.numbers_components else 0
             known = there * (1 if params.ignore_label is None else 2)
             each = there + here + 1 if source is part.image else known + max(there, 4 + pieces) + 1
             counted = WORKING_BYTES if source is part.image else 0

@@ -16,18 +16,21 @@ from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.boxes import Box, box_shape
 from unetprep.format.layout import SPLITS, Provenance, image_path, labels_path, pixel_array, pixels_path
 from unetprep.kernels.percentiles import RobustRange, intensity_limits
+from unetprep.kernels.weights import NUM_CLASSES
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source, find_pairs
 from unetprep.sources.first_pass import Scan, stored_dtype
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.memory import kept_of_all
 from unetprep.stages.base import Shape
+from unetprep.stages.classes import NUMBER, Classes, refuse_other_number
 from unetprep.stages.first_reading import FirstReading, LabelScan, check_labels, read_labels
-from unetprep.stages.import_jobs import ImportJob, LabelsJob
+from unetprep.stages.import_jobs import ClassesJob, ImportJob, LabelsJob
 from unetprep.stages.known_sources import KnownReading, KnownSources, is_kept
 from unetprep.stages.ranges import ImageRange
 from unetprep.stages.splits import Part, known_splits, split_parts
 from unetprep.stages.stacks import (
+    ClassRule,
     LabelRule,
     Stack,
     StackImportJob,
@@ -55,6 +58,14 @@ class Import:
     def groups_to_write(self, store: Store, has_images: bool) -> dict[str, dict[str, Any]]:
         """The attributes of the groups; an import of labels alone keeps what the store knows of pixels."""
         return {path: about for path, about in self.groups.items() if has_images or not store.record(pixels_path(path))}
+
+    def refuse_other_classes(self, store: Store) -> None:
+        """Raise Conflict if images of the store would differ in their number of classes."""
+        numbers = dict.fromkeys(self.groups, NUM_CLASSES)
+        for spec in (spec for job in self.jobs for spec in job.outputs):
+            if number := spec.provenance.parameters.get(NUMBER):
+                numbers[spec.path.partition("/labels/")[0]] = number
+        refuse_other_number(store, numbers)
 
     def refuse_leakage(self, store: Store) -> None:
         """Raise Conflict if the store holds strips of an image that is imported whole, or the whole of strips."""
@@ -103,19 +114,23 @@ def plan_parts(
     overwrite: bool = False,
 ) -> Import:
     """Check every part by a first reading, and plan its arrays."""
+    classes = Classes.of(params)
     alone, stacks = arrange(parts, params.dims, store)
     seen = read_labels(alone, params, reading)
+    for part in parts if classes else ():
+        assert classes
+        classes.refuse_unlisted(part, params.ignore_label)
     groups: dict[str, dict[str, Any]] = {}
     jobs: list[ImportJob] = []
     ranges: dict[str, ImageRange] = {}
     for part, labels_seen in zip(alone, seen, strict=True):
-        attributes, planned = _plan_part(part, labels_seen, params, reading, ranges)
+        attributes, planned = _plan_part(part, labels_seen, params, reading, ranges, classes)
         groups[image_path(part.name)] = attributes
         jobs += planned
     without_cells = [part.name for part, labels in zip(alone, seen, strict=True) if not len(labels.ids)]
     stacked: list[StackImportJob] = []
     for stack in stacks:
-        attributes, planned_stack, empty = _plan_stack(stack, params, reading, ranges, store, overwrite)
+        attributes, planned_stack, empty = _plan_stack(stack, params, reading, ranges, classes, store, overwrite)
         groups[stack.path] = attributes
         stacked += planned_stack
         without_cells += empty
@@ -129,6 +144,7 @@ def _plan_stack(
     params: ImportParams,
     reading: FirstReading,
     ranges: dict[str, ImageRange],
+    classes: Classes | None,
     store: Store | None,
     overwrite: bool,
 ) -> tuple[dict[str, Any], list[StackImportJob], list[str]]:
@@ -162,9 +178,15 @@ def _plan_stack(
     rule = _label_rule(params)
     digests = {k: labels.scan.digest for k, (labels, _) in seen.items()}
     sources = {k: part.labels for k, part in stack.given.items()}
-    how = LabelRule(params.ignore_label, rule["connectivity"])
+    how = LabelRule(params.ignore_label, rule["connectivity"], params.labels_are_classes)
     path = labels_path(stack.path, "instances")
     jobs = [job(path, (), {"dtype": "int32", **common, **rule}, digests, sources, how)]
+    if classes:
+        tables = {k: classes.of_part(part) for k, part in stack.given.items()}
+        about = {"dtype": "uint8", "ignore_label": params.ignore_label, **classes.parameters(list(tables.values()))}
+        of_cells = {k: table for k, table in tables.items() if table}
+        by_class = ClassRule(params.ignore_label, None, tables=of_cells)
+        jobs.append(job(labels_path(stack.path, "classes"), (), about, digests, sources, by_class))
     if parts[0].image is not None:
         dtype, channels = stored_dtype(parts[0].image), parts[0].image.shape[:1]
         digests = {k: pixels.digest for k, (_, pixels) in seen.items() if pixels}
@@ -193,11 +215,18 @@ def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
 
 
 def _plan_part(
-    part: Part, seen: LabelScan, params: ImportParams, reading: FirstReading, ranges: dict[str, ImageRange]
+    part: Part,
+    seen: LabelScan,
+    params: ImportParams,
+    reading: FirstReading,
+    ranges: dict[str, ImageRange],
+    classes: Classes | None,
 ) -> tuple[dict[str, object], list[ImportJob]]:
     dims, attributes = params.dims, _attributes(part, params)
     about = dict(attributes)
     jobs: list[ImportJob] = [_labels_job(part, seen, params, attributes)]
+    if classes:
+        jobs.append(_classes_job(part, seen, params, classes))
     if part.image is not None:
         pixels = reading.image(part.image, part.box, dims)
         ranges[part.name] = _range(part.image, pixels, params)
@@ -247,9 +276,10 @@ def _attributes(part: Part, params: ImportParams) -> dict[str, object]:
 
 def _label_rule(params: ImportParams) -> dict[str, Any]:
     """The parameters of the import that change the values of labels."""
-    connectivity = num_neighbours(params.dims, params.connectivity) if params.instances == "components" else None
+    connectivity = num_neighbours(params.dims, params.connectivity) if params.numbers_components else None
     instances = "components" if connectivity else "ids"
-    return {"instances": instances, "connectivity": connectivity, "ignore_label": params.ignore_label}
+    by_class = {"by_class": True} if params.labels_are_classes else {}
+    return {"instances": instances, "connectivity": connectivity, "ignore_label": params.ignore_label, **by_class}
 
 
 def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> LabelsJob:
@@ -268,8 +298,20 @@ def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[s
         params.ignore_label,
         connectivity,
         seen.names,
+        params.labels_are_classes,
         digests=seen.scan.shards,
     )
+
+
+def _classes_job(part: Part, seen: LabelScan, params: ImportParams, classes: Classes) -> ClassesJob:
+    """The job of the classes of an image, from its labels."""
+    table, shape = classes.of_part(part), box_shape(part.box[1:])
+    about = {"ignore_label": params.ignore_label, **classes.parameters([table])}
+    made = _made("uint8", shape, about, seen.scan.digest)
+    output = pixel_array(labels_path(image_path(part.name), "classes"), shape, "uint8", params.dims, made)
+    origin = _origin((slice(0, 1), *part.box[1:]))
+    source, digests = part.labels.at_absolute_path(), seen.scan.shards
+    return ClassesJob((output,), source, origin, params.ignore_label, table, digests=digests)
 
 
 def _made(dtype: str, shape: tuple[int, ...], about: dict[str, object], digest: str) -> Provenance:

@@ -205,7 +205,8 @@ def _image_key(box: Box, dims: int, *how: str) -> str:
 
 
 def _label_key(box: Box, params: ImportParams, *how: str) -> str:
-    rule = (params.dims, params.instances == "components", params.connectivity, params.ignore_label)
+    rule: tuple[object, ...] = (params.dims, params.numbers_components, params.connectivity, params.ignore_label)
+    rule += (params.num_classes,) if params.labels_are_classes else ()
     return " ".join(("labels", *(f"{b.start}:{b.stop}" for b in box[1:]), *map(str, rule), *how))
 
 

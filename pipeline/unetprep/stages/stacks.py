@@ -26,10 +26,12 @@ from unetprep.format.layout import (
 )
 from unetprep.format.places import TABLE, ImagePlace, places_in
 from unetprep.sources import Source
+from unetprep.sources.class_table import ClassOfLabel
 from unetprep.sources.connected_components import label_shard
-from unetprep.sources.first_pass import UNKNOWN, stored_dtype, stored_labels
+from unetprep.sources.first_pass import UNKNOWN, cell_values, stored_dtype, stored_labels
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.stages.base import Blocks, Job
+from unetprep.stages.import_jobs import classes_of
 from unetprep.stages.splits import Part
 from unetprep.store import Store
 
@@ -210,7 +212,7 @@ class StackImportJob(Job):
 
     sources: Mapping[int, Source] = field(compare=False)  # by slice
     digests: Sequence[str] = field(compare=False)
-    labels: "LabelRule | None" = None
+    labels: "LabelRule | ClassRule | None" = None
     kept: KeptPixels = field(default_factory=KeptPixels, compare=False)
 
     def of(self, indices: Iterable[Index]) -> "StackImportJob":
@@ -240,7 +242,7 @@ class StackImportJob(Job):
                 allowed="files that stay as they are until the command has ended",
                 hint="see what writes the file, then repeat the command",
             )
-        return self.labels.numbered(values) if self.labels else values
+        return self.labels.finished(k, values) if self.labels else values
 
     def compute_bytes(self) -> int:
         """A block as stored, and one image as in the file, as stored, and with its numbers of components."""
@@ -251,21 +253,36 @@ class StackImportJob(Job):
 
 @dataclass(frozen=True)
 class LabelRule:
-    """How labels of a stack are stored: `ignore_label` and, for connected components, their `connectivity`."""
+    """How labels of a stack are stored: `ignore_label` and, for connected components, their `connectivity`.
+
+    Components are those of all cells, or `by_value` those of each class.
+    """
 
     ignore_label: int | None
     connectivity: int | None
+    by_value: bool = False
 
     def stored(self, labels: NDArray[Any]) -> NDArray[np.int32]:
         """Labels (z, y, x) as their digest is taken."""
         return stored_labels(labels, self.ignore_label)
 
-    def numbered(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The labels, with their connected components numbered."""
+    def finished(self, k: int, labels: NDArray[np.int32]) -> NDArray[Any]:
+        """The labels of an image, with their connected components numbered."""
         if not self.connectivity:
             return labels
-        pieces = label_shard(labels > 0, self.connectivity)
+        pieces = label_shard(cell_values(labels, self.by_value), self.connectivity)
         return np.where(labels < 0, labels, pieces.astype(np.int32))
+
+
+@dataclass(frozen=True)
+class ClassRule(LabelRule):
+    """How the classes of a stack follow from its labels, or from the `tables` of its images, by slice."""
+
+    tables: Mapping[int, ClassOfLabel] = field(default_factory=dict)
+
+    def finished(self, k: int, labels: NDArray[np.int32]) -> NDArray[Any]:
+        """The classes of the pixels of an image."""
+        return classes_of(labels, self.tables.get(k))
 
 
 def pixel_digest(values: NDArray[Any]) -> str:

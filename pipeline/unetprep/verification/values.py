@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.format.layout import SPLITS
-from unetprep.kernels.weight_formula import IGNORED
-from unetprep.kernels.weights import NUM_CLASSES
+from unetprep.kernels.weight_formula import IGNORED, MOST_CLASSES
 
 LIMITS: dict[str, tuple[float, float]] = {  # by the name of an array; without a limit, infinite
     "instances": (IGNORED, np.inf),
-    "target": (0, NUM_CLASSES - 1),
+    "target": (0, MOST_CLASSES - 1),
+    "classes": (0, MOST_CLASSES - 1),
     "weights": (0, np.inf),
     "class_counts": (0, np.inf),
     "image_index": (0, np.inf),

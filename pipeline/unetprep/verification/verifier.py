@@ -186,7 +186,8 @@ class Verifier:
                     says = f"it says that {key} is {about.get(key)}, and {imported} that it is {known.get(key)}"
                     self._fault("metadata", group, self._objects.key_of(group), says)
             instances = self._shards(labels_path(group, "instances"))
-            for path in (pixels_path(group), labels_path(group, "target"), weights_path(group)):
+            others = (labels_path(group, kind) for kind in ("classes", "target"))
+            for path in (pixels_path(group), *others, weights_path(group)):
                 shards = self._shards(path)
                 if shards and instances and shards.shape[-3:] != instances.shape:
                     says = f"its shape is {shards.shape}, and that of the labels {instances.shape}"
@@ -331,7 +332,8 @@ class Verifier:
 
 
 def _labels_of(group: str) -> set[str]:
-    return {group, labels_path(group, "instances"), labels_path(group, "target"), counts_path(group)}
+    kinds = (labels_path(group, kind) for kind in ("instances", "classes", "target"))
+    return {group, *kinds, counts_path(group)}
 
 
 def sample(sizes: Sequence[int], most: int | bool, seed: int) -> list[tuple[int, int]]:
