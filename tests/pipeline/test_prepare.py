@@ -14,7 +14,8 @@ from tests.synthetic import cell_image, cell_labels
 from unetprep import TilesParams, WeightsParams
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.sources.arrays import ArraySource
-from unetprep.sources.readers import NpySource, Source
+from unetprep.sources.formats.npy import NpySource
+from unetprep.sources.source import Source
 from unetprep.stages.table import STAGES
 from unetprep.store import Store
 

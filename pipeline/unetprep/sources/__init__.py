@@ -1,7 +1,7 @@
 """Readers of images and labels: TIFF, PNG, JPEG, BMP, .npy and Zarr; single files and folders."""
 
+from unetprep.sources.opening import open_source as open_source
 from unetprep.sources.pairing import expand as expand
 from unetprep.sources.pairing import find_pairs as find_pairs
 from unetprep.sources.pairing import open_labels as open_labels
-from unetprep.sources.readers import Source as Source
-from unetprep.sources.readers import open_source as open_source
+from unetprep.sources.source import Source as Source

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box
 from unetprep.sources.limits import check_shape
-from unetprep.sources.readers import Source, guessed_axes, refuse_dtype, with_axes
+from unetprep.sources.source import Source, guessed_axes, refuse_dtype, with_axes
 from unetprep.storage.paths import StrPath
 
 

@@ -15,8 +15,10 @@ from xml.etree import ElementTree
 import tifffile
 import zarr
 
-from unetprep.sources.readers import Source, TiffSource, ZarrSource
-from unetprep.sources.tiff import open_tiff
+from unetprep.sources.formats.tiff import TiffSource
+from unetprep.sources.formats.tiff_parts import open_tiff
+from unetprep.sources.formats.zarr_files import ZarrSource
+from unetprep.sources.source import Source
 from unetprep.sources.urls import File, is_url, storage_at
 
 ALIASES = {  # UDUNITS-2 names, which OME-Zarr uses, and abbreviations in files

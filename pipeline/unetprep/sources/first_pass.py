@@ -15,7 +15,7 @@ from unetprep.kernels.percentiles import RangeFinder, RobustRange
 from unetprep.kernels.weight_formula import IGNORED
 from unetprep.sources.connected_components import UnionFind
 from unetprep.sources.digest import ShardDigest, ShardDigests
-from unetprep.sources.readers import Source, refuse_dtype
+from unetprep.sources.source import Source, refuse_dtype
 
 BLOCK = (16, 1024, 1024)  # (z, y, x) of labels that are read for their values alone
 UNKNOWN = "?" * 64  # instead of the digest of a source that was not read as a whole

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from unetprep.sources.arrays import ArraySource
-from unetprep.sources.readers import Source
+from unetprep.sources.source import Source
 
 KEPT_BYTES = 128 * 2**20
 Slice = tuple[str, int]  # path of an array of a stack, and slice

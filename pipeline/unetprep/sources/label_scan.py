@@ -18,7 +18,7 @@ from unetprep.format.boxes import Box, box_shape, grow, inside, shard_box, shard
 from unetprep.format.layout import pixel_chunks
 from unetprep.sources.connected_components import UnionFind
 from unetprep.sources.first_pass import LARGEST_LABEL
-from unetprep.sources.readers import Source
+from unetprep.sources.source import Source
 
 ODD_PLACES = 100  # largest number of places of odd values that are kept
 

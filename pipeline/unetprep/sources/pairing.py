@@ -7,14 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from unetprep.errors import InvalidInput
-from unetprep.sources.readers import FORMATS, PICTURES, TIFFS, Source, open_source
+from unetprep.sources.formats.table import ENDINGS, NAMES, ending_of
+from unetprep.sources.opening import open_source
+from unetprep.sources.source import Source
 from unetprep.sources.urls import is_url, local_path, names_in, reachable
 
 LABEL_ENDING = re.compile(r"[-_. ](masks?|labels?|lbl|instances?|segmentation|seg|gt)$", re.IGNORECASE)
 IMAGE_ENDING = re.compile(r"[-_. ](images?|img|raw)$", re.IGNORECASE)
 
 
-ENDINGS = (*PICTURES, *TIFFS, ".npy", ".zarr")
 ZARR_FILES = {"zarr.json", ".zarray", ".zgroup"}
 
 
@@ -26,22 +27,18 @@ def expand(paths: Sequence[str]) -> list[str]:
         if not names or ZARR_FILES & set(names):
             found.append(path)
             continue
-        inside = sorted(name for name in names if name[0] != "." and _ending(name) in ENDINGS)
+        inside = sorted(name for name in names if name[0] != "." and ending_of(name) in ENDINGS)
         if not inside:
-            raise InvalidInput(f"{path} is a folder without images", allowed=FORMATS)
+            raise InvalidInput(f"{path} is a folder without images", allowed=NAMES)
         found += [f"{path}/{name}" if is_url(path) else os.path.join(path, name) for name in inside]
     return found
-
-
-def _ending(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
 
 
 def _names(path: str) -> list[str]:
     """Names in a folder; [] if `path` is not a folder."""
     if not is_url(path):
         return os.listdir(path) or ["."] if Path(path).is_dir() else []
-    if _ending(path) in ENDINGS:
+    if ending_of(path) in ENDINGS:
         return []
     with reachable(path):
         return names_in(path)

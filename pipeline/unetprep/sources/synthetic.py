@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unetprep.format.boxes import Box, box_shape
 from unetprep.sources.cells import Cells, brightness
-from unetprep.sources.readers import Source
+from unetprep.sources.source import Source
 
 PATCH = {2: (1, 2048, 2048), 3: (128, 512, 512)}
 COVERED = 0.5  # share of an image that its cells cover

@@ -18,9 +18,9 @@ from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source
 from unetprep.sources.connected_components import LabelMap, UnionFind
 from unetprep.sources.first_pass import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype
+from unetprep.sources.formats.tiff import SMALL_TIFF_BYTES
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.memory import kept_of_all, reading_bytes
-from unetprep.sources.readers import SMALL_TIFF_BYTES
 from unetprep.stages.base import Shape
 from unetprep.stages.splits import Part
 

@@ -24,10 +24,13 @@ from unetprep.params import ImportParams
 from unetprep.sources import Source, open_source
 from unetprep.sources.digest import ShardDigests
 from unetprep.sources.first_pass import Scan
+from unetprep.sources.formats.npy import NpySource
+from unetprep.sources.formats.pictures import PictureSource
+from unetprep.sources.formats.tiff import TiffSource
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.limits import check_shape
 from unetprep.sources.pairing import IMAGE_ENDING, LABEL_ENDING, name_of
-from unetprep.sources.readers import NpySource, PictureSource, TiffSource, absolute, refuse_dtype, with_axes
+from unetprep.sources.source import absolute, refuse_dtype, with_axes
 from unetprep.sources.urls import is_url
 from unetprep.stages.first_reading import FirstReading, LabelScan
 from unetprep.stages.splits import Part

@@ -17,8 +17,9 @@ from unetprep.engine.memory import Worker
 from unetprep.engine.run import run_stage
 from unetprep.errors import InvalidInput
 from unetprep.params import ImportParams, WeightsParams, parse_bytes
-from unetprep.sources import open_source, readers
+from unetprep.sources import open_source
 from unetprep.sources.cells import Cells, brightness
+from unetprep.sources.formats import tiff
 from unetprep.sources.memory import kept_bytes, reading_bytes
 from unetprep.stages import STAGES
 from unetprep.store import Store
@@ -95,7 +96,7 @@ def test_a_tiff_of_one_strip_is_decoded_whole(tmp_path: Path, monkeypatch: pytes
     tifffile.imwrite(tmp_path / "many.tif", pixels, rowsperstrip=10)
     one, many = (reading_bytes(open_source(str(tmp_path / f"{n}.tif")), (1, 1, 20, 800)) for n in ("one", "many"))
     assert one == many >= pixels.nbytes  # small files are decoded whole
-    monkeypatch.setattr(readers, "SMALL_TIFF_BYTES", 0)
+    monkeypatch.setattr(tiff, "SMALL_TIFF_BYTES", 0)
     one, many = (reading_bytes(open_source(str(tmp_path / f"{n}.tif")), (1, 1, 20, 800)) for n in ("one", "many"))
     assert one >= pixels.nbytes > 5 * many > 0
 

@@ -15,8 +15,9 @@ from unetprep.errors import InvalidInput
 from unetprep.format import layout
 from unetprep.params import ImportParams
 from unetprep.sources import chunk_cache as decoded
-from unetprep.sources import open_source, readers, tiff
+from unetprep.sources import open_source
 from unetprep.sources.chunk_cache import KEPT_BYTES
+from unetprep.sources.formats import tiff, tiff_parts
 from unetprep.sources.memory import kept_bytes
 from unetprep.storage.lru_cache import ArrayCache
 from unetprep.store import Store
@@ -25,14 +26,14 @@ from unetprep.store import Store
 @pytest.fixture
 def num_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Count the boxes that are decoded from a file; nothing is kept of earlier tests, and parts are soon large."""
-    read, calls = tiff.read_tiff, []
+    read, calls = tiff_parts.read_tiff, []
 
     def counted(file: Any, shape: Any, box: Any) -> Any:
         calls.append(box)
         return read(file, shape, box)
 
-    monkeypatch.setattr(tiff, "read_tiff", counted)
-    monkeypatch.setattr(readers, "SMALL_TIFF_BYTES", 0)
+    monkeypatch.setattr(tiff_parts, "read_tiff", counted)
+    monkeypatch.setattr(tiff, "SMALL_TIFF_BYTES", 0)
     monkeypatch.setattr(decoded, "DECODED", ArrayCache(KEPT_BYTES))
     monkeypatch.setattr(decoded, "LARGE_PX", 1000)
     return lambda: len(calls)
@@ -91,9 +92,9 @@ def test_a_small_file_is_decoded_as_a_whole_to_the_same_values(
     small = open_source(path)
     boxes = [tuple(slice(0, n) for n in small.shape), (slice(0, 1), slice(0, 1), slice(3, 41), slice(20, 70))]
     found = [small.read(box) for box in boxes]
-    assert isinstance(small, readers.TiffSource)
+    assert isinstance(small, tiff.TiffSource)
     assert small.part_shape() == small.file_shape
-    monkeypatch.setattr(readers, "SMALL_TIFF_BYTES", 0)
+    monkeypatch.setattr(tiff, "SMALL_TIFF_BYTES", 0)
     monkeypatch.setattr(decoded, "DECODED", ArrayCache(KEPT_BYTES))
     large = open_source(path)
     for box, values in zip(boxes, found, strict=True):

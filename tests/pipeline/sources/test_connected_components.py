@@ -19,7 +19,7 @@ from unetprep.format import layout
 from unetprep.format.boxes import shard_box, shard_counts
 from unetprep.params import ImportParams
 from unetprep.sources.connected_components import AXES_ACROSS, UnionFind
-from unetprep.sources.readers import Source
+from unetprep.sources.source import Source
 from unetprep.stages import first_reading
 from unetprep.store import Store
 

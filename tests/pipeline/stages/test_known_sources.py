@@ -20,7 +20,9 @@ from unetprep import ImportParams
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.layout import FIRST_READING, ArraySpec, Provenance
 from unetprep.sources import open_source
-from unetprep.sources.readers import NpySource, PictureSource, TiffSource
+from unetprep.sources.formats.npy import NpySource
+from unetprep.sources.formats.pictures import PictureSource
+from unetprep.sources.formats.tiff import TiffSource
 from unetprep.stages import known_sources
 from unetprep.store import Store
 

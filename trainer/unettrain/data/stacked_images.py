@@ -10,11 +10,9 @@ from unetprep.format.boxes import Box
 from unetprep.format.layout import IMAGES
 from unetprep.format.places import ImagePlace
 from unetprep.sources import Source, open_source
-from unetprep.sources.readers import PICTURES, TIFFS
+from unetprep.sources.formats.table import FILE_ENDINGS
 from unetprep.sources.urls import is_url, local_path
 from unettrain.data.store import image_places, recorded, shape_of
-
-FILES = (*TIFFS, *PICTURES, ".npy")  # endings of files, which are never images of a store
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,11 @@ def find_stacked(path: str) -> StackedPath | None:
     Raises InvalidInput if a document of the store is damaged.
     """
     named = split_path(path)
-    if named is None or Path(path).suffix.lower() in FILES or (not is_url(path) and Path(local_path(path)).exists()):
+    if (
+        named is None
+        or Path(path).suffix.lower() in FILE_ENDINGS
+        or (not is_url(path) and Path(local_path(path)).exists())
+    ):
         return None
     store, name, part = named
     if "format_version" not in recorded(store, ""):

@@ -15,7 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from unetprep.sources.calibration import Calibration
-from unetprep.sources.readers import DAMAGED
+from unetprep.sources.source import DAMAGED
 from unettrain.prediction.layout import COMMAND, MARK, Band, Layout
 
 STRIP_BYTES = 2**18
