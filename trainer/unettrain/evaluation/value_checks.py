@@ -37,6 +37,15 @@ def check_numbers(pixels: NDArray[Any], path: str, hint: str = "") -> None:
         raise InvalidInput(f"{path} holds the number {wrong}", allowed=f"0 to {LARGEST_LABEL}", hint=hint.format(wrong))
 
 
+def check_classes(values: NDArray[Any], path: str, num_classes: int) -> None:
+    """Raise InvalidInput for a number that is no class."""
+    if values.size and int(values.max()) >= num_classes:
+        raise InvalidInput(
+            f"{path} holds the number {int(values.max())} with {num_classes} classes",
+            allowed=f"classes 0 (background) to {num_classes - 1}",
+        )
+
+
 def is_finite(pixels: NDArray[Any]) -> bool:
     """Whether there is no NaN and no infinity."""
     return bool(np.isfinite(pixels).all())
