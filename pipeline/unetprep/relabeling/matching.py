@@ -80,6 +80,7 @@ def import_params(store: Store, name: str) -> ImportParams:
         instances="components" if is_components else ids,
         connectivity=made["connectivity"] if is_components else "auto",
         ignore_label=made["ignore_label"],
+        label_threshold=made.get("label_threshold"),
     )
 
 
