@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from unetprep.errors import InvalidInput
-from unetprep.kernels.weight_formula import MOST_CLASSES
+from unetprep.kernels.weight_formula import IGNORED, MOST_CLASSES
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source
 from unetprep.sources.label_scan import survey
@@ -35,6 +35,13 @@ def check_values(labels: Source, image: Source | None, params: ImportParams) -> 
         way_out = "if each piece is one: --instances components"
         return f"{labels.path}: {found.message}; each number is taken as one cell; {way_out}"
     raise _refusal(labels, image, params, read, found)
+
+
+def looks_odd(stored: Source, dims: int) -> bool:
+    """Whether labels of a store have values that `check_values` refuses."""
+    read = _read(stored, dims, IGNORED)
+    classes = class_like(read)
+    return gradual_values(read) is not None or (classes is not None and classes.certain)
 
 
 def _read(source: Source, dims: int, ignore_label: int | None) -> Labels:
