@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from unetprep import Summary
 
 # of an import of labels alone
-LABEL_OPTIONS = ("dims", "instances", "connectivity", "ignore_label", "num_classes", "class_table")
+LABEL_OPTIONS = (
+    "dims", "instances", "connectivity", "ignore_label", "label_threshold", "num_classes", "class_table",
+)  # fmt: skip
 
 
 # -- import and run ---------------------------------------------------------------------------------------------------

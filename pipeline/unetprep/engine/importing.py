@@ -70,7 +70,7 @@ def import_images(
 ) -> ImportSummary:
     """Import images and labels, files or arrays, into the store at `url`, which is created if it does not exist.
 
-    Images with extreme outliers are named in warnings, which are also logged.
+    Labels that look odd and images with extreme outliers are named in warnings, which are also logged.
     """
     start = time.perf_counter()
     check_sources(url, [path for path in (*images, *labels) if isinstance(path, str)])
@@ -88,7 +88,7 @@ def import_images(
         store.update_record(IMAGES, names=store.record(IMAGES).get("names", []), **split_rule(params))
         if planned.known:
             planned.known.put(store)
-    warnings = [*range_warnings(planned.ranges), *_gone_warnings(store, planned)]
+    warnings = [*planned.notes, *range_warnings(planned.ranges), *_gone_warnings(store, planned)]
     for warning in warnings:
         log.warning("%s", warning)
     ranges = {name: seen.as_values() for name, seen in planned.ranges.items()}

@@ -23,7 +23,8 @@ class ImportParams(Params):
     instances: str = parameter(
         "auto",
         "ids: every number is one cell; components: every connected component of the mask is one; auto: ids, refusing"
-        " labels that look like a binary mask.",
+        " what is no set of cell numbers: a binary mask, classes, an image, and values that change gradually, as after"
+        " interpolation or in JPEG files.",
         choices=("auto", "ids", "components"),
     )
     connectivity: str | int = parameter(
@@ -33,6 +34,12 @@ class ImportParams(Params):
         choices=EVERY_CONNECTIVITY,
     )
     ignore_label: int | None = parameter(None, IGNORE_HELP)
+    label_threshold: int | None = parameter(
+        None,
+        "With --instances components: the mask is where labels are above this value, such as 127 for grey masks of 0 to"
+        " 255.  [default: 0, refusing values that change gradually]",
+        least=0,
+    )
     num_classes: int | None = parameter(
         None,
         "The labels are classes, 0 (background) to one less than this number, not numbers of cells: every connected"
@@ -74,6 +81,11 @@ class ImportParams(Params):
         check_labels(self.dims, self.connectivity, self.ignore_label)
         self._check_classes()
         self._check_pixel_size()
+        if self.label_threshold is not None and self.instances != "components":
+            raise InvalidInput(
+                f"label-threshold is {self.label_threshold} with instances {self.instances}",
+                allowed="a threshold with --instances components",
+            )
         if self.val_fraction + self.test_fraction >= 1:
             raise InvalidInput(
                 f"val-fraction {self.val_fraction} and test-fraction {self.test_fraction} leave nothing to train on",

@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unetprep.errors import InvalidInput
+from unetprep.errors import Faults, InvalidInput
+from unetprep.sources.arrays import ArraySource
 from unetprep.sources.formats.table import ENDINGS, NAMES, ending_of
 from unetprep.sources.opening import open_source
 from unetprep.sources.source import Source
@@ -49,26 +50,75 @@ def find_pairs(
     labels: Sequence[str | Source],
     axes: str = "",
     open_file: Callable[[str, str], Source] = open_source,
+    faults: Faults | None = None,
 ) -> list[tuple[str, Source | None, Source]]:
     """(name, image, labels) for every label image; the image is None if no images are given.
 
     A single image is paired with a single label image, whatever their names. Several are paired by file name without
-    endings such as `_mask` or `_image`. Raises InvalidInput if one has no partner, or if the sizes of a pair differ.
+    endings such as `_mask` or `_image`. Raises InvalidInput if one has no partner. Files that cannot be read and pairs
+    that do not fit are left out and added to `faults`; without it, they are raised together.
     """
-    opened = [open_file(path, "") for path in expand(_paths(labels))]
-    label_sources = [*map(one_channel, _opened(labels)), *map(one_channel, opened)]
+    found = faults or Faults()
+    label_sources = _sources(labels, lambda path: one_channel(open_file(path, "")), found)
+    pairs: list[tuple[str, Source | None, Source]]
     if not images:
-        return [(name, None, source) for name, source in _by_name(label_sources, LABEL_ENDING).items()]
-    image_sources = [*_opened(images), *(open_file(path, axes) for path in expand(_paths(images)))]
-    if len(image_sources) == len(label_sources) == 1:
-        pairs = [(image_sources[0].stem, image_sources[0], label_sources[0])]
+        pairs = [(name, None, source) for name, source in _by_name(label_sources, LABEL_ENDING).items()]
     else:
-        by_image, by_label = _by_name(image_sources, IMAGE_ENDING), _by_name(label_sources, LABEL_ENDING)
-        _check_partners(by_image, by_label)
-        pairs = [(name, by_image[name], by_label[name]) for name in by_image]
-    for _, image, label in pairs:
-        _check_shapes(image, label)
-    return list(pairs)
+        image_sources = _sources(images, lambda path: open_file(path, axes), found)
+        pairs = [*_paired(image_sources, label_sources, found)]
+    if faults is None or not pairs:
+        found.refuse()
+    return pairs
+
+
+def _sources(inputs: Sequence[str | Source], open_path: Callable[[str], Source], faults: Faults) -> list[Source]:
+    """Sources and the files at paths, without those that cannot be read."""
+    sources = [source for source in inputs if isinstance(source, Source)]
+    for path in expand(_paths(inputs)):
+        with faults.collected():
+            sources.append(open_path(path))
+    return sources
+
+
+def _paired(images: list[Source], labels: list[Source], faults: Faults) -> Iterator[tuple[str, Source, Source]]:
+    """Images and labels by name, without the pairs that do not fit."""
+    if len(images) == len(labels) == 1:
+        by_image, by_label = {images[0].stem: images[0]}, {images[0].stem: labels[0]}
+    else:
+        by_image, by_label = _by_name(images, IMAGE_ENDING), _by_name(labels, LABEL_ENDING)
+        if not faults.count:
+            _check_partners(by_image, by_label)
+    with faults.collected():
+        _refuse_mixed_channels(by_image.values())
+    for name, image in by_image.items():
+        if name in by_label:
+            with faults.collected():
+                _refuse_one_for_both(image, by_label[name])
+                _check_shapes(image, by_label[name])
+                yield name, image, by_label[name]
+
+
+def _refuse_mixed_channels(images: Iterable[Source]) -> None:
+    """Raise InvalidInput for images of different numbers of channels, naming two of them."""
+    kinds: dict[int, list[str]] = {}
+    for image in images:
+        kinds.setdefault(image.shape[0], []).append(image.path)
+    if len(kinds) > 1:
+        seen = ", ".join(f"{num} as in {paths[0]} ({len(paths)} images)" for num, paths in sorted(kinds.items()))
+        raise InvalidInput(
+            f"the images have different numbers of channels: {seen}",
+            allowed="the same channels in all images of a store",
+            hint="save all as grey images or all as RGB, without an alpha channel; or import each kind into a store",
+        )
+
+
+def _refuse_one_for_both(image: Source, label: Source) -> None:
+    """Raise InvalidInput if an image and its labels are one array."""
+    if _is_one(image, label):
+        raise InvalidInput(
+            f"{image.path} is given as an image and as its labels",
+            allowed="an image, and labels that number its cells",
+        )
 
 
 def open_labels(path: str) -> Source:
@@ -96,8 +146,12 @@ def name_of(stem: str, *endings: re.Pattern[str]) -> str:
     return stem
 
 
-def _opened(inputs: Sequence[str | Source]) -> list[Source]:
-    return [source for source in inputs if isinstance(source, Source)]
+def _is_one(image: Source, label: Source) -> bool:
+    """Whether two sources are one array: of a file, or in memory."""
+    if isinstance(image, ArraySource) or isinstance(label, ArraySource):
+        return isinstance(image, ArraySource) and isinstance(label, ArraySource) and image.pixels is label.pixels
+    places = [(source.path.rstrip("/"), getattr(source, "array_path", "")) for source in (image, label)]
+    return places[0] == places[1] and type(image) is type(label)
 
 
 def _paths(inputs: Sequence[str | Source]) -> list[str]:

@@ -107,6 +107,7 @@ class LabelsJob(ImportJob):
     connectivity: int | None
     names: Mapping[Index, LabelMap]
     by_value: bool = False  # whether components are those of equal labels, which are classes
+    threshold: int = 0  # above which labels are the cells whose components are numbered
 
     def of(self, indices: Iterable[Index]) -> "LabelsJob":
         """The job with the label maps and digests of some shards alone, since those of all may be large."""
@@ -125,7 +126,8 @@ class LabelsJob(ImportJob):
         self._watch(box, labels)
         if self.connectivity:
             index = tuple(b.start // n for b, n in zip(box, self.outputs[0].shard, strict=True))
-            pieces = self.names[index].relabel(label_shard(cell_values(labels, self.by_value), self.connectivity))
+            pieces = label_shard(cell_values(labels, self.by_value, self.threshold), self.connectivity)
+            pieces = self.names[index].relabel(pieces)
             labels = np.where(labels < 0, labels, pieces.astype(np.int32))
         return (labels,)
 

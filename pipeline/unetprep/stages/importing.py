@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from unetprep.credentials import mask_credentials
-from unetprep.errors import Conflict, InvalidInput
+from unetprep.errors import Conflict, Faults, InvalidInput
 from unetprep.format.boxes import Box, box_shape
 from unetprep.format.layout import SPLITS, Provenance, image_path, labels_path, pixel_array, pixels_path
 from unetprep.kernels.percentiles import RobustRange, intensity_limits
@@ -24,7 +24,7 @@ from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.memory import kept_of_all
 from unetprep.stages.base import Shape
 from unetprep.stages.classes import NUMBER, Classes, refuse_other_number
-from unetprep.stages.first_reading import FirstReading, LabelScan, check_labels, read_labels
+from unetprep.stages.first_reading import FirstReading, LabelChecks, LabelScan, Seen, read_images, read_labels
 from unetprep.stages.import_jobs import ClassesJob, ImportJob, LabelsJob
 from unetprep.stages.known_sources import KnownReading, KnownSources, is_kept
 from unetprep.stages.ranges import ImageRange
@@ -54,6 +54,7 @@ class Import:
     without_cells: tuple[str, ...] = ()
     ranges: Mapping[str, ImageRange] = field(default_factory=dict)
     known: KnownSources | None = None  # to be kept in the store
+    notes: tuple[str, ...] = ()  # on labels that look odd
 
     def groups_to_write(self, store: Store, has_images: bool) -> dict[str, dict[str, Any]]:
         """The attributes of the groups; an import of labels alone keeps what the store knows of pixels."""
@@ -98,10 +99,11 @@ def plan_import(
     that the images are added to. Images of stacks are read by `num_threads`, and kept in `kept` for the second reading.
     """
     known = KnownSources.of_store(store, kept or KeptPixels())
-    pairs = find_pairs(images, labels, params.axes, known.open)
+    faults = Faults()
+    pairs = find_pairs(images, labels, params.axes, known.open, faults)
     parts = split_parts(pairs, params, known_splits(store, params))
     before_reading(parts, params)
-    planned = plan_parts(parts, params, KnownReading(known, num_threads), store, overwrite=overwrite)
+    planned = plan_parts(parts, params, KnownReading(known, num_threads), store, faults, overwrite=overwrite)
     return replace(planned, known=known if is_kept(parts) else None)
 
 
@@ -110,37 +112,54 @@ def plan_parts(
     params: ImportParams,
     reading: FirstReading,
     store: Store | None = None,
+    faults: Faults | None = None,
     *,
     overwrite: bool = False,
 ) -> Import:
-    """Check every part by a first reading, and plan its arrays."""
-    classes = Classes.of(params)
+    """Check every part by a first reading, and plan its arrays.
+
+    Raises InvalidInput for everything that cannot be used, and for the `faults` that are known, at once.
+    """
+    classes, checks = Classes.of(params), LabelChecks(params, reading, faults)
     alone, stacks = arrange(parts, params.dims, store)
-    seen = read_labels(alone, params, reading)
+    labels, images = read_labels(alone, params, reading, checks), read_images(alone, params, reading, checks.faults)
+    in_stacks = [read_stack(stack, params, reading, checks) for stack in stacks]
+    checks.faults.refuse()
     for part in parts if classes else ():
         assert classes
         classes.refuse_unlisted(part, params.ignore_label)
     groups: dict[str, dict[str, Any]] = {}
     jobs: list[ImportJob] = []
     ranges: dict[str, ImageRange] = {}
-    for part, labels_seen in zip(alone, seen, strict=True):
-        attributes, planned = _plan_part(part, labels_seen, params, reading, ranges, classes)
+    for part, seen, pixels in zip(alone, labels, images, strict=True):
+        attributes, planned = _plan_part(part, seen, pixels, params, ranges, classes)
         groups[image_path(part.name)] = attributes
         jobs += planned
-    without_cells = [part.name for part, labels in zip(alone, seen, strict=True) if not len(labels.ids)]
+    without_cells = [part.name for part, seen in zip(alone, labels, strict=True) if not len(seen.ids)]
     stacked: list[StackImportJob] = []
-    for stack in stacks:
-        attributes, planned_stack, empty = _plan_stack(stack, params, reading, ranges, classes, store, overwrite)
+    for stack, found in zip(stacks, in_stacks, strict=True):
+        attributes, planned_stack, empty = _plan_stack(stack, found, params, reading, ranges, classes, store, overwrite)
         groups[stack.path] = attributes
         stacked += planned_stack
         without_cells += empty
     kept = kept_of_all(job.source for job in jobs)
     own = (replace(job, kept=kept) for job in jobs)
-    return Import(groups, (*own, *stacked), tuple(part.name for part in parts), tuple(without_cells), ranges)
+    names = tuple(part.name for part in parts)
+    return Import(groups, (*own, *stacked), names, tuple(without_cells), ranges, notes=checks.notes())
+
+
+def read_stack(stack: Stack, params: ImportParams, reading: FirstReading, checks: LabelChecks) -> dict[int, Seen]:
+    """Read and check the given images of a stack."""
+    found = reading.all_in_stack(stack.path, stack.given, params, checks.faults)
+    for k, (labels, _) in found.items():
+        with checks.faults.collected():
+            checks.check(stack.given[k], [labels])
+    return found
 
 
 def _plan_stack(
     stack: Stack,
+    seen: Mapping[int, Seen],
     params: ImportParams,
     reading: FirstReading,
     ranges: dict[str, ImageRange],
@@ -148,10 +167,8 @@ def _plan_stack(
     store: Store | None,
     overwrite: bool,
 ) -> tuple[dict[str, Any], list[StackImportJob], list[str]]:
-    """Check every given image of a stack. Returns the stack's attributes, its jobs, and the images without cells."""
-    seen = reading.all_in_stack(stack.path, stack.given, params)
+    """Plan every given image of a stack. Returns the stack's attributes, its jobs, and the images without cells."""
     parts = list(stack.given.values())
-    check_labels(parts, [labels for labels, _ in seen.values()], params, reading)
     common = {key: value for key, value in _attributes(parts[0], params).items() if key != "split"}
     columns: dict[str, dict[int, Any]] = {"split": {}, "source": {}}
     for k, part in stack.given.items():
@@ -178,7 +195,7 @@ def _plan_stack(
     rule = _label_rule(params)
     digests = {k: labels.scan.digest for k, (labels, _) in seen.items()}
     sources = {k: part.labels for k, part in stack.given.items()}
-    how = LabelRule(params.ignore_label, rule["connectivity"], params.labels_are_classes)
+    how = LabelRule(params.ignore_label, rule["connectivity"], params.labels_are_classes, params.label_threshold or 0)
     path = labels_path(stack.path, "instances")
     jobs = [job(path, (), {"dtype": "int32", **common, **rule}, digests, sources, how)]
     if classes:
@@ -207,7 +224,10 @@ def _plan_stack(
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
     """Read and check the labels of parts, and plan their arrays alone. Raises InvalidInput as `plan_import` does."""
-    seen = read_labels(parts, params, FirstReading())
+    reading = FirstReading()
+    checks = LabelChecks(params, reading)
+    seen = read_labels(parts, params, reading, checks)
+    checks.faults.refuse()
     return [
         _labels_job(part, labels_seen, params, _attributes(part, params))
         for part, labels_seen in zip(parts, seen, strict=True)
@@ -217,8 +237,8 @@ def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
 def _plan_part(
     part: Part,
     seen: LabelScan,
+    pixels: Scan | None,
     params: ImportParams,
-    reading: FirstReading,
     ranges: dict[str, ImageRange],
     classes: Classes | None,
 ) -> tuple[dict[str, object], list[ImportJob]]:
@@ -227,8 +247,7 @@ def _plan_part(
     jobs: list[ImportJob] = [_labels_job(part, seen, params, attributes)]
     if classes:
         jobs.append(_classes_job(part, seen, params, classes))
-    if part.image is not None:
-        pixels = reading.image(part.image, part.box, dims)
+    if part.image is not None and pixels is not None:
         ranges[part.name] = _range(part.image, pixels, params)
         low, high = ranges[part.name].low, ranges[part.name].high
         about = {**attributes, "intensity": [low, high], "intensity_rule": params.intensity}
@@ -279,7 +298,9 @@ def _label_rule(params: ImportParams) -> dict[str, Any]:
     connectivity = num_neighbours(params.dims, params.connectivity) if params.numbers_components else None
     instances = "components" if connectivity else "ids"
     by_class = {"by_class": True} if params.labels_are_classes else {}
-    return {"instances": instances, "connectivity": connectivity, "ignore_label": params.ignore_label, **by_class}
+    threshold = {} if params.label_threshold is None else {"label_threshold": params.label_threshold}
+    rule = {"instances": instances, "connectivity": connectivity, "ignore_label": params.ignore_label}
+    return {**rule, **by_class, **threshold}
 
 
 def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> LabelsJob:
@@ -299,6 +320,7 @@ def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[s
         connectivity,
         seen.names,
         params.labels_are_classes,
+        params.label_threshold or 0,
         digests=seen.scan.shards,
     )
 

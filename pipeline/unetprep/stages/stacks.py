@@ -255,12 +255,13 @@ class StackImportJob(Job):
 class LabelRule:
     """How labels of a stack are stored: `ignore_label` and, for connected components, their `connectivity`.
 
-    Components are those of all cells, or `by_value` those of each class.
+    Components are those of all cells, which are above a threshold, or `by_value` those of each class.
     """
 
     ignore_label: int | None
     connectivity: int | None
     by_value: bool = False
+    threshold: int = 0
 
     def stored(self, labels: NDArray[Any]) -> NDArray[np.int32]:
         """Labels (z, y, x) as their digest is taken."""
@@ -270,7 +271,7 @@ class LabelRule:
         """The labels of an image, with their connected components numbered."""
         if not self.connectivity:
             return labels
-        pieces = label_shard(cell_values(labels, self.by_value), self.connectivity)
+        pieces = label_shard(cell_values(labels, self.by_value, self.threshold), self.connectivity)
         return np.where(labels < 0, labels, pieces.astype(np.int32))
 
 
