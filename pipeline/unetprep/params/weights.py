@@ -13,7 +13,7 @@ from unetprep.kernels.weight_formula import (
     resolve,
 )
 from unetprep.parameter import Params, as_text, numbers, parameter
-from unetprep.params.pixel_size import check_spacing
+from unetprep.params.pixel_size import METERS, check_spacing
 
 LARGEST_REACH_PX = 2048  # of a weight map's Gaussians: the side of a shard
 CLASS_WEIGHT_RULES = ("auto", "balanced", "none")
@@ -45,6 +45,11 @@ class WeightsParams(Params):
         "Pixel size along each axis, such as 4,1,1 for z,y,x; lengths such as --sigma are then in its unit.  [default:"
         " that of the import in pixels along x, so that only its ratios count; 1 where it is unknown]",
         parse=numbers,
+    )
+    lengths: str = parameter(
+        "pixels",
+        "Unit of --sigma and --rim-sigma: pixels, or a unit such as micrometer, for images whose pixel size is known.",
+        choices=("pixels", *METERS),
     )
     class_weights: str | tuple[float, ...] = parameter(
         "auto",
@@ -84,7 +89,13 @@ class WeightsParams(Params):
         self._check_class_weights(self.class_weights)
         if self.spacing is not None:
             check_spacing(self.spacing)
-        self._check_reach()
+        if self.spacing is not None and self.lengths != "pixels":
+            raise InvalidInput(
+                f"lengths is {self.lengths}, and spacing is {as_text(self.spacing)}, in whose unit lengths are already",
+                allowed="one of both; --lengths takes the pixel size of the import",
+            )
+        if self.lengths == "pixels":
+            self.check_reach(self.spacing or (1.0,))
 
     def _check_class_weights(self, weights: Any) -> None:
         if self.formula != "paper" and weights != "auto":
@@ -101,9 +112,9 @@ class WeightsParams(Params):
                 f" each 0 or {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}",
             )
 
-    def _check_reach(self) -> None:
+    def check_reach(self, spacing: tuple[float, ...]) -> None:
         """Raise InvalidInput for Gaussians so wide that no block around a pixel would hold all that matters to it."""
-        finest = min(self.spacing or (1.0,))
+        finest = min(spacing)
         formula = self.made_formula()
         for name, gaussian in (("sigma", formula.border), ("rim-sigma", formula.boundary)):
             if gaussian.reach > LARGEST_REACH_PX * finest:

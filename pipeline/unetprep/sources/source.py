@@ -20,6 +20,7 @@ from unetprep.sources.urls import is_url, reachable
 STACK_AXES = "zqit"  # letters for an axis of slices in files: depth, unknown, sequence, time
 CHANNEL_AXES = "cs"
 UNUSED = "_"  # an axis of length 1 beside another of its kind
+PixelSize = tuple[float | None, float | None, float | None]  # z, y, x; None where it is unknown
 MAX_CHANNELS_LAST = 4
 Decode = Callable[[str, int, Callable[[], NDArray[Any]]], None]  # (path, bytes, function that decodes the pixels)
 DAMAGED = (  # what readers raise; a SyntaxError for a damaged PNG, and a ValueError of tifffile for a damaged TIFF
@@ -33,7 +34,8 @@ class Source(ABC):
     """An image in a file, at a path or URL.
 
     `axes` names the axes of the array in the file, out of c, z, y and x; each at most once. `endpoint` is that of an S3
-    server other than Amazon's, for workers without it in their environment.
+    server other than Amazon's, for workers without it in their environment. `pixel_size` is the size (z, y, x) that the
+    file states in `unit`, a name of OME-NGFF such as "micrometer"; None if it states none.
     """
 
     is_decoded_whole: ClassVar[bool] = False  # and the last ones are cached
@@ -43,6 +45,8 @@ class Source(ABC):
     file_shape: tuple[int, ...]
     dtype: str
     endpoint: str = field(default="", kw_only=True)
+    pixel_size: PixelSize | None = field(default=None, kw_only=True)
+    unit: str = field(default="", kw_only=True)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

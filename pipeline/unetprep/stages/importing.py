@@ -27,6 +27,7 @@ from unetprep.stages.classes import NUMBER, Classes, refuse_other_number
 from unetprep.stages.first_reading import FirstReading, LabelChecks, LabelScan, Seen, read_images, read_labels
 from unetprep.stages.import_jobs import ClassesJob, ImportJob, LabelsJob
 from unetprep.stages.known_sources import KnownReading, KnownSources, is_kept
+from unetprep.stages.pixel_sizes import ImageScale, scale_notes
 from unetprep.stages.ranges import ImageRange
 from unetprep.stages.splits import Part, known_splits, split_parts
 from unetprep.stages.stacks import (
@@ -145,7 +146,14 @@ def plan_parts(
     kept = kept_of_all(job.source for job in jobs)
     own = (replace(job, kept=kept) for job in jobs)
     names = tuple(part.name for part in parts)
-    return Import(groups, (*own, *stacked), names, tuple(without_cells), ranges, notes=checks.notes())
+    notes = (*checks.notes(), *_scale_notes(parts, params))
+    return Import(groups, (*own, *stacked), names, tuple(without_cells), ranges, notes=notes)
+
+
+def _scale_notes(parts: Sequence[Part], params: ImportParams) -> tuple[str, ...]:
+    """What speaks against the pixel sizes of the files, each time for the first image."""
+    found = (scale_notes(part.image, part.labels, params) for part in parts)
+    return tuple(next(filter(None, found), []))
 
 
 def read_stack(stack: Stack, params: ImportParams, reading: FirstReading, checks: LabelChecks) -> dict[int, Seen]:
@@ -224,7 +232,8 @@ def _plan_stack(
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
     """Read and check the labels of parts, and plan their arrays alone. Raises InvalidInput as `plan_import` does."""
-    reading = FirstReading()
+    reading, scale = FirstReading(), ImageScale(params.pixel_sizes(), params.unit)
+    parts = [replace(part, scale=scale) for part in parts]  # as recorded, whatever the files of the labels state
     checks = LabelChecks(params, reading)
     seen = read_labels(parts, params, reading, checks)
     checks.faults.refuse()
@@ -287,9 +296,8 @@ def _percentiles(seen: ImageRange | None) -> dict[str, Any]:
 
 def _attributes(part: Part, params: ImportParams) -> dict[str, object]:
     """Attributes of an image and parameters of its arrays; the pixel size only where it is known."""
-    sizes = params.pixel_sizes()
-    spacing = {"spacing": list(sizes)} if sizes else {}
-    unit = {"unit": params.unit} if params.unit else {}
+    spacing = {"spacing": list(part.scale.spacing)} if part.scale.spacing else {}
+    unit = {"unit": part.scale.unit} if part.scale.unit else {}
     return {"dims": params.dims, "split": part.split, **spacing, **unit}
 
 

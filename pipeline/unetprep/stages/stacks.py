@@ -1,7 +1,7 @@
 """Stacks: which images of an import are stored many to an array, and the jobs that fill these arrays.
 
-Small images of one kind (channels and dtype) share a stack, if there are enough of them. An image that is in a
-stack of the store already stays in its slice; all others form new stacks, so what is there is not written again.
+Small images of one kind (channels, dtype and pixel size) share a stack, if there are enough of them. An image that is
+in a stack of the store already stays in its slice; all others form new stacks, so what is there is not written again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +32,7 @@ from unetprep.sources.first_pass import UNKNOWN, cell_values, stored_dtype, stor
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.stages.base import Blocks, Job
 from unetprep.stages.import_jobs import classes_of
+from unetprep.stages.pixel_sizes import ImageScale
 from unetprep.stages.splits import Part
 from unetprep.store import Store
 
@@ -99,7 +100,7 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
             _refuse_other_kinds(stack, dims, store)
             stacks.append(stack)
     known = set(store.places if store else ()) | in_stacks
-    kinds: dict[tuple[int, str], list[Part]] = {}
+    kinds: dict[tuple[int, str, ImageScale], list[Part]] = {}
     next_number = len(numbers)
     for part in parts:
         if part.name not in known and is_small(box_shape(part.box), dims):
@@ -128,9 +129,9 @@ def is_small(shape: tuple[int, ...], dims: int) -> bool:
     return dims == 2 and slices == 1 and max(height, width) <= LARGEST_SIDE
 
 
-def _kind(part: Part) -> tuple[int, str]:
-    """Channels and dtype of an image, which those of a stack share."""
-    return (part.box[0].stop, stored_dtype(part.image)) if part.image else (0, "")
+def _kind(part: Part) -> tuple[int, str, ImageScale]:
+    """Channels, dtype and pixel size of an image, which those of a stack share."""
+    return (part.box[0].stop, stored_dtype(part.image), part.scale) if part.image else (0, "", part.scale)
 
 
 def _refuse_other_kinds(stack: Stack, dims: int, store: Store) -> None:
@@ -140,7 +141,7 @@ def _refuse_other_kinds(stack: Stack, dims: int, store: Store) -> None:
         if not is_small(box_shape(part.box), dims) or _kind(part) != _kind(given[0]):
             raise Conflict(
                 f"{(part.image or part.labels).path} is in {store.url} already, as image {part.name!r} of {stack.path},"
-                " and has other channels, another dtype or other slices than the images stored with it",
+                " and has other channels, slices, dtype or pixel size than the images stored with it",
                 hint=f"remove it: unetprep remove {store.url} {part.name}, and import it under another name; or import"
                 " all of them into another store",
             )

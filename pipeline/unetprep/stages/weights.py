@@ -32,6 +32,7 @@ from unetprep.kernels.weights import (
 )
 from unetprep.parameter import as_text
 from unetprep.params import WeightsParams
+from unetprep.params.pixel_size import METERS
 from unetprep.stages.base import COMPILED_BYTES, Blocks, Job, Shape, Sizes
 from unetprep.stages.classes import classes_path, num_classes
 from unetprep.stages.stacks import array_of_stack
@@ -196,7 +197,12 @@ def plan_weights(store: Store, params: WeightsParams, groups: Sequence[str] | No
 
 
 def _spacing(params: WeightsParams, store: Store, group: str, dims: int) -> tuple[float, ...]:
-    """The pixel size along each axis: the parameter, else that of the import in pixels along x, else 1."""
+    """The pixel size along each axis: the parameter, else that of the import in pixels along x, else 1.
+
+    With `lengths` it is that of the import in this unit.
+    """
+    if params.lengths != "pixels":
+        return _physical_sizes(params, store, group, dims)
     spacing = params.spacing or relative_sizes(store.record(group).get("spacing"), dims)
     if len(spacing) != dims:
         what = "a volume" if dims == 3 else "made of independent slices (dims 2)"
@@ -205,6 +211,22 @@ def _spacing(params: WeightsParams, store: Store, group: str, dims: int) -> tupl
             allowed=f"{dims} numbers, {','.join('zyx'[-dims:])}",
             hint="--dims of the import says whether a stack is one volume",
         )
+    return spacing
+
+
+def _physical_sizes(params: WeightsParams, store: Store, group: str, dims: int) -> tuple[float, ...]:
+    """The pixel size of the import in the unit of lengths. Raises InvalidInput where it is unknown."""
+    record = store.record(group)
+    measured, unit = (record.get("spacing") or ())[-dims:], record.get("unit")
+    if len(measured) < dims or None in measured or unit not in METERS:
+        known = f"{as_text(tuple(measured))} without a unit" if measured and not unit else "not known"
+        raise InvalidInput(
+            f"lengths is {params.lengths}, but the pixel size of {group} in {store.url} is {known}",
+            hint="import it with --spacing and --unit, or give --sigma in pixels",
+        )
+    factor = METERS[unit] / METERS[params.lengths]
+    spacing = tuple(float(f"{size * factor:.{RATIO_DIGITS}g}") for size in measured)
+    params.check_reach(spacing)
     return spacing
 
 
