@@ -30,9 +30,10 @@ def test_labels_of_cells_pass(dtype: str) -> None:
 def test_interpolated_labels_are_found(factor: float) -> None:
     shape = [round(n * factor) for n in LABELS.shape]
     for labels in (LABELS, 255 * (LABELS > 0)):
-        smooth = np.rint(resize(labels.astype(float), shape, order=1)).astype(np.uint16)
-        assert odd(smooth) == "gradual"
-        assert odd(resize(labels, shape, order=0, preserve_range=True, anti_aliasing=False)) != "gradual"
+        smooth = resize(labels.astype(float), shape, order=1)  # type: ignore[no-untyped-call]
+        assert odd(np.rint(smooth).astype(np.uint16)) == "gradual"
+        nearest = resize(labels, shape, order=0, preserve_range=True, anti_aliasing=False)  # type: ignore[no-untyped-call]
+        assert odd(nearest) != "gradual"
 
 
 def test_images_are_found() -> None:

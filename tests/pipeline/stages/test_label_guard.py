@@ -1,8 +1,9 @@
 """Labels that are no numbers of cells, wherever they enter a store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from unetprep.errors import InvalidInput
 from unetprep.params import ImportParams
 from unetprep.store import Store
 
-Labels = NDArray[np.generic]
+Labels = NDArray[Any]
 LABELS = cell_labels((96, 110), 12)
 APART = np.where(ndimage.minimum_filter(LABELS, 3) == ndimage.maximum_filter(LABELS, 3), LABELS, 0)  # none touch
 MASK = (APART > 0).astype(np.uint8) * 255
@@ -31,7 +32,7 @@ def run(folder: Path, labels: Labels, image: Labels | None = None, **params: obj
 
 
 def instances(folder: Path) -> Labels:
-    return Store.open(str(folder / "ds.zarr")).read_all("images/y/labels/instances/instances")[0]
+    return np.asarray(Store.open(str(folder / "ds.zarr")).read_all("images/y/labels/instances/instances")[0])
 
 
 def jpeg() -> Labels:
@@ -265,7 +266,7 @@ def test_relabel_keeps_the_threshold(tmp_path: Path) -> None:
 # -- many files -------------------------------------------------------------------------------------------------------
 
 
-def folders(folder: Path, labels: dict[str, Labels], images: dict[str, Labels] | None = None) -> tuple[str, str]:
+def folders(folder: Path, labels: Mapping[str, Labels], images: Mapping[str, Labels] | None = None) -> tuple[str, str]:
     for name in ("i", "m"):
         (folder / name).mkdir()
     for name, of_image in labels.items():

@@ -7,7 +7,7 @@ Dtype and values decide, unless the parameter `prediction` names what the predic
 | bool | 1 | | mask |
 | integer | 1 | 0 and at most one other number | mask |
 | integer | 1 | several numbers, each of them one object | instance labels |
-| integer | 1 | several numbers that change gradually, or most of which have several parts | refused: ambiguous |
+| integer | 1 | several numbers that change gradually, or are like classes | refused: ambiguous |
 | integer | several | | refused: a colour image |
 | floating point | 1 | 0 to 1 | probability of a cell |
 | floating point | several | 0 to 1, with the sum 1 at each pixel | class probabilities; class 0 is background |
