@@ -54,8 +54,7 @@ class Source(ABC):
     @property
     def stem(self) -> str:
         """Name of the file without its extension."""
-        name = os.path.splitext(os.path.basename(self.path.rstrip("/")))[0]
-        return name.removesuffix(".ome")
+        return stem_of(self.path)
 
     def at_absolute_path(self) -> "Source":
         """The source with an absolute path, for workers in another folder."""
@@ -88,6 +87,12 @@ class Source(ABC):
     @abstractmethod
     def _read_file(self, box: Box) -> NDArray[Any]:
         """The pixels of a box of the array in the file."""
+
+
+def stem_of(path: str) -> str:
+    """Name of a file without its extension."""
+    name = os.path.splitext(os.path.basename(path.rstrip("/")))[0]
+    return name.removesuffix(".ome")
 
 
 def absolute(path: str) -> str:

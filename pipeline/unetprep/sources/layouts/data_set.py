@@ -1,0 +1,143 @@
+"""A data set: its examples, each with the files of its image and its labels, before any file is opened."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from unetprep.errors import InvalidInput
+from unetprep.sources.folders import LeftOut
+from unetprep.sources.joined import join
+from unetprep.sources.opening import open_source
+from unetprep.sources.source import Source
+
+OpenFile = Callable[[str, str], Source]  # (path, axes)
+Pair = tuple[str, Source | None, Source]  # name, image, labels
+
+
+@dataclass(frozen=True)
+class Files:
+    """An image or labels in a file, or in several that are joined along `axis`, c or z; a part is a path or joined."""
+
+    parts: tuple["str | Files | Source", ...]
+    axis: str = ""
+
+    def open(self, axes: str, open_file: OpenFile) -> Source:
+        """Open the files."""
+        opened = [self._open_part(part, axes, open_file) for part in self.parts]
+        return join(opened, self.axis) if self.axis else opened[0]
+
+    @staticmethod
+    def _open_part(part: "str | Files | Source", axes: str, open_file: OpenFile) -> Source:
+        if isinstance(part, Source):
+            return part
+        return part.open(axes, open_file) if isinstance(part, Files) else open_file(part, axes)
+
+
+class Outlined(Protocol):
+    """Labels that are drawn for an image: outlines in an annotation file, or a file for each object."""
+
+    def open_for(self, image: Source) -> Source:
+        """The labels, of the size of the image."""
+        ...
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image and its labels, and the split that the data set assigns, "" for none."""
+
+    name: str
+    image: Files | None
+    labels: "Files | Outlined"
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The examples of a data set, what is left out of it, and what it says of them.
+
+    `classes` are the numbers of classes by name. They are what the labels hold if `labels_are_classes`, else the
+    classes of whole objects. `ignore_label` is what marks pixels of unknown class. `notes` are sentences for the user.
+    """
+
+    layout: str
+    folder: str
+    examples: tuple[Example, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    channels: tuple[str, ...] = ()
+    classes: Mapping[str, object] = field(default_factory=dict)
+    labels_are_classes: bool = False
+    ignore_label: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """The splits that the data set assigns, by name of the image."""
+        return {example.name: example.split for example in self.examples if example.split}
+
+    @property
+    def num_splits(self) -> Counter[str]:
+        """Number of images of each split that the data set assigns."""
+        return Counter(self.splits.values())
+
+    def open(self, axes: str = "", open_file: OpenFile = open_source) -> list[Pair]:
+        """(name, image, labels) for every example. Raises InvalidInput if the sizes of a pair differ."""
+        # All labels before all images, as an import reads them.
+        files = {i: e.labels for i, e in enumerate(self.examples) if isinstance(e.labels, Files)}
+        labels = {i: one_channel(of.open("", open_file)) for i, of in files.items()}
+        images = [example.image and example.image.open(axes, open_file) for example in self.examples]
+        pairs = []
+        for i, (example, image) in enumerate(zip(self.examples, images, strict=True)):
+            drawn = labels[i] if i in labels else self._draw(example, image)
+            if image is not None:
+                check_shapes(image, drawn)
+            pairs.append((example.name, image, drawn))
+        return pairs
+
+    @staticmethod
+    def _draw(example: Example, image: Source | None) -> Source:
+        assert image is not None
+        assert not isinstance(example.labels, Files)
+        return example.labels.open_for(image)
+
+
+def one_channel(labels: Source) -> Source:
+    """Labels with the channels of (c, y, x) as slices. Raises InvalidInput for other labels of several channels."""
+    if labels.axes == "cyx":
+        return replace(labels, axes="zyx")
+    if labels.shape[0] != 1:
+        raise InvalidInput(
+            f"{labels.path} has {labels.shape[0]} channels (shape {labels.file_shape})",
+            allowed="label images of one channel, whose values are the numbers of the cells",
+            hint="save the labels as numbers, not as colours",
+        )
+    return labels
+
+
+def check_shapes(image: Source, label: Source) -> None:
+    """Raise InvalidInput if an image and its labels differ in size."""
+    if image.shape[1:] != label.shape[1:]:
+        raise InvalidInput(
+            f"{image.path} and its labels {label.path} differ in size:"
+            f" {image.shape[1:]} and {label.shape[1:]} pixels (z, y, x)",
+            allowed="the same size",
+            hint="check that they belong together; if the axes were misread, name them with --axes",
+        )
+
+
+def merged(layout: str, folder: str, parts: Sequence[tuple[str, str, DataSet]]) -> DataSet:
+    """One data set of several, each given with the beginning of its names and the split of its examples."""
+    examples = [
+        replace(example, name=f"{before}-{example.name}", split=split)
+        for before, split, part in parts
+        for example in part.examples
+    ]
+    first = parts[0][2]
+    notes = dict.fromkeys(note for _, _, part in parts for note in part.notes)
+    classes = {name: number for _, _, part in parts for name, number in part.classes.items()}
+    kept = tuple(entry for _, _, part in parts for entry in part.left_out)
+    return replace(
+        first, layout=layout, folder=os.fspath(folder), examples=tuple(examples), left_out=kept, classes=classes,
+        notes=tuple(notes),
+    )  # fmt: skip
