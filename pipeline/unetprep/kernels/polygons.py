@@ -2,7 +2,8 @@
 
 Coordinates (x, y) have their origin at the corner of the first pixel, so that the centre of pixel (row, column) is
 (column + 0.5, row + 0.5). A centre on an edge is inside if the polygon lies to its right, or below a horizontal edge:
-polygons that share an edge neither share a pixel nor leave one out. What is inside of an even number of rings is a hole.
+polygons that share an edge neither share a pixel nor leave one out. What is inside of an even number
+of rings is a hole.
 """
 
 from collections.abc import Sequence

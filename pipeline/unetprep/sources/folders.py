@@ -98,7 +98,9 @@ class Folder:
 
     @cached_property
     def _entries(self) -> tuple[list[str], list[str], list[str]]:
-        images, others, folders = [], [], []
+        images: list[str] = []
+        others: list[str] = []
+        folders: list[str] = []
         with os.scandir(self.path) as found:
             for entry in found:
                 if entry.name[0] == ".":

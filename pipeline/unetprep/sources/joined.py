@@ -47,7 +47,7 @@ class JoinedSource(Source):
 
 
 def join(parts: Sequence[Source], axis: str) -> Source:
-    """Join sources of one dtype along c or z. Raises InvalidInput for those that differ in another axis, or in dtype."""
+    """Join sources along c or z. Raises InvalidInput for those that differ in another axis, or in dtype."""
     along, first = "czyx".index(axis), parts[0]
     for part in parts[1:]:
         others = [shape[:along] + shape[along + 1 :] for shape in (first.shape, part.shape)]
@@ -58,7 +58,7 @@ def join(parts: Sequence[Source], axis: str) -> Source:
                 allowed=f"files of one size and dtype, one for each {AXES[axis]}",
             )
     length = sum(part.shape[along] for part in parts)
-    shape = (*first.shape[:along], length, *first.shape[along + 1 :])
+    c, z, y, x = (length if i == along else n for i, n in enumerate(first.shape))
     path = f"{first.path}...{os.path.basename(parts[-1].path)}" if parts[1:] else first.path
-    check_shape(path, shape)
-    return JoinedSource(path, "czyx", shape, first.dtype, tuple(parts), axis)
+    check_shape(path, (c, z, y, x))
+    return JoinedSource(path, "czyx", (c, z, y, x), first.dtype, tuple(parts), axis)

@@ -86,8 +86,8 @@ class DataSet:
         # All labels before all images, as an import reads them.
         files = {i: e.labels for i, e in enumerate(self.examples) if isinstance(e.labels, Files)}
         labels = {i: one_channel(of.open("", open_file)) for i, of in files.items()}
-        images = [example.image and example.image.open(axes, open_file) for example in self.examples]
-        pairs = []
+        images = [example.image.open(axes, open_file) if example.image else None for example in self.examples]
+        pairs: list[Pair] = []
         for i, (example, image) in enumerate(zip(self.examples, images, strict=True)):
             drawn = labels[i] if i in labels else self._draw(example, image)
             if image is not None:

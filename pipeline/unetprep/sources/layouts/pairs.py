@@ -112,10 +112,8 @@ def _given(inputs: Sequence[str | Source], params: LayoutParams, *, is_labels: b
     found = find_files(paths, recursive=params.recursive) if paths else Found(())
     sources = [source for source in inputs if isinstance(source, Source)]
     given: Given = {}
-    for file, part in (
-        *((FileName(source.path, "", source.stem), source) for source in sources),
-        *((file, file.path) for file in found.files),
-    ):
+    parts: list[tuple[FileName, str | Source]] = [(FileName(s.path, "", s.stem), s) for s in sources]
+    for file, part in [*parts, *((file, file.path) for file in found.files)]:
         if file in given:
             refuse_same_name(file, file, file.stem)
         given[file] = Files((part,))
