@@ -7,10 +7,9 @@ not. `plan(folder, params)` lists its examples.
 
 from dataclasses import dataclass
 
-from unetprep.errors import InvalidInput
 from unetprep.parameter import Params, parameter
 
-NAME = "{name}"  # in a pattern
+PATTERN = (r"[^{}]*\{name\}[^{}]*", "a file name with {name} once, such as '{name}_mask'; * stands for any characters")
 
 
 @dataclass(frozen=True)
@@ -44,21 +43,15 @@ class LayoutParams(Params):
     )
     recursive: bool = parameter(False, "Also take images in subfolders; the names begin with those of the subfolders.")
     image_pattern: str = parameter(
-        "", "Names of the image files, such as '{name}_raw' or '{name}_c0.tif'.  [default: known prefixes and endings]"
+        "",
+        "Names of the image files, such as '{name}_raw' or '{name}_c0.tif'.  [default: known prefixes and endings]",
+        form=PATTERN,
     )
     label_pattern: str = parameter(
         "",
         "Names of the label files, such as '{name}_cp_masks' or 'seg_{name}'.  [default: known prefixes and endings]",
+        form=PATTERN,
     )
     channels_from_names: bool = parameter(False, "Join files such as x_0000, x_0001 or x_c1, x_c2 as channels.")
     stack: bool = parameter(False, "Join files such as x_z001, x_z002 as the slices of one stack.")
     silver: bool = parameter(False, "Cell Tracking Challenge: labels of 01_ST (silver truth) instead of 01_GT (gold).")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for side, pattern in (("image", self.image_pattern), ("label", self.label_pattern)):
-            if pattern and pattern.count(NAME) != 1:
-                raise InvalidInput(
-                    f"{side}-pattern is {pattern!r}",
-                    allowed=f"a file name with {NAME} once, such as '{NAME}_{side}'; * stands for any characters",
-                )

@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from itertools import product
 
 from unetprep.errors import InvalidInput
-from unetprep.params.layouts import NAME
 from unetprep.sources.formats.table import ENDINGS, ending_of
 from unetprep.sources.source import stem_of
 
@@ -29,6 +28,7 @@ KNOWN_NAMES = (
     "x with x_mask, x_masks, x_label(s), x_seg, x_gt, x_instance(s) or x_cp_masks; mask_x, label_x or man_seg000"
     " with x, image_x, x_image, x_raw, x_0000 or t000"
 )
+NAME = "{name}"  # in a pattern
 NUM_NEAREST = 3
 
 
@@ -62,7 +62,7 @@ def name_of(stem: str, *endings: re.Pattern[str]) -> str:
 
 def is_named_as_labels(stem: str) -> bool:
     """Whether a name has a prefix or an ending of labels."""
-    return name_of(stem, MORE_LABELS) != stem
+    return name_of(stem, MORE_LABELS) != stem or MORE_LABELS.match(f"{stem}_") is not None
 
 
 def key_of(*endings: re.Pattern[str]) -> Key:

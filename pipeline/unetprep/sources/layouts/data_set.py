@@ -10,6 +10,7 @@ from unetprep.errors import InvalidInput
 from unetprep.sources.folders import LeftOut
 from unetprep.sources.joined import join
 from unetprep.sources.opening import open_source
+from unetprep.sources.pairing import one_channel
 from unetprep.sources.source import Source
 
 OpenFile = Callable[[str, str], Source]  # (path, axes)
@@ -77,9 +78,30 @@ class DataSet:
         return {example.name: example.split for example in self.examples if example.split}
 
     @property
+    def has_images(self) -> bool:
+        """Whether there are images, not labels alone."""
+        return any(example.image for example in self.examples)
+
+    @property
     def num_splits(self) -> Counter[str]:
         """Number of images of each split that the data set assigns."""
         return Counter(self.splits.values())
+
+    def refuse_classes(self, instances: str, ignore_label: int | None) -> None:
+        """Raise InvalidInput if labels that are classes would be imported as numbers of cells."""
+        if self.labels_are_classes and instances == "auto":
+            names = ", ".join(f"{name} {number}" for name, number in self.classes.items())
+            raise InvalidInput(
+                f"the labels of {self.folder} are classes: {names}",
+                allowed="numbers of cells",
+                hint="--instances components takes every connected piece of any class as a cell; --instances ids takes"
+                " each class as one cell",
+            )
+        if self.ignore_label is not None and ignore_label is None:
+            raise InvalidInput(
+                f"{self.folder} says that {self.ignore_label} marks pixels of unknown class",
+                hint=f"add --ignore-label {self.ignore_label}",
+            )
 
     def open(self, axes: str = "", open_file: OpenFile = open_source) -> list[Pair]:
         """(name, image, labels) for every example. Raises InvalidInput if the sizes of a pair differ."""
@@ -100,19 +122,6 @@ class DataSet:
         assert image is not None
         assert not isinstance(example.labels, Files)
         return example.labels.open_for(image)
-
-
-def one_channel(labels: Source) -> Source:
-    """Labels with the channels of (c, y, x) as slices. Raises InvalidInput for other labels of several channels."""
-    if labels.axes == "cyx":
-        return replace(labels, axes="zyx")
-    if labels.shape[0] != 1:
-        raise InvalidInput(
-            f"{labels.path} has {labels.shape[0]} channels (shape {labels.file_shape})",
-            allowed="label images of one channel, whose values are the numbers of the cells",
-            hint="save the labels as numbers, not as colours",
-        )
-    return labels
 
 
 def check_shapes(image: Source, label: Source) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from unetprep.errors import InvalidInput
 from unetprep.params import LayoutParams
 from unetprep.sources.folders import Folder, Found, LeftOut, find_files, left_out
-from unetprep.sources.layouts.data_set import DataSet, Example, Files
+from unetprep.sources.layouts.data_set import DataSet, Example, Files, OpenFile, Pair
 from unetprep.sources.layouts.series import grouped
 from unetprep.sources.layouts.split_names import split_of
 from unetprep.sources.naming import (
@@ -21,6 +21,7 @@ from unetprep.sources.naming import (
     refuse_alone,
     refuse_same_name,
 )
+from unetprep.sources.opening import open_source
 from unetprep.sources.source import Source
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "raw", "inputs", "input", "x")
@@ -47,6 +48,13 @@ def of_inputs(images: Sequence[str | Source], labels: Sequence[str | Source], pa
     matched = _matched(image_files, label_files, params)
     refuse_alone(matched)
     return DataSet("pairs", "", _examples(matched, image_files, label_files), kept)
+
+
+def find_pairs(
+    images: Sequence[str | Source], labels: Sequence[str | Source], axes: str = "", open_file: OpenFile = open_source
+) -> list[Pair]:
+    """(name, image, labels) for every label image, opened; the image is None if no images are given."""
+    return of_inputs(images, labels, LayoutParams()).open(axes, open_file)
 
 
 def recognise(folder: Folder) -> str:

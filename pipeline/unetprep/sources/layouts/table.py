@@ -1,5 +1,6 @@
 """Recognition of the layout of a folder, by the table `unetprep.params.LAYOUTS`, and its data set."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -91,7 +92,7 @@ def _of_splits(folder: Folder, layout: Layout, params: LayoutParams) -> Recognis
     parts = [(name, split_of(name), _module(layout).plan(sub, params)) for name, sub in subs if name in fitting]
     data_set = merged(layout.name, folder.path, parts)
     others = left_out("folders of another layout", [name for name in folder.folders if name not in fitting])
-    name, reason = next(iter(fitting.items()))
+    reason = next(iter(fitting.values()))
     names = ", ".join(f"{name}/" for name in fitting)
     return Recognised(replace(data_set, left_out=(*data_set.left_out, *others)), f"in each of {names}: {reason}")
 
@@ -103,5 +104,13 @@ def _no_layout(folder: Folder, params: LayoutParams) -> InvalidInput:
     return InvalidInput(
         f"{folder.path} has {asked}; it holds {counts}" + (f": {', '.join(seen)}" if seen else ""),
         allowed="".join(f"\n    {layout.name:<10}{layout.looks}" for layout in _asked(params)),
-        hint="name images and labels with --image and --labels, or their names with --image-pattern and --label-pattern",
+        hint=_next_step(folder, params),
     )
+
+
+def _next_step(folder: Folder, params: LayoutParams) -> str:
+    """A subfolder that has a layout, or how to name the files."""
+    for sub in map(folder.below, folder.folders):
+        if any(_module(layout).recognise(sub) for layout in _asked(params)):
+            return f"a data set is in {sub.path}: {shlex.join(['unetprep', 'scan', sub.path])}"
+    return "name images and labels with --image and --labels, or say how they are named with --label-pattern"
