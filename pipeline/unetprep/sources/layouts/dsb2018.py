@@ -34,4 +34,6 @@ def plan(folder: Folder, params: LayoutParams) -> DataSet:
 
 
 def _is_example(folder: Folder) -> bool:
-    return {IMAGES, MASKS} <= set(folder.folders) and len(folder.images_at(IMAGES)) == 1
+    """Whether a folder is one example, rather than a data set of images and masks."""
+    images, masks = folder.images_at(IMAGES), folder.images_at(MASKS)
+    return len(images) == 1 and len(masks) > 0 and (images[0].stem == folder.name or len(masks) > 1)

@@ -48,7 +48,7 @@ class DataSummary:
         if len(self.kinds) == 1:
             images += f" of {self.kinds[0]}"
         if self.overlaps:
-            images += f", {self.overlaps.objects} objects"
+            images += ", 1 object" if self.overlaps.objects == 1 else f", {self.overlaps.objects} objects"
         if self.left_out:
             images += f"; {sum(e.count for e in self.left_out)} left out: {', '.join(map(str, self.left_out))}"
         return [images, *filter(None, (self._kinds(), self._about(), str(self.overlaps or ""))), *self.notes]
