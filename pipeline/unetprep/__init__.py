@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from unetprep.linting.rules import Finding as Finding
     from unetprep.params import ClusterParams as ClusterParams
     from unetprep.params import DeformParams as DeformParams
+    from unetprep.params import FileParams as FileParams
     from unetprep.params import ImportParams as ImportParams
     from unetprep.params import LintParams as LintParams
     from unetprep.params import TilesParams as TilesParams
@@ -75,7 +76,7 @@ _EXPORTS = {
     "unetprep.fetching": ("fetch", "Fetched"),
     "unetprep.params": (
         *("ImportParams", "WeightsParams", "DeformParams", "TilesParams"),
-        *("LintParams", "VerifyParams", "ClusterParams"),
+        *("FileParams", "LintParams", "VerifyParams", "ClusterParams"),
     ),
     "unetprep.engine.importing": ("ImportSummary",),
     "unetprep.engine.summary": ("Summary",),

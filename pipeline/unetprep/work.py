@@ -21,6 +21,7 @@ from unetprep.params import ClusterParams, ImportParams
 from unetprep.recipe import read_recipe
 from unetprep.sources import Source
 from unetprep.sources.arrays import ArraySource, Inputs, as_inputs
+from unetprep.sources.source import Choice
 from unetprep.stages.table import Stage, stage_of
 from unetprep.storage.paths import StrPath
 from unetprep.store import Store
@@ -77,7 +78,7 @@ def work_of(
 ) -> Work:
     """The work that arguments of the Python API describe: paths as texts, arrays as sources, stages by their table."""
     params = importing or ImportParams()
-    sources = as_inputs(images, name, params.axes), as_inputs(labels, name)
+    sources = as_inputs(images, name, params.axes), as_inputs(labels, name, Choice.of_labels(params))
     return Work(os.fspath(store), *sources, [(stage_of(p), p) for p in stages], params)
 
 

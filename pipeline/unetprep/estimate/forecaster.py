@@ -59,7 +59,7 @@ class Forecaster:
         """Forecast an import of files or arrays."""
         check_sources(self.url, [path for path in (*images, *labels) if isinstance(path, str)])
         known = known_splits(self._dry_run.store, params)
-        self.parts(split_parts(find_pairs(images, labels, params.axes), params, known), params)
+        self.parts(split_parts(find_pairs(images, labels, params), params, known), params)
 
     def parts(self, parts: Sequence[Part], params: ImportParams) -> None:
         """Forecast an import of parts of sources."""

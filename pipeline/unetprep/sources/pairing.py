@@ -3,13 +3,13 @@
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from unetprep.errors import InvalidInput
 from unetprep.sources.formats.table import ENDINGS, NAMES, ending_of
+from unetprep.sources.labels import as_labels, label_file
 from unetprep.sources.opening import open_source
-from unetprep.sources.source import Source
+from unetprep.sources.source import Choice, Choices, Source
 from unetprep.sources.urls import is_url, local_path, names_in, reachable
 
 LABEL_ENDING = re.compile(r"[-_. ](masks?|labels?|lbl|instances?|segmentation|seg|gt)$", re.IGNORECASE)
@@ -47,19 +47,22 @@ def _names(path: str) -> list[str]:
 def find_pairs(
     images: Sequence[str | Source],
     labels: Sequence[str | Source],
-    axes: str = "",
-    open_file: Callable[[str, str], Source] = open_source,
+    chosen: Choices | None = None,
+    open_file: Callable[[str, Choice], Source] = open_source,
 ) -> list[tuple[str, Source | None, Source]]:
     """(name, image, labels) for every label image; the image is None if no images are given.
 
-    A single image is paired with a single label image, whatever their names. Several are paired by file name without
-    endings such as `_mask` or `_image`. Raises InvalidInput if one has no partner, or if the sizes of a pair differ.
+    `chosen` says which image of each file is read, and its axes. A single image is paired with a single label image,
+    whatever their names. Several are paired by file name without endings such as `_mask` or `_image`. Raises
+    InvalidInput if one has no partner, or if the sizes of a pair differ.
     """
-    opened = [open_file(path, "") for path in expand(_paths(labels))]
-    label_sources = [*map(one_channel, _opened(labels)), *map(one_channel, opened)]
+    of_images = Choice.of_images(chosen) if chosen else Choice()
+    of_labels = Choice.of_labels(chosen) if chosen else Choice(is_labels=True)
+    opened = [*_opened(labels), *(open_file(path, of_labels) for path in expand(_paths(labels)))]
+    label_sources = [as_labels(source, of_labels.channel) for source in opened]
     if not images:
         return [(name, None, source) for name, source in _by_name(label_sources, LABEL_ENDING).items()]
-    image_sources = [*_opened(images), *(open_file(path, axes) for path in expand(_paths(images)))]
+    image_sources = [*_opened(images), *(open_file(path, of_images) for path in expand(_paths(images)))]
     if len(image_sources) == len(label_sources) == 1:
         pairs = [(image_sources[0].stem, image_sources[0], label_sources[0])]
     else:
@@ -67,26 +70,15 @@ def find_pairs(
         _check_partners(by_image, by_label)
         pairs = [(name, by_image[name], by_label[name]) for name in by_image]
     for _, image, label in pairs:
+        _refuse_same(image, label)
         _check_shapes(image, label)
     return list(pairs)
 
 
-def open_labels(path: str) -> Source:
-    """Open labels, of one channel; see `one_channel`."""
-    return one_channel(open_source(path))
-
-
-def one_channel(labels: Source) -> Source:
-    """Labels with the channels of (c, y, x) as slices. Raises InvalidInput for other labels of several channels."""
-    if labels.axes == "cyx":
-        return replace(labels, axes="zyx")
-    if labels.shape[0] != 1:
-        raise InvalidInput(
-            f"{labels.path} has {labels.shape[0]} channels (shape {labels.file_shape})",
-            allowed="label images of one channel, whose values are the numbers of the cells",
-            hint="save the labels as numbers, not as colours",
-        )
-    return labels
+def open_labels(path: str, chosen: Choices | None = None) -> Source:
+    """Open labels, as integers of one channel; see `as_labels`."""
+    choice = Choice.of_labels(chosen) if chosen else Choice(is_labels=True)
+    return as_labels(open_source(path, choice), choice.channel)
 
 
 def name_of(stem: str, *endings: re.Pattern[str]) -> str:
@@ -124,6 +116,14 @@ def _check_partners(images: dict[str, Source], labels: dict[str, Source]) -> Non
                 f"{alone[0]} has no {kind} of its name" + (f", nor have {len(alone) - 1} more" if alone[1:] else ""),
                 allowed="one label image for each image, with the same file name up to _mask, _labels and the like",
             )
+
+
+def _refuse_same(image: Source, label: Source) -> None:
+    if image.path == label.path and image.more_values() == label_file(label).more_values():
+        raise InvalidInput(
+            f"{image.path} is given as image and as labels",
+            allowed="two files, or an OME-Zarr image with labels in its group labels",
+        )
 
 
 def _check_shapes(image: Source, label: Source) -> None:

@@ -87,7 +87,7 @@ def plan_import(
     that the images are added to. Images of stacks are read by `num_threads`, and kept in `kept` for the second reading.
     """
     known = KnownSources.of_store(store, kept or KeptPixels())
-    pairs = find_pairs(images, labels, params.axes, known.open)
+    pairs = find_pairs(images, labels, params, known.open)
     parts = split_parts(pairs, params, known_splits(store, params))
     before_reading(parts, params)
     planned = plan_parts(parts, params, KnownReading(known, num_threads), store, overwrite=overwrite)
