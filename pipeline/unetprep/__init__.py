@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from unetprep.linting.rules import Finding as Finding
     from unetprep.params import ClusterParams as ClusterParams
     from unetprep.params import DeformParams as DeformParams
+    from unetprep.params import FileParams as FileParams
     from unetprep.params import ImportParams as ImportParams
     from unetprep.params import LayoutParams as LayoutParams
     from unetprep.params import LintParams as LintParams
@@ -79,7 +80,7 @@ _EXPORTS = {
     "unetprep.fetching": ("fetch", "Fetched"),
     "unetprep.params": (
         *("ImportParams", "WeightsParams", "DeformParams", "TilesParams"),
-        *("LayoutParams", "LintParams", "VerifyParams", "ClusterParams"),
+        *("FileParams", "LayoutParams", "LintParams", "VerifyParams", "ClusterParams"),
     ),
     "unetprep.engine.importing": ("ImportSummary",),
     "unetprep.engine.summary": ("Summary",),

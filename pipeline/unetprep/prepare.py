@@ -23,7 +23,7 @@ from unetprep.errors import InvalidInput
 from unetprep.estimate.forecast import Forecast
 from unetprep.estimate.synthetic import forecast_synthetic
 from unetprep.parameter import Params
-from unetprep.params import DeformParams, ImportParams, LayoutParams, TilesParams, WeightsParams
+from unetprep.params import DeformParams, FileParams, ImportParams, LayoutParams, TilesParams, WeightsParams
 from unetprep.relabeling.relabeler import Relabelled
 from unetprep.relabeling.relabeler import relabel as _relabel
 from unetprep.sources.arrays import Inputs
@@ -133,13 +133,15 @@ def relabel(
     image: str | None = None,
     *,
     keep_class_weights: bool = False,
+    files: FileParams | None = None,
     on_progress: OnProgress = lambda done, total, **shown: None,
     **options: Unpack[ClusterOptions],
 ) -> Relabelled:
     """Take edited labels into a finished store, and recompute only the shards that they affect.
 
     Labels belong to the image of their name, or to `image`. The store is then what the edited labels would have given
-    from the start. `keep_class_weights` keeps the class weights where they come from the data.
+    from the start. `keep_class_weights` keeps the class weights where they come from the data. `files` says how label
+    files are read.
 
     Raises InvalidInput for an unfinished store, labels of another size, or those that an import would refuse.
     """
@@ -153,6 +155,7 @@ def relabel(
         scheduler,
         image=image,
         keep_class_weights=keep_class_weights,
+        files=files,
         on_progress=on_progress,
     )
 

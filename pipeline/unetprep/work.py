@@ -24,6 +24,7 @@ from unetprep.sources.arrays import ArraySource, Inputs, as_inputs
 from unetprep.sources.layouts.data_set import DataSet
 from unetprep.sources.layouts.pairs import of_inputs
 from unetprep.sources.layouts.table import find_data_set
+from unetprep.sources.source import Choice
 from unetprep.stages.table import Stage, stage_of
 from unetprep.storage.paths import StrPath
 from unetprep.store import Store
@@ -93,7 +94,7 @@ def work_of(
 ) -> Work:
     """The work that arguments of the Python API describe: paths as texts, arrays as sources, stages by their table."""
     params = importing or ImportParams()
-    sources = as_inputs(images, name, params.axes), as_inputs(labels, name)
+    sources = as_inputs(images, name, params.axes), as_inputs(labels, name, Choice.of_labels(params))
     given = [(stage_of(p), p) for p in stages]
     return Work(os.fspath(store), *sources, given, params, _data_set(*sources, os.fspath(data), layout))
 

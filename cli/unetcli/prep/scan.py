@@ -7,7 +7,7 @@ import click
 
 from unetcli.options import Examples, chosen, common, from_fields, result
 from unetprep.parameter import option_name
-from unetprep.params import LAYOUTS, ImportParams, LayoutParams
+from unetprep.params import LAYOUTS, FileParams, LayoutParams
 
 TABLE = "\n".join(f"    {layout.name:<10}{layout.looks}" for layout in LAYOUTS)
 
@@ -27,11 +27,11 @@ TABLE = "\n".join(f"    {layout.name:<10}{layout.looks}" for layout in LAYOUTS)
 )
 @click.argument("folder")
 @from_fields(LayoutParams, option_name)
-@from_fields(ImportParams, option_name, only=("axes",))
+@from_fields(FileParams, option_name)
 @common
-def scan(folder: str, axes: str, as_json: bool, quiet: bool, verbose: bool, **values: Any) -> None:
+def scan(folder: str, as_json: bool, quiet: bool, verbose: bool, **values: Any) -> None:
     """Say what data set a folder holds."""
     import unetprep
 
-    found = unetprep.scan(folder, chosen(LayoutParams, values), axes)
+    found = unetprep.scan(folder, chosen(LayoutParams, values), chosen(FileParams, values))
     result("scan", asdict(found), str(found), as_json)

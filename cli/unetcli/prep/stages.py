@@ -18,7 +18,10 @@ from unetprep.stages.table import Stage
 if TYPE_CHECKING:
     from unetprep import Summary
 
-LABEL_OPTIONS = ("dims", "instances", "connectivity", "ignore_label")  # of an import of labels alone
+LABEL_OPTIONS = (  # of an import of labels alone
+    *("axes", "label_axes", "level", "series", "label_channel"),
+    *("dims", "instances", "connectivity", "ignore_label"),
+)
 
 
 # -- import and run ---------------------------------------------------------------------------------------------------

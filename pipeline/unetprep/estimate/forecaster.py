@@ -69,7 +69,7 @@ class Forecaster:
         data_set = data_set or of_inputs(images, labels, LayoutParams())
         data_set.refuse_classes(params.instances, params.ignore_label)
         known = known_splits(self._dry_run.store, params)
-        self.parts(split_parts(data_set.open(params.axes), params, known | data_set.splits), params)
+        self.parts(split_parts(data_set.open(params), params, known | data_set.splits), params)
 
     def parts(self, parts: Sequence[Part], params: ImportParams) -> None:
         """Forecast an import of parts of sources."""

@@ -11,6 +11,7 @@ from unetprep.params.cluster import SHELL_WORD as SHELL_WORD
 from unetprep.params.cluster import ClusterParams as ClusterParams
 from unetprep.params.cluster import SlurmParams as SlurmParams
 from unetprep.params.deform import DeformParams as DeformParams
+from unetprep.params.files import FileParams as FileParams
 from unetprep.params.importing import ImportParams as ImportParams
 from unetprep.params.labels import DIMS as DIMS
 from unetprep.params.labels import DIMS_HELP as DIMS_HELP

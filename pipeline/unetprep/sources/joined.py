@@ -49,6 +49,8 @@ class JoinedSource(Source):
 def join(parts: Sequence[Source], axis: str) -> Source:
     """Join sources along c or z. Raises InvalidInput for those that differ in another axis, or in dtype."""
     along, first = "czyx".index(axis), parts[0]
+    if not parts[1:]:
+        return first
     for part in parts[1:]:
         others = [shape[:along] + shape[along + 1 :] for shape in (first.shape, part.shape)]
         if others[0] != others[1] or part.dtype != first.dtype:
@@ -59,6 +61,7 @@ def join(parts: Sequence[Source], axis: str) -> Source:
             )
     length = sum(part.shape[along] for part in parts)
     c, z, y, x = (length if i == along else n for i, n in enumerate(first.shape))
-    path = f"{first.path}...{os.path.basename(parts[-1].path)}" if parts[1:] else first.path
+    path = f"{first.path}...{os.path.basename(parts[-1].path)}"
     check_shape(path, (c, z, y, x))
-    return JoinedSource(path, "czyx", (c, z, y, x), first.dtype, tuple(parts), axis)
+    found = JoinedSource(path, "czyx", (c, z, y, x), first.dtype, tuple(parts), axis)
+    return replace(found, endpoint=first.endpoint, pixel_size=first.pixel_size, unit=first.unit)

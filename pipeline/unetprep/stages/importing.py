@@ -96,7 +96,7 @@ def plan_import(
     known = KnownSources.of_store(store, kept or KeptPixels())
     data_set = data_set or of_inputs(images, labels, LayoutParams())
     data_set.refuse_classes(params.instances, params.ignore_label)
-    pairs = data_set.open(params.axes, known.open)
+    pairs = data_set.open(params, known.open)
     if pairs[1:] or data_set.left_out or data_set.layout != "pairs":
         for line in summarize(data_set, pairs).lines():
             log.info("%s", line)

@@ -9,11 +9,11 @@ from typing import Protocol
 from unetprep.errors import InvalidInput
 from unetprep.sources.folders import LeftOut
 from unetprep.sources.joined import join
+from unetprep.sources.labels import as_labels, label_file
 from unetprep.sources.opening import open_source
-from unetprep.sources.pairing import one_channel
-from unetprep.sources.source import Source
+from unetprep.sources.source import Choice, Choices, Source
 
-OpenFile = Callable[[str, str], Source]  # (path, axes)
+OpenFile = Callable[[str, Choice], Source]
 Pair = tuple[str, Source | None, Source]  # name, image, labels
 
 
@@ -24,16 +24,16 @@ class Files:
     parts: tuple["str | Files | Source", ...]
     axis: str = ""
 
-    def open(self, axes: str, open_file: OpenFile) -> Source:
+    def open(self, choice: Choice, open_file: OpenFile) -> Source:
         """Open the files."""
-        opened = [self._open_part(part, axes, open_file) for part in self.parts]
+        opened = [self._open_part(part, choice, open_file) for part in self.parts]
         return join(opened, self.axis) if self.axis else opened[0]
 
     @staticmethod
-    def _open_part(part: "str | Files | Source", axes: str, open_file: OpenFile) -> Source:
+    def _open_part(part: "str | Files | Source", choice: Choice, open_file: OpenFile) -> Source:
         if isinstance(part, Source):
             return part
-        return part.open(axes, open_file) if isinstance(part, Files) else open_file(part, axes)
+        return part.open(choice, open_file) if isinstance(part, Files) else open_file(part, choice)
 
 
 class Outlined(Protocol):
@@ -103,16 +103,22 @@ class DataSet:
                 hint=f"add --ignore-label {self.ignore_label}",
             )
 
-    def open(self, axes: str = "", open_file: OpenFile = open_source) -> list[Pair]:
-        """(name, image, labels) for every example. Raises InvalidInput if the sizes of a pair differ."""
+    def open(self, chosen: Choices | None = None, open_file: OpenFile = open_source) -> list[Pair]:
+        """(name, image, labels) for every example. Raises InvalidInput if the sizes of a pair differ.
+
+        `chosen` says which image of each file is read, and its axes.
+        """
+        of_images = Choice.of_images(chosen) if chosen else Choice()
+        of_labels = Choice.of_labels(chosen) if chosen else Choice(is_labels=True)
         # All labels before all images, as an import reads them.
         files = {i: e.labels for i, e in enumerate(self.examples) if isinstance(e.labels, Files)}
-        labels = {i: one_channel(of.open("", open_file)) for i, of in files.items()}
-        images = [example.image.open(axes, open_file) if example.image else None for example in self.examples]
+        labels = {i: as_labels(of.open(of_labels, open_file), of_labels.channel) for i, of in files.items()}
+        images = [example.image.open(of_images, open_file) if example.image else None for example in self.examples]
         pairs: list[Pair] = []
         for i, (example, image) in enumerate(zip(self.examples, images, strict=True)):
             drawn = labels[i] if i in labels else self._draw(example, image)
             if image is not None:
+                refuse_same(image, drawn)
                 check_shapes(image, drawn)
             pairs.append((example.name, image, drawn))
         return pairs
@@ -122,6 +128,15 @@ class DataSet:
         assert image is not None
         assert not isinstance(example.labels, Files)
         return example.labels.open_for(image)
+
+
+def refuse_same(image: Source, label: Source) -> None:
+    """Raise InvalidInput if an image and its labels are one."""
+    if image.place_in_file() is not None and image.place_in_file() == label_file(label).place_in_file():
+        raise InvalidInput(
+            f"{image.path} is given as image and as labels",
+            allowed="two files, or an OME-Zarr image with labels in its group labels",
+        )
 
 
 def check_shapes(image: Source, label: Source) -> None:

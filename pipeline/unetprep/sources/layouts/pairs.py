@@ -22,7 +22,7 @@ from unetprep.sources.naming import (
     refuse_same_name,
 )
 from unetprep.sources.opening import open_source
-from unetprep.sources.source import Source
+from unetprep.sources.source import Choices, Source
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "raw", "inputs", "input", "x")
 LABEL_FOLDERS = (
@@ -51,10 +51,13 @@ def of_inputs(images: Sequence[str | Source], labels: Sequence[str | Source], pa
 
 
 def find_pairs(
-    images: Sequence[str | Source], labels: Sequence[str | Source], axes: str = "", open_file: OpenFile = open_source
+    images: Sequence[str | Source],
+    labels: Sequence[str | Source],
+    chosen: Choices | None = None,
+    open_file: OpenFile = open_source,
 ) -> list[Pair]:
     """(name, image, labels) for every label image, opened; the image is None if no images are given."""
-    return of_inputs(images, labels, LayoutParams()).open(axes, open_file)
+    return of_inputs(images, labels, LayoutParams()).open(chosen, open_file)
 
 
 def recognise(folder: Folder) -> str:

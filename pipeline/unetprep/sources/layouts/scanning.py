@@ -1,11 +1,12 @@
 """Scan of a folder: the layout of its data set, a summary, and the command that imports it."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 
-from unetprep.parameter import option_name
-from unetprep.params import LayoutParams
+from unetprep.parameter import Params, option_name
+from unetprep.params import FileParams, LayoutParams
 from unetprep.sources.layouts.data_set import DataSet
 from unetprep.sources.layouts.summary import DataSummary, summarize
 from unetprep.sources.layouts.table import Recognised, find_data_set
@@ -36,7 +37,7 @@ class Scanned:
         return "\n".join([*lines, *(f"  {line}" for line in self.summary.lines()), f"next: {self.command}"])
 
 
-def scan(folder: StrPath, params: LayoutParams | None = None, axes: str = "") -> Scanned:
+def scan(folder: StrPath, params: LayoutParams | None = None, files: FileParams | None = None) -> Scanned:
     """Recognise the layout of a data set in a folder, and open its images; nothing is written.
 
     Raises InvalidInput if no layout fits, or if a file cannot be used.
@@ -45,23 +46,22 @@ def scan(folder: StrPath, params: LayoutParams | None = None, axes: str = "") ->
     """
     params = params or LayoutParams()
     found = find_data_set(folder, params)
-    summary = summarize(found.data_set, found.data_set.open(axes))
+    summary = summarize(found.data_set, found.data_set.open(files))
     return Scanned(
         str(folder),
         found.data_set.layout,
         found.reason,
         found.others,
         summary,
-        shlex.join(_command(str(folder), found, params, summary, axes)),
+        shlex.join(_command(str(folder), found, [params, files or FileParams()], summary)),
     )
 
 
-def _command(folder: str, found: Recognised, params: LayoutParams, summary: DataSummary, axes: str) -> list[str]:
+def _command(folder: str, found: Recognised, params: Sequence[Params], summary: DataSummary) -> list[str]:
     data_set = found.data_set
-    given = [_option(f.name, getattr(params, f.name)) for f in fields(params) if getattr(params, f.name) != f.default]
+    given = [_option(f.name, getattr(p, f.name)) for p in params for f in fields(p) if getattr(p, f.name) != f.default]
     words = ["unetprep", "import", "--data", folder, "--layout", data_set.layout]
     words += chain.from_iterable(option for option in given if option[0] != "--layout")
-    words += ["--axes", axes] if axes else []
     words += _label_options(data_set)
     words += ["--dims", "3"] if data_set.layout == "ctc" and any(kind.shape[1] > 1 for kind in summary.kinds) else []
     words += FRACTIONS if not summary.splits and summary.num_images >= FEWEST_TO_SPLIT else ()

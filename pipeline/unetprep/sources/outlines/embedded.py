@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,16 @@ PLAIN = {"P": "RGB", "PA": "RGB", "RGBA": "RGB", "LA": "L", "CMYK": "RGB", "YCbC
 class EmbeddedPicture(Source):
     """The picture in member `key` of a JSON file, decoded whole and cached."""
 
-    is_decoded_whole: ClassVar[bool] = True
-
     key: str
+
+    @property
+    def is_decoded_whole(self) -> bool:
+        """True."""
+        return True
+
+    def place_in_file(self) -> tuple[str, str]:
+        """The file, and the member that holds the picture: labels may be in the same file."""
+        return self.path, self.key
 
     def _read_file(self, box: Box) -> NDArray[Any]:
         return _decoded(self.path, os.stat(self.path).st_mtime_ns, self.key)[box]

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,10 @@ class ObjectFolder:
 class ObjectFiles(Source):
     """A folder of masks. What is not 0 in the first, by name, is label 1, and so on; later ones lie on top."""
 
-    is_decoded_whole: ClassVar[bool] = True
+    @property
+    def is_decoded_whole(self) -> bool:
+        """True."""
+        return True
 
     def survey(self) -> Overlaps:
         """Read them all once, and count what is lost."""
