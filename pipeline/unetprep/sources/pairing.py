@@ -119,7 +119,7 @@ def _check_partners(images: dict[str, Source], labels: dict[str, Source]) -> Non
 
 
 def _refuse_same(image: Source, label: Source) -> None:
-    if image.path == label.path and image.more_values() == label_file(label).more_values():
+    if image.place_in_file() is not None and image.place_in_file() == label_file(label).place_in_file():
         raise InvalidInput(
             f"{image.path} is given as image and as labels",
             allowed="two files, or an OME-Zarr image with labels in its group labels",
