@@ -43,6 +43,10 @@ class ArraySource(Source):
         """The source itself, which has no path."""
         return self
 
+    def place_in_file(self) -> None:
+        """None: it is no file."""
+        return
+
     def _read_file(self, box: Box) -> NDArray[Any]:
         return self.pixels[box]
 

@@ -1,6 +1,7 @@
 """Pixel sizes that predictions take over from the files of their images.
 
-Besides the sizes of `Source.pixel_size`, those are the resolution tags of TIFF files, so that a prediction keeps them.
+Besides the sizes of `Source.pixel_size`, those are the resolution tags of TIFF files, so that a prediction keeps them. A
+scale of OME-Zarr without unit is none.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import tifffile
 from unetprep.sources.formats.tiff import TiffSource
 from unetprep.sources.formats.tiff_images import read_resolution
 from unetprep.sources.formats.tiff_parts import open_tiff
+from unetprep.sources.formats.zarr_files import ZarrSource
 from unetprep.sources.source import PixelSize, Source
 from unetprep.sources.urls import File, is_url
 
@@ -30,6 +32,8 @@ class Calibration:
 def read_calibration(source: Source) -> Calibration | None:
     """The pixel sizes in the file of an image; None if it has none."""
     size, unit = source.pixel_size, source.unit
+    if isinstance(source, ZarrSource) and not unit and not source.is_measured:
+        return None
     if size is None and isinstance(source, TiffSource):
         size, unit = _resolution(source)
     if size is None or size[1] is None or size[2] is None:

@@ -173,6 +173,10 @@ class Source(ABC):
         missing = tuple(i for i, a in enumerate("czyx") if a not in self.axes)
         return np.expand_dims(block.transpose(order), missing)
 
+    def place_in_file(self) -> tuple[str, str] | None:
+        """The file, and the image in it where labels may be another one; None for an image that is no file."""
+        return self.path, ""
+
     def more_values(self) -> Fields:
         """The fields of its class and the pixel size, as plain values; see `with_values`."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in BASE}

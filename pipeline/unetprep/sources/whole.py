@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from functools import lru_cache
+from io import BytesIO
 from typing import IO, Any, cast
 
 from numpy.typing import NDArray
@@ -33,5 +34,5 @@ def path_of(file: str | File) -> str:
 
 
 def opened(file: str | File) -> IO[bytes]:
-    """A file for reading; blocks of one at a URL are fetched when they are needed."""
-    return cast(IO[bytes], open_regular(file)) if isinstance(file, str) else file.open()
+    """A file for reading; one at a URL is fetched as a whole."""
+    return cast(IO[bytes], open_regular(file)) if isinstance(file, str) else BytesIO(file.read())

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from unetprep.errors import InvalidInput
 from unetprep.sources.source import Choice, PixelSize
-from unetprep.sources.units import pixel_size_of
+from unetprep.sources.units import pixel_size_of, size_of, unit_name
 from unetprep.storage.paths import safe_key
 
 OLD_AXES = "tczyx"
@@ -32,6 +32,7 @@ class OmeImage(NamedTuple):
     pixel_size: PixelSize | None = None
     unit: str = ""
     is_old: bool = False  # of a version whose axes are t, c, z, y, x
+    is_measured: bool = False  # the pixel size is that of an image of a store
 
 
 def find_image(root: str, name: str, group: Any, choice: Choice) -> OmeImage:
@@ -45,8 +46,8 @@ def find_image(root: str, name: str, group: Any, choice: Choice) -> OmeImage:
     if choice.is_labels and "image-label" not in ome and (own := _labels(root, name, group)):
         path = _join(name, f"labels/{own}")
         log.warning("%s is an image with labels: its labels/%s are taken", _join(root, name), own)
-        return _level(root, path, _ome(group[f"labels/{own}"]), choice)
-    return _level(root, name, ome, choice)
+        return _level(root, path, group[f"labels/{own}"], choice)
+    return _level(root, name, group, choice)
 
 
 def letters(names: Sequence[object]) -> str:
@@ -100,7 +101,9 @@ def _of_members(root: str, name: str, group: Any, choice: Choice) -> OmeImage:
     )
 
 
-def _level(root: str, name: str, ome: Mapping[str, Any], choice: Choice) -> OmeImage:
+def _level(root: str, name: str, group: Any, choice: Choice) -> OmeImage:
+    ome, stored = _ome(group), group.attrs.asdict().get("unetprep")
+    stored = stored if isinstance(stored, dict) else None
     image: Any = None
     try:
         image = ome["multiscales"][0]
@@ -122,7 +125,18 @@ def _level(root: str, name: str, ome: Mapping[str, Any], choice: Choice) -> OmeI
             hint="--level 0, the default, is the full resolution",
         )
     path = safe_key(_join(name, paths[choice.level]), f"the path of a dataset of {_join(root, name)}")
-    return OmeImage(path, letters(names), size, unit, is_old)
+    if stored is not None:
+        size, unit = _stored_size(stored)
+    return OmeImage(path, letters(names), size, unit, is_old, stored is not None)
+
+
+def _stored_size(record: Mapping[str, Any]) -> tuple[PixelSize | None, str]:
+    """The pixel size of an image of a store, whose OME scale is 1 where the size is unknown; see LAYOUT.md."""
+    spacing, unit = record.get("spacing"), record.get("unit")
+    if not isinstance(spacing, list) or len(spacing) != 3:
+        return None, ""
+    z, y, x = map(size_of, spacing)
+    return (None, "") if y is None or x is None else ((z, y, x), unit_name(unit))
 
 
 def _pixel_size(image: Mapping[str, Any], dataset: Mapping[str, Any]) -> tuple[PixelSize | None, str]:

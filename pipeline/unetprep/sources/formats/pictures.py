@@ -96,7 +96,8 @@ def _png_header(path: str) -> PngHeader | None:
         if data[:8] != PNG or data[12:16] != b"IHDR":
             return None
         file.seek(-min(END_BYTES, file.seek(0, os.SEEK_END)), os.SEEK_END)
-        return PngHeader(*struct.unpack(">IIBB", data[16:26]), is_complete=b"IEND" in file.read())
+        width, height, depth, colours = struct.unpack(">IIBB", data[16:26])
+        return PngHeader(width, height, depth, colours, b"IEND" in file.read())
 
 
 def _decode(file: str | File, is_labels: bool) -> NDArray[Any]:

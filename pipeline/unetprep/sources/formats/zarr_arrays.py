@@ -48,6 +48,7 @@ class ZarrArray(NamedTuple):
     dtype: str
     pixel_size: PixelSize | None = None
     unit: str = ""
+    is_measured: bool = False
 
 
 def find_array(root: str, name: str = "", choice: Choice = NO_CHOICE, endpoint: str = "") -> ZarrArray:
@@ -58,14 +59,14 @@ def find_array(root: str, name: str = "", choice: Choice = NO_CHOICE, endpoint: 
     """
     storage = _storage(root, endpoint)
     path, axes = name, ""
-    size: tuple[PixelSize | None, str] = (None, "")
+    size: tuple[PixelSize | None, str, bool] = (None, "", False)
     _check_documents(storage, root, name, endpoint)
     with _opened(root, endpoint) as place, _invalid(root):
         node = zarr.open(place, path=name, mode="r")
         group = node if isinstance(node, zarr.Group) else None
         image = ome_zarr.find_image(root, name, group, choice) if group is not None else None
     if image:
-        path, axes, size = image.path, image.axes, (image.pixel_size, image.unit)
+        path, axes, size = image.path, image.axes, (image.pixel_size, image.unit, image.is_measured)
         _check_documents(storage, root, path, endpoint)
     with _opened(root, endpoint) as place, _invalid(root):
         array = zarr.open_array(place, path=path, mode="r")

@@ -17,12 +17,20 @@ ALLOWED = "a Zarr array or an OME-Zarr image"
 
 @dataclass(frozen=True)
 class ZarrSource(Source):
-    """A Zarr array, or a level of an OME-Zarr image; a path or a URL."""
+    """A Zarr array, or a level of an OME-Zarr image; a path or a URL.
+
+    `is_measured` says that its pixel size is that of an import into a store, which may lack a unit.
+    """
 
     array_path: str = ""
+    is_measured: bool = False
 
     def _read_file(self, box: Box) -> NDArray[Any]:
         return read_array(split_name(self.path)[0], self.array_path, box, self.endpoint)
+
+    def place_in_file(self) -> tuple[str, str]:
+        """The root, and the path of the array."""
+        return self.path, self.array_path
 
     def part_shape(self) -> tuple[int, ...]:
         """Shape of the parts that are decoded together, along the axes of the file."""
@@ -40,4 +48,5 @@ def open_file(path: str, choice: Choice, decode: Decode | None) -> ZarrSource:
         raise InvalidInput(f"{path} is a folder without a Zarr array", allowed=ALLOWED) from None
     axes = "".join("z" if a in STACK_AXES else a for a in array.axes or guessed_axes(array.shape))
     size, unit = array.pixel_size, array.unit
-    return ZarrSource(path, axes, array.shape, array.dtype, array.path, pixel_size=size, unit=unit)
+    place = array.path, array.is_measured
+    return ZarrSource(path, axes, array.shape, array.dtype, *place, pixel_size=size, unit=unit)
