@@ -212,7 +212,7 @@ def test_a_single_array_has_a_name_and_may_name_its_axes(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((4, 4), np.float32), "array x: labels of dtype float32"),
+        (np.full((4, 4), 0.5, np.float32), "array x: labels of dtype float32"),
         (np.zeros((4, 4), complex), "array x has dtype complex128"),
         (np.zeros((0, 4), int), "array x has no pixels"),
         (np.zeros(4, int), r"array x has shape \(4,\)"),

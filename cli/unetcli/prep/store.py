@@ -13,7 +13,7 @@ from unetcli.options import Examples, chosen, common, from_fields, result
 from unetcli.prep.options import cluster_options, with_scheduler_options, with_storage_options
 from unetcli.progress import progress
 from unetprep.parameter import option_name
-from unetprep.params import VerifyParams
+from unetprep.params import FileParams, VerifyParams
 
 if TYPE_CHECKING:
     from unetprep import Fault, Relabelled, StoreInfo, Verified
@@ -177,6 +177,7 @@ def remove(store: str, names: tuple[str, ...], as_json: bool, quiet: bool, verbo
 )
 @click.option("--image", metavar="NAME", help="The image that they belong to.  [default: the one of their name]")
 @click.option("--keep-class-weights", is_flag=True, help="Keep the class weights that the labels before the edit gave.")
+@from_fields(FileParams, option_name)
 @with_scheduler_options
 def relabel(store: str, labels: tuple[str, ...], image: str | None, keep_class_weights: bool, **values: Any) -> None:
     """Take edited labels into a finished store, and recompute only the shards that they affect.
@@ -193,6 +194,7 @@ def relabel(store: str, labels: tuple[str, ...], image: str | None, keep_class_w
             labels,
             image,
             keep_class_weights=keep_class_weights,
+            files=chosen(FileParams, values),
             on_progress=report,
             **cluster_options(values),
         )

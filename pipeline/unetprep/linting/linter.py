@@ -15,11 +15,12 @@ from unetprep.format.places import ImagePlace
 from unetprep.kernels.weight_formula import IGNORED
 from unetprep.linting.rules import Finding, judge
 from unetprep.params import LINT_RULES, LintParams, num_neighbours
-from unetprep.sources import Source, expand, open_labels
+from unetprep.sources import Source, expand, open_labels, open_source
 from unetprep.sources.arrays import Inputs, as_inputs
 from unetprep.sources.label_scan import num_blocks, survey
 from unetprep.sources.label_values import Labels
-from unetprep.sources.pairing import one_channel
+from unetprep.sources.labels import one_channel
+from unetprep.sources.source import Choice
 from unetprep.store import Store
 
 IMPORT = "unetprep import --labels LABELS --out STORE"
@@ -55,8 +56,8 @@ def lint(
     ignored = tuple(ignored)
     if unknown := [rule for rule in ignored if rule not in LINT_RULES]:
         raise InvalidInput(f"ignored is {unknown[0]!r}", allowed=", ".join(LINT_RULES))
-    params, inputs = params or LintParams(), as_inputs(labels, name)
-    todo = [(one_channel(source), params) for source in inputs if isinstance(source, Source)]
+    params, inputs = params or LintParams(), as_inputs(labels, name, Choice.of_labels(params or LintParams()))
+    todo = [(one_channel(source, params.label_channel), params) for source in inputs if isinstance(source, Source)]
     todo += [image for path in expand([p for p in inputs if isinstance(p, str)]) for image in _images(path, params)]
     total, done = sum(num_blocks(source, how.dims) for source, how in todo), 0
 
@@ -72,7 +73,7 @@ def _images(path: str, params: LintParams) -> list[tuple[Source, LintParams]]:
     """The label images of a path, and the parameters of each; a store determines dims and ignored label of its own."""
     store = _store(path)
     if store is None:
-        return [(open_labels(path), params)]
+        return [(one_channel(open_source(path, Choice.of_labels(params)), params.label_channel), params)]
     images = []
     for place in store.places.values():
         path = labels_path(place.group, "instances")

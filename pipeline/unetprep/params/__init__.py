@@ -11,10 +11,13 @@ from unetprep.params.cluster import SHELL_WORD as SHELL_WORD
 from unetprep.params.cluster import ClusterParams as ClusterParams
 from unetprep.params.cluster import SlurmParams as SlurmParams
 from unetprep.params.deform import DeformParams as DeformParams
+from unetprep.params.files import FileParams as FileParams
 from unetprep.params.importing import ImportParams as ImportParams
 from unetprep.params.labels import DIMS as DIMS
 from unetprep.params.labels import DIMS_HELP as DIMS_HELP
 from unetprep.params.labels import num_neighbours as num_neighbours
+from unetprep.params.layouts import LAYOUTS as LAYOUTS
+from unetprep.params.layouts import LayoutParams as LayoutParams
 from unetprep.params.pixel_size import LENGTH_UNITS as LENGTH_UNITS
 from unetprep.params.tiles import TilesParams as TilesParams
 from unetprep.params.units import format_bytes as format_bytes

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from unetprep.parameter import Params, parameter
+from unetprep.params.files import FileParams
 from unetprep.params.labels import DIMS, DIMS_HELP, EVERY_CONNECTIVITY, IGNORE_HELP, check_labels
 
 LINT_RULES = ("empty", "binary", "float", "overflow", "interpolated", "classes", "split", "tiny", "touching")
@@ -10,7 +11,7 @@ TINY_PX = {2: 10, 3: 30}  # by dims
 
 
 @dataclass(frozen=True)
-class LintParams(Params):
+class LintParams(FileParams):
     """How labels are checked."""
 
     dims: int = parameter(2, DIMS_HELP, choices=DIMS)

@@ -5,20 +5,16 @@ from dataclasses import dataclass
 from unetprep.errors import InvalidInput
 from unetprep.kernels.intensity_rules import INTENSITY_RULES
 from unetprep.kernels.weight_formula import MOST_CLASSES
-from unetprep.parameter import Params, as_text, numbers, parameter
+from unetprep.parameter import as_text, numbers, parameter
+from unetprep.params.files import FileParams
 from unetprep.params.labels import DIMS, DIMS_HELP, EVERY_CONNECTIVITY, IGNORE_HELP, check_labels
 from unetprep.params.pixel_size import LENGTH_UNITS, check_spacing
 
 
 @dataclass(frozen=True)
-class ImportParams(Params):
+class ImportParams(FileParams):
     """How images and labels are read."""
 
-    axes: str = parameter(
-        "",
-        "Axes of the image files, as yx, zyx, cyx, yxc or czyx (z: slices or a volume, c: channels).  [default: as the"
-        " file says]",
-    )
     dims: int = parameter(2, DIMS_HELP, choices=DIMS)
     instances: str = parameter(
         "auto",

@@ -8,7 +8,7 @@ from unetprep.format.boxes import Box, shard_box, shard_counts
 from unetprep.format.layout import IMAGES, JOURNAL, SPLITS, labels_path
 from unetprep.format.places import ImagePlace
 from unetprep.linting.linter import slice_of_stack
-from unetprep.params import ImportParams
+from unetprep.params import FileParams, ImportParams
 from unetprep.sources import Source, open_labels
 from unetprep.sources.pairing import LABEL_ENDING, name_of
 from unetprep.stages.splits import Part
@@ -18,9 +18,9 @@ from unetprep.store.store import some_names
 SEVERAL = 2
 
 
-def parts_of(store: Store, path: str, image: str | None) -> list[Part]:
+def parts_of(store: Store, path: str, image: str | None, files: FileParams | None = None) -> list[Part]:
     """The images whose labels a file holds: one, or the strips into which one was cut at import."""
-    source = open_labels(path)
+    source = open_labels(path, files)
     names = _names_of(store, image or name_of(source.stem, LABEL_ENDING))
     if not names and image is None:
         whole = {_whole(name) for name in store.places}

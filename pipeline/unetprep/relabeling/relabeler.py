@@ -16,6 +16,7 @@ from unetprep.engine.thread_tasks import OnProgress
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.boxes import Box, box_shape
 from unetprep.format.layout import IMAGES, JOURNAL, labels_path, weights_path
+from unetprep.params import FileParams
 from unetprep.relabeling.comparison import changed_boxes, plan_edited_labels
 from unetprep.relabeling.journal import Journal, box_as_text, box_from_text
 from unetprep.relabeling.matching import parts_of
@@ -49,12 +50,14 @@ def relabel(
     *,
     image: str | None = None,
     keep_class_weights: bool = False,
+    files: FileParams | None = None,
     on_progress: OnProgress = lambda done, total, **shown: None,
 ) -> Relabelled:
     """Take edited labels for images of a finished store, and update everything that was made from them.
 
     A file belongs to the image of its name, or to `image`; if the store was made from a single image, to that.
-    `keep_class_weights` keeps the numbers of the class weights where they come from the data.
+    `keep_class_weights` keeps the numbers of the class weights where they come from the data. `files` says how label
+    files are read.
 
     Raises InvalidInput for an unfinished store, labels of another size, or those that an import would refuse.
     """
@@ -63,7 +66,7 @@ def relabel(
     Store.open(url)
     with locked(Store(url).storage, url):
         store = Store.open(url)
-        parts = [part for path in labels for part in parts_of(store, path, image)]
+        parts = [part for path in labels for part in parts_of(store, path, image, files)]
         names = [part.name for part in parts]
         if len(set(names)) < len(names):
             raise InvalidInput(f"{labels} hold labels for one image twice: {names}", allowed="one file for each image")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box
 from unetprep.sources.limits import check_shape
-from unetprep.sources.source import Source, guessed_axes, refuse_dtype, with_axes
+from unetprep.sources.source import Choice, Source, guessed_axes, refuse_dtype, with_axes
 from unetprep.storage.paths import StrPath
 
 
@@ -43,18 +43,24 @@ class ArraySource(Source):
         """The source itself, which has no path."""
         return self
 
+    def place_in_file(self) -> None:
+        """None: it is no file."""
+        return
+
     def _read_file(self, box: Box) -> NDArray[Any]:
         return self.pixels[box]
 
 
-def open_array(name: str, array: SupportsArray, axes: str = "") -> ArraySource:
-    """An array as a source. `axes` names the axes of its shape; by default its `dims` if it has any, else a guess.
+def open_array(name: str, array: SupportsArray, choice: Choice | str = "") -> ArraySource:
+    """An array as a source. `choice` may name its axes; by default its `dims` if it has any, else a guess.
 
     Raises InvalidInput for an unsupported dtype, an empty array, and ambiguous axes.
     """
     pixels = np.asarray(array)
     dims = "".join(map(str, getattr(array, "dims", ())))
-    known = axes or (dims if set(dims) <= set("czyx") else "") or guessed_axes(pixels.shape)
+    choice = Choice(choice) if isinstance(choice, str) else choice
+    known = (dims if set(dims) <= set("czyx") else "") or guessed_axes(pixels.shape)
+    known = choice.axes_for(pixels.ndim, known)
     source = ArraySource(f"array {name}", known, pixels.shape, pixels.dtype.name, name, pixels)
     refuse_dtype(source)
     with_axes(source, known)
@@ -62,7 +68,7 @@ def open_array(name: str, array: SupportsArray, axes: str = "") -> ArraySource:
     return source
 
 
-def as_inputs(given: Inputs, name: str = "", axes: str = "") -> list[str | Source]:
+def as_inputs(given: Inputs, name: str = "", choice: Choice | str = "") -> list[str | Source]:
     """Paths as strings, and arrays as sources. `name` is the name of a single array.
 
     Raises InvalidInput for an array without a name.
@@ -70,7 +76,7 @@ def as_inputs(given: Inputs, name: str = "", axes: str = "") -> list[str | Sourc
     if isinstance(given, str | os.PathLike):
         return [os.fspath(given)] if os.fspath(given) else []
     if isinstance(given, Mapping) and not hasattr(given, "__array__"):
-        return [open_array(key, array, axes) for key, array in given.items()]
+        return [open_array(key, array, choice) for key, array in given.items()]
     if hasattr(given, "__array__"):
         if not (name := name or str(getattr(given, "name", None) or "")):
             raise InvalidInput(
@@ -78,5 +84,5 @@ def as_inputs(given: Inputs, name: str = "", axes: str = "") -> list[str | Sourc
                 allowed='name="cells", or a mapping of names to arrays',
                 hint="the image is stored under this name",
             )
-        return [open_array(name, given, axes)]
+        return [open_array(name, given, choice)]
     return [path if isinstance(path, Source) else os.fspath(path) for path in given]

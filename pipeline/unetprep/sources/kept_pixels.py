@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from unetprep.sources.arrays import ArraySource
+from unetprep.sources.labels import in_memory
 from unetprep.sources.source import Source
 
 KEPT_BYTES = 128 * 2**20
@@ -40,7 +41,7 @@ class KeptPixels:
             self._num_bytes -= 0 if opened is None else opened.nbytes
         array = source
         if opened is not None:
-            array = ArraySource(source.path, source.axes, source.file_shape, source.dtype, source.stem, opened)
+            array = in_memory(source, opened)
         pixels = array.read((slice(None),) * 4)
         with self._lock:
             if where not in self._pixels and self._num_bytes + pixels.nbytes <= self._most_bytes:

@@ -5,6 +5,7 @@ pixels and finding connected components; then shard by shard into the store. So 
 a rerun knows what it continues.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,10 +18,13 @@ from unetprep.format.boxes import Box, box_shape
 from unetprep.format.layout import SPLITS, Provenance, image_path, labels_path, pixel_array, pixels_path
 from unetprep.kernels.percentiles import RobustRange, intensity_limits
 from unetprep.kernels.weights import NUM_CLASSES
-from unetprep.params import ImportParams, num_neighbours
-from unetprep.sources import Source, find_pairs
+from unetprep.params import ImportParams, LayoutParams, num_neighbours
+from unetprep.sources import Source
 from unetprep.sources.first_pass import Scan, stored_dtype
 from unetprep.sources.kept_pixels import KeptPixels
+from unetprep.sources.layouts.data_set import DataSet, refuse_mixed_channels
+from unetprep.sources.layouts.pairs import of_inputs
+from unetprep.sources.layouts.summary import summarize
 from unetprep.sources.memory import kept_of_all
 from unetprep.stages.base import Shape
 from unetprep.stages.classes import NUMBER, Classes, refuse_other_number
@@ -43,6 +47,7 @@ from unetprep.stages.stacks import (
 from unetprep.store import Store
 
 KERNEL_VERSION = 1
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,16 +98,24 @@ def plan_import(
     num_threads: int = 1,
     *,
     overwrite: bool = False,
+    data_set: DataSet | None = None,
 ) -> Import:
     """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used.
 
+    The sources are those of `data_set`, or images and labels that are paired by name.
     `before_reading` may refuse the first pass, if there is too little memory for it. `store`, if it exists, is the one
     that the images are added to. Images of stacks are read by `num_threads`, and kept in `kept` for the second reading.
     """
     known = KnownSources.of_store(store, kept or KeptPixels())
-    faults = Faults()
-    pairs = find_pairs(images, labels, params.axes, known.open, faults)
-    parts = split_parts(pairs, params, known_splits(store, params))
+    data_set, faults = data_set or of_inputs(images, labels, LayoutParams()), Faults()
+    data_set.refuse_classes(params)
+    pairs = data_set.open(params, known.open, faults)
+    with faults.collected():
+        refuse_mixed_channels(pairs)
+    if pairs[1:] or data_set.left_out or data_set.layout != "pairs":
+        for line in summarize(data_set, pairs).lines():
+            log.info("%s", line)
+    parts = split_parts(pairs, params, known_splits(store, params) | data_set.splits)
     before_reading(parts, params)
     planned = plan_parts(parts, params, KnownReading(known, num_threads), store, faults, overwrite=overwrite)
     return replace(planned, known=known if is_kept(parts) else None)

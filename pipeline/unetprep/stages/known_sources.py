@@ -30,13 +30,13 @@ from unetprep.sources.formats.tiff import TiffSource
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.limits import check_shape
 from unetprep.sources.pairing import IMAGE_ENDING, LABEL_ENDING, name_of
-from unetprep.sources.source import absolute, refuse_dtype, with_axes
+from unetprep.sources.source import Choice, absolute, refuse_dtype, with_axes
 from unetprep.sources.urls import is_url
 from unetprep.stages.first_reading import FirstReading, LabelScan
 from unetprep.stages.splits import Part
 from unetprep.store import Store
 
-VERSION = 1
+VERSION = 2
 FEWEST_SOURCES, FEWEST_PIXELS = 32, 2**26  # for which it is kept
 CLASSES: dict[str, type[Source]] = {c.__name__: c for c in (TiffSource, PictureSource, NpySource)}
 
@@ -88,27 +88,28 @@ class KnownSources:
         gone = (entry for key, entry in self._before.items() if key not in keys and entry.get("folder") in folders)
         return sorted({str(entry.get("name")) for entry in gone})
 
-    def open(self, path: str, axes: str = "") -> Source:
+    def open(self, path: str, choice: Choice) -> Source:
         """Open a source, from its entry if the file is the same."""
         state = _state(path)
         if state is None:
-            return open_source(path, axes, self.kept.decode)
+            return open_source(path, choice, self.kept.decode)
         key, folder = _key(path), os.path.dirname(absolute(path))
         self._folders.add(folder)
         entry = self._before.get(key)
-        if entry and entry.get("state") == state and entry.get("asked") == axes:
+        if entry and entry.get("state") == state and entry.get("asked") == str(choice):
             with suppress(*INVALID, UnetprepError):
                 source = _source_of(path, entry)
                 self._now[key] = {**entry, "scans": dict(entry["scans"])}
                 return source
-        source = open_source(path, axes, self.kept.decode)
+        source = open_source(path, choice, self.kept.decode)
         if type(source).__name__ in CLASSES:
-            about = {"axes": source.axes, "shape": list(source.file_shape), "dtype": source.dtype}
+            about: Entry = {"axes": source.axes, "shape": list(source.file_shape), "dtype": source.dtype}
+            about["more"] = source.more_values()
             where = {
                 "folder": _key(folder),
                 "name": name_of(source.stem, LABEL_ENDING, IMAGE_ENDING),
                 "state": state,
-                "asked": axes,
+                "asked": str(choice),
             }
             self._now[key] = {**where, "class": type(source).__name__, **about, "scans": {}}
         return source
@@ -133,7 +134,10 @@ def _source_of(path: str, entry: Entry) -> Source:
     shape = tuple(entry["shape"])
     if not all(is_size(n) and n for n in shape):
         raise ValueError(shape)
-    source = with_axes(CLASSES[entry["class"]](path, "", shape, np.dtype(entry["dtype"]).name), entry["axes"])
+    source = with_axes(
+        CLASSES[entry["class"]](path, entry["axes"], shape, np.dtype(entry["dtype"]).name), entry["axes"]
+    )
+    source = source.with_values(entry["more"])
     refuse_dtype(source)
     check_shape(path, source.shape)
     return source

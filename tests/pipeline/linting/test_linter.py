@@ -305,4 +305,4 @@ def test_folders_and_what_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="has dtype complex64"):
         look(tmp_path, CELLS.astype(np.complex64))
     with pytest.raises(InvalidInput, match="has 3 channels"):
-        look(tmp_path, np.zeros((9, 9, 3), np.uint8))
+        look(tmp_path, np.random.default_rng(0).integers(0, 9, (9, 9, 3)).astype(np.uint8))

@@ -37,8 +37,8 @@ def npy(shape: str, dtype: str = "'<u2'") -> bytes:
 
 
 FILES = {
-    "huge.png": (png(60_000, 60_000), "refused by its reader"),
-    "large.png": (png(2**31 - 1, 2**31 - 1), "cannot be read|refused"),
+    "huge.png": (png(60_000, 60_000), "declares 60000 x 60000 pixels.*UNETPREP_MAX_PICTURE_PIXELS"),
+    "large.png": (png(2**31 - 1, 2**31 - 1), "declares"),
     "zero.png": (png(0, 5), "no pixels|cannot be read"),
     "short.png": (png(100, 100), "cannot be read"),
     "huge.tif": (tiff(2**31 - 1, 2**31 - 1), "declares"),
@@ -58,8 +58,8 @@ FILES = {
 def test_files_that_cannot_be_are_one_error(tmp_path: Path, name: str) -> None:
     content, message = FILES[name]
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InvalidInput, match=rf"{name}.*({message})"):
-        open_source(str(tmp_path / name))
+    with pytest.raises(InvalidInput, match=rf"(?s){name}.*({message})"):
+        open_source(str(tmp_path / name)).read((slice(0, 1),) * 4)
 
 
 def test_empty_axes_of_readable_files(tmp_path: Path) -> None:

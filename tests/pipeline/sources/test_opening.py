@@ -8,7 +8,8 @@ import zarr
 
 from tests.pipeline.conftest import save
 from unetprep.errors import InvalidInput
-from unetprep.sources import find_pairs, open_source
+from unetprep.sources import open_source
+from unetprep.sources.layouts.pairs import find_pairs
 
 WHOLE = (slice(None),) * 4
 

@@ -16,7 +16,8 @@ from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.layout import ArraySpec
 from unetprep.format.sharding import Chunks
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.sources import find_pairs, open_source
+from unetprep.sources import open_source
+from unetprep.sources.layouts.pairs import find_pairs
 from unetprep.stages import STAGES
 from unetprep.store import Store
 
@@ -92,13 +93,17 @@ def test_a_stack_taken_as_a_volume_is_something_else(tmp_path: Path) -> None:
         run_stage(Store.open(url), STAGES["weights"], WeightsParams(), LOCAL)
 
 
-def test_labels_alone_are_not_cut_down_to_one_channel(tmp_path: Path) -> None:
+def test_channels_of_labels_are_not_slices(tmp_path: Path) -> None:
     labels = np.stack([cell_labels((30, 30), 4, seed) + 10 * seed for seed in range(3)]).astype(np.uint16)
     tifffile.imwrite(tmp_path / "three.tif", labels, photometric="rgb", planarconfig="separate")
     assert open_source(str(tmp_path / "three.tif")).axes == "cyx"
-    ((_, _, source),) = find_pairs([], [str(tmp_path / "three.tif")])
+    with pytest.raises(InvalidInput, match=r"(?s)has 3 channels.*--label-channel N.*--label-axes zyx"):
+        find_pairs([], [str(tmp_path / "three.tif")])
+    ((_, _, source),) = find_pairs([], [str(tmp_path / "three.tif")], ImportParams(label_axes="zyx"))
     assert source.shape == (1, 3, 30, 30)
-    colours = save(tmp_path / "colours.png", np.zeros((9, 9, 3), np.uint8))
+    ((_, _, source),) = find_pairs([], [str(tmp_path / "three.tif")], ImportParams(label_channel=1))
+    np.testing.assert_array_equal(source.read((slice(None),) * 4)[0, 0], labels[1])
+    colours = save(tmp_path / "colours.png", np.dstack([np.zeros((9, 9)), np.ones((9, 9)), np.eye(9)]).astype(np.uint8))
     with pytest.raises(InvalidInput, match="has 3 channels"):
         find_pairs([], [colours])
 

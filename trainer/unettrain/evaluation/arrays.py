@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from unetprep.sources import Source
 from unetprep.sources.arrays import SupportsArray, open_array
-from unetprep.sources.pairing import one_channel
+from unetprep.sources.labels import one_channel
 from unettrain.errors import InvalidInput, raises_own_errors
 from unettrain.evaluation.classes import score_classes
 from unettrain.evaluation.labels import check_label_dtype, read_labels

@@ -7,7 +7,7 @@ from pathlib import Path
 from unetprep.format.layout import labels_path
 from unetprep.kernels.weight_formula import IGNORED
 from unetprep.sources import Source, open_labels
-from unetprep.sources.pairing import one_channel
+from unetprep.sources.labels import one_channel
 from unetprep.sources.urls import is_url, local_path, names_in
 from unettrain.data.stacked_images import find_stacked, open_image_file, open_stacked, split_path
 from unettrain.data.store import image_places, image_record, open_store, recorded

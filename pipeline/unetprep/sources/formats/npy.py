@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box
-from unetprep.sources.formats.npy_rows import Header, read_header, read_npy
-from unetprep.sources.source import Decode, Source, guessed_axes
+from unetprep.sources.formats.npy_rows import Header, PickledObjects, read_header, read_npy
+from unetprep.sources.source import Choice, Decode, Source, guessed_axes
 from unetprep.sources.urls import File, is_url, read_box
 from unetprep.storage.regular_files import open_regular
 
@@ -33,9 +34,18 @@ def _npy_header(file: File) -> Header:
         return read_header(opened, file.num_bytes)
 
 
-def open_file(path: str, decode: Decode | None) -> NpySource:
+def open_file(path: str, choice: Choice, decode: Decode | None) -> NpySource:
     """An array, with axes guessed from its shape."""
-    shape, dtype = _npy_kind(path)
+    try:
+        shape, dtype = _npy_kind(path)
+    except PickledObjects as error:
+        raise InvalidInput(
+            f"{path} cannot be read: {error}",
+            allowed="arrays of numbers",
+            hint="export the masks of cellpose with File > Save masks as PNG/tif, --save_tif or --save_png"
+            if path.endswith("_seg.npy")
+            else "save the array itself: numpy.save(path, array)",
+        ) from None
     return NpySource(path, guessed_axes(shape), shape, dtype.name)
 
 

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from unetprep.format.boxes import Box, box_shape
 
 
+class PickledObjects(ValueError):
+    """A .npy file holds pickled objects instead of numbers."""
+
+
 class Header(NamedTuple):
     """Header of a .npy file: offset of the values, shape, dtype, and whether the first axis is the fastest."""
 
@@ -32,7 +36,7 @@ def read_header(file: IO[bytes], num_bytes: int) -> Header:
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, is_fortran, dtype = read(file)
     if dtype.hasobject:
-        raise ValueError("it holds Python objects")
+        raise PickledObjects("it holds Python objects, which are not unpickled: that could run any code")
     if min(shape, default=0) < 0:
         raise ValueError(f"its header declares the shape {shape}")
     header = Header(file.tell(), shape, dtype, is_fortran)

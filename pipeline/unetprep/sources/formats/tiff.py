@@ -2,7 +2,7 @@
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -10,45 +10,57 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box
 from unetprep.sources.chunk_cache import is_kept, read_by_parts
-from unetprep.sources.source import CHANNEL_AXES, STACK_AXES, Decode, Source
+from unetprep.sources.source import CHANNEL_AXES, STACK_AXES, Choice, Decode, Source
 from unetprep.sources.urls import File, LocalFile, is_url
 
 SMALL_TIFF_BYTES = 2**22  # of the pixels
+ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
 class TiffSource(Source):
-    """A TIFF file. Only the strips, tiles or pages that a box needs are decoded; large ones are cached.
+    """An image of a TIFF file. Only the strips, tiles or pages that a box needs are decoded; large ones are cached.
 
     A small local file is decoded as a whole, which takes a tenth of the time of finding its parts. If its pixels are
-    uncompressed and contiguous, they are read without parsing the file again.
+    uncompressed and contiguous, they are read without parsing the file again. `series` and `level` are the place of the
+    image in the file. The shape is without an alpha channel that is opaque everywhere.
     """
 
+    series: int = 0
+    level: int = 0
+    alpha_axis: int = -1  # along which the file has an opaque alpha channel besides; -1 if it has none
     contiguous: "ContiguousPixels | None" = field(default=None, kw_only=True, compare=False)
 
     def _read_file(self, box: Box) -> NDArray[Any]:
         from unetprep.sources.formats import tiff_parts
 
-        file = self._current_version()
+        file, place = self._current_version(), (self.series, self.level)
         if self.contiguous and self.contiguous.version == file[1:]:
-            return self.contiguous.read(self.path, self.file_shape)[box]
-        read = tiff_parts.read_whole if self._is_small else tiff_parts.read_tiff
+            return self.contiguous.read(self.path, self._shape_in_file)[box]
+        whole = partial(tiff_parts.read_whole, shape=self._shape_in_file)
+        read = whole if self._is_small else tiff_parts.read_tiff
         if self.keeps_parts():
-            return read_by_parts(file, self.file_shape, self.part_shape(), box, partial(read, file, self.file_shape))
-        return read(file, self.file_shape, box)
+            key = (file, place)
+            return read_by_parts(key, self.file_shape, self.part_shape(), box, partial(read, file, place))
+        return read(file, place, box)
 
     @property
     def _is_small(self) -> bool:
         return not is_url(self.path) and prod(self.file_shape) * np.dtype(self.dtype).itemsize <= SMALL_TIFF_BYTES
 
+    @property
+    def _shape_in_file(self) -> tuple[int, ...]:
+        return tuple(n + (axis == self.alpha_axis) for axis, n in enumerate(self.file_shape))
+
     def part_shape(self) -> tuple[int, ...]:
         """Shape of the parts that are decoded together, along the axes of the file."""
         from unetprep.sources.formats.tiff_parts import tiff_part_shape
 
-        return self.file_shape if self._is_small else tiff_part_shape(self._current_version())
+        return (
+            self.file_shape if self._is_small else tiff_part_shape(self._current_version(), (self.series, self.level))
+        )
 
     def keeps_parts(self) -> bool:
         """Whether decoded parts are cached."""
@@ -69,33 +81,59 @@ class ContiguousPixels:
     offset: int  # of the first pixel, in bytes
     dtype: str  # with its byte order
 
+    @staticmethod
+    def of(tiff: Any, image: Any) -> "ContiguousPixels | None":
+        """Those of an image (a series of tifffile) of an open file; None if they are not contiguous."""
+        if image.dataoffset is None:
+            return None
+        found = os.fstat(tiff.filehandle.fileno())
+        dtype = image.dtype.newbyteorder(tiff.byteorder).str
+        return ContiguousPixels((found.st_mtime_ns, found.st_size), image.dataoffset, dtype)
+
     def read(self, path: str, shape: tuple[int, ...]) -> NDArray[Any]:
         """All pixels."""
         values = np.fromfile(path, self.dtype, prod(shape), offset=self.offset).reshape(shape)
         return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def open_file(path: str, decode: Decode | None) -> TiffSource:
-    """The only image of a TIFF file."""
+class TiffSetSource(TiffSource):
+    """An image of an OME-TIFF of several files, of which only one is named."""
+
+
+def open_file(path: str, choice: Choice, decode: Decode | None) -> TiffSource:
+    """The chosen image of a TIFF file."""
     from tifffile import TiffFile
 
+    from unetprep.sources.formats import tiff_images
     from unetprep.sources.formats.tiff_parts import open_tiff
 
     with nullcontext(open_tiff(File.at(path)).tiff) if is_url(path) else TiffFile(path) as tiff:
-        if len(tiff.series) > 1:
-            shapes = ", ".join(str(series.shape) for series in tiff.series[:4])
-            raise InvalidInput(
-                f"{path} holds {len(tiff.series)} images: {shapes}", hint="save each as a file of its own"
-            )
-        series = tiff.series[0]
-        names = series.axes.lower()
-        contiguous = None
-        if not is_url(path) and series.nbytes <= SMALL_TIFF_BYTES:
-            if series.dataoffset is not None:
-                found = os.fstat(tiff.filehandle.fileno())
-                version = found.st_mtime_ns, found.st_size
-                contiguous = ContiguousPixels(version, series.dataoffset, series.dtype.newbyteorder(tiff.byteorder).str)
-            elif decode:
-                decode(path, series.nbytes, series.asarray)
-    axes = "".join("z" if a in STACK_AXES else "c" if a in CHANNEL_AXES else a for a in names)
-    return TiffSource(path, axes, series.shape, series.dtype.name, contiguous=contiguous)
+        kind = TiffSetSource if tiff_images.refuse_missing_files(path, tiff) else TiffSource
+        place = tiff_images.find_image(path, tiff, choice)
+        image = tiff_images.image_at(tiff, place)
+        axes = "".join("z" if a in STACK_AXES else "c" if a in CHANNEL_AXES else a for a in image.axes.lower())
+        size, unit = tiff_images.read_pixel_size(tiff, place)
+        source = kind(path, axes, image.shape, image.dtype.name, *place, pixel_size=size, unit=unit)
+        if tiff_images.has_alpha(image):
+            return _without_opaque_alpha(source, image.axes.index("S"))
+        if not is_url(path) and image.nbytes <= SMALL_TIFF_BYTES:
+            contiguous = ContiguousPixels.of(tiff, image) if kind is TiffSource else None
+            if contiguous:
+                return replace(source, contiguous=contiguous)
+            if decode:
+                decode(path, image.nbytes, image.asarray)
+    return source
+
+
+def _without_opaque_alpha(source: TiffSource, alpha_axis: int) -> TiffSource:
+    """The source without its alpha channel if that has the largest value everywhere, as of a PNG."""
+    shape, largest = source.file_shape, np.iinfo(source.dtype).max
+    rows = source.axes.index("y")
+    alpha = [slice(0, n) for n in shape]
+    alpha[alpha_axis] = slice(shape[alpha_axis] - 1, shape[alpha_axis])
+    for start in range(0, shape[rows], ROWS_AT_ONCE):
+        alpha[rows] = slice(start, min(start + ROWS_AT_ONCE, shape[rows]))
+        if (source._read_file(tuple(alpha)) != largest).any():
+            return source
+    kept = tuple(n - (axis == alpha_axis) for axis, n in enumerate(shape))
+    return replace(source, file_shape=kept, alpha_axis=alpha_axis)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from unetprep.format.boxes import Box, box_shape
 from unetprep.sources.urls import File, LocalFile, read_box
 
+Place = tuple[int, int]  # number of the series and of the level of an image
 JPEGS = (6, 7, 34892, 33007)  # compressions whose tables are stored apart from the strips
 
 
@@ -27,13 +28,13 @@ def opened(store: Any) -> Any:
 
 
 class Tiff:
-    """An open TIFF file of one image, which keeps the metadata of its pages. Thread-safe."""
+    """An image in an open TIFF file, by number of series and level, with the metadata of its pages. Thread-safe."""
 
-    def __init__(self, file: File) -> None:
-        self._file = file
+    def __init__(self, file: File, place: Place) -> None:
+        self._file, self._place = file, place
         self._lock = Lock()  # tifffile seeks in one shared file to find pages
         self.tiff = tifffile.TiffFile(file.open(), name=file.url)
-        self._series = self.tiff.series[0]
+        self._series = self.tiff.series[place[0]].levels[place[1]]
         self._frame = self._series.keyframe
         self._offset = self._series.dataoffset
         self._is_stack = self._offset is None and self._is_plain()
@@ -47,7 +48,7 @@ class Tiff:
             dtype = series.dtype.newbyteorder(self.tiff.byteorder)
             return read_box(self._file, self._offset, series.shape, dtype, box)
         if not self._is_stack:
-            with self._lock, self.tiff.aszarr() as store:
+            with self._lock, self.tiff.aszarr(series=self._place[0], level=self._place[1]) as store:
                 return np.asarray(opened(store)[box])
         split = series.ndim - len(self._frame.shape)
         pages = [
@@ -58,7 +59,7 @@ class Tiff:
 
     def part_shape(self) -> tuple[int, ...]:
         """Shape of the parts that are decoded together, a strip, tile or page, along the axes of the series."""
-        with self._lock, self.tiff.aszarr() as store:
+        with self._lock, self.tiff.aszarr(series=self._place[0], level=self._place[1]) as store:
             return tuple(opened(store).chunks)
 
     def _is_plain(self) -> bool:
@@ -119,33 +120,33 @@ class Tiff:
 
 
 @lru_cache(maxsize=8)
-def open_tiff(file: File) -> Tiff:
+def open_tiff(file: File, place: Place = (0, 0)) -> Tiff:
     """Open a version of a TIFF file, with a cache of the last 8."""
-    return Tiff(file)
+    return Tiff(file, place)
 
 
-def read_tiff(file: File | LocalFile, shape: tuple[int, ...], box: Box) -> NDArray[Any]:
-    """A box of the only image in a TIFF file, which has this shape."""
+def read_tiff(file: File | LocalFile, place: Place, box: Box) -> NDArray[Any]:
+    """A box of an image in a TIFF file."""
     if isinstance(file, File):
-        return open_tiff(file).read(box)
-    with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
+        return open_tiff(file, place).read(box)
+    with tifffile.TiffFile(file.path) as tiff, tiff.aszarr(series=place[0], level=place[1]) as store:
         return np.asarray(opened(store)[box])
 
 
-def read_whole(file: File | LocalFile, shape: tuple[int, ...], box: Box) -> NDArray[Any]:
+def read_whole(file: File | LocalFile, place: Place, box: Box, shape: tuple[int, ...]) -> NDArray[Any]:
     """A box of a small local file, which is decoded as a whole. Raises ValueError if it has another shape by now."""
     assert isinstance(file, LocalFile)
     with tifffile.TiffFile(file.path) as tiff:
-        pixels = tiff.series[0].asarray()
+        pixels = tiff.series[place[0]].levels[place[1]].asarray()
     if pixels.shape != shape:
         raise ValueError(f"its shape is {pixels.shape}, and was {shape} when it was opened")
     return np.asarray(pixels[box])
 
 
 @lru_cache(maxsize=256)
-def tiff_part_shape(file: File | LocalFile) -> tuple[int, ...]:
+def tiff_part_shape(file: File | LocalFile, place: Place) -> tuple[int, ...]:
     """Shape of the parts that are decoded together, a strip, tile or page, along the axes of the file."""
     if isinstance(file, File):
-        return open_tiff(file).part_shape()
-    with tifffile.TiffFile(file.path) as tiff, tiff.aszarr() as store:
+        return open_tiff(file, place).part_shape()
+    with tifffile.TiffFile(file.path) as tiff, tiff.aszarr(series=place[0], level=place[1]) as store:
         return tuple(opened(store).chunks)

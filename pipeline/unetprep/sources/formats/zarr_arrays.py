@@ -21,12 +21,17 @@ from unetprep.format.array_state import array_state
 from unetprep.format.boxes import Box
 from unetprep.format.metadata import DOCUMENT, Json, parse_document, parse_object, record_of
 from unetprep.format.sharding import Damaged, MissingShard, Shards
+from unetprep.sources.formats import ome_zarr
+from unetprep.sources.formats.zip_storage import open_zip
+from unetprep.sources.source import Choice, PixelSize
 from unetprep.sources.urls import is_url, storage_at
 from unetprep.storage.base import Storage
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.paths import safe_key
 
 NODES = ("/images/", "/stacks/", "/tiles/", "/fields/")  # beginnings of the paths of arrays in a store
+ZIP = ".zip"
+NO_CHOICE = Choice()
 METADATA = (DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 OBJECTS_V2 = (".zgroup", ".zarray", ".zattrs")
 OF_ZARR = (TypeError, AttributeError, LookupError, ValueError)  # raised by zarr-python for invalid metadata
@@ -35,35 +40,41 @@ log = logging.getLogger(__name__)
 
 
 class ZarrArray(NamedTuple):
-    """An array in a Zarr hierarchy: its path below the root, axes ("" if unnamed), shape and dtype."""
+    """An array in a Zarr hierarchy: its path below the root, axes ("" if unnamed), shape, dtype and pixel size."""
 
     path: str
     axes: str
     shape: tuple[int, ...]
     dtype: str
+    pixel_size: PixelSize | None = None
+    unit: str = ""
+    is_measured: bool = False
 
 
-def find_array(root: str, endpoint: str = "") -> ZarrArray:
-    """The array at a path or URL, or the full resolution of the OME-Zarr image there.
+def find_array(root: str, name: str = "", choice: Choice = NO_CHOICE, endpoint: str = "") -> ZarrArray:
+    """The array `name` below a path or URL, or the chosen level of the OME-Zarr image there.
 
     Raises FileNotFoundError if there is no Zarr, and InvalidInput for invalid metadata and for an unfinished or stale
     array of a store.
     """
     storage = _storage(root, endpoint)
-    path, axes = "", ""
-    _check_documents(storage, root, "", endpoint)
+    path, axes = name, ""
+    size: tuple[PixelSize | None, str, bool] = (None, "", False)
+    _check_documents(storage, root, name, endpoint)
     with _opened(root, endpoint) as place, _invalid(root):
-        node = zarr.open(place, mode="r")
-        attributes = node.attrs.asdict()
-    if isinstance(node, zarr.Group):
-        path, axes = _full_resolution(attributes, root)
+        node = zarr.open(place, path=name, mode="r")
+        group = node if isinstance(node, zarr.Group) else None
+        image = ome_zarr.find_image(root, name, group, choice) if group is not None else None
+    if image:
+        path, axes, size = image.path, image.axes, (image.pixel_size, image.unit, image.is_measured)
         _check_documents(storage, root, path, endpoint)
     with _opened(root, endpoint) as place, _invalid(root):
         array = zarr.open_array(place, path=path, mode="r")
-        names = getattr(array.metadata, "dimension_names", None) or ()
+        axes = axes or ome_zarr.letters(getattr(array.metadata, "dimension_names", None) or ())
+        if image and not axes:
+            axes = ome_zarr.OLD_AXES[-array.ndim :] if image.is_old else ""
     _warn_empty(storage, root, path, array)
-    axes = axes or ("".join(names) if all(names) else "")
-    return ZarrArray(path, axes, tuple(array.shape), array.dtype.name)
+    return ZarrArray(path, axes, tuple(array.shape), array.dtype.name, *size)
 
 
 def read_array(root: str, path: str, box: Box, endpoint: str = "") -> NDArray[Any]:
@@ -94,7 +105,9 @@ def part_shape(root: str, path: str, endpoint: str = "") -> tuple[int, ...]:
 
 
 def _storage(root: str, endpoint: str) -> Storage:
-    return storage_at(root, endpoint) if is_url(root) else LocalStorage(root)
+    if not is_url(root):
+        return open_zip(root) if root.lower().endswith(ZIP) else LocalStorage(root)
+    return storage_at(root, endpoint)
 
 
 @contextmanager
@@ -102,7 +115,10 @@ def _opened(root: str, endpoint: str) -> Iterator[Any]:
     """The store for zarr-python; errors of a server are translated to those of files."""
     storage = storage_at(root, endpoint) if is_url(root) else None
     with storage.errors("read") if storage else nullcontext():
-        yield storage.zarr_store() if storage else root
+        if storage:
+            yield storage.zarr_store()
+        else:
+            yield open_zip(root).zarr_store() if root.lower().endswith(ZIP) else root
 
 
 @contextmanager
@@ -224,20 +240,3 @@ def _warn_empty(storage: Storage, root: str, path: str, array: "zarr.Array[Any]"
         return
     if is_empty:
         log.warning("%s holds no chunk: every value of it reads as the fill value, %s", root, array.fill_value)
-
-
-def _full_resolution(attributes: Json, root: str) -> tuple[str, str]:
-    """Path of the full resolution of an OME-Zarr image, and its axes. Raises InvalidInput for other attributes."""
-    ome = attributes.get("ome", attributes)
-    images = ome.get("multiscales") if isinstance(ome, dict) else None
-    if not images:
-        raise InvalidInput(f"{root} is a Zarr group without an OME-Zarr image", allowed="an array or an image")
-    try:
-        path = images[0]["datasets"][0]["path"]
-        axes = "".join(axis if isinstance(axis, str) else axis["name"] for axis in images[0].get("axes", []))
-    except (TypeError, LookupError, AttributeError):
-        raise InvalidInput(
-            f"the attribute multiscales of {root} is not valid OME-Zarr",
-            allowed='a list of images: [{"axes": [{"name": "y"}, ...], "datasets": [{"path": "0", ...}, ...]}]',
-        ) from None
-    return safe_key(path, f"the path of the first dataset of {root}"), axes
