@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from unetprep.relabeling.relabeler import Relabelled as Relabelled
     from unetprep.removal import Removed as Removed
     from unetprep.removal import remove as remove
+    from unetprep.sources.formats.table import Format as Format
+    from unetprep.sources.formats.table import formats as formats
     from unetprep.verification import Fault as Fault
     from unetprep.verification import Verified as Verified
     from unetprep.verification import verify as verify
@@ -71,6 +73,7 @@ _EXPORTS = {
     "unetprep.linting.linter": ("lint", "Linted"),
     "unetprep.linting.rules": ("Finding",),
     "unetprep.contents": ("info", "StoreInfo"),
+    "unetprep.sources.formats.table": ("formats", "Format"),
     "unetprep.verification": ("verify", "Verified", "Fault"),
     "unetprep.previews.drawing": ("preview", "preview_fields", "PreviewFigure", "FieldsFigure"),
     "unetprep.fetching": ("fetch", "Fetched"),
