@@ -90,6 +90,12 @@ def test_instances_ids_takes_every_number_and_says_what(tmp_path: Path, labels: 
     assert run(tmp_path, labels(), instances="ids").warnings == [note]
 
 
+def test_of_many_odd_images_the_first_are_named(tmp_path: Path) -> None:
+    labels = {f"{k:02}": classes() for k in range(30)}
+    done = unetprep.import_images(tmp_path / "ds.zarr", (), labels, ImportParams(instances="ids"))
+    assert [len(done.warnings), done.warnings[-1]] == [11, "20 more label images look odd"]
+
+
 def test_a_jpeg_file_is_named_as_the_cause(tmp_path: Path) -> None:
     Image.fromarray(MASK).save(tmp_path / "m.jpg", quality=90)
     with pytest.raises(InvalidInput, match=r"m\.jpg looks like a mask of 0 and 255 that was saved as JPEG"):
