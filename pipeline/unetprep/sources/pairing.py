@@ -81,8 +81,8 @@ def _sources(inputs: Sequence[str | Source], open_path: Callable[[str], Source],
 
 
 def _paired(images: list[Source], labels: list[Source], faults: Faults) -> Iterator[tuple[str, Source, Source]]:
-    """Images and labels by name, without the pairs that do not fit."""
-    if len(images) == len(labels) == 1:
+    """Images and labels by name, without the pairs that do not fit, and those of files that cannot be read."""
+    if len(images) == len(labels) == 1 and not faults.count:
         by_image, by_label = {images[0].stem: images[0]}, {images[0].stem: labels[0]}
     else:
         by_image, by_label = _by_name(images, IMAGE_ENDING), _by_name(labels, LABEL_ENDING)

@@ -300,6 +300,14 @@ def test_all_faulty_files_are_reported_at_once(tmp_path: Path, more: int) -> Non
     assert not (tmp_path / "ds.zarr").exists()
 
 
+def test_files_that_cannot_be_read_are_not_paired_with_others(tmp_path: Path) -> None:
+    images, masks = folders(tmp_path, {"a": LABELS.astype(np.uint8), "b": LABELS[:-1].astype(np.uint8)})
+    for path in (tmp_path / "i" / "a.png", tmp_path / "m" / "b.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(InvalidInput, match=r"^2 inputs cannot be used:\n.*m/b\.png cannot(.|\n)*i/a\.png cannot"):
+        import_images(str(tmp_path / "ds.zarr"), [images], [masks], ImportParams(), LOCAL)
+
+
 def test_of_many_faults_the_first_are_shown(tmp_path: Path) -> None:
     images, masks = folders(tmp_path, {f"{k:02}": classes() for k in range(40)})
     with pytest.raises(InvalidInput, match=r"^40 inputs cannot be used:") as error:
