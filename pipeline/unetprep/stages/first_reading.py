@@ -28,6 +28,7 @@ from unetprep.stages.splits import Part
 
 T = TypeVar("T")
 MOST_NOTES = 10
+SEVERAL = 2  # numbers
 AT_ONCE = 16  # images of a stack that a thread reads in turn
 
 
@@ -189,7 +190,11 @@ class LabelChecks:
         if self._params.instances == "auto" and not self._params.labels_are_classes and len(ids) == 1:
             _refuse_mask(part.labels, self._params, int(ids[0]), self._reading)
         odd = {labels.odd for labels in seen} - ({"", "pieces"} if self._params.numbers_components else {""})
-        if odd and len(ids) > 1 and self._params.label_threshold is None:
+        if not odd or len(ids) < SEVERAL or self._params.label_threshold is not None:
+            return
+        if self._params.instances == "ids" and self._num_notes >= MOST_NOTES:  # taken anyway
+            self._num_notes += 1
+        else:
             from unetprep.stages.label_guard import check_values  # needs scipy
 
             self._note(check_values(part.labels, part.image, self._params))
@@ -203,7 +208,7 @@ class LabelChecks:
         """Sentences on labels that are taken although they look odd."""
         notes, more, ignored = list(self._notes), self._num_notes - len(self._notes), self._params.ignore_label
         if more:
-            notes.append(f"{more} more label images are as odd")
+            notes.append(f"{more} more label images look odd")
         if ignored is not None and not self._has_ignored:
             notes.append(f"--ignore-label {ignored} occurs in no label image ({self._num_images} read)")
         if self._num_empty == self._num_images > 0:

@@ -11,7 +11,7 @@ from unetprep.sources import Source
 from unetprep.sources.label_scan import survey
 from unetprep.sources.label_values import ClassLike, GradualValues, Labels, class_like, gradual_values
 
-BLOCK = {2: (1, 1024, 1024), 3: (32, 128, 128)}  # by dims: read at once, 1 or 0.5 megapixels
+BLOCK = {2: (1, 512, 512), 3: (16, 128, 128)}  # by dims: read at once, a quarter of a megapixel
 LARGEST_IMAGE_PX = 2**24  # that is tried as labels
 VOLUME = 3  # dims
 MASK_CLASSES = 2  # background and cell

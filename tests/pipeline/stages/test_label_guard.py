@@ -90,6 +90,12 @@ def test_instances_ids_takes_every_number_and_says_what(tmp_path: Path, labels: 
     assert run(tmp_path, labels(), instances="ids").warnings == [note]
 
 
+def test_of_many_odd_images_the_first_are_named(tmp_path: Path) -> None:
+    labels = {f"{k:02}": classes() for k in range(30)}
+    done = unetprep.import_images(tmp_path / "ds.zarr", (), labels, ImportParams(instances="ids"))
+    assert [len(done.warnings), done.warnings[-1]] == [11, "20 more label images look odd"]
+
+
 def test_a_jpeg_file_is_named_as_the_cause(tmp_path: Path) -> None:
     Image.fromarray(MASK).save(tmp_path / "m.jpg", quality=90)
     with pytest.raises(InvalidInput, match=r"m\.jpg looks like a mask of 0 and 255 that was saved as JPEG"):
@@ -292,6 +298,14 @@ def test_all_faulty_files_are_reported_at_once(tmp_path: Path, more: int) -> Non
     ):
         assert error.match(rf"(.|\n)*{message}")
     assert not (tmp_path / "ds.zarr").exists()
+
+
+def test_files_that_cannot_be_read_are_not_paired_with_others(tmp_path: Path) -> None:
+    images, masks = folders(tmp_path, {"a": LABELS.astype(np.uint8), "b": LABELS[:-1].astype(np.uint8)})
+    for path in (tmp_path / "i" / "a.png", tmp_path / "m" / "b.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(InvalidInput, match=r"^2 inputs cannot be used:\n.*m/b\.png cannot(.|\n)*i/a\.png cannot"):
+        import_images(str(tmp_path / "ds.zarr"), [images], [masks], ImportParams(), LOCAL)
 
 
 def test_of_many_faults_the_first_are_shown(tmp_path: Path) -> None:
