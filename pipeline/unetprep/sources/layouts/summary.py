@@ -9,7 +9,7 @@ from unetprep.sources.layouts.data_set import DataSet, Pair
 from unetprep.sources.outlines.drawn import DrawnLabels
 from unetprep.sources.outlines.object_files import ObjectFiles
 from unetprep.sources.outlines.objects import Overlaps
-from unetprep.sources.source import Source
+from unetprep.sources.source import PixelSize, Source
 
 SHOWN = 3  # kinds of images, and names of classes
 
@@ -96,12 +96,12 @@ def summarize(data_set: DataSet, pairs: Sequence[Pair]) -> DataSummary:
 def _pixel_sizes(pairs: Sequence[Pair]) -> tuple[str, ...]:
     """The pixel sizes of images that state one, each once."""
     stated = {(image.pixel_size, image.unit) for _, image, _ in pairs if image and image.pixel_size}
-    texts = (
-        f"{' x '.join(f'{side:g}' for side in size if side is not None)} {unit}".rstrip()
-        for size, unit in stated
-        if size
-    )
+    texts = (f"{_sides(size)} {unit}".rstrip() for size, unit in stated if size)
     return tuple(sorted(texts))
+
+
+def _sides(size: PixelSize) -> str:
+    return " x ".join(f"{side:g}" for side in size if side is not None)
 
 
 def _shapes_left_out(drawn: Sequence[Source]) -> list[LeftOut]:

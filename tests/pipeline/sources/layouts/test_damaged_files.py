@@ -16,24 +16,19 @@ from unetprep.sources.layouts.table import find_data_set
 
 NUM_DAMAGED = 150
 RING = [[1, 1], [5, 1], [5, 4]]
-DOCUMENTS: list[tuple[str, str, Any]] = [
-    (
-        "coco",
-        "x.json",
-        test_coco.document(
-            test_coco.annotation(0, [[1, 1, 5, 1, 5, 4]]),
-            test_coco.annotation(0, {"size": [12, 14], "counts": "03\\40:0"}),
-        ),
-    ),
-    ("labelme", "a.json", test_labelme.document(test_labelme.shape(RING), test_labelme.shape(RING[:2], "circle"))),
-    ("qupath", "a.geojson", {"type": "FeatureCollection", "features": [test_qupath.feature("Polygon", [RING])]}),
-]
+MASK = {"size": [12, 14], "counts": [2, 3, 163]}
+COCO = test_coco.document(test_coco.annotation(0, [[1, 1, 5, 1, 5, 4]]), test_coco.annotation(0, MASK))
+LABELME = test_labelme.document(test_labelme.shape(RING), test_labelme.shape(RING[:2], "circle"))
+GEOJSON = {"type": "FeatureCollection", "features": [test_qupath.feature("Polygon", [RING])]}
+DOCUMENTS = [("coco", "x.json", COCO), ("labelme", "a.json", LABELME), ("qupath", "a.geojson", GEOJSON)]
 
 
 @pytest.mark.parametrize(("layout", "name", "document"), DOCUMENTS)
 def test_damage_is_one_error(tmp_path: Path, layout: str, name: str, document: Any) -> None:
     put(tmp_path / "a.png")
     whole = json.dumps(document).encode()
+    (tmp_path / name).write_bytes(whole)
+    assert arrays(find_data_set(tmp_path).data_set)["a"][1].any()
     rng = np.random.default_rng(0)
     for k in range(NUM_DAMAGED):
         data = bytearray(whole)
@@ -47,7 +42,8 @@ def test_damage_is_one_error(tmp_path: Path, layout: str, name: str, document: A
 @pytest.mark.parametrize(("layout", "name", "document"), DOCUMENTS)
 def test_values_of_other_types_are_one_error(tmp_path: Path, layout: str, name: str, document: Any) -> None:
     put(tmp_path / "a.png")
-    for wrong in (None, True, -1, 1e400, 10**30, "x", [], {}, [[]], [None]):
+    values: list[Any] = [None, True, -1, 1e400, 10**30, "x", [], {}, [[]], [None]]
+    for wrong in values:
         for changed in replacements(document, wrong):
             (tmp_path / name).write_text(json.dumps(changed))
             with suppress(InvalidInput):
