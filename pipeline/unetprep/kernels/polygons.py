@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_CROSSINGS = 2**20  # of edges and rows that are found together, beside those of one edge
 Window = tuple[int, int, int, int]  # first row and column, and those behind the last
 
 
@@ -27,12 +28,17 @@ def fill_polygon(rings: Sequence[NDArray[np.float64]], window: Window) -> NDArra
     x0, y0, x1, y1 = np.where(down[:, None], edges, edges[:, [2, 3, 0, 1]]).T  # an edge and its reverse cross alike
     first, last = (np.clip(np.ceil(y - 0.5), top, bottom).astype(np.int64) for y in (y0, y1))
     counts = last - first
-    edge = np.repeat(np.arange(len(edges)), counts)
-    row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
-    x = x0[edge] + (row + 0.5 - y0[edge]) / (y1 - y0)[edge] * (x1 - x0)[edge]
-    column = np.clip(np.ceil(x - 0.5), left, right).astype(np.int64) - left
-    crossings = np.bincount((row - top) * (width + 1) + column, minlength=height * (width + 1))
-    return (crossings.reshape(height, width + 1)[:, :width].cumsum(axis=1) & 1).astype(bool)
+    ends = np.cumsum(counts)
+    crossings = np.zeros(height * (width + 1), np.uint8)
+    for at in range(0, int(ends[-1]), MAX_CROSSINGS):
+        some = slice(*np.searchsorted(ends, (at, at + MAX_CROSSINGS), "right"))  # edges whose last crossing is here
+        edge = np.repeat(np.arange(len(edges))[some], counts[some])
+        row = np.arange(len(edge)) - np.repeat(np.cumsum(counts[some]) - counts[some], counts[some]) + first[edge]
+        x = x0[edge] + (row + 0.5 - y0[edge]) / (y1 - y0)[edge] * (x1 - x0)[edge]
+        column = np.clip(np.ceil(x - 0.5), left, right).astype(np.int64) - left
+        crossings ^= np.bincount((row - top) * (width + 1) + column, minlength=len(crossings)).astype(np.uint8)
+    rows = crossings.reshape(height, width + 1)[:, :width] & 1
+    return np.bitwise_xor.accumulate(rows, axis=1).astype(bool)
 
 
 def fill_ellipse(box: tuple[float, float, float, float], window: Window) -> NDArray[np.bool_]:

@@ -69,3 +69,12 @@ def test_an_ellipse_holds_the_centres_within() -> None:
     y, x = np.indices(mask.shape) + 0.5
     np.testing.assert_array_equal(mask, ((x - 4.5) / 3.5) ** 2 + ((y - 4) / 2) ** 2 <= 1)
     np.testing.assert_array_equal(fill_ellipse((1, 2, 8, 6), (3, 2, 5, 9)), mask[3:5, 2:9])
+
+
+def test_many_crossings_are_found_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rings = [rng.uniform(-3, 13, (40, 2)) for _ in range(5)]
+    expected = reference(rings)
+    for most in (1, 7, 64):
+        monkeypatch.setattr("unetprep.kernels.polygons.MAX_CROSSINGS", most)
+        np.testing.assert_array_equal(fill_polygon(rings, WHOLE), expected)

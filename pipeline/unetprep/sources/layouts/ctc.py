@@ -16,6 +16,7 @@ FRAME = re.compile(r"t(\d{3,4})")
 LABELS = re.compile(r"man_seg(\d{3,4})")
 SLICE_LABELS = re.compile(r"man_seg_(\d{3,4})_(\d{3,4})")
 GOLD, SILVER = "GT", "ST"
+SPARSE = "gold truth may leave cells of a frame out; what it does not outline counts as background"
 
 
 def recognise(folder: Folder) -> str:
@@ -50,7 +51,8 @@ def plan(folder: Folder, params: LayoutParams) -> DataSet:
         *left_out(f"frames without labels in NN_{truth}/SEG", without),
         *left_out("annotations of single slices", slices),
     )
-    return DataSet("ctc", folder.path, tuple(examples), kept)
+    notes = () if params.silver else (SPARSE,)
+    return DataSet("ctc", folder.path, tuple(examples), kept, notes=notes)
 
 
 def _sequences(folder: Folder) -> list[str]:

@@ -13,7 +13,7 @@ from unetprep.sources.folders import LeftOut
 from unetprep.sources.joined import join
 from unetprep.sources.labels import as_labels, label_file
 from unetprep.sources.opening import open_source
-from unetprep.sources.source import Choice, Choices, Source
+from unetprep.sources.source import Choice, Choices, PixelSize, Source
 
 OpenFile = Callable[[str, Choice], Source]
 Pair = tuple[str, Source | None, Source]  # name, image, labels
@@ -21,15 +21,21 @@ Pair = tuple[str, Source | None, Source]  # name, image, labels
 
 @dataclass(frozen=True)
 class Files:
-    """An image or labels in a file, or in several that are joined along `axis`, c or z; a part is a path or joined."""
+    """An image or labels in a file, or in several that are joined along `axis`, c or z; a part is a path or joined.
+
+    `pixel_size` is what the data set says of a file that does not state it.
+    """
 
     parts: tuple["str | Files | Source", ...]
     axis: str = ""
+    pixel_size: PixelSize | None = None
 
     def open(self, choice: Choice, open_file: OpenFile) -> Source:
         """Open the files."""
         opened = [self._open_part(part, choice, open_file) for part in self.parts]
-        return join(opened, self.axis) if self.axis else opened[0]
+        source = join(opened, self.axis) if self.axis else opened[0]
+        is_said = self.pixel_size is not None and source.pixel_size is None
+        return replace(source, pixel_size=self.pixel_size) if is_said else source
 
     @staticmethod
     def _open_part(part: "str | Files | Source", choice: Choice, open_file: OpenFile) -> Source:

@@ -16,6 +16,7 @@ import numpy as np
 from unetprep.errors import InvalidInput
 from unetprep.params import LayoutParams
 from unetprep.sources.folders import Folder
+from unetprep.sources.formats.table import EXTRA
 from unetprep.sources.layouts.beside import files_near, plan_beside
 from unetprep.sources.layouts.data_set import DataSet
 from unetprep.sources.outlines.objects import Outline, Outlines
@@ -64,7 +65,13 @@ class _File:
 
 def read_annotations(path: str) -> _File:
     """Read an archive of regions, or one region. Raises InvalidInput, naming the region, if it is damaged."""
-    from roifile import ImagejRoi
+    try:
+        from roifile import ImagejRoi
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            f"{path} holds regions of ImageJ, and the package roifile that reads them is not installed ({error})",
+            hint=f"run: {EXTRA}",
+        ) from None
 
     objects, others = [], Counter[str]()
     for name, data in _members(path):

@@ -8,9 +8,11 @@ from typing import Any
 
 from unetprep.errors import InvalidInput
 from unetprep.params import LayoutParams
+from unetprep.params.pixel_size import LARGEST_PIXEL, SMALLEST_PIXEL
 from unetprep.sources.folders import Folder, left_out
 from unetprep.sources.layouts.data_set import DataSet, Example, Files
-from unetprep.sources.outlines.json_files import read_json, shown
+from unetprep.sources.outlines.json_files import member, read_json, shown
+from unetprep.sources.source import PixelSize
 
 DOCUMENT = "dataset.json"
 CHANNEL = re.compile(r"(.+)_(\d{4})")
@@ -93,9 +95,21 @@ def _cases(folder: Folder, part: str, split: str, ending: str, num_channels: int
                 allowed=f"{num_channels or len(numbers)} channels from 0000 on, as {DOCUMENT} says",
             )
         parts = tuple(by_number[n] for n in numbers)
-        image = Files(parts, "c") if parts[1:] else Files(parts)
+        image = Files(parts, "c" if parts[1:] else "", _spacing(folder.below(f"images{part}"), case))
         examples.append(Example(case, image, Files((labels[case],)), split))
     return examples, alone
+
+
+def _spacing(folder: Folder, case: str) -> PixelSize | None:
+    """The pixel size (z, y, x) in CASE.json, which nnU-Net has beside TIFF files."""
+    if f"{case}.json" not in folder.others:
+        return None
+    path = f"{folder.path}/{case}.json"
+    sizes = member(read_json(path), "spacing", list, path)
+    if len(sizes) != 3 or not all(isinstance(n, int | float) and SMALLEST_PIXEL <= n <= LARGEST_PIXEL for n in sizes):
+        raise InvalidInput(f"{path}: spacing is {shown(sizes)}", allowed="three numbers over 0: z, y, x")
+    z, y, x = map(float, sizes)
+    return z, y, x
 
 
 def _case(path: str, ending: str) -> str:

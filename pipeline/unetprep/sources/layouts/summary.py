@@ -9,7 +9,7 @@ from unetprep.sources.layouts.data_set import DataSet, Pair
 from unetprep.sources.outlines.drawn import DrawnLabels
 from unetprep.sources.outlines.object_files import ObjectFiles
 from unetprep.sources.outlines.objects import Overlaps
-from unetprep.sources.source import Source
+from unetprep.sources.source import PixelSize, Source
 
 SHOWN = 3  # kinds of images, and names of classes
 
@@ -40,6 +40,7 @@ class DataSummary:
     classes: Mapping[str, object] = field(default_factory=dict)
     labels_are_classes: bool = False
     overlaps: Overlaps | None = None
+    pixel_sizes: tuple[str, ...] = ()  # that the files state, z x y x x with their unit
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -66,6 +67,7 @@ class DataSummary:
         found = {
             "splits": ", ".join(f"{count} {split}" for split, count in self.splits.items()),
             "channels": ", ".join(self.channels),
+            "pixel sizes": "; ".join(self.pixel_sizes[:SHOWN]) + ("; ..." if self.pixel_sizes[SHOWN:] else ""),
             what: ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""),
         }
         return "; ".join(f"{name}: {text}" for name, text in found.items() if text)
@@ -86,8 +88,20 @@ def summarize(data_set: DataSet, pairs: Sequence[Pair]) -> DataSummary:
         data_set.classes or _classes(drawn),
         data_set.labels_are_classes,
         overlaps,
+        _pixel_sizes(pairs),
         data_set.notes,
     )
+
+
+def _pixel_sizes(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """The pixel sizes of images that state one, each once."""
+    stated = {(image.pixel_size, image.unit) for _, image, _ in pairs if image and image.pixel_size}
+    texts = (f"{_sides(size)} {unit}".rstrip() for size, unit in stated if size)
+    return tuple(sorted(texts))
+
+
+def _sides(size: PixelSize) -> str:
+    return " x ".join(f"{side:g}" for side in size if side is not None)
 
 
 def _shapes_left_out(drawn: Sequence[Source]) -> list[LeftOut]:

@@ -1,3 +1,4 @@
+import sys
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -129,3 +130,11 @@ def test_the_archive_may_be_that_of_roifile(tmp_path: Path) -> None:
     put(tmp_path / "a.tif")
     roifile.roiwrite(tmp_path / "a.zip", [polygon((1, 1), (5, 1), (5, 4), (1, 4))])
     assert arrays(data_set(tmp_path, "imagej"))["a"][1].sum() == 12
+
+
+def test_without_its_package_the_way_to_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "a.tif")
+    put_regions(tmp_path / "a.zip", polygon((1, 1), (5, 1), (5, 4)))
+    monkeypatch.setitem(sys.modules, "roifile", None)
+    with pytest.raises(InvalidInput, match=r"roifile that reads them(.|\n)*pip install 'unetprep\[formats\]'"):
+        data_set(tmp_path, "imagej").open()

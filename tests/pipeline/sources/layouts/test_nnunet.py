@@ -90,3 +90,13 @@ def test_a_document_cut_short_is_named(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text('{"labels": {')
     with pytest.raises(InvalidInput, match=r"dataset\.json is no valid JSON"):
         data_set(tmp_path, "nnunet")
+
+
+def test_pixel_sizes_beside_tiff_files(tmp_path: Path) -> None:
+    write(tmp_path)
+    put_json(tmp_path / "imagesTr" / "case_1.json", {"spacing": [3, 0.5, 0.5]})
+    sizes = {name: opened.pixel_size for name, opened, _ in data_set(tmp_path, "nnunet").open() if opened}
+    assert sizes == {"case_1": (3.0, 0.5, 0.5), "case_2": None}
+    put_json(tmp_path / "imagesTr" / "case_1.json", {"spacing": [3, -1, 0.5]})
+    with pytest.raises(InvalidInput, match=r"case_1\.json: spacing is \[3, -1, 0.5\]"):
+        data_set(tmp_path, "nnunet")
