@@ -9,7 +9,8 @@ import zarr
 from tests.pipeline.sources.formats.samples import PLANE, VOLUME, WHOLE, write_ome_zarr
 from unetprep.errors import InvalidInput
 from unetprep.params import ImportParams
-from unetprep.sources import find_pairs, open_source
+from unetprep.sources import open_source
+from unetprep.sources.layouts.pairs import find_pairs
 from unetprep.sources.pairing import open_labels
 from unetprep.sources.source import Choice
 
