@@ -16,7 +16,7 @@ LABEL_ENDING = re.compile(r"[-_. ](masks?|labels?|lbl|instances?|segmentation|se
 IMAGE_ENDING = re.compile(r"[-_. ](images?|img|raw)$", re.IGNORECASE)
 
 
-ZARR_FILES = {"zarr.json", ".zarray", ".zgroup"}
+CONTAINER_FILES = {"zarr.json", ".zarray", ".zgroup", "attributes.json"}  # of Zarr and N5
 
 
 def expand(paths: Sequence[str]) -> list[str]:
@@ -24,7 +24,7 @@ def expand(paths: Sequence[str]) -> list[str]:
     found = []
     for path in map(local_path, paths):
         names = _names(path)
-        if not names or ZARR_FILES & set(names):
+        if not names or CONTAINER_FILES & set(names):
             found.append(path)
             continue
         inside = sorted(name for name in names if name[0] != "." and ending_of(name) in ENDINGS)

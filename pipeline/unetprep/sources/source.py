@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ from unetprep.sources.limits import check_memory
 from unetprep.sources.urls import is_url, reachable
 
 SHOWN = 6  # images of a file in a message
+SECOND_ENDINGS = (".ome", ".nii", ".zarr")  # before the last one, as in .ome.tif, .nii.gz, .zarr.zip
 STACK_AXES = "zqit"  # letters for an axis of slices in files: depth, unknown, sequence, time
 CHANNEL_AXES = "cs"
 UNUSED = "_"  # an axis of length 1 beside another of its kind
@@ -154,8 +156,9 @@ class Source(ABC):
     @property
     def stem(self) -> str:
         """Name of the file without its extension."""
-        name = os.path.splitext(os.path.basename(self.path.rstrip("/")))[0]
-        return name.removesuffix(".ome")
+        file = re.split(":/(?!/)", self.path)[0]  # of FILE:/NAME
+        name = os.path.splitext(os.path.basename(file.rstrip("/")))[0]
+        return next((name.removesuffix(end) for end in SECOND_ENDINGS if name.endswith(end)), name)
 
     def at_absolute_path(self) -> "Source":
         """The source with an absolute path, for workers in another folder."""
