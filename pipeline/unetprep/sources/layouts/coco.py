@@ -2,7 +2,7 @@
 
 An annotation is an object, of polygons or run lengths. Regions of crowds are left out. Coordinates are pixels from the
 corner of the first. Source: cocodataset.org, "Data format", object detection. pycocotools is not used: it draws every
-object at the size of the whole image, and does not check the run lengths of a damaged file.
+object at the size of the whole image.
 """
 
 import os
