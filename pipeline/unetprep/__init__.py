@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from unetprep.relabeling.relabeler import Relabelled as Relabelled
     from unetprep.removal import Removed as Removed
     from unetprep.removal import remove as remove
+    from unetprep.sources.formats.table import Format as Format
+    from unetprep.sources.formats.table import formats as formats
     from unetprep.sources.layouts.scanning import Scanned as Scanned
     from unetprep.sources.layouts.scanning import scan as scan
     from unetprep.verification import Fault as Fault
@@ -74,6 +76,7 @@ _EXPORTS = {
     "unetprep.linting.linter": ("lint", "Linted"),
     "unetprep.linting.rules": ("Finding",),
     "unetprep.contents": ("info", "StoreInfo"),
+    "unetprep.sources.formats.table": ("formats", "Format"),
     "unetprep.sources.layouts.scanning": ("scan", "Scanned"),
     "unetprep.verification": ("verify", "Verified", "Fault"),
     "unetprep.previews.drawing": ("preview", "preview_fields", "PreviewFigure", "FieldsFigure"),

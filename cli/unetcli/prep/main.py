@@ -3,7 +3,7 @@
 import click
 
 from unetcli.options import ExamplesGroup
-from unetcli.prep import fetch, lint, plan, preview, scan, stages, store
+from unetcli.prep import fetch, formats, lint, plan, preview, scan, stages, store
 from unetprep import __version__
 from unetprep.stages.table import STAGES
 
@@ -23,7 +23,15 @@ def make_group() -> click.Group:
     settings = {"max_content_width": 110, "show_default": True}
     group: click.Group = ExamplesGroup("unetprep", examples=EXAMPLES, context_settings=settings, help=HELP)
     planned = [stages.import_, *map(stages.stage_command, STAGES.values()), stages.run]
-    commands: list[click.Command] = [fetch.fetch, scan.scan, lint.lint, *planned[:-1], preview.preview, stages.run]
+    commands: list[click.Command] = [
+        fetch.fetch,
+        formats.formats,
+        scan.scan,
+        lint.lint,
+        *planned[:-1],
+        preview.preview,
+        stages.run,
+    ]
     for command in (*commands, plan.plan_group(planned), store.info, store.verify, store.relabel, store.remove):
         group.add_command(command)
     return click.version_option(__version__, prog_name="unetprep")(group)

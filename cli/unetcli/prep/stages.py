@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LABEL_OPTIONS = (  # of an import of labels alone
     *("axes", "label_axes", "level", "series", "label_channel"),
-    *("dims", "instances", "connectivity", "ignore_label"),
+    *("dims", "instances", "connectivity", "ignore_label", "label_threshold", "num_classes", "class_table"),
 )
 
 

@@ -72,8 +72,8 @@ def import_images(
 ) -> ImportSummary:
     """Import images and labels, files or arrays, into the store at `url`, which is created if it does not exist.
 
-    They are those of `data_set`, or are paired by name.
-    Images with extreme outliers are named in warnings, which are also logged.
+    They are those of `data_set`, or are paired by name. Labels that look odd and images with extreme outliers are named
+    in warnings, which are also logged.
     """
     start = time.perf_counter()
     check_sources(url, [path for path in (*images, *labels) if isinstance(path, str)])
@@ -95,7 +95,7 @@ def import_images(
         store.update_record(IMAGES, names=store.record(IMAGES).get("names", []), **split_rule(params))
         if planned.known:
             planned.known.put(store)
-    warnings = [*range_warnings(planned.ranges), *_gone_warnings(store, planned)]
+    warnings = [*planned.notes, *range_warnings(planned.ranges), *_gone_warnings(store, planned)]
     for warning in warnings:
         log.warning("%s", warning)
     ranges = {name: seen.as_values() for name, seen in planned.ranges.items()}
@@ -134,6 +134,7 @@ def _write(
 ) -> tuple[int, BatchResult]:
     """Create the arrays of a planned import, and copy the sources into them."""
     planned.refuse_leakage(store)
+    planned.refuse_other_classes(store)
     plans = plan_jobs(store, planned.jobs, overwrite)
     known = {path for path in store.groups if store.record(path)}
     if any(plan.missing.size for plan in plans) or not set(planned.groups) <= known:

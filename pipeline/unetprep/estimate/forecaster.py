@@ -21,7 +21,7 @@ from unetprep.estimate.step_forecast import StepForecast, by_kind, put_seconds
 from unetprep.parameter import Params
 from unetprep.params import ImportParams, LayoutParams
 from unetprep.sources import Source
-from unetprep.sources.layouts.data_set import DataSet
+from unetprep.sources.layouts.data_set import DataSet, refuse_mixed_channels
 from unetprep.sources.layouts.pairs import of_inputs
 from unetprep.stages.first_reading import first_readings_bytes
 from unetprep.stages.importing import plan_parts
@@ -67,9 +67,10 @@ class Forecaster:
         """Forecast an import of files or arrays, or of a data set."""
         check_sources(self.url, [path for path in (*images, *labels) if isinstance(path, str)])
         data_set = data_set or of_inputs(images, labels, LayoutParams())
-        data_set.refuse_classes(params.instances, params.ignore_label)
-        known = known_splits(self._dry_run.store, params)
-        self.parts(split_parts(data_set.open(params), params, known | data_set.splits), params)
+        data_set.refuse_classes(params)
+        known, pairs = known_splits(self._dry_run.store, params), data_set.open(params)
+        refuse_mixed_channels(pairs)
+        self.parts(split_parts(pairs, params, known | data_set.splits), params)
 
     def parts(self, parts: Sequence[Part], params: ImportParams) -> None:
         """Forecast an import of parts of sources."""

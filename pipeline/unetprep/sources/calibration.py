@@ -1,7 +1,7 @@
 """Pixel sizes that predictions take over from the files of their images.
 
-Besides the sizes of `Source.pixel_size`, those are the resolution tags of TIFF files, so that a prediction keeps them. A
-scale of OME-Zarr without unit is none.
+Besides the sizes of `Source.pixel_size`, those are the resolution tags of TIFF files, so that a prediction keeps them.
+A scale of OME-Zarr without unit is none.
 """
 
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ UNCHECKED_BYTES = 2**26  # the free memory is not checked for smaller reads
 def check_shape(path: str, shape: tuple[int, int, int, int]) -> None:
     """Raise InvalidInput for an image (c, z, y, x) without pixels or beyond the limits."""
     channels, slices, height, width = shape
-    if 0 in shape:
+    if min(shape) <= 0:
         raise InvalidInput(
             f"{path} has no pixels: {channels} channels of {slices} x {height} x {width} (z, y, x)",
             allowed="at least one pixel along each axis",

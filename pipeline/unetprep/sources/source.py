@@ -23,6 +23,7 @@ SHOWN = 6  # images of a file in a message
 STACK_AXES = "zqit"  # letters for an axis of slices in files: depth, unknown, sequence, time
 CHANNEL_AXES = "cs"
 UNUSED = "_"  # an axis of length 1 beside another of its kind
+PixelSize = tuple[float | None, float | None, float | None]  # z, y, x; None where it is unknown
 MAX_CHANNELS_LAST = 4
 Decode = Callable[[str, int, Callable[[], NDArray[Any]]], None]  # (path, bytes, function that decodes the pixels)
 DAMAGED = (  # what readers raise; a SyntaxError for a damaged PNG, and a ValueError of tifffile for a damaged TIFF
@@ -31,7 +32,6 @@ DAMAGED = (  # what readers raise; a SyntaxError for a damaged PNG, and a ValueE
 )  # fmt: skip
 
 Fields = dict[str, Any]
-PixelSize = tuple[float | None, float | None, float | None]  # z, y, x; None where it is unknown
 BASE = ("path", "axes", "file_shape", "dtype", "endpoint")
 
 
@@ -179,7 +179,7 @@ class Source(ABC):
 
     def more_values(self) -> Fields:
         """The fields of its class and the pixel size, as plain values; see `with_values`."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in BASE}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in BASE and f.compare}
 
     def with_values(self, more: Fields) -> "Source":
         """The source with fields that `more_values` gave. Raises TypeError or ValueError for any other values."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from unetprep.parameter import parameter
-from unettrain.config import TrainerParams
+from unettrain.config import MOST_CLASSES, TrainerParams
 
-PREDICTIONS = ("auto", "instances", "probability", "mask")
+PREDICTIONS = ("auto", "instances", "probability", "mask", "classes")
 INSTANCES = ("auto", "ids", "components")
 
 
@@ -22,7 +22,8 @@ class EvaluateParams(TrainerParams):
     prediction: str = parameter(
         "auto",
         "What PREDICTION holds. instances: each number is one object; probability: foreground is above --threshold;"
-        " mask: foreground is not 0, or above --threshold; auto: decided by dtype and values, refused if ambiguous.",
+        " mask: foreground is not 0, or above --threshold; classes: each number is a class; auto: decided by dtype and"
+        " values, refused if ambiguous.",
         choices=PREDICTIONS,
     )
     threshold: float | None = parameter(
@@ -35,5 +36,12 @@ class EvaluateParams(TrainerParams):
         "What LABELS hold. ids: each number is one cell; components: each connected component of a mask is one cell;"
         " auto: ids, but a binary mask and values that change gradually are refused.",
         choices=INSTANCES,
+    )
+    num_classes: int | None = parameter(
+        None,
+        "LABELS are classes, 0 (background) to one less than this number, instead of cells; scores of each class are"
+        " added.  [default: as the store of LABELS says]",
+        least=2,
+        most=MOST_CLASSES,
     )
     ignore_label: int | None = parameter(None, "Number in LABELS of pixels that are neither cell nor background.")

@@ -6,6 +6,7 @@ process.
 
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -34,7 +35,10 @@ def read_header(file: IO[bytes], num_bytes: int) -> Header:
     """
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, is_fortran, dtype = read(file)
+    try:
+        shape, is_fortran, dtype = read(file)
+    except TokenError as error:
+        raise ValueError(f"its header is invalid: {error}") from None
     if dtype.hasobject:
         raise PickledObjects("it holds Python objects, which are not unpickled: that could run any code")
     if min(shape, default=0) < 0:

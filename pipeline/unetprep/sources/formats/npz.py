@@ -37,7 +37,7 @@ class NpzSource(Source):
 def open_file(path: str, choice: Choice, decode: Decode | None) -> NpzSource:
     """The only array, or that of the name in the path, with axes guessed from its shape."""
     file, name = split_name(path)
-    with zipfile.ZipFile(opened(File.at(file) if is_url(file) else file)) as archive:
+    with opened(File.at(file) if is_url(file) else file) as stream, zipfile.ZipFile(stream) as archive:
         names = [one.removesuffix(ENDING) for one in archive.namelist() if one.endswith(ENDING)]
         if name not in names and (name or len(names) != 1):
             raise InvalidInput(
@@ -56,7 +56,7 @@ def _header(archive: zipfile.ZipFile, name: str) -> Header:
 
 
 def _decode(file: str | File, name: str) -> NDArray[Any]:
-    with zipfile.ZipFile(opened(file)) as archive:
+    with opened(file) as stream, zipfile.ZipFile(stream) as archive:
         _header(archive, name)
         with archive.open(name + ENDING) as member:
             return np.asarray(np.lib.format.read_array(member, allow_pickle=False))

@@ -1,8 +1,8 @@
 """PNG, JPEG, BMP and GIF files as sources, decoded whole.
 
 Values are those in the file: 2- and 4-bit grey is not scaled, 16-bit colours keep all bits, and of labels the numbers
-of a palette are the values, as in PASCAL VOC and labelme. imagecodecs reads PNGs of 16 bits, Pillow all others. PNG:
-ISO/IEC 15948, section 11.2.2.
+of a palette are the values, as in PASCAL VOC and labelme. imagecodecs reads PNGs of 8 and 16 bits, Pillow all others.
+PNG: ISO/IEC 15948, section 11.2.2.
 """
 
 import os
@@ -106,19 +106,21 @@ def _decode(file: str | File, is_labels: bool) -> NDArray[Any]:
         content = stream.read(26)
         header = PngHeader(*struct.unpack(">IIBB", content[16:26])) if content[:8] == PNG else None
         stream.seek(0)
-        if header and header.depth == 16 and header.colours in CHANNELS:
-            pixels = _decode_deep(path_of(file), stream, header)
+        if header and header.depth in (8, 16) and header.colours in CHANNELS:
+            pixels = _decode_png(path_of(file), stream, header)
         else:
-            pixels = _decode_by_pillow(path_of(file), stream, is_labels, header.depth if header else 8)
+            pixels = _decode_by_pillow(
+                path_of(file), stream, is_labels, header.depth if header and header.colours == GREY else 8
+            )
     if pixels.ndim == 3 and pixels.shape[-1] in (2, 4) and (pixels[..., -1] == np.iinfo(pixels.dtype).max).all():
         pixels = pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
     return pixels
 
 
-def _decode_deep(path: str, stream: IO[bytes], header: PngHeader) -> NDArray[Any]:
+def _decode_png(path: str, stream: IO[bytes], header: PngHeader) -> NDArray[Any]:
     from imagecodecs import png_decode
 
-    _check_size(path, (header.width, header.height), 2 * CHANNELS[header.colours])
+    _check_size(path, (header.width, header.height), header.depth // 8 * CHANNELS[header.colours])
     pixels = np.asarray(png_decode(stream.read()))
     return pixels[..., : CHANNELS[header.colours]] if pixels.ndim == 3 else pixels
 
@@ -151,7 +153,9 @@ def _frames(image: Any, num_frames: int) -> NDArray[Any]:
 def _values(image: Any, is_labels: bool) -> Any:
     """A frame with its palette applied, unless the numbers of its colours are wanted."""
     if image.mode in ("P", "PA"):
-        if is_labels and not (image.format == "GIF" and _is_grey(image)):
+        if image.format == "GIF" and _is_grey(image):  # grey is a palette too, in any order
+            return image.convert("L")
+        if is_labels:
             return image
         return image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     return image.convert("I") if image.mode == "I;16B" else image

@@ -60,7 +60,9 @@ class ZipStorage(Storage):
 
     def zarr_store(self) -> zarr.storage.StorePath:
         """The root for zarr."""
-        return zarr.storage.StorePath(zarr.storage.ZipStore(self._path, mode="r"), self._prefix.rstrip("/"))
+        store = zarr.storage.ZipStore(self._path, mode="r")
+        store._sync_open()  # zarr opens a store itself only if it is not below a path
+        return zarr.storage.StorePath(store, self._prefix.rstrip("/"))
 
 
 def open_zip(path: str) -> ZipStorage:

@@ -2,11 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from unetprep.errors import InvalidInput
+from unetprep.errors import Faults, InvalidInput
+from unetprep.params import ImportParams
+from unetprep.sources.arrays import ArraySource
 from unetprep.sources.folders import LeftOut
 from unetprep.sources.joined import join
 from unetprep.sources.labels import as_labels, label_file
@@ -84,6 +86,12 @@ class DataSet:
         return {example.name: example.split for example in self.examples if example.split}
 
     @property
+    def largest_class(self) -> int:
+        """The greatest number of a class, without that of pixels to be ignored."""
+        numbers = (number for number in self.classes.values() if isinstance(number, int))
+        return max((number for number in numbers if number != self.ignore_label), default=1)
+
+    @property
     def has_images(self) -> bool:
         """Whether there are images, not labels alone."""
         return any(example.image for example in self.examples)
@@ -93,40 +101,55 @@ class DataSet:
         """Number of images of each split that the data set assigns."""
         return Counter(self.splits.values())
 
-    def refuse_classes(self, instances: str, ignore_label: int | None) -> None:
+    def refuse_classes(self, params: ImportParams) -> None:
         """Raise InvalidInput if labels that are classes would be imported as numbers of cells."""
-        if self.labels_are_classes and instances == "auto":
+        if self.labels_are_classes and params.instances == "auto" and not params.labels_are_classes:
             names = ", ".join(f"{name} {number}" for name, number in self.classes.items())
             raise InvalidInput(
                 f"the labels of {self.folder} are classes: {names}",
                 allowed="numbers of cells",
-                hint="--instances components takes every connected piece of any class as a cell; --instances ids takes"
-                " each class as one cell",
+                hint=f"--num-classes {1 + self.largest_class} keeps the classes; --instances components takes every"
+                " connected piece of any class as a cell; --instances ids takes each class as one cell",
             )
-        if self.ignore_label is not None and ignore_label is None:
+        if self.ignore_label is not None and params.ignore_label is None:
             raise InvalidInput(
                 f"{self.folder} says that {self.ignore_label} marks pixels of unknown class",
                 hint=f"add --ignore-label {self.ignore_label}",
             )
 
-    def open(self, chosen: Choices | None = None, open_file: OpenFile = open_source) -> list[Pair]:
-        """(name, image, labels) for every example. Raises InvalidInput if the sizes of a pair differ.
+    def open(
+        self, chosen: Choices | None = None, open_file: OpenFile = open_source, faults: Faults | None = None
+    ) -> list[Pair]:
+        """(name, image, labels) for every example.
 
-        `chosen` says which image of each file is read, and its axes.
+        `chosen` says which image of each file is read, and its axes. Files that cannot be read and pairs that do not
+        fit are left out and added to `faults`; without it, they are raised together as an InvalidInput.
         """
         of_images = Choice.of_images(chosen) if chosen else Choice()
         of_labels = Choice.of_labels(chosen) if chosen else Choice(is_labels=True)
         # All labels before all images, as an import reads them.
-        files = {i: e.labels for i, e in enumerate(self.examples) if isinstance(e.labels, Files)}
-        labels = {i: as_labels(of.open(of_labels, open_file), of_labels.channel) for i, of in files.items()}
-        images = [example.image.open(of_images, open_file) if example.image else None for example in self.examples]
+        found, labels, images = faults or Faults(), dict[int, Source](), dict[int, Source]()
+        for i, example in enumerate(self.examples):
+            if isinstance(example.labels, Files):
+                with found.collected():
+                    labels[i] = as_labels(example.labels.open(of_labels, open_file), of_labels.channel)
+        for i, example in enumerate(self.examples):
+            if example.image:
+                with found.collected():
+                    images[i] = example.image.open(of_images, open_file)
         pairs: list[Pair] = []
-        for i, (example, image) in enumerate(zip(self.examples, images, strict=True)):
-            drawn = labels[i] if i in labels else self._draw(example, image)
-            if image is not None:
-                refuse_same(image, drawn)
-                check_shapes(image, drawn)
-            pairs.append((example.name, image, drawn))
+        for i, example in enumerate(self.examples):
+            if (example.image and i not in images) or (isinstance(example.labels, Files) and i not in labels):
+                continue
+            with found.collected():
+                image = images.get(i)
+                drawn = labels[i] if i in labels else self._draw(example, image)
+                if image is not None:
+                    refuse_same(image, drawn)
+                    check_shapes(image, drawn)
+                pairs.append((example.name, image, drawn))
+        if faults is None or not pairs:
+            found.refuse()
         return pairs
 
     @staticmethod
@@ -136,12 +159,28 @@ class DataSet:
         return example.labels.open_for(image)
 
 
+def refuse_mixed_channels(pairs: Iterable[Pair]) -> None:
+    """Raise InvalidInput for images of different numbers of channels, naming two of them."""
+    kinds: dict[int, list[str]] = {}
+    for image in (image for _, image, _ in pairs if image):
+        kinds.setdefault(image.shape[0], []).append(image.path)
+    if len(kinds) > 1:
+        seen = ", ".join(f"{num} as in {paths[0]} ({len(paths)} images)" for num, paths in sorted(kinds.items()))
+        raise InvalidInput(
+            f"the images have different numbers of channels: {seen}",
+            allowed="the same channels in all images of a store",
+            hint="save all as grey images or all as RGB, without an alpha channel; or import each kind into a store",
+        )
+
+
 def refuse_same(image: Source, label: Source) -> None:
     """Raise InvalidInput if an image and its labels are one."""
-    if image.place_in_file() is not None and image.place_in_file() == label_file(label).place_in_file():
+    labels = label_file(label)
+    is_array = isinstance(image, ArraySource) and isinstance(labels, ArraySource) and image.pixels is labels.pixels
+    if is_array or (image.place_in_file() is not None and image.place_in_file() == labels.place_in_file()):
         raise InvalidInput(
-            f"{image.path} is given as image and as labels",
-            allowed="two files, or an OME-Zarr image with labels in its group labels",
+            f"{image.path} is given as an image and as its labels",
+            allowed="an image, and labels that number its cells; or an OME-Zarr image with labels in its group labels",
         )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.pipeline.sources.layouts.writing import arrays, data_set, image, left_out, put, put_json
 from unetprep.errors import InvalidInput
+from unetprep.params import ImportParams
 
 DOCUMENT: dict[str, Any] = {
     "channel_names": {"0": "DAPI", "1": "actin"},
@@ -41,10 +42,11 @@ def test_labels_are_classes_and_are_not_taken_as_cells(tmp_path: Path) -> None:
     found = data_set(tmp_path, "nnunet")
     assert (found.classes, found.labels_are_classes, found.ignore_label) == ({"cell": 1, "border": 2}, True, 3)
     with pytest.raises(InvalidInput, match=r"are classes: cell 1, border 2(.|\n)*--instances components"):
-        found.refuse_classes("auto", 3)
+        found.refuse_classes(ImportParams(ignore_label=3))
     with pytest.raises(InvalidInput, match="add --ignore-label 3"):
-        found.refuse_classes("components", None)
-    found.refuse_classes("components", 3)
+        found.refuse_classes(ImportParams(instances="components"))
+    found.refuse_classes(ImportParams(instances="components", ignore_label=3))
+    found.refuse_classes(ImportParams(num_classes=3, ignore_label=3))
 
 
 def test_the_document_of_the_first_version(tmp_path: Path) -> None:

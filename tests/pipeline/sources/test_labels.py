@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from tests.pipeline.conftest import LOCAL, save
+from tests.synthetic import cell_labels
+from unetprep.engine.importing import import_images
+from unetprep.errors import InvalidInput
+from unetprep.linting.linter import lint
+from unetprep.params import ImportParams, LintParams
+from unetprep.sources.layouts.pairs import find_pairs
+from unetprep.sources.pairing import open_labels
+from unetprep.store import Store
+
+WHOLE = (slice(None),) * 4
+LABELS = cell_labels((30, 40), 8).astype(np.uint8)
+
+
+@pytest.mark.parametrize("alpha", [None, 255, 7])
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_grey_that_was_saved_as_colours_is_grey(tmp_path: Path, alpha: int | None, ending: str) -> None:
+    pixels = np.dstack([LABELS] * 3 + ([np.full_like(LABELS, alpha)] if alpha else []))
+    if ending == "png":
+        Image.fromarray(pixels).save(tmp_path / "x.png")
+    else:
+        extra = ["unassalpha"] if alpha else []
+        tifffile.imwrite(tmp_path / "x.tif", pixels, photometric="rgb", extrasamples=extra)
+    np.testing.assert_array_equal(open_labels(str(tmp_path / f"x.{ending}")).read(WHOLE)[0, 0], LABELS)
+
+
+def test_whole_numbers_that_were_saved_as_real_numbers_are_labels(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", LABELS.astype(np.float32), imagej=True)
+    source = open_labels(str(tmp_path / "x.tif"))
+    assert source.dtype == "int32"
+    np.testing.assert_array_equal(source.read(WHOLE)[0, 0], LABELS)
+    url = str(tmp_path / "ds.zarr")
+    import_images(url, [], [str(tmp_path / "x.tif")], ImportParams(), LOCAL)
+    np.testing.assert_array_equal(Store.open(url).array("images/x/labels/instances/instances")[0], LABELS)
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan, np.inf, 2.0**31])
+def test_other_real_numbers_are_refused_with_value_and_place(tmp_path: Path, value: float) -> None:
+    labels = LABELS.astype(np.float32)
+    labels[11, 23] = value
+    path = save(tmp_path / "x.npy", labels)
+    with pytest.raises(InvalidInput, match=rf"{value} at \(z, y, x\) = \(0, 11, 23\)"):
+        import_images(str(tmp_path / "ds.zarr"), [], [path], ImportParams(), LOCAL)
+
+
+def test_a_channel_of_labels_is_chosen(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", np.stack([LABELS, LABELS % 3]), imagej=True, metadata={"axes": "CYX"})
+    path = str(tmp_path / "x.tif")
+    with pytest.raises(InvalidInput, match=r"(?s)has 2 channels.*--label-channel N"):
+        open_labels(path)
+    for channel in (0, 1):
+        found = open_labels(path, ImportParams(label_channel=channel)).read(WHOLE)[0, 0]
+        np.testing.assert_array_equal(found, [LABELS, LABELS % 3][channel])
+    with pytest.raises(InvalidInput, match="no channel 2"):
+        open_labels(path, ImportParams(label_channel=2))
+    assert lint([path], LintParams(label_channel=0))[0].cells == len(np.unique(LABELS)) - 1
+
+
+VOLUME = np.stack([LABELS * (z > 1) for z in range(5)]).astype(np.int32)
+
+
+@pytest.mark.parametrize(
+    ("image", "params"),
+    [
+        (VOLUME.transpose(2, 1, 0), ImportParams(axes="xyz")),
+        (np.stack([VOLUME] * 2).transpose(0, 3, 2, 1), ImportParams(axes="cxyz")),
+        (VOLUME, ImportParams(axes="zyx", label_axes="xyz")),
+    ],
+)
+def test_axes_are_those_of_image_and_labels(tmp_path: Path, image: np.ndarray, params: ImportParams) -> None:
+    files = save(tmp_path / "x.npy", image.astype(np.uint8)), save(tmp_path / "y.npy", VOLUME.transpose(2, 1, 0))
+    ((_, pixels, labels),) = find_pairs([files[0]], [files[1]], params)
+    assert pixels is not None
+    np.testing.assert_array_equal(pixels.read(WHOLE)[0], VOLUME)
+    np.testing.assert_array_equal(labels.read(WHOLE)[0], VOLUME)
+    shape = lint([files[1]], LintParams(axes="xyz", dims=3))[0].shape
+    assert shape == VOLUME.shape
+
+
+def test_colours_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.dstack([LABELS, LABELS * 3, LABELS])).save(tmp_path / "x.png")
+    with pytest.raises(InvalidInput, match="has 3 channels"):
+        open_labels(str(tmp_path / "x.png"))
