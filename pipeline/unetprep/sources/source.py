@@ -147,6 +147,11 @@ class Source(ABC):
         return False
 
     @property
+    def is_of_objects(self) -> bool:
+        """Whether labels are drawn from objects, so that their numbers need no check."""
+        return False
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         """Shape (c, z, y, x), with 1 for an axis that the file does not have."""
         sides = dict(zip(self.axes, self.file_shape, strict=True))

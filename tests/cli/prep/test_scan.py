@@ -76,6 +76,20 @@ def test_worker_processes_draw_the_same_labels(run: Run, tmp_path: Path) -> None
     np.testing.assert_array_equal(Store.open("one.zarr").read_all(path), Store.open("two.zarr").read_all(path))
 
 
+def test_numbers_of_drawn_objects_are_not_questioned(run: Run, tmp_path: Path) -> None:
+    """One object in two pieces is no mask, and objects within each other are no interpolation."""
+    nested = [[box(k, k, 12 - k, 12 - k)] for k in range(5)]
+    for name, objects in (("one", [[box(0, 0, 3, 3), box(8, 8, 11, 11)]]), ("nested", nested)):
+        put(tmp_path / name / "a.png", image())
+        put_json(tmp_path / name / "x.json", document(*(annotation(0, parts) for parts in objects)))
+        run(f"unetprep import --data {name} --out {name}.zarr")
+    mask = np.zeros((12, 14), np.uint8)
+    mask[:3, :3] = mask[8:, 8:] = 255
+    put(tmp_path / "d" / "b" / "images" / "b.png")
+    put(tmp_path / "d" / "b" / "masks" / "0.png", mask)
+    run("unetprep import --data d --out d.zarr")
+
+
 def test_classes_are_not_imported_as_cells(run: Run, tmp_path: Path) -> None:
     put_json(tmp_path / "d" / "dataset.json", {"channel_names": {"0": "x"}, "labels": {"background": 0, "cell": 1}})
     labels = (cell_labels((60, 50), 6) > 0).astype(np.uint8)

@@ -62,6 +62,11 @@ class DrawnLabels(Source):
         """The objects that are drawn."""
         return Drawn(self.reader, self.path, self.image).outlines()
 
+    @property
+    def is_of_objects(self) -> bool:
+        """True."""
+        return True
+
     def survey(self) -> Overlaps:
         """Draw them all once, and count what is lost."""
         _, z, y, x = self.shape

@@ -47,6 +47,11 @@ class ObjectFiles(Source):
         """True."""
         return True
 
+    @property
+    def is_of_objects(self) -> bool:
+        """True."""
+        return True
+
     def survey(self) -> Overlaps:
         """Count what is lost."""
         return _drawn(self.path, self.file_shape)[1]
