@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from unetprep.params import DeformParams as DeformParams
     from unetprep.params import FileParams as FileParams
     from unetprep.params import ImportParams as ImportParams
+    from unetprep.params import LayoutParams as LayoutParams
     from unetprep.params import LintParams as LintParams
     from unetprep.params import TilesParams as TilesParams
     from unetprep.params import VerifyParams as VerifyParams
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from unetprep.removal import remove as remove
     from unetprep.sources.formats.table import Format as Format
     from unetprep.sources.formats.table import formats as formats
+    from unetprep.sources.layouts.scanning import Scanned as Scanned
+    from unetprep.sources.layouts.scanning import scan as scan
     from unetprep.verification import Fault as Fault
     from unetprep.verification import Verified as Verified
     from unetprep.verification import verify as verify
@@ -74,12 +77,13 @@ _EXPORTS = {
     "unetprep.linting.rules": ("Finding",),
     "unetprep.contents": ("info", "StoreInfo"),
     "unetprep.sources.formats.table": ("formats", "Format"),
+    "unetprep.sources.layouts.scanning": ("scan", "Scanned"),
     "unetprep.verification": ("verify", "Verified", "Fault"),
     "unetprep.previews.drawing": ("preview", "preview_fields", "PreviewFigure", "FieldsFigure"),
     "unetprep.fetching": ("fetch", "Fetched"),
     "unetprep.params": (
         *("ImportParams", "WeightsParams", "DeformParams", "TilesParams"),
-        *("FileParams", "LintParams", "VerifyParams", "ClusterParams"),
+        *("FileParams", "LayoutParams", "LintParams", "VerifyParams", "ClusterParams"),
     ),
     "unetprep.engine.importing": ("ImportSummary",),
     "unetprep.engine.summary": ("Summary",),

@@ -22,7 +22,7 @@ from unetprep.store import Store
 
 NO_ARRAY = ("missing", "damaged")  # states of an array of which nothing else is known
 OF_IMAGE = ("split", "dims", "intensity", "spacing", "unit", "source")
-OF_TILES = ("tile", "output", "margin", "depth")
+OF_TILES = ("tile", "output", "margin", "depth", "num_classes")
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,12 @@ def _arrays(store: Store, group: str) -> dict[str, ArrayInfo]:
     paths = {
         "image": pixels_path(group),
         "instances": labels_path(group, "instances"),
+        "classes": labels_path(group, "classes"),
         "target": labels_path(group, "target"),
         "weights": weights_path(group),
     }
+    if not store.record(paths["classes"]):  # cells without classes
+        del paths["classes"]
     return {key: _array(store, path) for key, path in paths.items()}
 
 

@@ -1,6 +1,11 @@
 """Exceptions of unetprep. Each states the problem, the value seen, the values allowed, and what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from unetprep.credentials import mask_credentials
+
+MOST_REPORTED = 10
 
 
 class ReportedError(Exception):
@@ -37,3 +42,33 @@ class Failure(UnetprepError):
 
 class Stopped(KeyboardInterrupt):
     """The process was asked to end (SIGTERM), for example by a cluster at the walltime of a job."""
+
+
+class Faults:
+    """Inputs that cannot be used, which are reported together. Of many, only the first messages are kept."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[str] = []
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Take the InvalidInput that a block of code raises."""
+        try:
+            yield
+        except InvalidInput as error:
+            self.add(str(error))
+
+    def add(self, message: str) -> None:
+        """Take the message of an InvalidInput."""
+        self.count += 1
+        if len(self._first) < MOST_REPORTED:
+            self._first.append(message)
+
+    def refuse(self) -> None:
+        """Raise InvalidInput with what was taken, if there was any."""
+        if self.count == 1:
+            raise InvalidInput(self._first[0])
+        if self.count:
+            more = [f"and {self.count - len(self._first)} more"] if self.count > len(self._first) else []
+            raise InvalidInput("\n".join([f"{self.count} inputs cannot be used:", *self._first, *more]))

@@ -23,7 +23,7 @@ from unetprep.errors import InvalidInput
 from unetprep.estimate.forecast import Forecast
 from unetprep.estimate.synthetic import forecast_synthetic
 from unetprep.parameter import Params
-from unetprep.params import DeformParams, FileParams, ImportParams, TilesParams, WeightsParams
+from unetprep.params import DeformParams, FileParams, ImportParams, LayoutParams, TilesParams, WeightsParams
 from unetprep.relabeling.relabeler import Relabelled
 from unetprep.relabeling.relabeler import relabel as _relabel
 from unetprep.sources.arrays import Inputs
@@ -39,16 +39,19 @@ P = TypeVar("P", bound=Params)
 
 def import_images(
     store: StrPath,
-    images: Inputs,
-    labels: Inputs,
+    images: Inputs = (),
+    labels: Inputs = (),
     params: ImportParams | None = None,
     *,
     name: str = "",
+    data: StrPath = "",
+    layout: LayoutParams | None = None,
     **options: Unpack[RunOptions],
 ) -> ImportSummary:
     """Import images and their labels, paired by name; the store is created if it does not exist.
 
     Both may be a file or folder, several of them, an array with its `name`, or several arrays in a mapping from names.
+    Or `data` is the folder of a data set, whose layout `scan` tells. `layout` says how files belong together.
     Arrays are imported by threads of this process only. `images` may be empty where only weight maps are needed.
     A script that uses `scheduler="processes"` needs `if __name__ == "__main__":` around its calls.
 
@@ -58,7 +61,8 @@ def import_images(
 
         unetprep.import_images("ds.zarr", image, labels, name="embryo")  # NumPy arrays or xarray.DataArray
     """
-    summaries = prepare_store(store, images, labels, (), _checked(params, ImportParams), name=name, **options)
+    importing = _checked(params, ImportParams)
+    summaries = prepare_store(store, images, labels, (), importing, name=name, data=data, layout=layout, **options)
     if not summaries:
         raise InvalidInput("no labels are given", allowed="a file, a folder, an array, or several of them")
     assert isinstance(summaries[0], ImportSummary)
@@ -99,6 +103,8 @@ def prepare_store(
     importing: ImportParams | None = None,
     *,
     name: str = "",
+    data: StrPath = "",
+    layout: LayoutParams | None = None,
     **options: Unpack[RunOptions],
 ) -> list[Summary]:
     """Import images and labels, if any are given, and run stages, each given by its parameters.
@@ -108,7 +114,7 @@ def prepare_store(
         stages = [unetprep.WeightsParams(), unetprep.DeformParams(), unetprep.TilesParams(tile_px=316)]
         unetprep.prepare_store("ds.zarr", "images/", "masks/", stages)
     """
-    return RunSettings(**options).prepare(work_of(store, images, labels, stages, importing, name))
+    return RunSettings(**options).prepare(work_of(store, images, labels, stages, importing, name, data, layout))
 
 
 def run_recipe(path: StrPath, store: StrPath | None = None, **options: Unpack[RunOptions]) -> list[Summary]:
@@ -165,6 +171,8 @@ def plan(
     importing: ImportParams | None = None,
     *,
     name: str = "",
+    data: StrPath = "",
+    layout: LayoutParams | None = None,
     overwrite: bool = False,
     **options: Unpack[ClusterOptions],
 ) -> Forecast:
@@ -174,7 +182,8 @@ def plan(
 
         unetprep.plan("ds.zarr", "images/", "masks/", [unetprep.WeightsParams()]).bytes
     """
-    return RunSettings(overwrite=overwrite, **options).plan(work_of(store, images, labels, stages, importing, name))
+    work = work_of(store, images, labels, stages, importing, name, data, layout)
+    return RunSettings(overwrite=overwrite, **options).plan(work)
 
 
 def plan_recipe(

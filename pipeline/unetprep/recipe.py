@@ -8,11 +8,13 @@ from typing import Any, TypeVar, get_args
 
 from unetprep.errors import InvalidInput
 from unetprep.parameter import CONTROL, Params, option_name, value_from
-from unetprep.params import ClusterParams, ImportParams
+from unetprep.params import ClusterParams, ImportParams, LayoutParams
 from unetprep.stages.table import STAGES
 from unetprep.toml_files import read_toml
 
 P = TypeVar("P", bound=Params)
+SOURCES = ("image", "labels", "data")
+LAYOUT_FIELDS = tuple(field.name for field in fields(LayoutParams))
 CLUSTER_PATHS = ("log_folder", "tls_ca", "tls_cert", "tls_key")
 
 
@@ -25,6 +27,8 @@ class Recipe:
     labels: tuple[str, ...]
     importing: ImportParams
     stages: dict[str, Params]
+    data: str = ""
+    layout: LayoutParams | None = None
     cluster: ClusterParams = field(default_factory=ClusterParams)
 
 
@@ -35,18 +39,21 @@ def read_recipe(path: str) -> Recipe:
     """
     data = _read_toml(path)
     section = dict(data.get("import", {}))
-    images, labels = (_paths(section.pop(key, ()), path) for key in ("image", "labels"))
-    if not labels or not isinstance(data.get("out"), str):
+    images, labels, folder = (_paths(section.pop(key, ()), path) for key in SOURCES)
+    if not (labels or folder) or not isinstance(data.get("out"), str):
         raise InvalidInput(
-            f"{path} does not say {'out' if labels else 'labels in [import]'}",
-            allowed='out = "ds.zarr", and image and labels in [import]',
+            f"{path} does not say {'out' if labels or folder else 'labels in [import]'}",
+            allowed='out = "ds.zarr", and image and labels, or data, in [import]',
         )
+    of_layout = {key: section.pop(key) for key in map(option_name, LAYOUT_FIELDS) if key in section}
     return Recipe(
         _paths(data["out"], path)[0],
         images,
         labels,
-        params_from(ImportParams, section, f"[import] of {path}", also=("image", "labels")),
+        params_from(ImportParams, section, f"[import] of {path}", also=(*SOURCES, *map(option_name, LAYOUT_FIELDS))),
         {s.name: params_from(s.params, data.get(s.name, {}), f"[{s.name}] of {path}") for s in STAGES.values()},
+        folder[0] if folder else "",
+        params_from(LayoutParams, of_layout, f"[import] of {path}") if of_layout else None,
         _cluster_from(data, path),
     )
 

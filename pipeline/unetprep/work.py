@@ -17,10 +17,13 @@ from unetprep.estimate.forecast import Forecast
 from unetprep.estimate.forecaster import Forecaster
 from unetprep.estimate.memory_check import MemoryCheck
 from unetprep.parameter import Params
-from unetprep.params import ClusterParams, ImportParams
+from unetprep.params import ClusterParams, ImportParams, LayoutParams
 from unetprep.recipe import read_recipe
 from unetprep.sources import Source
 from unetprep.sources.arrays import ArraySource, Inputs, as_inputs
+from unetprep.sources.layouts.data_set import DataSet
+from unetprep.sources.layouts.pairs import of_inputs
+from unetprep.sources.layouts.table import find_data_set
 from unetprep.sources.source import Choice
 from unetprep.stages.table import Stage, stage_of
 from unetprep.storage.paths import StrPath
@@ -66,27 +69,54 @@ class Work:
     labels: Sequence[str | Source]
     stages: Sequence[tuple[Stage, Params]]
     importing: ImportParams
+    data_set: DataSet | None = None
+
+    @property
+    def imports(self) -> bool:
+        """Whether there is anything to import."""
+        return bool(self.labels) or self.data_set is not None
 
     @property
     def creates_store(self) -> bool:
         """Whether the store may be missing."""
-        return bool(self.labels) or any(stage.creates_store for stage, _ in self.stages[:1])
+        return self.imports or any(stage.creates_store for stage, _ in self.stages[:1])
 
 
 def work_of(
-    store: StrPath, images: Inputs, labels: Inputs, stages: Sequence[Params], importing: ImportParams | None, name: str
+    store: StrPath,
+    images: Inputs,
+    labels: Inputs,
+    stages: Sequence[Params],
+    importing: ImportParams | None,
+    name: str,
+    data: StrPath = "",
+    layout: LayoutParams | None = None,
 ) -> Work:
     """The work that arguments of the Python API describe: paths as texts, arrays as sources, stages by their table."""
     params = importing or ImportParams()
     sources = as_inputs(images, name, params.axes), as_inputs(labels, name, Choice.of_labels(params))
-    return Work(os.fspath(store), *sources, [(stage_of(p), p) for p in stages], params)
+    given = [(stage_of(p), p) for p in stages]
+    return Work(os.fspath(store), *sources, given, params, _data_set(*sources, os.fspath(data), layout))
+
+
+def _data_set(
+    images: Sequence[str | Source], labels: Sequence[str | Source], data: str, layout: LayoutParams | None
+) -> DataSet | None:
+    """The data set in the folder `data`, or that of images and labels if a layout says how they belong together."""
+    if data and (images or labels):
+        raise InvalidInput(f"data is {data!r}, and images or labels are given too", allowed="either of them")
+    if data:
+        return find_data_set(data, layout).data_set
+    return of_inputs(images, labels, layout) if layout and labels else None
 
 
 def work_of_recipe(path: StrPath, store: StrPath | None) -> tuple[Work, ClusterParams]:
     """The work of the recipe at `path`, and its section [cluster]; `store` replaces the store that it names."""
     recipe = read_recipe(os.fspath(path))
     stages = list(recipe.stages.values())
-    return work_of(store or recipe.out, recipe.images, recipe.labels, stages, recipe.importing, ""), recipe.cluster
+    sources = recipe.images, recipe.labels
+    out, about = store or recipe.out, (recipe.data, recipe.layout)
+    return work_of(out, *sources, stages, recipe.importing, "", *about), recipe.cluster
 
 
 @dataclass(frozen=True)
@@ -105,11 +135,11 @@ class RunSettings:
         scheduler = self.open_scheduler()
         _refuse_arrays_on_workers(work, scheduler)
         check = MemoryCheck(work.store, scheduler, work.stages, self.overwrite) if scheduler.memory_bytes else None
-        if check and not work.labels:
+        if check and not work.imports:
             check.without_import()
         summaries: list[Summary] = []
         with kept_connections():
-            if work.labels:
+            if work.imports:
                 summaries.append(self._import(work, scheduler, check))
             summaries += [self._run_stage(work.store, stage, params, scheduler) for stage, params in work.stages]
         return summaries
@@ -119,8 +149,8 @@ class RunSettings:
         scheduler = self.open_scheduler()
         _refuse_arrays_on_workers(work, scheduler)
         forecaster = Forecaster(work.store, scheduler, create=work.creates_store, overwrite=self.overwrite)
-        if work.labels:
-            forecaster.importing(work.images, work.labels, work.importing)
+        if work.imports:
+            forecaster.importing(work.images, work.labels, work.importing, work.data_set)
         for stage, params in work.stages:
             forecaster.stage(stage, params)
         return forecaster.result()
@@ -145,6 +175,7 @@ class RunSettings:
             overwrite=self.overwrite,
             on_progress=partial(self.on_progress, "import"),
             check=check,
+            data_set=work.data_set,
         )
 
     def _run_stage(self, url: str, stage: Stage, params: Params, scheduler: Scheduler) -> Summary:

@@ -15,12 +15,13 @@ def test_a_store_says_its_dims_and_its_ignored_pixels(run: Run, tmp_path: Path) 
     volume = np.zeros((3, 30, 30), np.uint8)
     volume[:, 2:8, 2:8], volume[1, 2:8, 8:14], volume[:, 20:26, 20:26] = 1, 2, 200
     np.save(tmp_path / "volume.npy", volume)
+    np.save(tmp_path / "grey.npy", volume // 2)
     for dims, cells in ((2, 4), (3, 2)):
         line = (
-            f"unetprep import --image volume.npy --labels volume.npy --dims {dims} --ignore-label 200 --out {dims}.zarr"
+            f"unetprep import --image grey.npy --labels volume.npy --dims {dims} --ignore-label 200 --out {dims}.zarr"
         )
         run(line)
-        image = next((tmp_path / f"{dims}.zarr" / "images").glob("volume*"))
+        image = next((tmp_path / f"{dims}.zarr" / "images").glob("grey*"))
         scores = json.loads(run(f"unettrain evaluate volume.npy {image}/ --json").stdout)
         assert (scores["dims"], scores["dims_reason"], scores["cells"]) == (dims, "as the store says", cells)
         assert (scores["mean_ap"], scores["ignored_proposals"]) == (1, 3 if dims == 2 else 1)

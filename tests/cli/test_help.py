@@ -40,6 +40,7 @@ def test_the_groups_list_their_commands_in_order_of_use() -> None:
     assert list(prep.main.commands) == [
         "fetch",
         "formats",
+        "scan",
         "lint",
         "import",
         "weights",

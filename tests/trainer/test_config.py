@@ -21,7 +21,7 @@ from unettrain.errors import InvalidInput
 @pytest.mark.parametrize("cls", [FitConfig, UNetConfig])
 def test_every_field_has_help_that_ends_in_a_stop(cls: type) -> None:
     for f in fields(cls):
-        assert f.metadata["help"].rstrip("]").endswith((".", "cores", "adam")), f.name
+        assert f.metadata["help"].rstrip("]").endswith((".", "cores", "adam", "store")), f.name
 
 
 @pytest.mark.parametrize(

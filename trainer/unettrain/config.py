@@ -3,7 +3,7 @@
 The command line makes its options from `FitConfig`, and a run directory and a checkpoint record both classes.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 from unetprep.errors import ReportedError
@@ -101,8 +101,11 @@ class TrainingConfig(TrainerParams):
     base_channels: int = parameter(
         64, "Channels of the first level: 64 in the paper; 8 to 16 train on a laptop.", least=1, most=MOST_CHANNELS
     )
-    num_classes: int = parameter(
-        2, "Number of classes in the target, including background.", least=2, most=MOST_CLASSES
+    num_classes: int | None = parameter(
+        None,
+        "Number of classes in the target, including background.  [default: that of the store]",
+        least=2,
+        most=MOST_CLASSES,
     )
     variant: str = parameter(
         "paper", "paper, or release: the authors' 2015 network, with 31,100,354 parameters.", choices=VARIANTS
@@ -157,8 +160,8 @@ class TrainingConfig(TrainerParams):
             )
 
     def network(self, in_channels: int, depth: int) -> UNetConfig:
-        """The network for tiles with this number of channels and this depth."""
-        return UNetConfig(in_channels, self.num_classes, self.base_channels, depth, self.variant, self.dropout)
+        """The network for tiles with this number of channels and this depth; without `num_classes`, of two classes."""
+        return UNetConfig(in_channels, self.num_classes or 2, self.base_channels, depth, self.variant, self.dropout)
 
     @property
     def peak_learning_rate(self) -> float:
@@ -171,6 +174,15 @@ class TrainingConfig(TrainerParams):
 @dataclass(frozen=True)
 class FitConfig(Augmentation, TrainingConfig):
     """Configuration of a training run: training and augmentation."""
+
+    def for_classes(self, num_classes: int) -> "FitConfig":
+        """The configuration for a store with this number of classes. Raises InvalidInput if it asks for fewer."""
+        if self.num_classes is not None and self.num_classes < num_classes:
+            raise InvalidInput(
+                f"num-classes is {self.num_classes}, and the store has {num_classes} classes",
+                allowed=f"at least {num_classes}, or leave it out",
+            )
+        return self if self.num_classes else replace(self, num_classes=num_classes)
 
     def augmentation(self) -> Augmentation:
         """The augmentation parameters alone."""

@@ -167,10 +167,11 @@ class Trainer:
         return spread.is_constant
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        if int(batch.target.max()) >= self.config.num_classes:
+        num_classes = self.model.config.num_classes
+        if int(batch.target.max()) >= num_classes:
             raise InvalidInput(
                 f"a tile holds class {int(batch.target.max())}",
-                allowed=f"0 to {self.config.num_classes - 1}, since num-classes is {self.config.num_classes}",
+                allowed=f"0 to {num_classes - 1}, since num-classes is {num_classes}",
             )
         image = batch.image.to(self.device, memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):

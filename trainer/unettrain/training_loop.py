@@ -78,6 +78,7 @@ def fit(
     """
     config = config or FitConfig()
     stream = TileStream.of(store, config, pick_device(config.device))
+    config = config.for_classes(stream.tiles.num_classes)
     validation = _Validation(store, stream)
     if require_validation and not validation.num_tiles:
         raise InvalidInput(

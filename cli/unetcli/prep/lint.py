@@ -44,6 +44,7 @@ def lint(labels: tuple[str, ...], ignored: tuple[str, ...], **values: Any) -> No
     float         real numbers
     overflow      negative or too large values; numbers that did not fit their integer type
     interpolated  fractions, or rims of values between those on both sides
+    classes       few numbers in many separate pieces each, or a number for pixels without a label
     split         one cell in several components
     tiny          components of few pixels
     touching      cells without background between them, which is no fault if weights are to separate them

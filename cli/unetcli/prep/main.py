@@ -3,7 +3,7 @@
 import click
 
 from unetcli.options import ExamplesGroup
-from unetcli.prep import fetch, formats, lint, plan, preview, stages, store
+from unetcli.prep import fetch, formats, lint, plan, preview, scan, stages, store
 from unetprep import __version__
 from unetprep.stages.table import STAGES
 
@@ -26,6 +26,7 @@ def make_group() -> click.Group:
     commands: list[click.Command] = [
         fetch.fetch,
         formats.formats,
+        scan.scan,
         lint.lint,
         *planned[:-1],
         preview.preview,

@@ -12,7 +12,7 @@ from unetcli.prep.plan import print_plan
 from unetcli.progress import stage_progress
 from unetprep.errors import InvalidInput
 from unetprep.parameter import option_name
-from unetprep.params import ImportParams
+from unetprep.params import ImportParams, LayoutParams
 from unetprep.stages.table import Stage
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LABEL_OPTIONS = (  # of an import of labels alone
     *("axes", "label_axes", "level", "series", "label_channel"),
-    *("dims", "instances", "connectivity", "ignore_label"),
+    *("dims", "instances", "connectivity", "ignore_label", "label_threshold", "num_classes", "class_table"),
 )
 
 
@@ -32,21 +32,30 @@ LABEL_OPTIONS = (  # of an import of labels alone
     cls=Examples,
     short_help="Import images and their labels into a store.",
     examples="unetprep import --image img.tif --labels mask.tif --out ds.zarr --test-fraction 0.25\n"
-    "unetprep import --image images/ --labels masks/ --out ds.zarr",
+    "unetprep import --image images/ --labels masks/ --out ds.zarr\n"
+    "unetprep import --data data/ --layout auto --out ds.zarr",
 )
-@click.option("--image", "images", multiple=True, required=True, metavar="PATH", help="An image, or a folder of them.")
-@click.option("--labels", multiple=True, required=True, metavar="PATH", help="Its labels, or a folder of them.")
+@click.option("--image", "images", multiple=True, metavar="PATH", help="An image, or a folder of them.")
+@click.option("--labels", multiple=True, metavar="PATH", help="Its labels, or a folder of them.")
+@click.option(
+    "--data", metavar="FOLDER", default="", help="A data set, instead of --image and --labels; see unetprep scan."
+)
+@from_fields(LayoutParams, option_name)
 @click.option("--out", required=True, metavar="STORE", help="The store, which is created if it does not exist.")
 @from_fields(ImportParams, option_name)
 @with_store_options
-def import_(images: tuple[str, ...], labels: tuple[str, ...], out: str, **values: Any) -> None:
+def import_(images: tuple[str, ...], labels: tuple[str, ...], data: str, out: str, **values: Any) -> None:
     """Import images and their labels, paired by file name, of any sizes, grey or with channels.
 
     The formats are listed by unetprep formats. Labels number the cells from 1; 0 is background.
     """
     import unetprep
 
+    if not data and not (images and labels):
+        raise click.UsageError("name --image and --labels, or --data")
+    layout = chosen(LayoutParams, values)
     given = {"images": images, "labels": labels, "importing": chosen(ImportParams, values)}
+    given |= {"data": data, "layout": layout if data or layout != LayoutParams() else None}
     run, plan = partial(unetprep.prepare_store, out, **given), partial(unetprep.plan, out, **given)
     _run_or_plan("import", out, values, run, plan)
 

@@ -15,6 +15,7 @@ from unetprep.format.layout import IMAGES
 from unetprep.params import ImportParams
 from unetprep.sources import Source
 from unetprep.sources.kept_pixels import KEPT_BYTES, KeptPixels
+from unetprep.sources.layouts.data_set import DataSet
 from unetprep.stages.first_reading import first_readings_bytes
 from unetprep.stages.importing import Import, plan_import
 from unetprep.stages.ranges import range_summary, range_warnings
@@ -67,28 +68,34 @@ def import_images(
     overwrite: bool = False,
     on_progress: OnProgress = lambda done, total, **shown: None,
     check: ImportCheck | None = None,
+    data_set: DataSet | None = None,
 ) -> ImportSummary:
     """Import images and labels, files or arrays, into the store at `url`, which is created if it does not exist.
 
-    Images with extreme outliers are named in warnings, which are also logged.
+    They are those of `data_set`, or are paired by name. Labels that look odd and images with extreme outliers are named
+    in warnings, which are also logged.
     """
     start = time.perf_counter()
     check_sources(url, [path for path in (*images, *labels) if isinstance(path, str)])
+    check_sources(url, [data_set.folder] if data_set and data_set.folder else [])
+    has_images = data_set.has_images if data_set else bool(images)
     Store.refuse_other(url)
     with locked(open_storage(url), url):
         store = existing_store(url)
         before_reading = (check or _FirstPassFits(scheduler)).before_reading
         kept = KeptPixels(0 if scheduler.memory_bytes else KEPT_BYTES)
         threads = scheduler.num_workers if scheduler.address == "local" else num_cores()
-        planned = plan_import(images, labels, params, before_reading, store, kept, threads, overwrite=overwrite)
+        planned = plan_import(
+            images, labels, params, before_reading, store, kept, threads, overwrite=overwrite, data_set=data_set
+        )
         if check:
-            check.before_writing(planned, bool(images))
+            check.before_writing(planned, has_images)
         store = Store.open_or_create(url)
-        total, done = _write(store, planned, bool(images), scheduler, overwrite, on_progress)
+        total, done = _write(store, planned, has_images, scheduler, overwrite, on_progress)
         store.update_record(IMAGES, names=store.record(IMAGES).get("names", []), **split_rule(params))
         if planned.known:
             planned.known.put(store)
-    warnings = [*range_warnings(planned.ranges), *_gone_warnings(store, planned)]
+    warnings = [*planned.notes, *range_warnings(planned.ranges), *_gone_warnings(store, planned)]
     for warning in warnings:
         log.warning("%s", warning)
     ranges = {name: seen.as_values() for name, seen in planned.ranges.items()}
@@ -127,6 +134,7 @@ def _write(
 ) -> tuple[int, BatchResult]:
     """Create the arrays of a planned import, and copy the sources into them."""
     planned.refuse_leakage(store)
+    planned.refuse_other_classes(store)
     plans = plan_jobs(store, planned.jobs, overwrite)
     known = {path for path in store.groups if store.record(path)}
     if any(plan.missing.size for plan in plans) or not set(planned.groups) <= known:

@@ -19,8 +19,10 @@ from unetprep.estimate.sampled_blocks import SampledBlocks, kind_of
 from unetprep.estimate.sampled_scan import SampledScan, with_known_values
 from unetprep.estimate.step_forecast import StepForecast, by_kind, put_seconds
 from unetprep.parameter import Params
-from unetprep.params import ImportParams
-from unetprep.sources import Source, find_pairs
+from unetprep.params import ImportParams, LayoutParams
+from unetprep.sources import Source
+from unetprep.sources.layouts.data_set import DataSet, refuse_mixed_channels
+from unetprep.sources.layouts.pairs import of_inputs
 from unetprep.stages.first_reading import first_readings_bytes
 from unetprep.stages.importing import plan_parts
 from unetprep.stages.splits import Part, known_splits, split_parts
@@ -55,11 +57,20 @@ class Forecaster:
         num_processes = 1 if self._scheduler.address == "local" else max(1, self._scheduler.workers)
         return Forecast(self.url, tuple(self._stages), num_processes, self._worker.threads, self._worker.memory_bytes)
 
-    def importing(self, images: Sequence[str | Source], labels: Sequence[str | Source], params: ImportParams) -> None:
-        """Forecast an import of files or arrays."""
+    def importing(
+        self,
+        images: Sequence[str | Source],
+        labels: Sequence[str | Source],
+        params: ImportParams,
+        data_set: DataSet | None = None,
+    ) -> None:
+        """Forecast an import of files or arrays, or of a data set."""
         check_sources(self.url, [path for path in (*images, *labels) if isinstance(path, str)])
-        known = known_splits(self._dry_run.store, params)
-        self.parts(split_parts(find_pairs(images, labels, params), params, known), params)
+        data_set = data_set or of_inputs(images, labels, LayoutParams())
+        data_set.refuse_classes(params)
+        known, pairs = known_splits(self._dry_run.store, params), data_set.open(params)
+        refuse_mixed_channels(pairs)
+        self.parts(split_parts(pairs, params, known | data_set.splits), params)
 
     def parts(self, parts: Sequence[Part], params: ImportParams) -> None:
         """Forecast an import of parts of sources."""

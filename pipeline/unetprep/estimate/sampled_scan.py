@@ -62,7 +62,7 @@ class SampledScan(FirstReading):
             if GUESSED not in self.guesses:
                 self.guesses.append(GUESSED)
             return self.alike
-        labels = self.labels(part.labels, part.box, params, params.instances == "components")
+        labels = self.labels(part.labels, part.box, params, params.numbers_components)
         image = self.image(part.image, part.box, params.dims) if part.image else None
         unknown = replace(labels, scan=replace(labels.scan, digest=UNKNOWN))
         self.alike = unknown, image and replace(image, digest=UNKNOWN)

@@ -59,7 +59,7 @@ def weights_path(group: str) -> str:
 
 
 def labels_path(group: str, kind: str) -> str:
-    """Path of the labels of an image or stack, (z, y, x); `kind` is "instances" or "target"."""
+    """Path of the labels of an image or stack, (z, y, x); `kind` is "instances", "classes" or "target"."""
     return f"{group}/labels/{kind}/{kind}"
 
 

@@ -137,9 +137,9 @@ def _are_parameters(value: Any) -> bool:
 
 
 PARAMETERS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("tile_px", "margin_px", "depth", "fields"), is_size),
+    **dict.fromkeys(("tile_px", "margin_px", "depth", "fields", "num_classes"), is_size),
     "seed": _is_seed,
-    **dict.fromkeys(("connectivity", "ignore_label", "stride_px", "random"), _is_optional_integer),
+    **dict.fromkeys(("connectivity", "ignore_label", "label_threshold", "stride_px", "random"), _is_optional_integer),
     **dict.fromkeys(("formula", "border_on", "separate", "engine", "interpolation", "codec"), _is_text),
     **dict.fromkeys(("sigma", "w0", "sigma_px", "rim_sigma", "background_weight", "max_folding"), is_number),
     "class_weights": lambda v: is_list_of(v, is_number),
@@ -181,5 +181,5 @@ CHECKS: dict[str, Check] = {
     "inputs": Check(lambda v: is_mapping_to(v, _is_text), "an object that gives a fingerprint for each array"),
     "largest_label": _SIZE,
     "interpolation": _TEXT,
-    **dict.fromkeys(("tile", "output", "margin", "depth"), _SIZE),
+    **dict.fromkeys(("tile", "output", "margin", "depth", "num_classes"), _SIZE),
 }

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+MOST_CLASSES = 255  # background included; a target is uint8, and one more value stands for ignored pixels
 IGNORED = -1  # the label of ignored pixels: neither cell nor background, weight 0
 LARGEST_WEIGHT = 1e15  # float32 sums of such weights over any batch are finite
 SMALLEST = 2.0**-24  # half the step of a float32 just under 1: smaller terms do not change a weight near 1

@@ -1,6 +1,7 @@
 """Weight map w(x) of a block from its labels and target; the formulas are in `weight_formula`."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -26,13 +27,14 @@ from unetprep.kernels.weight_formula import (
     IGNORED,
     LARGEST_ANISOTROPY,
     LARGEST_WEIGHT,
+    MOST_CLASSES,
     Formula,
     are_class_weights,
     check_constants,
     make_formula,
 )
 
-NUM_CLASSES = 2
+NUM_CLASSES = 2  # background and cell, where cells have no classes
 BORDER_ON = ("background", "all")
 OCTAVE = 32  # steps in the table of the exponential for a factor of 2
 STEP, STEPS_A_UNIT = math.log(2) / OCTAVE, OCTAVE / math.log(2)
@@ -45,6 +47,20 @@ def balanced_class_weights(counts: NDArray[np.int64]) -> tuple[float, ...]:
     """
     total, present = int(counts.sum()), int(np.count_nonzero(counts))
     return tuple(float(total / (present * int(n))) if n else 0.0 for n in counts)
+
+
+def of_every_class(class_weights: Sequence[float], num_classes: int) -> tuple[float, ...]:
+    """A weight for each class; of two weights, background and cell, that of the cell for each class of cells.
+
+    Raises ValueError for another number of weights.
+    """
+    if len(class_weights) not in (NUM_CLASSES, num_classes):
+        raise ValueError(
+            f"class_weights are {len(class_weights)} numbers, not {NUM_CLASSES}, background and cell"
+            + f", or {num_classes}, one for each class" * (num_classes != NUM_CLASSES)
+        )
+    background, *cells = map(float, class_weights)
+    return (background, *(cells * (num_classes - 1) if len(cells) == 1 else cells))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -78,20 +94,24 @@ def _squared_sum(d1, d2, count, unit, squared):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _mark_row(labels, label_at, target, target_at, width, on_cells, kinds, at):  # type: ignore[no-untyped-def]
-    """The kinds of the pixels of a row: class (2: ignored), and whether the border term applies."""
+def _mark_row(labels, label_at, target, target_at, width, on_cells, ignored, kinds, at):  # type: ignore[no-untyped-def]
+    """The kinds of the pixels of a row: class (`ignored`: of ignored pixels), and whether the border term applies."""
     for x in range(width):
-        is_ignored, is_cell = item(labels, label_at + x) < 0, item(target, target_at + x) != 0
-        put(kinds, at + x, 4 if is_ignored else 2 * is_cell + (on_cells or not is_cell))
+        is_ignored, its_class = item(labels, label_at + x) < 0, item(target, target_at + x)
+        put(kinds, at + x, 2 * ignored if is_ignored else 2 * its_class + (on_cells or its_class == 0))
 
 
 @njit(nogil=True, cache=True)
 def _by_class(kinds, first, count, by_class, weights):  # type: ignore[no-untyped-def]
-    """The weights of pixels by their class."""
-    background, cell = by_class
-    for i in range(count):
-        c = item(kinds, first + i) >> 1
-        put(weights, first + i, background if c == 0 else cell if c == 1 else 0.0)
+    """The weights of pixels by their class, the last of which is that of ignored pixels."""
+    background, cell, ignored = by_class[0], by_class[1], len(by_class) - 1
+    if ignored == 2:
+        for i in range(count):
+            c = item(kinds, first + i) >> 1
+            put(weights, first + i, background if c == 0 else cell if c == 1 else 0.0)
+    else:
+        for i in range(count):
+            put(weights, first + i, by_class[min(np.int64(item(kinds, first + i) >> 1), ignored)])
 
 
 @njit(nogil=True, cache=True)
@@ -158,6 +178,7 @@ def _weigh(volumes, target, core, by_class, border, boundary, on_cells, search, 
                                 at + r * width,
                                 width,
                                 on_cells,
+                                len(by_class) - 1,
                                 places.kinds,
                                 kinds_at,
                             )
@@ -188,11 +209,11 @@ def weigh_block(
 ) -> NDArray[np.float32]:
     """Weights of the `core` of a block, float32, from the labels (z, y, x) of the block and the target of the core.
 
-    Exact if the block contains all pixels of instances within `formula.reach` of the core. `spacing` is the pixel size:
-    (z, y, x), or (y, x) for independent slices. Ignored pixels get weight 0.
+    `class_weights` has a number for each class of the target. Exact if the block contains all pixels of instances
+    within `formula.reach` of the core. `spacing` is the pixel size: (z, y, x), or (y, x) for independent slices.
+    Ignored pixels get weight 0.
     """
     border, boundary = formula.border, formula.boundary
-    background, cell = map(float, class_weights)
     search = prepare_search(spacing, formula.reach, int(labels.max(initial=0)), border.reach, boundary.reach)
     planes, *core_rows = [(s.start, s.stop) for s in core] if core else [(0, n) for n in labels.shape]
     volumes = as_volumes(np.ascontiguousarray(labels), search)
@@ -203,7 +224,7 @@ def weigh_block(
         volumes,
         np.ascontiguousarray(target),
         (planes, *core_rows),
-        (background, cell),
+        np.array([*class_weights, 0.0]),
         (border.height, border.sigma, border.reach),
         (boundary.height, boundary.sigma, boundary.reach),
         formula.on_cells,
@@ -234,15 +255,29 @@ def weigh_block_bytes(
     return weights_and_target + space_bytes + buffer_bytes(volume, search)
 
 
-def with_ignored(target: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.uint8]:
+def with_ignored(
+    target: NDArray[np.uint8], labels: NDArray[np.int32], num_classes: int = NUM_CLASSES
+) -> NDArray[np.uint8]:
     """The classes of the target, and one more class for ignored pixels."""
-    return target if labels.min(initial=0) >= 0 else np.where(labels < 0, np.uint8(NUM_CLASSES), target)
+    return target if labels.min(initial=0) >= 0 else np.where(labels < 0, np.uint8(num_classes), target)
 
 
-def count_classes(target: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Number of pixels of each class, without ignored pixels."""
-    cells, ignored = np.count_nonzero(target), np.count_nonzero(labels < 0)
-    return np.array([target.size - cells - ignored, cells])
+def count_classes(
+    target: NDArray[np.uint8], labels: NDArray[np.int32], num_classes: int = NUM_CLASSES
+) -> NDArray[np.int64]:
+    """Number of pixels of each class, without ignored pixels, which are background in the target."""
+    ignored = np.count_nonzero(labels < 0)
+    if num_classes == NUM_CLASSES:
+        cells = np.count_nonzero(target)
+        return np.array([target.size - cells - ignored, cells])
+    counts = np.bincount(target.ravel(), minlength=num_classes)
+    counts[0] -= ignored
+    return counts
+
+
+def with_classes(target: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A target of background and cells, 0 and 1, with the class of each cell instead of 1."""
+    return target * classes
 
 
 def weight_map(
@@ -251,9 +286,10 @@ def weight_map(
     sigma: float | None = None,
     spacing: tuple[float, ...] | None = None,
     formula: str = "paper",
-    class_weights: tuple[float, float] | None = None,
+    class_weights: Sequence[float] | None = None,
     separate: str = "raster",
     *,
+    classes: NDArray[np.integer] | None = None,
     background_weight: float | None = None,
     rim_sigma: float | None = None,
     border_on: str = "background",
@@ -265,13 +301,15 @@ def weight_map(
     is the pixel size, one number for each axis, by default 1; lengths are in its unit. `formula` is "paper"
     (Ronneberger et al. 2015, Eq. 2; w0 10, sigma 5) or "falk2019" (Falk et al. 2019; w0 50, sigma 6,
     `background_weight` 0.1, `rim_sigma` 10). `class_weights`, of background and cell, are the paper's w_c; by default
-    they balance the classes over this image. `separate` is the rule for background between touching cells in the
-    target: "raster", "symmetric" or "none", see `separate_instances`; distances are those to the cells of `labels`.
-    With `border_on` "all" the border term applies to cells too. Pixels of `ignore_label` get weight 0 and are no cell.
-    With fewer than two cells the border term is 0 everywhere.
+    they balance the classes over this image. `classes`, of the shape of `labels`, gives the class of the pixels of
+    cells, 1 to 254; then `class_weights` may have a number for each class. `separate` is the rule for background
+    between touching cells in the target: "raster", "symmetric" or "none", see `separate_instances`; distances are those
+    to the cells of `labels`. With `border_on` "all" the border term applies to cells too. Pixels of `ignore_label` get
+    weight 0 and are no cell. With fewer than two cells the border term is 0 everywhere.
 
-    Raises ValueError for labels of another number of axes, not of integer dtype, or negative, for other values of
-    `formula`, `separate` and `border_on`, and for constants that are out of bounds or that the formula does not have.
+    Raises ValueError for labels of another number of axes, not of integer dtype, or negative, for classes of another
+    shape or out of range, for other values of `formula`, `separate` and `border_on`, and for constants that are out of
+    bounds or that the formula does not have.
     """
     if labels.ndim not in (2, 3) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"labels must be integers of 2 or 3 axes, not {labels.dtype} of shape {labels.shape}")
@@ -293,10 +331,30 @@ def weight_map(
     if ignore_label is not None and not isinstance(ignore_label, int | np.integer):
         raise ValueError(f"ignore_label is {ignore_label!r}, not an integer")
     block = _as_block(labels, ignore_label)
-    target = separate_instances(block, labels.ndim, separate)
-    w_c = chosen.class_weights or class_weights or balanced_class_weights(count_classes(target, block))
+    target, num_classes = separate_instances(block, labels.ndim, separate), NUM_CLASSES
+    if classes is not None:
+        target = with_classes(target, _classes_of_cells(classes, labels, block))
+        num_classes = max(NUM_CLASSES, len(class_weights or ()), int(target.max(initial=0)) + 1)
+    w_c = chosen.class_weights or class_weights or balanced_class_weights(count_classes(target, block, num_classes))
+    w_c = of_every_class(w_c, num_classes)
     weights = weigh_block(block, target, w_c, chosen, spacing or (1.0,) * labels.ndim)
     return weights.reshape(labels.shape)
+
+
+def _classes_of_cells(
+    classes: NDArray[np.integer], labels: NDArray[np.integer], block: NDArray[np.int32]
+) -> NDArray[np.uint8]:
+    """The class of each pixel of a block, checked where there are cells."""
+    if classes.shape != labels.shape or not np.issubdtype(classes.dtype, np.integer):
+        raise ValueError(
+            f"classes are {classes.dtype} of shape {classes.shape}, not integers of the shape {labels.shape} of labels"
+        )
+    of_cells = classes.reshape(block.shape)[block > 0]
+    if of_cells.size and not 1 <= of_cells.min() <= of_cells.max() < MOST_CLASSES:
+        raise ValueError(
+            f"classes of cells are {of_cells.min()} to {of_cells.max()}, not between 1 and {MOST_CLASSES - 1}"
+        )
+    return np.where(block > 0, classes.reshape(block.shape), 0).astype(np.uint8)
 
 
 def _as_block(labels: NDArray[np.integer], ignore_label: int | None) -> NDArray[np.int32]:

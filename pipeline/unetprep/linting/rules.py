@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.sources.label_scan import Ints, Odd
-from unetprep.sources.label_values import Labels, gradual_values
+from unetprep.sources.label_values import Labels, class_like, gradual_values
 
 NUM_PLACES = 100  # listed with a finding
 
@@ -52,7 +52,13 @@ def judge(labels: Labels, tiny_px: int, ignored: Sequence[str] = ()) -> list[Fin
     """
     found = [*_empty(labels), *_binary(labels), *_float(labels), *_overflow(labels), *_interpolated(labels)]
     if "interpolated" in ignored or not any(finding.rule == "interpolated" for finding in found):
-        found += [*_wrapped(labels), *_saturated(labels), *_split(labels), *_tiny(labels, tiny_px), *_touching(labels)]
+        found += [
+            *(list(_wrapped(labels)) or _classes(labels)),
+            *_saturated(labels),
+            *_split(labels),
+            *_tiny(labels, tiny_px),
+            *_touching(labels),
+        ]
     return [finding for finding in found if finding.rule not in ignored]
 
 
@@ -92,6 +98,16 @@ def _interpolated(labels: Labels) -> Iterator[Finding]:
     if found := gradual_values(labels):
         places = _places(labels, found.place, **found.what)
         yield Finding("interpolated", found.count, found.message, NEAREST, places)
+
+
+def _classes(labels: Labels) -> Iterator[Finding]:
+    found = class_like(labels)
+    if found and found.certain:
+        hint = "if they are classes, import them with --num-classes or --instances components"
+        if found.unlabelled is not None:
+            hint += f"; if {found.unlabelled} marks pixels to be left out: --ignore-label {found.unlabelled}"
+        places = _places(labels, found.place, id=found.values, pieces=found.num_pieces)
+        yield Finding("classes", len(found.values), found.message, hint, places)
 
 
 def _wrapped(labels: Labels) -> Iterator[Finding]:

@@ -16,6 +16,8 @@ from unetprep.params.importing import ImportParams as ImportParams
 from unetprep.params.labels import DIMS as DIMS
 from unetprep.params.labels import DIMS_HELP as DIMS_HELP
 from unetprep.params.labels import num_neighbours as num_neighbours
+from unetprep.params.layouts import LAYOUTS as LAYOUTS
+from unetprep.params.layouts import LayoutParams as LayoutParams
 from unetprep.params.pixel_size import LENGTH_UNITS as LENGTH_UNITS
 from unetprep.params.tiles import TilesParams as TilesParams
 from unetprep.params.units import format_bytes as format_bytes

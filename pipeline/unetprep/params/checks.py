@@ -6,7 +6,7 @@ from unetprep.parameter import Params, parameter
 from unetprep.params.files import FileParams
 from unetprep.params.labels import DIMS, DIMS_HELP, EVERY_CONNECTIVITY, IGNORE_HELP, check_labels
 
-LINT_RULES = ("empty", "binary", "float", "overflow", "interpolated", "split", "tiny", "touching")
+LINT_RULES = ("empty", "binary", "float", "overflow", "interpolated", "classes", "split", "tiny", "touching")
 TINY_PX = {2: 10, 3: 30}  # by dims
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from unetprep.errors import InvalidInput
 from unetprep.kernels.intensity_rules import INTENSITY_RULES
+from unetprep.kernels.weight_formula import MOST_CLASSES
 from unetprep.parameter import as_text, numbers, parameter
 from unetprep.params.files import FileParams
 from unetprep.params.labels import DIMS, DIMS_HELP, EVERY_CONNECTIVITY, IGNORE_HELP, check_labels
@@ -18,7 +19,8 @@ class ImportParams(FileParams):
     instances: str = parameter(
         "auto",
         "ids: every number is one cell; components: every connected component of the mask is one; auto: ids, refusing"
-        " labels that look like a binary mask.",
+        " what is no set of cell numbers: a binary mask, classes, an image, and values that change gradually, as after"
+        " interpolation or in JPEG files.",
         choices=("auto", "ids", "components"),
     )
     connectivity: str | int = parameter(
@@ -28,6 +30,24 @@ class ImportParams(FileParams):
         choices=EVERY_CONNECTIVITY,
     )
     ignore_label: int | None = parameter(None, IGNORE_HELP)
+    label_threshold: int | None = parameter(
+        None,
+        "With --instances components: the mask is where labels are above this value, such as 127 for grey masks of 0 to"
+        " 255.  [default: 0, refusing values that change gradually]",
+        least=0,
+    )
+    num_classes: int | None = parameter(
+        None,
+        "The labels are classes, 0 (background) to one less than this number, not numbers of cells: every connected"
+        " component of one class is one cell. With --class-table: the number of classes.  [default: cells have no"
+        " classes]",
+        least=2,
+        most=MOST_CLASSES,
+    )
+    class_table: str = parameter(
+        "",
+        "CSV file with the class of every cell, 1, 2, ...: columns label and class, and image if there are several.",
+    )
     intensity: str = parameter(
         "auto",
         "Which values become 0 and 1 for the network. dtype: the range of the integer type; minmax: the least and the"
@@ -55,12 +75,40 @@ class ImportParams(FileParams):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_labels(self.dims, self.connectivity, self.ignore_label)
+        self._check_classes()
         self._check_pixel_size()
+        if self.label_threshold is not None and self.instances != "components":
+            raise InvalidInput(
+                f"label-threshold is {self.label_threshold} with instances {self.instances}",
+                allowed="a threshold with --instances components",
+            )
         if self.val_fraction + self.test_fraction >= 1:
             raise InvalidInput(
                 f"val-fraction {self.val_fraction} and test-fraction {self.test_fraction} leave nothing to train on",
                 allowed="fractions whose sum is under 1",
             )
+
+    def _check_classes(self) -> None:
+        if self.labels_are_classes and self.instances == "ids":
+            raise InvalidInput(
+                f"instances is ids with num-classes {self.num_classes}, so that labels would be both cells and classes",
+                allowed="--num-classes for labels that are classes, or --class-table for numbers of cells",
+            )
+        if self.class_table and self.instances == "components":
+            raise InvalidInput(
+                "instances is components with a class table, which lists the labels as they are in the files",
+                allowed="--class-table with labels that number the cells",
+            )
+
+    @property
+    def labels_are_classes(self) -> bool:
+        """Whether the values of labels are classes instead of numbers of cells."""
+        return self.num_classes is not None and not self.class_table
+
+    @property
+    def numbers_components(self) -> bool:
+        """Whether every connected component of labels is a cell."""
+        return self.instances == "components" or self.labels_are_classes
 
     def _check_pixel_size(self) -> None:
         if self.spacing is not None:

@@ -13,7 +13,7 @@ from unetprep.kernels.weight_formula import (
     resolve,
 )
 from unetprep.parameter import Params, as_text, numbers, parameter
-from unetprep.params.pixel_size import check_spacing
+from unetprep.params.pixel_size import METERS, check_spacing
 
 LARGEST_REACH_PX = 2048  # of a weight map's Gaussians: the side of a shard
 CLASS_WEIGHT_RULES = ("auto", "balanced", "none")
@@ -46,10 +46,15 @@ class WeightsParams(Params):
         " that of the import in pixels along x, so that only its ratios count; 1 where it is unknown]",
         parse=numbers,
     )
-    class_weights: str | tuple[float, float] = parameter(
+    lengths: str = parameter(
+        "pixels",
+        "Unit of --sigma and --rim-sigma: pixels, or a unit such as micrometer, for images whose pixel size is known.",
+        choices=("pixels", *METERS),
+    )
+    class_weights: str | tuple[float, ...] = parameter(
         "auto",
-        "w_c. balanced: from the number of pixels of each class in the whole data set; none: 1 for both; or two"
-        " numbers, background,cell; auto: balanced, but with falk2019 that formula's own.",
+        "w_c. balanced: from the number of pixels of each class in the whole data set; none: 1 for each; or two"
+        " numbers, background,cell, or one for each class; auto: balanced, but with falk2019 that formula's own.",
         parse=numbers,
     )
     border_on: str = parameter(
@@ -84,7 +89,13 @@ class WeightsParams(Params):
         self._check_class_weights(self.class_weights)
         if self.spacing is not None:
             check_spacing(self.spacing)
-        self._check_reach()
+        if self.spacing is not None and self.lengths != "pixels":
+            raise InvalidInput(
+                f"lengths is {self.lengths}, and spacing is {as_text(self.spacing)}, in whose unit lengths are already",
+                allowed="one of both; --lengths takes the pixel size of the import",
+            )
+        if self.lengths == "pixels":
+            self.check_reach(self.spacing or (1.0,))
 
     def _check_class_weights(self, weights: Any) -> None:
         if self.formula != "paper" and weights != "auto":
@@ -93,17 +104,17 @@ class WeightsParams(Params):
                 allowed="auto",
                 hint="its weight of background is --background-weight, that of cells 1",
             )
-        is_pair = isinstance(weights, tuple) and len(weights) == 2 and all(isinstance(w, float) for w in weights)
-        if weights not in CLASS_WEIGHT_RULES and not (is_pair and are_class_weights(weights) and max(weights) > 0):
+        are_some = isinstance(weights, tuple) and len(weights) >= 2 and all(isinstance(w, float) for w in weights)
+        if weights not in CLASS_WEIGHT_RULES and not (are_some and are_class_weights(weights) and max(weights) > 0):
             raise InvalidInput(
                 f"class-weights is {as_text(weights)}",
-                allowed="auto, balanced, none, or two numbers such as 1,2.5, not both 0;"
+                allowed="auto, balanced, none, or a number for each class such as 1,2.5, not all 0;"
                 f" each 0 or {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}",
             )
 
-    def _check_reach(self) -> None:
+    def check_reach(self, spacing: tuple[float, ...]) -> None:
         """Raise InvalidInput for Gaussians so wide that no block around a pixel would hold all that matters to it."""
-        finest = min(self.spacing or (1.0,))
+        finest = min(spacing)
         formula = self.made_formula()
         for name, gaussian in (("sigma", formula.border), ("rim-sigma", formula.boundary)):
             if gaussian.reach > LARGEST_REACH_PX * finest:
@@ -121,8 +132,8 @@ class WeightsParams(Params):
         """The formula with these constants."""
         return make_formula(self.formula, self._constants(), self.border_on == "all")
 
-    def fixed_class_weights(self) -> tuple[float, float] | None:
-        """The two class weights if they are given or the formula's, None if they come from the data."""
+    def fixed_class_weights(self) -> tuple[float, ...] | None:
+        """The class weights if they are given or the formula's, None if they come from the data."""
         if isinstance(self.class_weights, tuple):
             return self.class_weights
         return (1.0, 1.0) if self.class_weights == "none" else self.made_formula().class_weights

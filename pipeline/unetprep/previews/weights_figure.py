@@ -168,7 +168,7 @@ def _cells(axes: Axes, preview: Preview) -> None:
 
 def _target(axes: Axes, preview: Preview) -> None:
     axes.set_title("Target")
-    _show_known(axes, preview, preview.target == 1, cmap="gray", vmin=0, vmax=1)
+    _show_known(axes, preview, preview.target > 0, cmap="gray", vmin=0, vmax=1)
 
 
 def _distances(figure: Figure, sheet: Sheet, preview: Preview) -> None:
@@ -246,9 +246,10 @@ def _made(preview: Preview) -> str:
     constants = rf"$w_0$ = {border.height:g}, $\sigma$ = {border.sigma:g}"
     where = ", border term on cells too" if made.formula.on_cells else ""
     if made.name == "paper":
-        classes = " and ".join(f"{value:.3g}" for value in made.class_weights)
+        classes = ", ".join(f"{value:.3g}" for value in made.class_weights)
+        of = "background and cell" if len(made.class_weights) == 2 else "background and each class"
         formula = r"$w = w_c + w_0\,\exp(-(d_1 + d_2)^2 / 2\sigma^2)$"
-        return rf"{formula}   with {constants}, $w_c$ = {classes} (background and cell){where}"
+        return rf"{formula}   with {constants}, $w_c$ = {classes} ({of}){where}"
     return (
         rf"Falk et al. 2019   with {constants}, $v$ = {made.class_weights[0]:g}, $\sigma_1$ = {boundary.sigma:g}{where}"
     )

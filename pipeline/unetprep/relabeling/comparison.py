@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
 from unetprep.engine.memory import Worker
 from unetprep.engine.thread_tasks import TASKS_A_WORKER, OnProgress, Tasks
+from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box, Index
 from unetprep.format.layout import labels_path
 from unetprep.format.places import ImagePlace
+from unetprep.params import ImportParams
 from unetprep.relabeling.affected import changed_box
-from unetprep.relabeling.matching import import_params
+from unetprep.relabeling.matching import import_params, takes_numbers_as_cells
 from unetprep.stages.first_reading import first_readings_bytes
 from unetprep.stages.import_jobs import LabelsJob
 from unetprep.stages.importing import plan_labels
@@ -28,8 +31,18 @@ def plan_edited_labels(store: Store, parts: Sequence[Part], reader: Worker) -> d
     for of_file in by_file.values():
         params = import_params(store, of_file[0].name)
         reader.threads_for(first_readings_bytes(of_file, params))
-        jobs |= {part.name: job for part, job in zip(of_file, plan_labels(of_file, params), strict=True)}
+        jobs |= {part.name: job for part, job in zip(of_file, _plan(store, of_file, params), strict=True)}
     return jobs
+
+
+def _plan(store: Store, parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
+    """Plan the labels of a file. What an import would refuse is refused, unless the stored labels are of that kind."""
+    try:
+        return plan_labels(parts, params)
+    except InvalidInput:
+        if params.instances != "auto" or not takes_numbers_as_cells(store, parts[0].name):
+            raise
+    return plan_labels(parts, replace(params, instances="ids"))
 
 
 def changed_boxes(

@@ -37,5 +37,5 @@ def edited_stack(store: Store, group: str, edited: Mapping[int, LabelsJob]) -> E
     made = provenance(record["parameters"], digest_of_all(listed, digests))
     spec = replace(array_of_stack(path, sizes, (), "int32", made), extra={"digests": digests})
     first = next(iter(edited.values()))
-    rule = LabelRule(first.ignore_label, first.connectivity)
+    rule = LabelRule(first.ignore_label, first.connectivity, first.by_value, first.threshold)
     return EditedStackJob((spec,), {k: job.source for k, job in edited.items()}, digests, rule, sizes=sizes)

@@ -5,8 +5,9 @@ from itertools import product
 
 from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box, shard_box, shard_counts
-from unetprep.format.layout import SPLITS, labels_path
+from unetprep.format.layout import IMAGES, JOURNAL, SPLITS, labels_path
 from unetprep.format.places import ImagePlace
+from unetprep.linting.linter import slice_of_stack
 from unetprep.params import FileParams, ImportParams
 from unetprep.sources import Source, open_labels
 from unetprep.sources.pairing import LABEL_ENDING, name_of
@@ -80,7 +81,22 @@ def import_params(store: Store, name: str) -> ImportParams:
         instances="components" if is_components else ids,
         connectivity=made["connectivity"] if is_components else "auto",
         ignore_label=made["ignore_label"],
+        label_threshold=made.get("label_threshold"),
     )
+
+
+def takes_numbers_as_cells(store: Store, name: str) -> bool:
+    """Whether the labels of an image were imported with --instances ids, though they look like no numbers of cells.
+
+    So it is assumed where an update was stopped, which had accepted the edited labels, and the stored ones are mixed.
+    """
+    from unetprep.stages.label_guard import looks_odd  # needs scipy
+
+    if store.record(IMAGES).get(JOURNAL):
+        return True
+    place = store.place(name)
+    source = slice_of_stack(store, labels_path(place.group, "instances"), place)
+    return looks_odd(source, store.dims(place.group))
 
 
 def _num_ids(store: Store, place: ImagePlace) -> int:

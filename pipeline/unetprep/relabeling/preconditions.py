@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from unetprep.errors import InvalidInput
 from unetprep.format.layout import CUT, LEARNED, TILES, absent_from_tiles, counts_path, labels_path, weights_path
 from unetprep.stages.base import Job
+from unetprep.stages.classes import classes_path
 from unetprep.stages.from_provenance import contradiction, target_job, tiles_job, weights_job
 from unetprep.store import Store
 
@@ -18,6 +19,12 @@ def refuse_unfinished(store: Store, names: Iterable[str]) -> None:
     """
     for group in dict.fromkeys(store.place(name).group for name in names):
         path = labels_path(group, "instances")
+        if classes_path(store, group):
+            raise InvalidInput(
+                f"the cells of {group} in {store.url} have classes, which relabel does not change",
+                allowed="cells without classes",
+                hint="repeat the import with the edited labels and --overwrite, then the stages",
+            )
         if store.state(path) == "finished" and not store.written(path).all():
             raise InvalidInput(
                 f"{path} of {store.url} lacks shards, so the labels before the edit are not known",

@@ -2,6 +2,5 @@
 
 from unetprep.sources.opening import open_source as open_source
 from unetprep.sources.pairing import expand as expand
-from unetprep.sources.pairing import find_pairs as find_pairs
 from unetprep.sources.pairing import open_labels as open_labels
 from unetprep.sources.source import Source as Source

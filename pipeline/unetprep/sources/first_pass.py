@@ -15,8 +15,10 @@ from unetprep.kernels.percentiles import RangeFinder, RobustRange
 from unetprep.kernels.weight_formula import IGNORED
 from unetprep.sources.connected_components import UnionFind
 from unetprep.sources.digest import ShardDigest, ShardDigests
+from unetprep.sources.label_screen import LabelScreen
 from unetprep.sources.source import Source, refuse_dtype
 
+BLOCK = (16, 1024, 1024)  # (z, y, x) of labels that are read for their values alone
 UNKNOWN = "?" * 64  # instead of the digest of a source that was not read as a whole
 LARGEST_LABEL = int(np.iinfo(np.int32).max)
 EXACT_IN_FLOAT32 = 2**24
@@ -138,6 +140,17 @@ def stored_labels(block: NDArray[Any], ignore_label: int | None) -> NDArray[np.i
     return labels
 
 
+def cell_values(labels: NDArray[np.int32], by_value: bool, threshold: int = 0) -> NDArray[Any]:
+    """What makes pixels one component: labels above a threshold, or `by_value` that are equal; 0 elsewhere."""
+    return np.maximum(labels, 0) if by_value else labels > threshold
+
+
+def label_blocks(source: Source, box: Box, ignore_label: int | None) -> Iterator[NDArray[np.int32]]:
+    """The labels in a box of a source, as stored, by blocks."""
+    for _, _, block in _blocks(source, (slice(0, 1), *box[1:]), BLOCK):
+        yield stored_labels(block[0], ignore_label)
+
+
 def scan_labels(
     source: Source,
     box: Box,
@@ -145,8 +158,11 @@ def scan_labels(
     chunk: tuple[int, ...] | None,
     ignore_label: int | None = None,
     union_find: UnionFind | None = None,
+    by_value: bool = False,
+    threshold: int = 0,
+    screen: LabelScreen | None = None,
 ) -> tuple[Scan, NDArray[np.int64]]:
-    """Read labels once, as `scan_image` reads an image. Adds the mask of cells to `union_find`.
+    """Read labels once, as `scan_image` reads an image. Adds the cells, see `cell_values`, to `union_find`.
 
     Returns the scan and up to two of the numbers of the cells.
 
@@ -171,11 +187,13 @@ def scan_labels(
                 f" training: --ignore-label {wrong}",
             )
         ids = np.union1d(ids, _some_ids(known))[:2]
+        if screen:
+            screen.add(block[0], ignore_label, has_ignored=known.size < block.size)
         labels = stored_labels(block[0], ignore_label)
         digest.update(np.ascontiguousarray(labels, "<i4").data)
         shards += _digest_of(labels, chunk) if chunk else b""
         if union_find:
-            union_find.add(index, labels > 0)
+            union_find.add(index, cell_values(labels, by_value, threshold))
     return Scan(low, high, digest.hexdigest(), ShardDigests.of_all(bytes(shards))), ids
 
 

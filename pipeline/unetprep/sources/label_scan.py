@@ -77,27 +77,34 @@ def num_blocks(source: Source, dims: int) -> int:
 
 
 def survey(
-    source: Source, dims: int, connectivity: int, ignore_label: int | None, on_block: Callable[[], None]
+    source: Source,
+    dims: int,
+    connectivity: int,
+    ignore_label: int | None = None,
+    on_block: Callable[[], None] = lambda: None,
+    block: tuple[int, ...] = (),
 ) -> Survey:
     """Read labels once. With `dims` 2 the slices of a stack are independent images, each with its own cells.
+
+    `block` (z, y, x) is read at once; by default a shard.
 
     Raises InvalidInput for dtypes other than integers and real numbers.
     """
     if np.dtype(source.dtype).kind not in "buif":
         raise InvalidInput(f"{source.path} has dtype {source.dtype}", allowed="integers or real numbers")
     shape = source.shape[1:]
-    shard = pixel_chunks(shape, dims)[1]
+    shard = tuple(map(min, block, shape)) if block else pixel_chunks(shape, dims)[1]
     union_find = UnionFind(shape, shard, connectivity)
     odd: dict[str, Odd] = {}
     components, contacts, outline_px, touching_px = [], [], 0, 0
     for index in np.ndindex(shard_counts(shape, shard)):
-        block = _Block(source, shard_box(index, shape, shard), dims, ignore_label)
-        for kind, found in block.odd.items():
+        here = _Block(source, shard_box(index, shape, shard), dims, ignore_label)
+        for kind, found in here.odd.items():
             odd[kind] = odd[kind] + found if kind in odd else found
-        components.append(block.components(union_find.add(index, block.cells)))
-        pairs, touching = block.contacts()
+        components.append(here.components(union_find.add(index, here.cells)))
+        pairs, touching = here.contacts()
         contacts.append(pairs)
-        outline_px, touching_px = outline_px + len(block.outline), touching_px + touching
+        outline_px, touching_px = outline_px + len(here.outline), touching_px + touching
         on_block()
     num_components, names = union_find.label_maps()
     whole = [names[index].of(len(found[0]))[1:] - 1 for index, found in zip(names, components, strict=True)]

@@ -1,10 +1,12 @@
-"""Values of a label image: its cells, the labels in use, and whether values change gradually.
+"""Values of a label image: its cells, the labels in use, and whether they can be numbers of cells.
 
-A label image whose values change gradually was interpolated, saved as JPEG, or holds probabilities.
+A label image whose values change gradually was interpolated, saved as JPEG, or holds probabilities or an image. One
+whose numbers are in several separate pieces each holds classes, or marks pixels without a label by a number.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,18 @@ from unetprep.sources.label_scan import Ints, Survey
 BOUNDARY_BETWEEN = 0.9  # least share of its pixels that lie between a smaller and a larger value
 BOUNDARY_SHARE = 0.1  # least share of boundary components in all outlines
 BOUNDARY_PX = 20  # least number of pixels in boundary components
+
+END = 0.15  # of the range of values
+FEWEST_AT_AN_END = 0.002  # of the pixels
+
+COMPARABLE = 4  # pieces of at least a quarter of the size of the largest one of their cell
+FEW_PIECES = 3  # comparable pieces that a cell hardly has
+CLASS_SHARE = 0.25  # of cells in so many pieces; real labels: up to 0.03, neurites in single slices; classes: from 0.5
+MANY_PIECES = 10  # of a single number that make it a class
+SPLIT_SHARE = 0.5  # of cells in several pieces of any size; real labels: up to 0.41, neurites in single slices
+FEWEST_CLASSES = 2  # numbers
+UNLABELLED = (255, 65535)  # numbers that often mark pixels without a label
+LISTED = 4  # numbers in a message
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,14 @@ class Labels:
         components, shape = self.survey.components, self.survey.shape
         image = components.place // (shape[1] * shape[2]) if self.dims == 2 else np.zeros_like(components.place)
         return np.unique(np.stack([image, components.value]), axis=1, return_inverse=True)[1].ravel()
+
+    def share_at_ends(self) -> float:
+        """Share of the pixels near 0 or near the largest value; 0 where one of both has hardly any."""
+        survey = self.survey
+        size, top = survey.components.size_px, int(self.values.max(initial=0))
+        total, high = prod(survey.shape), int(size[survey.components.value > (1 - END) * top].sum())
+        low = total - int(size[survey.components.value > END * top].sum())
+        return (low + high) / total if min(low, high) > FEWEST_AT_AN_END * total else 0.0
 
     @property
     def num_cells(self) -> int:
@@ -76,3 +98,65 @@ def gradual_values(labels: Labels) -> GradualValues | None:
         components.place[boundary],
         {"id": components.value[boundary], "px": components.size_px[boundary]},
     )
+
+
+@dataclass(frozen=True)
+class ClassLike:
+    """Evidence that numbers are classes: a message, the numbers and their pieces, and the first place of each.
+
+    `unlabelled` is a number that seems to mark pixels without a label. Evidence that is not `certain` may be that of a
+    few cells in several pieces.
+    """
+
+    message: str
+    values: Ints
+    num_pieces: Ints
+    place: Ints
+    unlabelled: int | None
+    has_background: bool
+    certain: bool
+
+
+def class_like(labels: Labels) -> ClassLike | None:
+    """Evidence that numbers are classes, of which each has several pieces of comparable size; None if there is none.
+
+    A single number in pieces is a binary mask, unless a second one marks pixels without a label.
+    """
+    survey, num_parts, num_values = labels.survey, np.bincount(labels.cell), len(labels.values)
+    if num_values < FEWEST_CLASSES:
+        return None
+    pieces, value = _comparable_pieces(labels), np.zeros(labels.num_cells, np.int64)
+    value[labels.cell] = survey.components.value
+    unlabelled = _unlabelled(labels)
+    known, is_mask = value != unlabelled, unlabelled is not None and num_values == FEWEST_CLASSES
+    in_pieces = known & (pieces >= (FEW_PIECES - 1 if is_mask else FEW_PIECES))
+    is_class = np.count_nonzero(in_pieces) > CLASS_SHARE * np.count_nonzero(known)
+    if not is_class:
+        in_pieces = known & (num_parts > 1)
+        if np.count_nonzero(in_pieces) <= SPLIT_SHARE * np.count_nonzero(known):
+            return None
+    values, which = np.unique(value[in_pieces], return_inverse=True)
+    num_pieces = np.bincount(which, num_parts[in_pieces]).astype(np.int64)
+    is_full = int(survey.components.size_px.sum()) == prod(survey.shape)
+    many = len(values) > 1 or is_mask or is_full or pieces[in_pieces].max() >= MANY_PIECES
+    first = np.unique(survey.components.value, return_index=True)[1]
+    place = survey.components.place[first[np.searchsorted(labels.values, values)]]
+    listed = ", ".join(f"{v} in {n}" for v, n in zip(values.tolist(), num_pieces.tolist()[:LISTED], strict=False))
+    more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
+    message = f"numbers in several separate pieces, as classes are: {listed}{more}"
+    message += f"; {unlabelled} seems to mark pixels without a label" if unlabelled is not None else ""
+    return ClassLike(message, values, num_pieces, place, unlabelled, not is_full, bool(is_class and many))
+
+
+def _comparable_pieces(labels: Labels) -> Ints:
+    """The number of pieces of each cell that are not much smaller than its largest one."""
+    cell, size = labels.cell, labels.survey.components.size_px
+    largest = np.zeros(labels.num_cells, np.int64)
+    np.maximum.at(largest, cell, size)
+    return np.bincount(cell[COMPARABLE * size >= largest[cell]], minlength=labels.num_cells)
+
+
+def _unlabelled(labels: Labels) -> int | None:
+    """The largest number, if it is one of UNLABELLED and far above all others."""
+    *others, largest = labels.values.tolist()
+    return largest if others and largest in UNLABELLED and others[-1] <= largest // 2 else None

@@ -25,6 +25,7 @@ SECOND_ENDINGS = (".ome", ".nii", ".zarr")  # before the last one, as in .ome.ti
 STACK_AXES = "zqit"  # letters for an axis of slices in files: depth, unknown, sequence, time
 CHANNEL_AXES = "cs"
 UNUSED = "_"  # an axis of length 1 beside another of its kind
+PixelSize = tuple[float | None, float | None, float | None]  # z, y, x; None where it is unknown
 MAX_CHANNELS_LAST = 4
 Decode = Callable[[str, int, Callable[[], NDArray[Any]]], None]  # (path, bytes, function that decodes the pixels)
 DAMAGED = (  # what readers raise; a SyntaxError for a damaged PNG, and a ValueError of tifffile for a damaged TIFF
@@ -33,7 +34,6 @@ DAMAGED = (  # what readers raise; a SyntaxError for a damaged PNG, and a ValueE
 )  # fmt: skip
 
 Fields = dict[str, Any]
-PixelSize = tuple[float | None, float | None, float | None]  # z, y, x; None where it is unknown
 BASE = ("path", "axes", "file_shape", "dtype", "endpoint")
 
 
@@ -156,9 +156,7 @@ class Source(ABC):
     @property
     def stem(self) -> str:
         """Name of the file without its extension."""
-        file = re.split(":/(?!/)", self.path)[0]  # of FILE:/NAME
-        name = os.path.splitext(os.path.basename(file.rstrip("/")))[0]
-        return next((name.removesuffix(end) for end in SECOND_ENDINGS if name.endswith(end)), name)
+        return stem_of(self.path)
 
     def at_absolute_path(self) -> "Source":
         """The source with an absolute path, for workers in another folder."""
@@ -183,7 +181,7 @@ class Source(ABC):
 
     def more_values(self) -> Fields:
         """The fields of its class and the pixel size, as plain values; see `with_values`."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in BASE}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in BASE and f.compare}
 
     def with_values(self, more: Fields) -> "Source":
         """The source with fields that `more_values` gave. Raises TypeError or ValueError for any other values."""
@@ -207,6 +205,13 @@ class Source(ABC):
     @abstractmethod
     def _read_file(self, box: Box) -> NDArray[Any]:
         """The pixels of a box of the array in the file."""
+
+
+def stem_of(path: str) -> str:
+    """Name of a file without its extension."""
+    file = re.split(":/(?!/)", path)[0]  # of FILE:/NAME
+    name = os.path.splitext(os.path.basename(file.rstrip("/")))[0]
+    return next((name.removesuffix(end) for end in SECOND_ENDINGS if name.endswith(end)), name)
 
 
 def _is_alike(value: Any, known: Any, name: str) -> bool:

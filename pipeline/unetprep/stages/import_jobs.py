@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from unetprep.errors import Failure
 from unetprep.format.boxes import Box, Index, box_shape
 from unetprep.sources import Source
+from unetprep.sources.class_table import ClassOfLabel
 from unetprep.sources.connected_components import LabelMap, label_shard
 from unetprep.sources.digest import ShardDigest, ShardDigests
-from unetprep.sources.first_pass import stored_labels
+from unetprep.sources.first_pass import cell_values, stored_labels
 from unetprep.sources.memory import kept_bytes, reading_bytes
 from unetprep.stages.base import Blocks, Job, Shape
 from unetprep.store import Store
@@ -105,6 +106,8 @@ class LabelsJob(ImportJob):
     ignore_label: int | None
     connectivity: int | None
     names: Mapping[Index, LabelMap]
+    by_value: bool = False  # whether components are those of equal labels, which are classes
+    threshold: int = 0  # above which labels are the cells whose components are numbered
 
     def of(self, indices: Iterable[Index]) -> "LabelsJob":
         """The job with the label maps and digests of some shards alone, since those of all may be large."""
@@ -123,7 +126,8 @@ class LabelsJob(ImportJob):
         self._watch(box, labels)
         if self.connectivity:
             index = tuple(b.start // n for b, n in zip(box, self.outputs[0].shard, strict=True))
-            pieces = self.names[index].relabel(label_shard(labels > 0, self.connectivity))
+            pieces = label_shard(cell_values(labels, self.by_value, self.threshold), self.connectivity)
+            pieces = self.names[index].relabel(pieces)
             labels = np.where(labels < 0, labels, pieces.astype(np.int32))
         return (labels,)
 
@@ -133,3 +137,28 @@ class LabelsJob(ImportJob):
         if self.connectivity:
             return max(num * (4 + 1 + 4 + 2 * 8), num * (there + 4 + 1) + self.reading_bytes())
         return num * (there + 4 + (self.ignore_label is not None)) + self.reading_bytes()
+
+
+@dataclass(frozen=True)
+class ClassesJob(ImportJob):
+    """The class of every pixel, from labels that are classes, or from a table of the cells; ignored pixels get 0."""
+
+    ignore_label: int | None
+    table: ClassOfLabel | None
+
+    def compute(self, store: Store, boxes: Sequence[Box]) -> Blocks:
+        """A block of classes."""
+        (box,) = boxes
+        labels = stored_labels(self.read(box), self.ignore_label)
+        self._watch(box, labels)
+        return (classes_of(labels, self.table),)
+
+    def compute_bytes(self) -> int:
+        """The labels and their classes; with a table also the row of each pixel."""
+        num, there = self.num_values(self.outputs[0]), np.dtype(self.source.dtype).itemsize
+        return num * (there + 4 + 2 + (8 + 8 + 8) * (self.table is not None)) + self.reading_bytes()
+
+
+def classes_of(labels: NDArray[np.int32], table: ClassOfLabel | None) -> NDArray[np.uint8]:
+    """The class of every pixel: its label, or what the table says of it; 0 for ignored pixels."""
+    return np.maximum(labels, 0).astype(np.uint8) if table is None else table.of(labels)

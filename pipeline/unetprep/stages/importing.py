@@ -5,6 +5,7 @@ pixels and finding connected components; then shard by shard into the store. So 
 a rerun knows what it continues.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,22 +13,29 @@ from typing import Any
 import numpy as np
 
 from unetprep.credentials import mask_credentials
-from unetprep.errors import Conflict, InvalidInput
+from unetprep.errors import Conflict, Faults, InvalidInput
 from unetprep.format.boxes import Box, box_shape
 from unetprep.format.layout import SPLITS, Provenance, image_path, labels_path, pixel_array, pixels_path
 from unetprep.kernels.percentiles import RobustRange, intensity_limits
-from unetprep.params import ImportParams, num_neighbours
-from unetprep.sources import Source, find_pairs
+from unetprep.kernels.weights import NUM_CLASSES
+from unetprep.params import ImportParams, LayoutParams, num_neighbours
+from unetprep.sources import Source
 from unetprep.sources.first_pass import Scan, stored_dtype
 from unetprep.sources.kept_pixels import KeptPixels
+from unetprep.sources.layouts.data_set import DataSet, refuse_mixed_channels
+from unetprep.sources.layouts.pairs import of_inputs
+from unetprep.sources.layouts.summary import summarize
 from unetprep.sources.memory import kept_of_all
 from unetprep.stages.base import Shape
-from unetprep.stages.first_reading import FirstReading, LabelScan, check_labels, read_labels
-from unetprep.stages.import_jobs import ImportJob, LabelsJob
+from unetprep.stages.classes import NUMBER, Classes, refuse_other_number
+from unetprep.stages.first_reading import FirstReading, LabelChecks, LabelScan, Seen, read_images, read_labels
+from unetprep.stages.import_jobs import ClassesJob, ImportJob, LabelsJob
 from unetprep.stages.known_sources import KnownReading, KnownSources, is_kept
+from unetprep.stages.pixel_sizes import ImageScale, scale_notes
 from unetprep.stages.ranges import ImageRange
 from unetprep.stages.splits import Part, known_splits, split_parts
 from unetprep.stages.stacks import (
+    ClassRule,
     LabelRule,
     Stack,
     StackImportJob,
@@ -39,6 +47,7 @@ from unetprep.stages.stacks import (
 from unetprep.store import Store
 
 KERNEL_VERSION = 1
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,10 +60,19 @@ class Import:
     without_cells: tuple[str, ...] = ()
     ranges: Mapping[str, ImageRange] = field(default_factory=dict)
     known: KnownSources | None = None  # to be kept in the store
+    notes: tuple[str, ...] = ()  # on labels that look odd
 
     def groups_to_write(self, store: Store, has_images: bool) -> dict[str, dict[str, Any]]:
         """The attributes of the groups; an import of labels alone keeps what the store knows of pixels."""
         return {path: about for path, about in self.groups.items() if has_images or not store.record(pixels_path(path))}
+
+    def refuse_other_classes(self, store: Store) -> None:
+        """Raise Conflict if images of the store would differ in their number of classes."""
+        numbers = dict.fromkeys(self.groups, NUM_CLASSES)
+        for spec in (spec for job in self.jobs for spec in job.outputs):
+            if number := spec.provenance.parameters.get(NUMBER):
+                numbers[spec.path.partition("/labels/")[0]] = number
+        refuse_other_number(store, numbers)
 
     def refuse_leakage(self, store: Store) -> None:
         """Raise Conflict if the store holds strips of an image that is imported whole, or the whole of strips."""
@@ -80,17 +98,26 @@ def plan_import(
     num_threads: int = 1,
     *,
     overwrite: bool = False,
+    data_set: DataSet | None = None,
 ) -> Import:
     """Read and check every source, and plan its arrays. Raises InvalidInput for whatever cannot be used.
 
+    The sources are those of `data_set`, or images and labels that are paired by name.
     `before_reading` may refuse the first pass, if there is too little memory for it. `store`, if it exists, is the one
     that the images are added to. Images of stacks are read by `num_threads`, and kept in `kept` for the second reading.
     """
     known = KnownSources.of_store(store, kept or KeptPixels())
-    pairs = find_pairs(images, labels, params, known.open)
-    parts = split_parts(pairs, params, known_splits(store, params))
+    data_set, faults = data_set or of_inputs(images, labels, LayoutParams()), Faults()
+    data_set.refuse_classes(params)
+    pairs = data_set.open(params, known.open, faults)
+    with faults.collected():
+        refuse_mixed_channels(pairs)
+    if pairs[1:] or data_set.left_out or data_set.layout != "pairs":
+        for line in summarize(data_set, pairs).lines():
+            log.info("%s", line)
+    parts = split_parts(pairs, params, known_splits(store, params) | data_set.splits)
     before_reading(parts, params)
-    planned = plan_parts(parts, params, KnownReading(known, num_threads), store, overwrite=overwrite)
+    planned = plan_parts(parts, params, KnownReading(known, num_threads), store, faults, overwrite=overwrite)
     return replace(planned, known=known if is_kept(parts) else None)
 
 
@@ -99,43 +126,70 @@ def plan_parts(
     params: ImportParams,
     reading: FirstReading,
     store: Store | None = None,
+    faults: Faults | None = None,
     *,
     overwrite: bool = False,
 ) -> Import:
-    """Check every part by a first reading, and plan its arrays."""
+    """Check every part by a first reading, and plan its arrays.
+
+    Raises InvalidInput for everything that cannot be used, and for the `faults` that are known, at once.
+    """
+    classes, checks = Classes.of(params), LabelChecks(params, reading, faults)
     alone, stacks = arrange(parts, params.dims, store)
-    seen = read_labels(alone, params, reading)
+    labels, images = read_labels(alone, params, reading, checks), read_images(alone, params, reading, checks.faults)
+    in_stacks = [read_stack(stack, params, reading, checks) for stack in stacks]
+    checks.faults.refuse()
+    for part in parts if classes else ():
+        assert classes
+        classes.refuse_unlisted(part, params.ignore_label)
     groups: dict[str, dict[str, Any]] = {}
     jobs: list[ImportJob] = []
     ranges: dict[str, ImageRange] = {}
-    for part, labels_seen in zip(alone, seen, strict=True):
-        attributes, planned = _plan_part(part, labels_seen, params, reading, ranges)
+    for part, seen, pixels in zip(alone, labels, images, strict=True):
+        attributes, planned = _plan_part(part, seen, pixels, params, ranges, classes)
         groups[image_path(part.name)] = attributes
         jobs += planned
-    without_cells = [part.name for part, labels in zip(alone, seen, strict=True) if not len(labels.ids)]
+    without_cells = [part.name for part, seen in zip(alone, labels, strict=True) if not len(seen.ids)]
     stacked: list[StackImportJob] = []
-    for stack in stacks:
-        attributes, planned_stack, empty = _plan_stack(stack, params, reading, ranges, store, overwrite)
+    for stack, found in zip(stacks, in_stacks, strict=True):
+        attributes, planned_stack, empty = _plan_stack(stack, found, params, reading, ranges, classes, store, overwrite)
         groups[stack.path] = attributes
         stacked += planned_stack
         without_cells += empty
     kept = kept_of_all(job.source for job in jobs)
     own = (replace(job, kept=kept) for job in jobs)
-    return Import(groups, (*own, *stacked), tuple(part.name for part in parts), tuple(without_cells), ranges)
+    names = tuple(part.name for part in parts)
+    notes = (*checks.notes(), *_scale_notes(parts, params))
+    return Import(groups, (*own, *stacked), names, tuple(without_cells), ranges, notes=notes)
+
+
+def _scale_notes(parts: Sequence[Part], params: ImportParams) -> tuple[str, ...]:
+    """What speaks against the pixel sizes of the files, each time for the first image."""
+    found = (scale_notes(part.image, part.labels, params) for part in parts)
+    return tuple(next(filter(None, found), []))
+
+
+def read_stack(stack: Stack, params: ImportParams, reading: FirstReading, checks: LabelChecks) -> dict[int, Seen]:
+    """Read and check the given images of a stack."""
+    found = reading.all_in_stack(stack.path, stack.given, params, checks.faults)
+    for k, (labels, _) in found.items():
+        with checks.faults.collected():
+            checks.check(stack.given[k], [labels])
+    return found
 
 
 def _plan_stack(
     stack: Stack,
+    seen: Mapping[int, Seen],
     params: ImportParams,
     reading: FirstReading,
     ranges: dict[str, ImageRange],
+    classes: Classes | None,
     store: Store | None,
     overwrite: bool,
 ) -> tuple[dict[str, Any], list[StackImportJob], list[str]]:
-    """Check every given image of a stack. Returns the stack's attributes, its jobs, and the images without cells."""
-    seen = reading.all_in_stack(stack.path, stack.given, params)
+    """Plan every given image of a stack. Returns the stack's attributes, its jobs, and the images without cells."""
     parts = list(stack.given.values())
-    check_labels(parts, [labels for labels, _ in seen.values()], params, reading)
     common = {key: value for key, value in _attributes(parts[0], params).items() if key != "split"}
     columns: dict[str, dict[int, Any]] = {"split": {}, "source": {}}
     for k, part in stack.given.items():
@@ -162,9 +216,15 @@ def _plan_stack(
     rule = _label_rule(params)
     digests = {k: labels.scan.digest for k, (labels, _) in seen.items()}
     sources = {k: part.labels for k, part in stack.given.items()}
-    how = LabelRule(params.ignore_label, rule["connectivity"])
+    how = LabelRule(params.ignore_label, rule["connectivity"], params.labels_are_classes, params.label_threshold or 0)
     path = labels_path(stack.path, "instances")
     jobs = [job(path, (), {"dtype": "int32", **common, **rule}, digests, sources, how)]
+    if classes:
+        tables = {k: classes.of_part(part) for k, part in stack.given.items()}
+        about = {"dtype": "uint8", "ignore_label": params.ignore_label, **classes.parameters(list(tables.values()))}
+        of_cells = {k: table for k, table in tables.items() if table}
+        by_class = ClassRule(params.ignore_label, None, tables=of_cells)
+        jobs.append(job(labels_path(stack.path, "classes"), (), about, digests, sources, by_class))
     if parts[0].image is not None:
         dtype, channels = stored_dtype(parts[0].image), parts[0].image.shape[:1]
         digests = {k: pixels.digest for k, (_, pixels) in seen.items() if pixels}
@@ -185,7 +245,11 @@ def _plan_stack(
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
     """Read and check the labels of parts, and plan their arrays alone. Raises InvalidInput as `plan_import` does."""
-    seen = read_labels(parts, params, FirstReading())
+    reading, scale = FirstReading(), ImageScale(params.pixel_sizes(), params.unit)
+    parts = [replace(part, scale=scale) for part in parts]  # as recorded, whatever the files of the labels state
+    checks = LabelChecks(params, reading)
+    seen = read_labels(parts, params, reading, checks)
+    checks.faults.refuse()
     return [
         _labels_job(part, labels_seen, params, _attributes(part, params))
         for part, labels_seen in zip(parts, seen, strict=True)
@@ -193,13 +257,19 @@ def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
 
 
 def _plan_part(
-    part: Part, seen: LabelScan, params: ImportParams, reading: FirstReading, ranges: dict[str, ImageRange]
+    part: Part,
+    seen: LabelScan,
+    pixels: Scan | None,
+    params: ImportParams,
+    ranges: dict[str, ImageRange],
+    classes: Classes | None,
 ) -> tuple[dict[str, object], list[ImportJob]]:
     dims, attributes = params.dims, _attributes(part, params)
     about = dict(attributes)
     jobs: list[ImportJob] = [_labels_job(part, seen, params, attributes)]
-    if part.image is not None:
-        pixels = reading.image(part.image, part.box, dims)
+    if classes:
+        jobs.append(_classes_job(part, seen, params, classes))
+    if part.image is not None and pixels is not None:
         ranges[part.name] = _range(part.image, pixels, params)
         low, high = ranges[part.name].low, ranges[part.name].high
         about = {**attributes, "intensity": [low, high], "intensity_rule": params.intensity}
@@ -239,17 +309,19 @@ def _percentiles(seen: ImageRange | None) -> dict[str, Any]:
 
 def _attributes(part: Part, params: ImportParams) -> dict[str, object]:
     """Attributes of an image and parameters of its arrays; the pixel size only where it is known."""
-    sizes = params.pixel_sizes()
-    spacing = {"spacing": list(sizes)} if sizes else {}
-    unit = {"unit": params.unit} if params.unit else {}
+    spacing = {"spacing": list(part.scale.spacing)} if part.scale.spacing else {}
+    unit = {"unit": part.scale.unit} if part.scale.unit else {}
     return {"dims": params.dims, "split": part.split, **spacing, **unit}
 
 
 def _label_rule(params: ImportParams) -> dict[str, Any]:
     """The parameters of the import that change the values of labels."""
-    connectivity = num_neighbours(params.dims, params.connectivity) if params.instances == "components" else None
+    connectivity = num_neighbours(params.dims, params.connectivity) if params.numbers_components else None
     instances = "components" if connectivity else "ids"
-    return {"instances": instances, "connectivity": connectivity, "ignore_label": params.ignore_label}
+    by_class = {"by_class": True} if params.labels_are_classes else {}
+    threshold = {} if params.label_threshold is None else {"label_threshold": params.label_threshold}
+    rule = {"instances": instances, "connectivity": connectivity, "ignore_label": params.ignore_label}
+    return {**rule, **by_class, **threshold}
 
 
 def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[str, object]) -> LabelsJob:
@@ -268,8 +340,21 @@ def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[s
         params.ignore_label,
         connectivity,
         seen.names,
+        params.labels_are_classes,
+        params.label_threshold or 0,
         digests=seen.scan.shards,
     )
+
+
+def _classes_job(part: Part, seen: LabelScan, params: ImportParams, classes: Classes) -> ClassesJob:
+    """The job of the classes of an image, from its labels."""
+    table, shape = classes.of_part(part), box_shape(part.box[1:])
+    about = {"ignore_label": params.ignore_label, **classes.parameters([table])}
+    made = _made("uint8", shape, about, seen.scan.digest)
+    output = pixel_array(labels_path(image_path(part.name), "classes"), shape, "uint8", params.dims, made)
+    origin = _origin((slice(0, 1), *part.box[1:]))
+    source, digests = part.labels.at_absolute_path(), seen.scan.shards
+    return ClassesJob((output,), source, origin, params.ignore_label, table, digests=digests)
 
 
 def _made(dtype: str, shape: tuple[int, ...], about: dict[str, object], digest: str) -> Provenance:

@@ -212,7 +212,9 @@ def _image_key(box: Box, dims: int, *how: str) -> str:
 
 
 def _label_key(box: Box, params: ImportParams, *how: str) -> str:
-    rule = (params.dims, params.instances == "components", params.connectivity, params.ignore_label)
+    rule: tuple[object, ...] = (params.dims, params.numbers_components, params.connectivity, params.ignore_label)
+    rule += (params.num_classes,) if params.labels_are_classes else ()
+    rule += (f"above {params.label_threshold}",) if params.label_threshold is not None else ()
     return " ".join(("labels", *(f"{b.start}:{b.stop}" for b in box[1:]), *map(str, rule), *how))
 
 
@@ -232,8 +234,10 @@ def _scan_of(entry: Entry) -> Scan:
 
 
 def _label_entry(seen: LabelScan) -> Entry:
-    return {**_entry(seen.scan), "ids": seen.ids.tolist(), "num_pieces": seen.num_pieces}
+    looks = {"has_ignored": seen.has_ignored, "odd": seen.odd}
+    return {**_entry(seen.scan), "ids": seen.ids.tolist(), "num_pieces": seen.num_pieces, **looks}
 
 
 def _labels_of(entry: Entry) -> LabelScan:
-    return LabelScan(_scan_of(entry), np.array(entry["ids"], np.int64), entry["num_pieces"], {})
+    looks = bool(entry["has_ignored"]), str(entry["odd"])
+    return LabelScan(_scan_of(entry), np.array(entry["ids"], np.int64), entry["num_pieces"], {}, *looks)

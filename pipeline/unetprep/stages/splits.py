@@ -13,6 +13,7 @@ from unetprep.format.boxes import Box
 from unetprep.format.layout import IMAGES, SPLITS
 from unetprep.params import ImportParams
 from unetprep.sources import Source
+from unetprep.stages.pixel_sizes import UNKNOWN, ImageScale, scale_of
 from unetprep.store import Store
 
 
@@ -25,6 +26,7 @@ class Part:
     labels: Source
     box: Box
     split: str
+    scale: ImageScale = UNKNOWN
 
 
 def split_rule(params: ImportParams) -> dict[str, float]:
@@ -65,6 +67,7 @@ def split_parts(
             labels,
             tuple(slice(0, n) for n in (image or labels).shape),
             known.get(name) or ("test" if rank[i] < num_test else "val" if rank[i] < num_test + num_val else "train"),
+            scale_of(image, labels, params),
         )
         for i, (name, image, labels) in enumerate(pairs)
     ]
@@ -88,11 +91,11 @@ def _strips(
     lengths["train"] = sides[axis] - sum(lengths.values())
     if lengths["train"] < 1:
         raise InvalidInput(f"{name} is too small to be cut into {SPLITS}", allowed="smaller fractions")
-    parts, start = [], 0
+    parts, start, scale = [], 0, scale_of(image, labels, params)
     for split in SPLITS:
         box = [slice(0, n) for n in (image or labels).shape]
         box[axis] = slice(start, start + lengths[split])
         start += lengths[split]
         if lengths[split]:
-            parts.append(Part(f"{name}-{split}", image, labels, tuple(box), split))
+            parts.append(Part(f"{name}-{split}", image, labels, tuple(box), split, scale))
     return parts

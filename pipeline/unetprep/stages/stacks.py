@@ -1,7 +1,7 @@
 """Stacks: which images of an import are stored many to an array, and the jobs that fill these arrays.
 
-Small images of one kind (channels and dtype) share a stack, if there are enough of them. An image that is in a
-stack of the store already stays in its slice; all others form new stacks, so what is there is not written again.
+Small images of one kind (channels, dtype and pixel size) share a stack, if there are enough of them. An image that is
+in a stack of the store already stays in its slice; all others form new stacks, so what is there is not written again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,10 +26,13 @@ from unetprep.format.layout import (
 )
 from unetprep.format.places import TABLE, ImagePlace, places_in
 from unetprep.sources import Source
+from unetprep.sources.class_table import ClassOfLabel
 from unetprep.sources.connected_components import label_shard
-from unetprep.sources.first_pass import UNKNOWN, stored_dtype, stored_labels
+from unetprep.sources.first_pass import UNKNOWN, cell_values, stored_dtype, stored_labels
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.stages.base import Blocks, Job
+from unetprep.stages.import_jobs import classes_of
+from unetprep.stages.pixel_sizes import ImageScale
 from unetprep.stages.splits import Part
 from unetprep.store import Store
 
@@ -97,7 +100,7 @@ def arrange(parts: Sequence[Part], dims: int, store: Store | None) -> tuple[list
             _refuse_other_kinds(stack, dims, store)
             stacks.append(stack)
     known = set(store.places if store else ()) | in_stacks
-    kinds: dict[tuple[int, str], list[Part]] = {}
+    kinds: dict[tuple[int, str, ImageScale], list[Part]] = {}
     next_number = len(numbers)
     for part in parts:
         if part.name not in known and is_small(box_shape(part.box), dims):
@@ -126,9 +129,9 @@ def is_small(shape: tuple[int, ...], dims: int) -> bool:
     return dims == 2 and slices == 1 and max(height, width) <= LARGEST_SIDE
 
 
-def _kind(part: Part) -> tuple[int, str]:
-    """Channels and dtype of an image, which those of a stack share."""
-    return (part.box[0].stop, stored_dtype(part.image)) if part.image else (0, "")
+def _kind(part: Part) -> tuple[int, str, ImageScale]:
+    """Channels, dtype and pixel size of an image, which those of a stack share."""
+    return (part.box[0].stop, stored_dtype(part.image), part.scale) if part.image else (0, "", part.scale)
 
 
 def _refuse_other_kinds(stack: Stack, dims: int, store: Store) -> None:
@@ -138,7 +141,7 @@ def _refuse_other_kinds(stack: Stack, dims: int, store: Store) -> None:
         if not is_small(box_shape(part.box), dims) or _kind(part) != _kind(given[0]):
             raise Conflict(
                 f"{(part.image or part.labels).path} is in {store.url} already, as image {part.name!r} of {stack.path},"
-                " and has other channels, another dtype or other slices than the images stored with it",
+                " and has other channels, slices, dtype or pixel size than the images stored with it",
                 hint=f"remove it: unetprep remove {store.url} {part.name}, and import it under another name; or import"
                 " all of them into another store",
             )
@@ -210,7 +213,7 @@ class StackImportJob(Job):
 
     sources: Mapping[int, Source] = field(compare=False)  # by slice
     digests: Sequence[str] = field(compare=False)
-    labels: "LabelRule | None" = None
+    labels: "LabelRule | ClassRule | None" = None
     kept: KeptPixels = field(default_factory=KeptPixels, compare=False)
 
     def of(self, indices: Iterable[Index]) -> "StackImportJob":
@@ -240,7 +243,7 @@ class StackImportJob(Job):
                 allowed="files that stay as they are until the command has ended",
                 hint="see what writes the file, then repeat the command",
             )
-        return self.labels.numbered(values) if self.labels else values
+        return self.labels.finished(k, values) if self.labels else values
 
     def compute_bytes(self) -> int:
         """A block as stored, and one image as in the file, as stored, and with its numbers of components."""
@@ -251,21 +254,37 @@ class StackImportJob(Job):
 
 @dataclass(frozen=True)
 class LabelRule:
-    """How labels of a stack are stored: `ignore_label` and, for connected components, their `connectivity`."""
+    """How labels of a stack are stored: `ignore_label` and, for connected components, their `connectivity`.
+
+    Components are those of all cells, which are above a threshold, or `by_value` those of each class.
+    """
 
     ignore_label: int | None
     connectivity: int | None
+    by_value: bool = False
+    threshold: int = 0
 
     def stored(self, labels: NDArray[Any]) -> NDArray[np.int32]:
         """Labels (z, y, x) as their digest is taken."""
         return stored_labels(labels, self.ignore_label)
 
-    def numbered(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The labels, with their connected components numbered."""
+    def finished(self, k: int, labels: NDArray[np.int32]) -> NDArray[Any]:
+        """The labels of an image, with their connected components numbered."""
         if not self.connectivity:
             return labels
-        pieces = label_shard(labels > 0, self.connectivity)
+        pieces = label_shard(cell_values(labels, self.by_value, self.threshold), self.connectivity)
         return np.where(labels < 0, labels, pieces.astype(np.int32))
+
+
+@dataclass(frozen=True)
+class ClassRule(LabelRule):
+    """How the classes of a stack follow from its labels, or from the `tables` of its images, by slice."""
+
+    tables: Mapping[int, ClassOfLabel] = field(default_factory=dict)
+
+    def finished(self, k: int, labels: NDArray[np.int32]) -> NDArray[Any]:
+        """The classes of the pixels of an image."""
+        return classes_of(labels, self.tables.get(k))
 
 
 def pixel_digest(values: NDArray[Any]) -> str:

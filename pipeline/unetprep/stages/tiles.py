@@ -25,8 +25,10 @@ from unetprep.format.layout import (
 from unetprep.kernels.separate import HALO_PX
 from unetprep.kernels.tiling import border_px, output_size
 from unetprep.kernels.weight_formula import IGNORED, recorded_formula
+from unetprep.kernels.weights import NUM_CLASSES
 from unetprep.params import TilesParams
 from unetprep.stages.base import Blocks, Job, Shape
+from unetprep.stages.classes import classes_path, num_classes
 from unetprep.stages.tile_positions import TiledImage, TilePositions, TilePositionsJob, plan_positions
 from unetprep.stages.weights import IMPORT
 from unetprep.storage.lru_cache import ArrayCache
@@ -232,6 +234,11 @@ def _weight_rule(store: Store, params: TilesParams) -> dict[str, Any]:
         weights = store.parameters(weights_path(group), "formula", "border_on", "spacing")
         made = {**weights, **store.parameters(labels_path(group, "target"), "separate")}
         rules[group] = {key: value for key, value in made.items() if key not in ("engine", "dims")}
+        if classes_path(store, group):
+            raise InvalidInput(
+                f"the cells of {group} have classes, which tiles do not keep with their cells",
+                allowed="--instances with cells without classes",
+            )
         if store.dims(group) != 2:
             raise InvalidInput(
                 f"{group} is a volume: its weights follow from cells in other slices, which no tile holds",
@@ -345,6 +352,7 @@ def describe(store: Store, params: TilesParams) -> None:
         depth=params.depth,
         intensity_rule=_common_rule(store),
         training_intensity=_training_intensity(store),
+        **({"num_classes": number} if (number := num_classes(store)) > NUM_CLASSES else {}),
     )
     store.set_coordinates(TILES, [*PLACES, *LEARNED])
     if made := store.record(CUT).get("parameters"):

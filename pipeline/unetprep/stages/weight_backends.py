@@ -31,7 +31,7 @@ def weigh_block_by_edt(
     stacks = labels if independent else labels[None]
     distances = np.stack([_two_nearest(stack, formula.reach, spacing) for stack in stacks], axis=1)
     nearest, second = (d[core] if independent else d[0][core] for d in distances)
-    weights = np.array([*class_weights, 0.0])[with_ignored(target, labels[core])]
+    weights = np.array([*class_weights, 0.0])[with_ignored(target, labels[core], len(class_weights))]
     gaussians = _gaussian(formula.boundary, nearest) + _gaussian(formula.border, nearest + second)
     where = (labels[core] >= 0) & ((target == 0) | formula.on_cells)
     return (weights + np.where(where, gaussians, 0)).astype(np.float32)

@@ -23,10 +23,18 @@ from unetprep.format.layout import (
 from unetprep.kernels.separate import HALO_PX, separate_instances
 from unetprep.kernels.two_nearest import LARGEST_LABEL
 from unetprep.kernels.weight_formula import DEFAULTS, Formula
-from unetprep.kernels.weights import NUM_CLASSES, balanced_class_weights, count_classes
+from unetprep.kernels.weights import (
+    NUM_CLASSES,
+    balanced_class_weights,
+    count_classes,
+    of_every_class,
+    with_classes,
+)
 from unetprep.parameter import as_text
 from unetprep.params import WeightsParams
+from unetprep.params.pixel_size import METERS
 from unetprep.stages.base import COMPILED_BYTES, Blocks, Job, Shape, Sizes
+from unetprep.stages.classes import classes_path, num_classes
 from unetprep.stages.stacks import array_of_stack
 from unetprep.stages.weight_backends import ENGINE_BYTES, ENGINES
 from unetprep.store import Store
@@ -45,6 +53,8 @@ class TargetJob(Job):
     instances: str
     dims: int
     separate: str
+    classes: str | None = None
+    num_classes: int = NUM_CLASSES
 
     @property
     def halo(self) -> Shape:
@@ -57,7 +67,9 @@ class TargetJob(Job):
         outer = self.around(box)
         labels, core = store.read(self.instances, outer), inside(box, outer)
         target = separate_instances(labels, self.dims, self.separate)[core]
-        return target, count_classes(target, labels[core]).reshape(1, 1, 1, NUM_CLASSES)
+        if self.classes:
+            target = with_classes(target, store.read(self.classes, box))
+        return target, count_classes(target, labels[core], self.num_classes).reshape(1, 1, 1, -1)
 
     def resident_bytes(self) -> int:
         """Memory of the compiled kernels."""
@@ -65,7 +77,8 @@ class TargetJob(Job):
 
     def compute_bytes(self) -> int:
         """Memory for labels and target with the halo, and, when classes are counted, for the ignored labels."""
-        return (4 + 1) * prod(self.extent()) + prod(self.extent((0, 0, 0)))
+        core = prod(self.extent((0, 0, 0)))
+        return (4 + 1) * prod(self.extent()) + core * (1 + (2 + 8) * bool(self.classes))
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,7 @@ class WeightsJob(Job):
     engine: str
     largest_label: int
     has_ignored: bool
+    classes: str | None = None
 
     @property
     def halo(self) -> Shape:
@@ -96,6 +110,8 @@ class WeightsJob(Job):
         outer = self.around(box)
         labels, core = store.read(self.instances, outer), inside(box, outer)
         target = separate_instances(labels, len(self.spacing), self.separate)[core]
+        if self.classes:
+            target = with_classes(target, store.read(self.classes, box))
         return (ENGINES[self.engine](labels, target, self.class_weights, self.formula, self.spacing, core),)
 
     def resident_bytes(self) -> int:
@@ -106,23 +122,27 @@ class WeightsJob(Job):
         """Memory for labels and target with the halo, and for the engine."""
         outer, core = self.extent(), self.extent((0, 0, 0))
         needs = ENGINE_BYTES[self.engine](outer, core, self.formula, self.spacing, self.largest_label, self.has_ignored)
-        return (4 + 1) * prod(outer) + needs
+        return (4 + 1) * prod(outer) + 2 * prod(core) * bool(self.classes) + needs
 
 
 def plan_targets(store: Store, params: WeightsParams, groups: Sequence[str] | None = None) -> Sequence[Job]:
     """The target and the class counts of every image and stack, or of some, by path."""
     if not store.names:
         raise InvalidInput(f"{store.url} holds no images", hint=f"run: {IMPORT}")
-    jobs = []
+    jobs, number = [], num_classes(store)
     for group in store.groups if groups is None else groups:
         path, dims = labels_path(group, "instances"), store.dims(group)
         _spacing(params, store, group, dims)  # refused here, before the target is replaced
         shape, sizes = store.finished_array(path, IMPORT).shape, store.sizes(group)
-        inputs = {path: store.record(path)["fingerprint"]}
-        made = Provenance("weights", TARGET_VERSION, {"separate": params.separate, "dims": dims}, inputs)
+        classes = classes_path(store, group)
+        if classes:
+            store.finished_array(classes, IMPORT)
+        inputs = {each: store.record(each)["fingerprint"] for each in (path, classes) if each}
+        how = {"separate": params.separate, "dims": dims} | ({"num_classes": number} if classes else {})
+        made = Provenance("weights", TARGET_VERSION, how, inputs)
         target = array_like(labels_path(group, "target"), shape, "uint8", dims, sizes, made)
-        outputs = (target, _counts(group, target, sizes is not None))
-        jobs.append(TargetJob(outputs, path, dims, params.separate, sizes=sizes))
+        outputs = (target, _counts(group, target, sizes is not None, number))
+        jobs.append(TargetJob(outputs, path, dims, params.separate, classes, number, sizes=sizes))
     return jobs
 
 
@@ -135,18 +155,18 @@ def array_like(
     )
 
 
-def _counts(group: str, target: ArraySpec, in_stack: bool) -> ArraySpec:
+def _counts(group: str, target: ArraySpec, in_stack: bool, number: int) -> ArraySpec:
     """The counts, one entry for each shard of the target; in a stack one for each image."""
     shards = tuple(-(-n // s) for n, s in zip(target.shape, target.shard, strict=True))
     num, rows = (target.shape[0], target.shard[0]) if in_stack else (shards[0], 1)
     dims = ("z" if in_stack else "shard_z", "shard_y", "shard_x", "class")
-    shape, shard = (num, *shards[1:], NUM_CLASSES), (rows, 1, 1, NUM_CLASSES)
+    shape, shard = (num, *shards[1:], number), (rows, 1, 1, number)
     return ArraySpec(counts_path(group), shape, "int64", dims, shard, shard, target.provenance)
 
 
 def plan_weights(store: Store, params: WeightsParams, groups: Sequence[str] | None = None) -> Sequence[Job]:
     """The weight map of every image and stack, or of some, with the class weights that the whole data set gives."""
-    class_weights = params.fixed_class_weights() or _balanced(store)
+    class_weights = _class_weights(store, params)
     formula = params.made_formula()
     constants = {name: getattr(params, name) for name in DEFAULTS[params.formula]}
     jobs = []
@@ -166,18 +186,23 @@ def plan_weights(store: Store, params: WeightsParams, groups: Sequence[str] | No
                 "engine": params.engine,
                 "dims": dims,
             },
-            {path: store.record(path)["fingerprint"] for path in (instances, target)},
+            {path: store.record(path)["fingerprint"] for path in (instances, target)},  # classes are in the target's
         )
         output = array_like(weights_path(group), store.shards(instances).shape, "float32", dims, sizes, made)
         record = store.record(instances)
         largest, ignored = record.get("largest_label", LARGEST_LABEL), record.get("parameters", {}).get("ignore_label")
         rest = (params.separate, spacing, class_weights, formula, params.engine, largest, ignored is not None)
-        jobs.append(WeightsJob((output,), instances, *rest, sizes=sizes))
+        jobs.append(WeightsJob((output,), instances, *rest, classes_path(store, group), sizes=sizes))
     return jobs
 
 
 def _spacing(params: WeightsParams, store: Store, group: str, dims: int) -> tuple[float, ...]:
-    """The pixel size along each axis: the parameter, else that of the import in pixels along x, else 1."""
+    """The pixel size along each axis: the parameter, else that of the import in pixels along x, else 1.
+
+    With `lengths` it is that of the import in this unit.
+    """
+    if params.lengths != "pixels":
+        return _physical_sizes(params, store, group, dims)
     spacing = params.spacing or relative_sizes(store.record(group).get("spacing"), dims)
     if len(spacing) != dims:
         what = "a volume" if dims == 3 else "made of independent slices (dims 2)"
@@ -186,6 +211,22 @@ def _spacing(params: WeightsParams, store: Store, group: str, dims: int) -> tupl
             allowed=f"{dims} numbers, {','.join('zyx'[-dims:])}",
             hint="--dims of the import says whether a stack is one volume",
         )
+    return spacing
+
+
+def _physical_sizes(params: WeightsParams, store: Store, group: str, dims: int) -> tuple[float, ...]:
+    """The pixel size of the import in the unit of lengths. Raises InvalidInput where it is unknown."""
+    record = store.record(group)
+    measured, unit = (record.get("spacing") or ())[-dims:], record.get("unit")
+    if len(measured) < dims or None in measured or unit not in METERS:
+        known = f"{as_text(tuple(measured))} without a unit" if measured and not unit else "not known"
+        raise InvalidInput(
+            f"lengths is {params.lengths}, but the pixel size of {group} in {store.url} is {known}",
+            hint="import it with --spacing and --unit, or give --sigma in pixels",
+        )
+    factor = METERS[unit] / METERS[params.lengths]
+    spacing = tuple(float(f"{size * factor:.{RATIO_DIGITS}g}") for size in measured)
+    params.check_reach(spacing)
     return spacing
 
 
@@ -200,10 +241,22 @@ def relative_sizes(measured: Sequence[float | None] | None, dims: int) -> tuple[
     return tuple(float(f"{size / sizes[-1]:.{RATIO_DIGITS}g}") for size in sizes)
 
 
+def _class_weights(store: Store, params: WeightsParams) -> tuple[float, ...]:
+    """The weight of each class, as given or balanced. Raises InvalidInput for another number of weights."""
+    number = num_classes(store)
+    try:
+        return of_every_class(params.fixed_class_weights() or _balanced(store), number)
+    except ValueError:
+        raise InvalidInput(
+            f"class-weights is {as_text(params.class_weights)}, and {store.url} has {number} classes",
+            allowed="two numbers, background and cell" + f", or {number}, one for each class" * (number > NUM_CLASSES),
+        ) from None
+
+
 def _balanced(store: Store) -> tuple[float, ...]:
     """Class weights from the images that balance them. Raises InvalidInput where none of these has a cell."""
     total = count_pixels(store, balancing_images(store))
-    if not total[1]:
+    if not total[1:].any():
         refuse_without_cells(store)
     return balanced_class_weights(total)
 
@@ -216,10 +269,10 @@ def count_pixels(store: Store, names: Sequence[str]) -> NDArray[np.int64]:
 
     def count(group: str) -> NDArray[np.int64]:
         counts, some = store.read_all(counts_path(group)), slices[group]
-        return np.asarray((counts[some] if some else counts).reshape(-1, NUM_CLASSES).sum(axis=0))
+        return np.asarray((counts[some] if some else counts).reshape(-1, counts.shape[-1]).sum(axis=0))
 
     with ThreadPoolExecutor(READING_THREADS) as executor:
-        counted = [np.zeros(NUM_CLASSES, np.int64), *executor.map(count, slices)]
+        counted = [np.zeros(num_classes(store), np.int64), *executor.map(count, slices)]
     return np.asarray(np.sum(counted, axis=0))
 
 

@@ -57,6 +57,7 @@ def _of_images(parent: str, counted: str) -> dict[str, dict[str, Kind]]:
         f"{parent}/*": {"image": Kind(CHANNEL_AXES, PIXELS), "weights": Kind(AXES, ("float32",))},
         f"{parent}/*/labels": {},
         f"{parent}/*/labels/instances": {"instances": Kind(AXES, ("int32",))},
+        f"{parent}/*/labels/classes": {"classes": Kind(AXES, ("uint8",))},
         f"{parent}/*/labels/target": {
             "target": Kind(AXES, ("uint8",)),
             "class_counts": Kind((counted, "shard_y", "shard_x", "class"), ("int64",)),

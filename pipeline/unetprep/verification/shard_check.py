@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from unetprep.format.boxes import Box, Index, shard_box
 from unetprep.format.sharding import Damaged, Shards, shard_key
 from unetprep.stages.base import Sizes
+from unetprep.stages.classes import NUMBER
 from unetprep.stages.stacks import pixel_digest
 from unetprep.storage.base import Storage
 from unetprep.verification.values import problem_with
@@ -26,8 +27,11 @@ class CheckedShard:
     digests: tuple[str, ...] = ()  # of the images of a stack in the shard
 
 
+Limits = tuple[float, float]  # the least and the greatest value
+
+
 def check_shard(
-    storage: Storage, path: str, shards: Shards, index: Index, keep: bool, sizes: Sizes | None = None
+    storage: Storage, path: str, shards: Shards, index: Index, limits: Limits, keep: bool, sizes: Sizes | None = None
 ) -> CheckedShard:
     """Read a whole shard, and check its checksums and values. `keep` its pixels, or of a stack the digests of images.
 
@@ -39,20 +43,22 @@ def check_shard(
     try:
         data = storage.get(key)
         if sizes is not None:
-            return _check_images(key, shards, data, box[-3], keep, sizes)
+            return _check_images(key, shards, data, box[-3], limits, keep, sizes)
         if keep:
             inner = tuple(slice(0, b.stop - b.start) for b in box)
             block = np.ascontiguousarray(shards.decode(data)[inner])
-            return CheckedShard(key, "values", problem_with(path, block), block)
+            return CheckedShard(key, "values", problem_with(limits, block), block)
         problem = ""
         for _, values in shards.chunks_of(data):
-            problem = problem or problem_with(path, values)
+            problem = problem or problem_with(limits, values)
     except (Damaged, FileNotFoundError) as error:
         return CheckedShard(key, "damaged", str(error))
     return CheckedShard(key, "values", problem)
 
 
-def _check_images(key: str, shards: Shards, data: bytes, slices: slice, keep: bool, sizes: Sizes) -> CheckedShard:
+def _check_images(
+    key: str, shards: Shards, data: bytes, slices: slice, limits: Limits, keep: bool, sizes: Sizes
+) -> CheckedShard:
     """Check the images in a shard of a stack one after the other, and that the padding around them is 0."""
     chunks: dict[int, list[tuple[Box, NDArray[Any]]]] = {}
     for (*channel, k, row, column), values in shards.chunks_of(data):
@@ -64,7 +70,7 @@ def _check_images(key: str, shards: Shards, data: bytes, slices: slice, keep: bo
         for where, values in chunks.get(k, ()):
             whole[where] = values
         image = whole[..., :height, :width]
-        problem = problem or problem_with(node_of(key), image)
+        problem = problem or problem_with(limits, image)
         if not problem and np.count_nonzero(whole) != np.count_nonzero(image):
             problem = f"the padding of slice {slices.start + k} is not 0"
         if keep:
@@ -79,7 +85,8 @@ def node_of(key: str) -> str:
 
 def digest_of(record: dict[str, Any]) -> str | None:
     """The digest of the imported pixels of an array; None if it is not that of the pixels as stored."""
-    if record.get("stage") != "import" or record.get("parameters", {}).get("instances") == "components":
+    made = record.get("parameters", {})
+    if record.get("stage") != "import" or made.get("instances") == "components" or NUMBER in made:
         return None
     found: str | None = record.get("inputs", {}).get("pixels")
     return found

@@ -7,11 +7,9 @@ from numpy.typing import NDArray
 
 from unetprep.format.layout import SPLITS
 from unetprep.kernels.weight_formula import IGNORED
-from unetprep.kernels.weights import NUM_CLASSES
 
 LIMITS: dict[str, tuple[float, float]] = {  # by the name of an array; without a limit, infinite
     "instances": (IGNORED, np.inf),
-    "target": (0, NUM_CLASSES - 1),
     "weights": (0, np.inf),
     "class_counts": (0, np.inf),
     "image_index": (0, np.inf),
@@ -23,11 +21,20 @@ LIMITS: dict[str, tuple[float, float]] = {  # by the name of an array; without a
 }
 
 
-def problem_with(path: str, values: NDArray[Any]) -> str:
-    """The first invalid value of an array as text; "" if all are valid."""
+OF_CLASSES = ("target", "classes")  # arrays that hold numbers of classes
+
+
+def limits_of(path: str, num_classes: int) -> tuple[float, float]:
+    """The least and the greatest value that an array may hold."""
+    name = path.rpartition("/")[2]
+    return (0, num_classes - 1) if name in OF_CLASSES else LIMITS.get(name, (-np.inf, np.inf))
+
+
+def problem_with(limits: tuple[float, float], values: NDArray[Any]) -> str:
+    """The first value outside of `limits` as text; "" if there is none."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         return f"it holds {values[~np.isfinite(values)][0]}"
-    least, most = LIMITS.get(path.rpartition("/")[2], (-np.inf, np.inf))
+    least, most = limits
     low, high = values.min(), values.max()
     if low < least or high > most:
         return f"it holds {low if low < least else high}, and may hold {_span(least, most)}"

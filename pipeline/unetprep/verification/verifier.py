@@ -31,8 +31,10 @@ from unetprep.format.layout import (
 )
 from unetprep.format.places import TABLE
 from unetprep.format.sharding import Shards, shard_key
+from unetprep.kernels.weights import NUM_CLASSES
 from unetprep.params import VerifyParams
 from unetprep.stages.base import Job, Sizes
+from unetprep.stages.classes import NUMBER
 from unetprep.stages.from_provenance import (
     contradiction,
     dense_job,
@@ -52,6 +54,7 @@ from unetprep.verification.faults import Fault, to_do
 from unetprep.verification.inventory import Inventory, kind_of, take_inventory
 from unetprep.verification.recompute import differences
 from unetprep.verification.shard_check import CheckedShard, check_shard, digest_of, little, node_of
+from unetprep.verification.values import limits_of
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,8 @@ class Verifier:
                     says = f"it says that {key} is {about.get(key)}, and {imported} that it is {known.get(key)}"
                     self._fault("metadata", group, self._objects.key_of(group), says)
             instances = self._shards(labels_path(group, "instances"))
-            for path in (pixels_path(group), labels_path(group, "target"), weights_path(group)):
+            others = (labels_path(group, kind) for kind in ("classes", "target"))
+            for path in (pixels_path(group), *others, weights_path(group)):
                 shards = self._shards(path)
                 if shards and instances and shards.shape[-3:] != instances.shape:
                     says = f"its shape is {shards.shape}, and that of the labels {instances.shape}"
@@ -228,13 +232,13 @@ class Verifier:
                 self.notes.append(f"{path}: its {len(indices)} shards were not read: no valid document")
                 continue
             sizes, record = self._sizes(path), self._record(path)
-            keep = digest_of(record) is not None
+            keep, limits = digest_of(record) is not None, limits_of(path, self._num_classes(path))
             if keep and "digests" in record and sizes is None:
                 self.notes.append(f"{path}: not compared with the import: no valid table of its images")
                 keep = False
             for index in sorted(indices):
                 if len(index) == len(shards.counts) and all(i < n for i, n in zip(index, shards.counts, strict=True)):
-                    tasks.append(partial(check_shard, self._store.storage, path, shards, index, keep, sizes))
+                    tasks.append(partial(check_shard, self._store.storage, path, shards, index, limits, keep, sizes))
                 else:
                     self._fault("unknown", path, f"{path}/{shard_key(index)}", "the array has no such shard")
         self._num_shards = len(tasks)
@@ -256,6 +260,11 @@ class Verifier:
             record = self._record(path)
             if path not in self._at_fault and record["complete"] and digest.hexdigest() != digest_of(record):
                 self._fault("digest", path, path, "its pixels are not those that were imported")
+
+    def _num_classes(self, path: str) -> int:
+        """The number of classes of an array of classes, as it or its group records it."""
+        of_group = self._record(path.rpartition("/")[0]).get(NUMBER, NUM_CLASSES)
+        return int(self._record(path).get("parameters", {}).get(NUMBER, of_group))
 
     def _other_images(self, path: str, seen: CheckedShard) -> list[str]:
         """The images in a shard of a stack whose digests are not those of the import."""
@@ -331,7 +340,8 @@ class Verifier:
 
 
 def _labels_of(group: str) -> set[str]:
-    return {group, labels_path(group, "instances"), labels_path(group, "target"), counts_path(group)}
+    kinds = (labels_path(group, kind) for kind in ("instances", "classes", "target"))
+    return {group, *kinds, counts_path(group)}
 
 
 def sample(sizes: Sequence[int], most: int | bool, seed: int) -> list[tuple[int, int]]:

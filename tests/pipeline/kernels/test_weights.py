@@ -254,7 +254,7 @@ def test_unusable_input_is_refused(labels: NDArray[np.integer], options: dict[st
 
 @pytest.mark.parametrize("text", ["1e300,1", "1,1e39", "0,0", "1e-300,1", "nan,1", "inf,1", "-1,1", "1", "a,b"])
 def test_class_weights_that_no_training_can_use_are_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match=r"class-weights is .*\n.*not both 0"):
+    with pytest.raises(InvalidInput, match=r"class-weights is .*\n.*not all 0"):
         chosen(WeightsParams, {"class_weights": text})
 
 

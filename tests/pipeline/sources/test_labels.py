@@ -12,8 +12,8 @@ from unetprep.engine.importing import import_images
 from unetprep.errors import InvalidInput
 from unetprep.linting.linter import lint
 from unetprep.params import ImportParams, LintParams
-from unetprep.sources import find_pairs
 from unetprep.sources.formats.npy import NpySource
+from unetprep.sources.layouts.pairs import find_pairs
 from unetprep.sources.pairing import open_labels
 from unetprep.store import Store
 

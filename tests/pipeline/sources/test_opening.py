@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -7,7 +8,8 @@ import zarr
 
 from tests.pipeline.conftest import save
 from unetprep.errors import InvalidInput
-from unetprep.sources import find_pairs, open_source
+from unetprep.sources import open_source
+from unetprep.sources.layouts.pairs import find_pairs
 
 WHOLE = (slice(None),) * 4
 
@@ -153,3 +155,24 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInput, match="empty is a folder without images"):
         find_pairs([], [str(tmp_path / "empty")])
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_uncompressed_pixels_are_read_without_parsing_the_file_again(
+    tmp_path: Path, byteorder: Literal["<", ">"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = np.arange(2 * 6 * 5, dtype=np.uint16).reshape(2, 6, 5) * 7
+    tifffile.imwrite(tmp_path / "a.tif", stack, byteorder=byteorder, photometric="minisblack")
+    source = open_source(str(tmp_path / "a.tif"))
+    monkeypatch.setattr(tifffile, "TiffFile", None)
+    read = source.read((slice(None), slice(1, 2), slice(2, 5), slice(1, 4)))
+    np.testing.assert_array_equal(read, stack[None, 1:2, 2:5, 1:4])
+    assert read.dtype == np.dtype("uint16")
+
+
+def test_a_file_that_was_replaced_is_parsed_again(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.tif", np.full((6, 5), 3, np.uint8)
+    tifffile.imwrite(path, np.zeros((6, 5), np.uint8))
+    source = open_source(str(path))
+    tifffile.imwrite(path, other, compression="zlib")
+    np.testing.assert_array_equal(source.read(WHOLE)[0, 0], other)

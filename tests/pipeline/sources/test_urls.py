@@ -25,7 +25,8 @@ from unetprep.engine.run import Scheduler
 from unetprep.errors import Failure, InvalidInput
 from unetprep.format.boxes import Box
 from unetprep.params import ImportParams
-from unetprep.sources import find_pairs, open_source
+from unetprep.sources import open_source
+from unetprep.sources.layouts.pairs import find_pairs
 from unetprep.sources.pairing import expand
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.registry import open_storage

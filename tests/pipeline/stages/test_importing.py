@@ -69,7 +69,7 @@ def test_the_range_of_the_dtype_can_be_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (LABELS.astype(np.float32), "labels of dtype float32"),
+        (LABELS.astype(np.float32) + 0.5, "labels of dtype float32"),
         (LABELS.astype(np.int16) - 1, r"holds the label -1\n.*\n.*--ignore-label -1"),
         (LABELS.astype(np.int64) * 2**31, "holds the label"),
         ((LABELS > 0).astype(np.uint8), "looks like a binary mask: its only label is 1, in .* separate pieces"),

@@ -147,14 +147,10 @@ def test_images_of_different_dtypes_keep_their_values(tmp_path: Path) -> None:
 
 
 def test_images_of_different_channels_are_refused(tmp_path: Path) -> None:
-    labels = cell_labels((30, 30), 4)
-    for folder in ("i", "m"):
-        (tmp_path / folder).mkdir()
+    labels, url = cell_labels((30, 30), 4), str(tmp_path / "ds.zarr")
     for name, shape in (("a", (30, 30)), ("b", (30, 30, 3))):
-        save(tmp_path / "i" / f"{name}.png", np.zeros(shape, np.uint8))
-        save(tmp_path / "m" / f"{name}.png", labels)
-    url = str(tmp_path / "ds.zarr")
-    import_images(url, [str(tmp_path / "i")], [str(tmp_path / "m")], ImportParams(), LOCAL)
+        image = save(tmp_path / f"{name}.png", np.zeros(shape, np.uint8))
+        import_images(url, [image], [save(tmp_path / f"{name}_mask.png", labels)], ImportParams(), LOCAL)
     with pytest.raises(InvalidInput, match="images/a has 1 channels and images/b has 3"):
         tiled(Store.open(url))
 

@@ -267,8 +267,8 @@ def test_fields_have_their_place_in_the_store(store: Store) -> None:
         (lambda: WeightsParams(sigma=0), r"sigma is 0\n  allowed: at least 0.001"),
         (lambda: WeightsParams(sigma=float("nan")), "sigma is nan"),
         (
-            lambda: WeightsParams(class_weights=(1,)),  # type: ignore[arg-type]
-            "class-weights is 1\n  allowed: auto, balanced, none, or two numbers",
+            lambda: WeightsParams(class_weights=(1,)),
+            "class-weights is 1\n  allowed: auto, balanced, none, or a number for each class",
         ),
         (lambda: WeightsParams(class_weights=(-1, 2)), "class-weights is"),
         (lambda: WeightsParams(class_weights=(1, math.inf)), "class-weights is"),

@@ -16,7 +16,8 @@ from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.layout import ArraySpec
 from unetprep.format.sharding import Chunks
 from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
-from unetprep.sources import find_pairs, open_source
+from unetprep.sources import open_source
+from unetprep.sources.layouts.pairs import find_pairs
 from unetprep.stages import STAGES
 from unetprep.store import Store
 

@@ -90,8 +90,8 @@ def test_interpolated_masks_and_labels_are_refused(tmp_path: Path) -> None:
 def test_classes_are_no_instance_labels(tmp_path: Path) -> None:
     classes = MASK + ndimage.binary_erosion(MASK, iterations=3)  # 1 at the boundary of cells, 2 inside
     classes = np.where(classes == 2, 1, np.where(classes == 1, 2, 0)).astype(np.uint8)
-    refused(tmp_path, "2 of 2 numbers have several separate parts", classes)
-    refused(tmp_path, "2 of 2 numbers have several separate parts", MASK, classes)
+    refused(tmp_path, "numbers in several separate pieces, as classes are: 1 in ", classes)
+    refused(tmp_path, "numbers in several separate pieces, as classes are: 1 in ", MASK, classes)
     assert evaluate(tmp_path, classes, prediction="instances")["proposed"] == 2
     assert evaluate(tmp_path, classes, prediction="mask", threshold=0)["iou"] == 1
 

@@ -102,6 +102,7 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
         _density(root, len(split), store),
         made,
         found.get("training_intensity") or {},
+        int(found.get("num_classes", 2)),
     )
 
 

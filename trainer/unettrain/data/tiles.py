@@ -132,6 +132,7 @@ class Tiles:
     density: NDArray[np.float64] | None = None  # of foreground in each tile, 0 to 1
     parameters: Mapping[str, Any] = field(default_factory=dict)  # of the stage that made the tiles
     training_intensity: Mapping[str, Any] = field(default_factory=dict)  # as recorded; may be empty
+    num_classes: int = 2  # of the target, with background
 
     @property
     def tile_px(self) -> int:

@@ -10,6 +10,7 @@ from unetprep.sources import Source
 from unetprep.sources.arrays import SupportsArray, open_array
 from unetprep.sources.labels import one_channel
 from unettrain.errors import InvalidInput, raises_own_errors
+from unettrain.evaluation.classes import score_classes
 from unettrain.evaluation.labels import check_label_dtype, read_labels
 from unettrain.evaluation.params import EvaluateParams
 from unettrain.evaluation.predictions import read_prediction
@@ -34,9 +35,15 @@ def evaluate_arrays(
 
 
 def evaluate_sources(
-    proposed: Source, truth: Source, params: EvaluateParams, stored_dims: int | None = None
+    proposed: Source,
+    truth: Source,
+    params: EvaluateParams,
+    stored_dims: int | None = None,
+    classes: tuple[Source, int] | None = None,
 ) -> Evaluation:
     """Evaluate a prediction against labels. `stored_dims` is what the store of the labels records, if they are in one.
+
+    `classes` are the classes of the labels and their number, where labels number the cells.
 
     Raises InvalidInput as `evaluate_arrays` does.
     """
@@ -45,8 +52,12 @@ def evaluate_sources(
     check_label_dtype(truth.path, truth.shape[0], np.dtype(truth.dtype))
     _check_sizes(proposed, truth)
     dims, reason = _find_dims(truth, stored_dims, params.dims)
-    cells = read_labels(_pixels(truth), truth.path, dims, params.instances, params.ignore_label)
-    found = read_prediction(_pixels(proposed), proposed.path, dims, params.prediction, params.threshold)
+    num_classes = classes[1] if classes else params.num_classes
+    by_value = None if classes else num_classes
+    cells = read_labels(_pixels(truth), truth.path, dims, params.instances, params.ignore_label, by_value)
+    if classes:
+        cells = replace(cells, classes=_pixels(classes[0])[0])
+    found = read_prediction(_pixels(proposed), proposed.path, dims, params.prediction, params.threshold, num_classes)
     scores = score_instances(found.objects, cells.objects, dims)
     counts = scores.cells[0]
     return Evaluation(
@@ -57,6 +68,7 @@ def evaluate_sources(
         found.threshold,
         dims,
         reason,
+        score_classes(found, cells, num_classes, dims) if num_classes else None,
     )
 
 

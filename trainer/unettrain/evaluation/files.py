@@ -4,19 +4,20 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from unetprep.format.layout import labels_path
 from unetprep.kernels.weight_formula import IGNORED
 from unetprep.sources import Source, open_labels
 from unetprep.sources.labels import as_labels
 from unetprep.sources.source import Choice
 from unetprep.sources.urls import is_url, local_path, names_in
 from unettrain.data.stacked_images import find_stacked, open_image_file, open_stacked, split_path
-from unettrain.data.store import image_record, open_store
+from unettrain.data.store import image_places, image_record, open_store, recorded
 from unettrain.errors import InvalidInput, raises_own_errors
 from unettrain.evaluation.arrays import evaluate_sources
 from unettrain.evaluation.params import EvaluateParams
 from unettrain.evaluation.result import Evaluation
 
-OWN_LABELS = "labels/instances"  # of an image in a store
+OWN_LABELS, OWN_CLASSES = "labels/instances", "labels/classes"  # of an image in a store
 
 
 @raises_own_errors
@@ -29,23 +30,31 @@ def evaluate_files(prediction: str | Path, labels: str | Path, params: EvaluateP
         unettrain.evaluate_files("prediction.tif", "labels.tif").scores.mean_ap
     """
     params, image = params or EvaluateParams(), os.fspath(labels)
-    proposed, truth = open_image_file(os.fspath(prediction)), _own_labels(image)
+    proposed, truth = open_image_file(os.fspath(prediction)), _own_labels(image, OWN_LABELS)
     if truth is None:
-        return evaluate_sources(proposed, as_labels(open_image_file(image, Choice(is_labels=True))), params)
+        choice = Choice(params.label_axes, channel=params.label_channel, is_labels=True)
+        return evaluate_sources(proposed, as_labels(open_image_file(image, choice), choice.channel), params)
     if params.ignore_label not in (None, IGNORED):
         raise InvalidInput(
             f"--ignore-label is {params.ignore_label}, but the labels of {image} in a store mark ignored pixels as"
             f" {IGNORED}",
             hint="leave out --ignore-label",
         )
-    return evaluate_sources(proposed, truth, replace(params, ignore_label=IGNORED), _stored_dims(image))
+    classes = _stored_classes(image)
+    if params.num_classes not in (None, classes[1] if classes else None):
+        raise InvalidInput(
+            f"--num-classes is {params.num_classes}, but {image} is an image of a store, which "
+            + (f"has {classes[1]} classes" if classes else "holds cells without classes"),
+            hint="leave out --num-classes",
+        )
+    return evaluate_sources(proposed, truth, replace(params, ignore_label=IGNORED), _stored_dims(image), classes)
 
 
-def _own_labels(image: str) -> Source | None:
-    """The labels of STORE/images/NAME; None for anything else."""
+def _own_labels(image: str, part: str) -> Source | None:
+    """The labels, or another part, of STORE/images/NAME; None for anything else."""
     if stacked := find_stacked(image):
-        return None if stacked.part else open_stacked(image, stacked._replace(part=OWN_LABELS))
-    own = f"{local_path(image)}/{OWN_LABELS}"
+        return None if stacked.part else open_stacked(image, stacked._replace(part=part))
+    own = f"{local_path(image)}/{part}"
     return open_labels(own) if (names_in(own) if is_url(own) else Path(own).exists()) else None
 
 
@@ -56,3 +65,13 @@ def _stored_dims(image: str) -> int | None:
         return None
     open_store(store)
     return int(image_record(store, name, "dims")["dims"])
+
+
+def _stored_classes(image: str) -> tuple[Source, int] | None:
+    """The classes of the cells of STORE/images/NAME, and their number; None if they have none."""
+    store, name, part = split_path(image) or ("", "", "")
+    if not name or part or (place := image_places(store).get(name)) is None:
+        return None
+    made = recorded(store, labels_path(place.group, "classes")).get("parameters", {})
+    found = _own_labels(image, OWN_CLASSES) if made else None
+    return (found, int(made["num_classes"])) if found else None

@@ -4,14 +4,15 @@ A binary mask of several components, and values that change gradually, are refus
 `interpolated` of `unetprep lint`.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
-from unettrain.evaluation.segmentation import CONNECTIVITY, Segmentation
-from unettrain.evaluation.value_checks import check_numbers, fault_of_numbers, has_one_number, num_parts
+from unettrain.evaluation.segmentation import CONNECTIVITY, Segmentation, components_of_classes
+from unettrain.evaluation.value_checks import check_classes, check_numbers, fault_of_numbers, has_one_number, num_parts
 from unettrain.metrics.components import label_components
 
 
@@ -26,12 +27,18 @@ def check_label_dtype(path: str, num_channels: int, dtype: np.dtype[Any]) -> Non
 
 
 def read_labels(
-    pixels: NDArray[Any], path: str, dims: int, instances: str = "auto", ignore_label: int | None = None
+    pixels: NDArray[Any],
+    path: str,
+    dims: int,
+    instances: str = "auto",
+    ignore_label: int | None = None,
+    num_classes: int | None = None,
 ) -> Segmentation:
     """The true cells in labels (c, z, y, x). Pixels with the value `ignore_label` become -1.
 
     instances: `auto` and `ids` take each number as one cell, `auto` only after the checks of this module; `components`
-    takes each connected component of the pixels that are not 0. Raises InvalidInput, naming `path`, for other values.
+    takes each connected component of the pixels that are not 0. With `num_classes` the labels are classes, and each
+    connected component of a class is a cell. Raises InvalidInput, naming `path`, for other values.
     """
     check_label_dtype(path, len(pixels), pixels.dtype)
     if ignore_label == 0:
@@ -39,6 +46,8 @@ def read_labels(
     ignored = np.zeros(pixels.shape, bool) if ignore_label is None else pixels == ignore_label
     cells = np.where(ignored, 0, pixels)
     check_numbers(cells, path, hint="--ignore-label {} if it marks pixels that are neither cell nor background")
+    if num_classes is not None:
+        return _of_classes(cells[0], ignored[0], path, dims, num_classes)
     if instances != "ids":
         _check_labels(cells, path, dims, instances)
     num = int(ignored.sum())
@@ -48,6 +57,16 @@ def read_labels(
     else:
         objects, title = cells[0].astype(np.int32), "instance labels"
     return Segmentation(np.where(ignored[0], -1, objects), "instances", title, remarks)
+
+
+def _of_classes(
+    classes: NDArray[Any], ignored: NDArray[np.bool_], path: str, dims: int, num_classes: int
+) -> Segmentation:
+    check_classes(classes, path, num_classes)
+    num = int(ignored.sum())
+    remarks = (f"{num_classes} classes",) + ((f"{num} pixels ignored",) if num else ())
+    found = components_of_classes(classes, dims, "classes", "connected components of classes", *remarks)
+    return replace(found, objects=np.where(ignored, -1, found.objects))
 
 
 def _check_labels(cells: NDArray[Any], path: str, dims: int, instances: str) -> None:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from unetprep.parameter import parameter
-from unettrain.config import TrainerParams
+from unettrain.config import MOST_CLASSES, TrainerParams
 
-PREDICTIONS = ("auto", "instances", "probability", "mask")
+PREDICTIONS = ("auto", "instances", "probability", "mask", "classes")
 INSTANCES = ("auto", "ids", "components")
 
 
@@ -22,7 +22,8 @@ class EvaluateParams(TrainerParams):
     prediction: str = parameter(
         "auto",
         "What PREDICTION holds. instances: each number is one object; probability: foreground is above --threshold;"
-        " mask: foreground is not 0, or above --threshold; auto: decided by dtype and values, refused if ambiguous.",
+        " mask: foreground is not 0, or above --threshold; classes: each number is a class; auto: decided by dtype and"
+        " values, refused if ambiguous.",
         choices=PREDICTIONS,
     )
     threshold: float | None = parameter(
@@ -36,4 +37,15 @@ class EvaluateParams(TrainerParams):
         " auto: ids, but a binary mask and values that change gradually are refused.",
         choices=INSTANCES,
     )
+    num_classes: int | None = parameter(
+        None,
+        "LABELS are classes, 0 (background) to one less than this number, instead of cells; scores of each class are"
+        " added.  [default: as the store of LABELS says]",
+        least=2,
+        most=MOST_CLASSES,
+    )
     ignore_label: int | None = parameter(None, "Number in LABELS of pixels that are neither cell nor background.")
+    label_axes: str = parameter("", "Axes of LABELS, as zyx.  [default: as the file says]")
+    label_channel: int | None = parameter(
+        None, "Channel of LABELS that holds the numbers of the cells; 0 is the first.  [default: the only one]", least=0
+    )

@@ -7,7 +7,7 @@ Dtype and values decide, unless the parameter `prediction` names what the predic
 | bool | 1 | | mask |
 | integer | 1 | 0 and at most one other number | mask |
 | integer | 1 | several numbers, each of them one object | instance labels |
-| integer | 1 | several numbers that change gradually, or most of which have several parts | refused: ambiguous |
+| integer | 1 | several numbers that change gradually, or are like classes | refused: ambiguous |
 | integer | several | | refused: a colour image |
 | floating point | 1 | 0 to 1 | probability of a cell |
 | floating point | several | 0 to 1, with the sum 1 at each pixel | class probabilities; class 0 is background |
@@ -24,14 +24,16 @@ Dtype and values decide, unless the parameter `prediction` names what the predic
   connected: 4 neighbours with `dims` 2, 6 with `dims` 3.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
-from unettrain.evaluation.segmentation import Segmentation, components
+from unettrain.evaluation.segmentation import Segmentation, components, components_of_classes
 from unettrain.evaluation.value_checks import (
+    check_classes,
     check_numbers,
     check_one_channel,
     fault_of_numbers,
@@ -46,17 +48,25 @@ FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": 65535}  # the integer of probab
 
 
 def read_prediction(
-    pixels: NDArray[Any], path: str, dims: int, kind: str = "auto", threshold: float | None = None
+    pixels: NDArray[Any],
+    path: str,
+    dims: int,
+    kind: str = "auto",
+    threshold: float | None = None,
+    num_classes: int | None = None,
 ) -> Segmentation:
     """The objects that a prediction (c, z, y, x) proposes; see the table of this module.
 
-    kind: one of `unettrain.evaluation.params.PREDICTIONS`. Raises InvalidInput, naming `path`, if the values do not fit
-    the kind, or are ambiguous for `auto`.
+    kind: one of `unettrain.evaluation.params.PREDICTIONS`. num_classes: of the labels, if they have classes; the
+    classes of the pixels are then returned too, where the prediction has some. Raises InvalidInput, naming `path`, if
+    the values do not fit the kind, or are ambiguous for `auto`.
     """
     if pixels.dtype.kind not in "buif":
         raise InvalidInput(f"{path} has dtype {pixels.dtype}", allowed="integers, floating-point numbers or bool")
     if threshold is not None and not np.isfinite(threshold):
         raise InvalidInput(f"--threshold is {threshold}", allowed="a finite number")
+    if kind == "classes" or (num_classes and kind in ("auto", "probability") and _has_classes(pixels)):
+        return _classes(pixels, path, dims, threshold, num_classes)
     found = _find_kind(pixels, path, dims) if kind == "auto" else kind
     if threshold is not None and (found == "instances" or (kind == "auto" and found == "mask")):
         raise InvalidInput(
@@ -87,6 +97,44 @@ def _find_kind(pixels: NDArray[Any], path: str, dims: int) -> str:
             hint=_remedy(pixels),
         )
     return "instances"
+
+
+def _has_classes(pixels: NDArray[Any]) -> bool:
+    return len(pixels) > 1 and pixels.dtype.kind == "f"
+
+
+def _classes(
+    pixels: NDArray[Any], path: str, dims: int, threshold: float | None, num_classes: int | None
+) -> Segmentation:
+    """The foreground of class probabilities, or the components of numbers of classes; and the classes of the pixels."""
+    if num_classes is None:
+        raise InvalidInput(
+            "--prediction is classes, and the labels have none", hint="--num-classes N if they are classes"
+        )
+    if threshold is not None:
+        raise InvalidInput(
+            f"--threshold is {threshold:g}, but every pixel of {path} has the most likely class",
+            hint="leave out --threshold",
+        )
+    if not _has_classes(pixels):
+        check_one_channel(pixels, path)
+        if not is_whole(pixels):
+            raise InvalidInput(f"{path} holds fractions ({pixels.dtype})", allowed="whole numbers, one for each class")
+        check_numbers(pixels, path)
+        check_classes(pixels, path, num_classes)
+        return components_of_classes(pixels[0].astype(np.int32), dims, "classes", "classes")
+    if not _in_unit_range(pixels):
+        raise _no_probabilities(pixels, path)
+    _check_sum(pixels, path)
+    if len(pixels) != num_classes:
+        raise InvalidInput(
+            f"{path} has probabilities of {len(pixels)} classes, and the labels have {num_classes} classes",
+            allowed="one number of classes",
+        )
+    classes = pixels.argmax(axis=0)
+    remark = f"foreground where class 0 of {num_classes} is not the most likely"
+    found = components(classes > 0, dims, "probability", "class probabilities", remark)
+    return replace(found, classes=classes)
 
 
 def _remedy(pixels: NDArray[Any]) -> str:

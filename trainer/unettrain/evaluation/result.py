@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from unettrain.evaluation.classes import ClassScores
 from unettrain.metrics.scores import Scores
 
 
@@ -10,8 +11,8 @@ from unettrain.metrics.scores import Scores
 class Evaluation:
     """Scores of one image, and how prediction and labels were interpreted.
 
-    `prediction_kind` is "instances", "probability" or "mask"; `threshold` is None where none was used. The texts say in
-    words how the files were read, and why `dims` is 2 or 3.
+    `prediction_kind` is "instances", "probability", "mask" or "classes"; `threshold` is None where none was used. The
+    texts say in words how the files were read, and why `dims` is 2 or 3.
     """
 
     scores: Scores
@@ -21,11 +22,13 @@ class Evaluation:
     threshold: float | None
     dims: int
     dims_reason: str
+    classes: tuple[ClassScores, ...] | None = None  # None where cells have no classes, () if the prediction has none
 
     def as_dict(self) -> dict[str, Any]:
         """Scores and interpretation as plain values, for JSON."""
         names = ("prediction_kind", "prediction_read_as", "labels_read_as", "threshold", "dims", "dims_reason")
-        return self.scores.as_dict() | {name: getattr(self, name) for name in names}
+        of_classes = {} if self.classes is None else {"classes": [each.as_dict() for each in self.classes]}
+        return self.scores.as_dict() | {name: getattr(self, name) for name in names} | of_classes
 
     def as_text(self) -> str:
         """Interpretation and scores in a few lines."""
@@ -40,5 +43,10 @@ class Evaluation:
             f"foreground  IoU {pixels.iou:.4f}  Dice {pixels.dice:.4f}"
             f"  precision {pixels.precision:.4f}  recall {pixels.recall:.4f}\n"
             f"cells       {found.tp} of {num_cells} found at IoU 0.5, {proposed} proposed{ignored}\n"
-            f"AP          mean {self.scores.mean_ap:.3f};  at IoU {ap}"
+            f"AP          mean {self.scores.mean_ap:.3f};  at IoU {ap}" + self._of_classes()
         )
+
+    def _of_classes(self) -> str:
+        if self.classes == ():
+            return "\nclasses     not scored: the prediction has none"
+        return "".join(f"\n{each.as_text()}" for each in self.classes or ())

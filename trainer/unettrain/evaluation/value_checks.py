@@ -1,7 +1,7 @@
 """Checks of the values in a segmentation: whole, finite, one number or several, gradual, in several parts.
 
-Arrays are (c, z, y, x) with a single channel unless stated otherwise. Values change gradually where the rule
-`interpolated` of `unetprep lint` finds something.
+Arrays are (c, z, y, x) with a single channel unless stated otherwise. What changes gradually and what is like classes
+is defined by the rules `interpolated` and `classes` of `unetprep lint`.
 """
 
 from typing import Any
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from unetprep.sources.arrays import ArraySource
 from unetprep.sources.first_pass import LARGEST_LABEL
 from unetprep.sources.label_scan import survey
-from unetprep.sources.label_values import Labels, gradual_values
+from unetprep.sources.label_values import Labels, class_like, gradual_values
 from unettrain.errors import InvalidInput
 
 NEIGHBOURS = {2: 8, 3: 26}  # by dims: the connectivity of a part, as in `unetprep lint`
-MAX_SHARE_IN_PARTS = 0.5  # real labels: up to 0.41, of neurites in single slices; classes instead of cells: nearly 1
 
 
 def check_one_channel(pixels: NDArray[Any], path: str) -> None:
@@ -35,6 +34,15 @@ def check_numbers(pixels: NDArray[Any], path: str, hint: str = "") -> None:
     if low < 0 or high > LARGEST_LABEL:
         wrong = low if low < 0 else high
         raise InvalidInput(f"{path} holds the number {wrong}", allowed=f"0 to {LARGEST_LABEL}", hint=hint.format(wrong))
+
+
+def check_classes(values: NDArray[Any], path: str, num_classes: int) -> None:
+    """Raise InvalidInput for a number that is no class."""
+    if values.size and int(values.max()) >= num_classes:
+        raise InvalidInput(
+            f"{path} holds the number {int(values.max())} with {num_classes} classes",
+            allowed=f"classes 0 (background) to {num_classes - 1}",
+        )
 
 
 def is_finite(pixels: NDArray[Any]) -> bool:
@@ -67,11 +75,8 @@ def fault_of_numbers(pixels: NDArray[Any], path: str, dims: int) -> str:
     table = _table(pixels, path, dims)
     if gradual := gradual_values(table):
         return f"values change gradually ({gradual.message})"
-    parts = np.bincount(table.cell)
-    in_parts = int(np.count_nonzero(parts > 1))
-    if in_parts > MAX_SHARE_IN_PARTS * len(parts):
-        return f"{in_parts} of {len(parts)} numbers have several separate parts"
-    return ""
+    classes = class_like(table)
+    return classes.message if classes else ""
 
 
 def _table(pixels: NDArray[Any], path: str, dims: int) -> Labels:

@@ -10,6 +10,15 @@ PLANES = {4: 1, 8: 2}  # connectivity within a plane, and the rank of scipy's st
 VOLUMES = {6: 1, 26: 3}
 
 
+def label_by_value(values: NDArray[np.integer], connectivity: int = 4) -> NDArray[np.int32]:
+    """Number the connected components of equal value as `label_components` does; 0 stays 0. Fast for a few values."""
+    labels = np.zeros(values.shape, np.int32)
+    for value in np.unique(values[values != 0]):
+        parts = label_components(values == value, connectivity)
+        labels += np.where(parts, parts + labels.max(initial=0), 0).astype(np.int32)
+    return labels
+
+
 def label_components(mask: NDArray[np.generic], connectivity: int = 4) -> NDArray[np.int32]:
     """Number the connected components of the pixels that are not 0, from 1 on: int32 labels of the same shape.
 

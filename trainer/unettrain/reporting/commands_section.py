@@ -7,14 +7,14 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
-from unetprep.format.layout import CUT, GRIDS, PLACED, labels_path, weights_path
+from unetprep.format.layout import CUT, GRIDS, PLACED, TILES, labels_path, weights_path
 from unettrain import __version__
 from unettrain.config import FitConfig
 from unettrain.reporting.inputs import Run, images_of
 from unettrain.reporting.page import Html, code, element, join, paragraph, section, table, text
 
 PACKAGES = ("torch", "numpy", "zarr", "numba", "scikit-image")
-FLAGS = ("axes", "images", "dtype", "shape", "indices", "dims")  # recorded, but not options of the stage
+FLAGS = ("axes", "images", "dtype", "shape", "indices", "dims", "num_classes")  # recorded, but not options of the stage
 
 
 def making_section(run: Run) -> Html:
@@ -60,12 +60,14 @@ def commands(run: Run, stages: dict[str, dict[str, Any]]) -> Iterator[str]:
     image, labels = only if len(only) == 2 else ("IMAGES", "LABELS")
     how = {"dims": stages["import"].get("dims", 2), "intensity": stages["import"].get("intensity_rule", "auto")}
     options = [part for k, v in how.items() if v not in (2, "auto") for part in option(k, v)]
+    num_classes = run.recorded(TILES).get("num_classes", 2)
+    options += option("num_classes", num_classes) if num_classes > 2 else []
     yield shlex.join(["unetprep", "import", "--image", image, "--labels", labels, "--out", store, *options])
     for stage in ("weights", "deform", "tiles"):
         if stage in stages:
             options = [part for k, v in stages[stage].items() for part in option(k.removesuffix("_px"), v)]
             yield shlex.join(["unetprep", stage, "--out", store, *options])
-    defaults = {f.name: f.default for f in fields(FitConfig)}
+    defaults = {f.name: f.default for f in fields(FitConfig)} | {"num_classes": num_classes}
     changed = {k: v for k, v in run.record["fit"].items() if v != defaults.get(k)}
     options = [part for k, v in changed.items() for part in option(k, v)]
     yield f"unettrain fit {shlex.quote(store)} --run {files} {shlex.join(options)}".rstrip()

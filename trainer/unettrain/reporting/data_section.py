@@ -77,9 +77,11 @@ def values_of(run: Run, name: str) -> Html:
     if "w0" in found and "sigma" in found:
         unit = " pixels" if set(found.get("spacing", [1.0])) == {1.0} else ""
         values.append(f"w0 = {found['w0']:g}, {SIGMA} = {found['sigma']:g}{unit}")
-    if len(found.get("class_weights", ())) == 2:
-        background, cell = found["class_weights"]
-        values.append(f"class weight {background:.3g} for background and {cell:.3g} for cells")
+    if found.get("class_weights"):
+        background, *cells = found["class_weights"]
+        of = "cells" if len(cells) == 1 else f"classes 1 to {len(cells)}"
+        weights = ", ".join(f"{w:.3g}" for w in cells)
+        values.append(f"class weight {background:.3g} for background and {weights} for {of}")
     return paragraph(f"Here {', '.join(values)}.") if values else join([])
 
 

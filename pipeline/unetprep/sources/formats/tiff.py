@@ -2,7 +2,7 @@
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -23,18 +23,22 @@ ROWS_AT_ONCE = 1024
 class TiffSource(Source):
     """An image of a TIFF file. Only the strips, tiles or pages that a box needs are decoded; large ones are cached.
 
-    A small local file is decoded as a whole, which takes a tenth of the time of finding its parts. `series` and `level`
-    are the place of the image in the file. The shape is without an alpha channel that is opaque everywhere.
+    A small local file is decoded as a whole, which takes a tenth of the time of finding its parts. If its pixels are
+    uncompressed and contiguous, they are read without parsing the file again. `series` and `level` are the place of the
+    image in the file. The shape is without an alpha channel that is opaque everywhere.
     """
 
     series: int = 0
     level: int = 0
     alpha_axis: int = -1  # along which the file has an opaque alpha channel besides; -1 if it has none
+    contiguous: "ContiguousPixels | None" = field(default=None, kw_only=True, compare=False)
 
     def _read_file(self, box: Box) -> NDArray[Any]:
         from unetprep.sources.formats import tiff_parts
 
         file, place = self._current_version(), (self.series, self.level)
+        if self.contiguous and self.contiguous.version == file[1:]:
+            return self.contiguous.read(self.path, self._shape_in_file)[box]
         whole = partial(tiff_parts.read_whole, shape=self._shape_in_file)
         read = whole if self._is_small else tiff_parts.read_tiff
         if self.keeps_parts():
@@ -69,6 +73,29 @@ class TiffSource(Source):
         return LocalFile(self.path, found.st_mtime_ns, found.st_size)
 
 
+@dataclass(frozen=True)
+class ContiguousPixels:
+    """Place of uncompressed pixels, one after the other, in a version of a local file."""
+
+    version: tuple[int, int]  # time of change (ns) and size, as in LocalFile
+    offset: int  # of the first pixel, in bytes
+    dtype: str  # with its byte order
+
+    @staticmethod
+    def of(tiff: Any, image: Any) -> "ContiguousPixels | None":
+        """Those of an image (a series of tifffile) of an open file; None if they are not contiguous."""
+        if image.dataoffset is None:
+            return None
+        found = os.fstat(tiff.filehandle.fileno())
+        dtype = image.dtype.newbyteorder(tiff.byteorder).str
+        return ContiguousPixels((found.st_mtime_ns, found.st_size), image.dataoffset, dtype)
+
+    def read(self, path: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """All pixels."""
+        values = np.fromfile(path, self.dtype, prod(shape), offset=self.offset).reshape(shape)
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
 class TiffSetSource(TiffSource):
     """An image of an OME-TIFF of several files, of which only one is named."""
 
@@ -89,8 +116,12 @@ def open_file(path: str, choice: Choice, decode: Decode | None) -> TiffSource:
         source = kind(path, axes, image.shape, image.dtype.name, *place, pixel_size=size, unit=unit)
         if tiff_images.has_alpha(image):
             return _without_opaque_alpha(source, image.axes.index("S"))
-        if decode and not is_url(path) and image.nbytes <= SMALL_TIFF_BYTES:
-            decode(path, image.nbytes, image.asarray)
+        if not is_url(path) and image.nbytes <= SMALL_TIFF_BYTES:
+            contiguous = ContiguousPixels.of(tiff, image) if kind is TiffSource else None
+            if contiguous:
+                return replace(source, contiguous=contiguous)
+            if decode:
+                decode(path, image.nbytes, image.asarray)
     return source
 
 

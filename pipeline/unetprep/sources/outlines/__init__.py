@@ -1,0 +1,1 @@
+"""Labels drawn from outlines in annotation files."""
