@@ -136,6 +136,8 @@ def draws(run: str, first: int, steps: int, store: str | None, as_json: bool, qu
 @click.argument("image")
 @click.option("--out", required=True, metavar="PATH", help="The prediction: .tif, .npy or .zarr.")
 @click.option("--axes", default="", help="Axes of the image file, as for unetprep import.  [default: the file's]")
+@click.option("--level", type=click.IntRange(0), default=0, help="Level of a pyramid.  [default: the full resolution]")
+@click.option("--series", type=click.IntRange(0), help="Which image of a file with several.  [default: the only one]")
 @click.option(
     "--tile", "tile_px", type=int, help="Side of a tile in pixels; does not affect the result.  [default: 572]"
 )

@@ -47,7 +47,7 @@ LABEL_OPTIONS = (  # of an import of labels alone
 def import_(images: tuple[str, ...], labels: tuple[str, ...], data: str, out: str, **values: Any) -> None:
     """Import images and their labels, paired by file name, of any sizes, grey or with channels.
 
-    TIFF, PNG, JPEG, BMP, .npy and Zarr are read. Labels number the cells from 1; 0 is background.
+    The formats are listed by unetprep formats. Labels number the cells from 1; 0 is background.
     """
     import unetprep
 

@@ -12,7 +12,7 @@ from unetprep.sources.formats.table import ENDINGS, NAMES, ending_of
 from unetprep.sources.naming import FileName
 from unetprep.sources.urls import is_url, local_path, names_in, reachable
 
-ZARR_FILES = {"zarr.json", ".zarray", ".zgroup"}
+CONTAINER_FILES = {"zarr.json", ".zarray", ".zgroup", "attributes.json"}  # of Zarr and N5
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def find_files(paths: Sequence[str], *, recursive: bool = False) -> Found:
     below = 0
     for path in map(local_path, paths):
         names = _names(path)
-        if not names or ZARR_FILES & set(names):
+        if not names or CONTAINER_FILES & set(names):
             files.append(FileName.of(path))
             continue
         before = len(files)
@@ -114,7 +114,7 @@ class Folder:
         return sorted(images), sorted(others), sorted(folders)
 
     def _is_zarr(self, name: str) -> bool:
-        return any(os.path.exists(os.path.join(self.path, name, file)) for file in ZARR_FILES)
+        return any(os.path.exists(os.path.join(self.path, name, file)) for file in CONTAINER_FILES)
 
     @property
     def images(self) -> list[str]:

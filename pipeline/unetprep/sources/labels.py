@@ -16,7 +16,7 @@ from unetprep.sources.arrays import ArraySource
 from unetprep.sources.source import Source
 
 BLOCK_PX = 2**24
-INT32 = np.iinfo(np.int32)
+LEAST = -(2.0**31)  # number of int32
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class WholeNumbers(View):
         values = self.inner.read(box)
         with np.errstate(invalid="ignore"):
             labels = values.astype(np.int32)
-        unfit = ~((values == np.rint(values)) & (values >= INT32.min) & (values <= INT32.max))
+        unfit = ~((values == np.rint(values)) & (values >= LEAST) & (values < -LEAST))
         if unfit.any():
             place = tuple(int(i + b.start) for i, b in zip(np.argwhere(unfit)[0], box, strict=True))
             raise InvalidInput(

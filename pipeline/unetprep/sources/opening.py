@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from unetprep.errors import InvalidInput
-from unetprep.sources.formats.table import NAMES, ZARR, Format, ending_of, format_of, split_name
+from unetprep.sources.formats.table import N5, NAMES, ZARR, Format, ending_of, format_of, split_name
 from unetprep.sources.limits import UNCHECKED_BYTES, check_memory, check_shape
 from unetprep.sources.source import Choice, Decode, Source, readable, refuse_dtype, with_axes
 from unetprep.sources.urls import is_url, local_path
 from unetprep.storage.regular_files import refuse_special
 from unetprep.storage.s3_credentials import endpoint_of_environment
+
+N5_ATTRIBUTES = "attributes.json"  # in the folder of a dataset
 
 
 def open_source(path: str, choice: Choice | str = "", decode: Decode | None = None) -> Source:
@@ -48,7 +50,7 @@ def _format_at(path: str) -> Format:
         raise InvalidInput(f"{file} is not there", allowed=f"an image file: {NAMES}")
     known, is_folder = format_of(file), not is_url(file) and Path(file).is_dir()
     if is_folder and (known is None or not known.is_folder):
-        return ZARR
+        return N5 if Path(file, N5_ATTRIBUTES).exists() else ZARR
     if known is None and is_url(file):
         return ZARR
     if known is None or (known.is_folder and not is_folder and not is_url(file)):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ from unetprep.sources.limits import check_memory
 from unetprep.sources.urls import is_url, reachable
 
 SHOWN = 6  # images of a file in a message
+SECOND_ENDINGS = (".ome", ".nii", ".zarr")  # before the last one, as in .ome.tif, .nii.gz, .zarr.zip
 STACK_AXES = "zqit"  # letters for an axis of slices in files: depth, unknown, sequence, time
 CHANNEL_AXES = "cs"
 UNUSED = "_"  # an axis of length 1 beside another of its kind
@@ -211,9 +213,10 @@ class Source(ABC):
 
 
 def stem_of(path: str) -> str:
-    """Name of a file without its extension."""
-    name = os.path.splitext(os.path.basename(path.rstrip("/")))[0]
-    return name.removesuffix(".ome").removesuffix(".nii").removesuffix(".zarr")
+    """Name of a file, also of FILE:/NAME, without its extension."""
+    file = re.split(":/(?!/)", path)[0]
+    name = os.path.splitext(os.path.basename(file.rstrip("/")))[0]
+    return next((name.removesuffix(end) for end in SECOND_ENDINGS if name.endswith(end)), name)
 
 
 def _is_alike(value: Any, known: Any, name: str) -> bool:

@@ -6,11 +6,13 @@ import tifffile
 from PIL import Image
 
 from tests.pipeline.conftest import LOCAL, save
+from tests.pipeline.sources.formats.samples import write_n5
 from tests.synthetic import cell_labels
 from unetprep.engine.importing import import_images
 from unetprep.errors import InvalidInput
 from unetprep.linting.linter import lint
 from unetprep.params import ImportParams, LintParams
+from unetprep.sources.formats.npy import NpySource
 from unetprep.sources.layouts.pairs import find_pairs
 from unetprep.sources.pairing import open_labels
 from unetprep.store import Store
@@ -82,6 +84,44 @@ def test_axes_are_those_of_image_and_labels(tmp_path: Path, image: np.ndarray, p
     np.testing.assert_array_equal(labels.read(WHOLE)[0], VOLUME)
     shape = lint([files[1]], LintParams(axes="xyz", dims=3))[0].shape
     assert shape == VOLUME.shape
+
+
+def test_a_rerun_with_another_choice_reads_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unetprep.stages.known_sources.FEWEST_SOURCES", 1)
+    tifffile.imwrite(tmp_path / "x.tif", np.stack([LABELS, LABELS * 2]), imagej=True, metadata={"axes": "CYX"})
+    for channel in (0, 1):
+        import_images(
+            str(tmp_path / "ds.zarr"),
+            [],
+            [str(tmp_path / "x.tif")],
+            ImportParams(label_channel=channel),
+            LOCAL,
+            overwrite=True,
+        )
+        stored = Store.open(str(tmp_path / "ds.zarr")).array("images/x/labels/instances/instances")[0]
+        np.testing.assert_array_equal(stored, LABELS * (channel + 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("a/x.ome.tif", "x"),
+        ("x.nii.gz", "x"),
+        ("x.zarr.zip", "x"),
+        ("x.h5:/deep/raw", "x"),
+        ("http://a/x.0.png", "x.0"),
+    ],
+)
+def test_the_name_of_an_image_is_that_of_its_file(name: str, stem: str) -> None:
+    assert NpySource(name, "yx", (1, 1), "uint8").stem == stem
+
+
+def test_containers_in_folders(tmp_path: Path) -> None:
+    write_n5(tmp_path / "labels/x.n5", LABELS, {})
+    for path in ("labels", "labels/x.n5"):
+        ((name, _, source),) = find_pairs([], [str(tmp_path / path)])
+        assert name == "x"
+        np.testing.assert_array_equal(source.read(WHOLE)[0, 0], LABELS)
 
 
 def test_colours_are_refused(tmp_path: Path) -> None:

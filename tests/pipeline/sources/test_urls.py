@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import h5py
 import imageio.v3 as imageio
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import tifffile
 import zarr
 
 from tests.pipeline.conftest import save
+from tests.pipeline.sources.formats.samples import write_n5
 from tests.synthetic import cell_labels
 from unetprep.engine.importing import import_images
 from unetprep.engine.run import Scheduler
@@ -81,7 +83,35 @@ def picture(name: str, *shape: int, dtype: str = "uint8") -> Callable[[Path], st
     return write
 
 
+def pyramid(folder: Path) -> str:
+    data = pixels(160, 120)
+    with tifffile.TiffWriter(folder / "x.ome.tif") as tiff:
+        tiff.write(data, subifds=1, tile=(64, 64), compression="zlib", metadata={"axes": "YX"})
+        tiff.write(data[::2, ::2], subfiletype=1, tile=(64, 64), compression="zlib")
+    return "x.ome.tif"
+
+
+def hdf5(folder: Path) -> str:
+    with h5py.File(folder / "x.h5", "w") as file:
+        file.create_dataset("raw", data=pixels(7, 61, 47), chunks=(2, 16, 16), compression="gzip")
+    return "x.h5"
+
+
+def n5(folder: Path) -> str:
+    write_n5(folder / "x.n5", pixels(7, 61, 47), {})
+    return "x.n5"
+
+
+def npz(folder: Path) -> str:
+    np.savez_compressed(folder / "x.npz", raw=pixels(61, 47))
+    return "x.npz"
+
+
 FORMATS: dict[str, Callable[[Path], str]] = {
+    "tiff pyramid": pyramid,
+    "hdf5": hdf5,
+    "n5": n5,
+    "npz": npz,
     "tiff": tiff(61, 47),
     "tiff bool": tiff(61, 47, dtype="bool"),
     "tiff big-endian": tiff(61, 47, dtype="uint16", byteorder=">"),

@@ -11,6 +11,7 @@ from unetprep.format.layout import IMAGES
 from unetprep.format.places import ImagePlace
 from unetprep.sources import Source, open_source
 from unetprep.sources.formats.table import FILE_ENDINGS
+from unetprep.sources.source import Choice
 from unetprep.sources.urls import is_url, local_path
 from unettrain.data.store import image_places, recorded, shape_of
 
@@ -69,7 +70,7 @@ def open_stacked(path: str, found: StackedPath) -> StackedImage:
     return StackedImage(path, "czyx", shape, stack.dtype, stack, found.place, endpoint=stack.endpoint)
 
 
-def open_image_file(path: str, axes: str = "") -> Source:
-    """Open an image file, or an image of a store; `axes` and errors are those of `unetprep.sources.open_source`."""
+def open_image_file(path: str, choice: Choice | str = "") -> Source:
+    """Open an image file, or an image of a store; `choice` and errors are those of `unetprep.sources.open_source`."""
     found = find_stacked(path)
-    return open_stacked(path, found) if found else open_source(path, axes)
+    return open_stacked(path, found) if found else open_source(path, choice)

@@ -7,7 +7,8 @@ from pathlib import Path
 from unetprep.format.layout import labels_path
 from unetprep.kernels.weight_formula import IGNORED
 from unetprep.sources import Source, open_labels
-from unetprep.sources.labels import one_channel
+from unetprep.sources.labels import as_labels
+from unetprep.sources.source import Choice
 from unetprep.sources.urls import is_url, local_path, names_in
 from unettrain.data.stacked_images import find_stacked, open_image_file, open_stacked, split_path
 from unettrain.data.store import image_places, image_record, open_store, recorded
@@ -31,7 +32,7 @@ def evaluate_files(prediction: str | Path, labels: str | Path, params: EvaluateP
     params, image = params or EvaluateParams(), os.fspath(labels)
     proposed, truth = open_image_file(os.fspath(prediction)), _own_labels(image, OWN_LABELS)
     if truth is None:
-        return evaluate_sources(proposed, one_channel(open_image_file(image)), params)
+        return evaluate_sources(proposed, as_labels(open_image_file(image, Choice(is_labels=True))), params)
     if params.ignore_label not in (None, IGNORED):
         raise InvalidInput(
             f"--ignore-label is {params.ignore_label}, but the labels of {image} in a store mark ignored pixels as"

@@ -18,6 +18,7 @@ from unetprep.sources import Source
 from unetprep.sources.arrays import SupportsArray, open_array
 from unetprep.sources.calibration import Calibration, read_calibration
 from unetprep.sources.memory import PICTURES_KEPT, kept_bytes, reading_bytes
+from unetprep.sources.source import Choice
 from unetprep.storage.output import check_output
 from unettrain.checkpoint import Checkpoint, load_checkpoint
 from unettrain.data.intensity import ROWS_AT_ONCE, TrainingImages, scaling_of
@@ -56,6 +57,8 @@ def predict_files(
     out: str | Path,
     *,
     axes: str = "",
+    level: int = 0,
+    series: int | None = None,
     tile_px: int | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -66,7 +69,8 @@ def predict_files(
     """Predict an image of any size with a trained network, and write the probabilities to a file.
 
     `checkpoint` is a run directory, whose best network is used, or a .pt file. `image` is a file, an image of a store
-    (STORE/images/NAME) or an array; `axes` are its axes where it does not name them. `out` ends in .tif, .npy or .zarr;
+    (STORE/images/NAME) or an array; `axes` are its axes where it does not name them, `level` that of
+    a pyramid, `series` the image of a file with several. `out` ends in .tif, .npy or .zarr;
     of two classes only the probability of the second is written. The result does not depend on `tile_px`. `intensity`
     is (low, high), the values that become 0 and 1, or a rule (auto, dtype, minmax, percentile); by default it follows
     from the training images. `threads` limits the network on the CPU. `on_progress` is called with the number of
@@ -84,7 +88,8 @@ def predict_files(
     trained = find_checkpoint(checkpoint)
     with _threads(threads):
         model = trained.build().to(pick_device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        source = open_array("image", image, axes) if path is None else open_image_file(path, axes)  # type: ignore[arg-type]
+        choice = Choice(axes, level, series)
+        source = open_array("image", image, axes) if path is None else open_image_file(path, choice)  # type: ignore[arg-type]
         pixels = _Pixels(source)
         tile_px = legal_tile(tile_px, model.config.depth)
         layout = _layout(pixels.shape, model.config.num_classes, step_px(tile_px, model.config.depth))

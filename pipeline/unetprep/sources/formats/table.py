@@ -61,6 +61,7 @@ class Format:
 
 
 ZARR = Format("Zarr, OME-Zarr", (".zarr",), "zarr_files", "zarr", is_folder=True)
+N5 = Format("N5", (".n5",), "n5", "numcodecs", is_folder=True, has_names=True)
 FORMATS = (
     Format("TIFF, OME-TIFF, ImageJ, LSM", (".tif", ".tiff", ".lsm"), "tiff", "tifffile"),
     Format("PNG, JPEG, BMP, GIF", (".png", ".jpg", ".jpeg", ".bmp", ".gif"), "pictures", "pillow"),
@@ -68,7 +69,7 @@ FORMATS = (
     Format(".npz", (".npz",), "npz", "numpy", has_names=True),
     ZARR,
     Format("Zarr in a zip file", (".zarr.zip",), "zarr_files", "zarr", has_names=True),
-    Format("N5", (".n5",), "n5", "numcodecs", is_folder=True, has_names=True),
+    N5,
     Format("HDF5", (".h5", ".hdf5", ".hdf"), "hdf5", "h5py", is_extra=True, has_names=True),
     Format("NIfTI", (".nii", ".nii.gz"), "nifti", "nibabel", is_extra=True),
     Format("MRC", (".mrc", ".rec", ".map"), "mrc", "mrcfile", is_extra=True),

@@ -123,7 +123,8 @@ def write_hdf5(path: Path) -> None:
 
 def write_nifti(path: Path) -> None:
     """A NIfTI volume of VOLUME, whose axes are x, y, z."""
-    image = nibabel.Nifti1Image(VOLUME.transpose(2, 1, 0), np.diag([0.1, 0.2, 0.5, 1]))
+    affine = np.diag([0.1, 0.2, 0.5, 1])
+    image: Any = nibabel.Nifti1Image(VOLUME.transpose(2, 1, 0), affine)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm")
     nibabel.save(image, path)
 
@@ -148,8 +149,8 @@ def write_ome_zarr(path: Path) -> None:
     group = zarr.open_group(str(path), mode="w", zarr_format=2)
     group.create_array("0", data=VOLUME, chunks=(2, 16, 16))
     group.create_array("1", data=VOLUME[:, ::2, ::2], chunks=(2, 16, 16))
-    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
-    levels = [
+    axes: Any = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    levels: Any = [
         {"path": str(i), "coordinateTransformations": [{"type": "scale", "scale": [0.5, 0.1 * 2**i, 0.1 * 2**i]}]}
         for i in range(2)
     ]

@@ -64,7 +64,7 @@ def test_the_labels_of_an_image_are_taken_and_several_are_refused(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = image(tmp_path / "x.zarr", PLANE, ["y", "x"])
-    with pytest.raises(InvalidInput, match="is given as image and as labels"):
+    with pytest.raises(InvalidInput, match="is given as an image and as its labels"):
         find_pairs([path], [path])
     add_labels(path, "cells")
     with caplog.at_level(logging.WARNING):
