@@ -26,8 +26,8 @@ from unetprep.kernels.separate import HALO_PX
 from unetprep.kernels.tiling import border_px, output_size
 from unetprep.kernels.weight_formula import IGNORED, recorded_formula
 from unetprep.kernels.weights import NUM_CLASSES
+from unetprep.lengths import METERS
 from unetprep.params import TilesParams
-from unetprep.params.pixel_size import METERS
 from unetprep.stages.base import Blocks, Job, Shape
 from unetprep.stages.classes import classes_path, num_classes
 from unetprep.stages.tile_positions import TiledImage, TilePositions, TilePositionsJob, plan_positions

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from unetprep.params.pixel_size import METERS
+from unetprep.lengths import METERS
 from unetprep.sources.calibration import Calibration
 from unettrain.errors import InvalidInput
 
