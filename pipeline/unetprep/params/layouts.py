@@ -22,15 +22,15 @@ class Layout:
 
 
 LAYOUTS = (
-    Layout("nnunet", "dataset.json, imagesTr/NAME_0000.*, labelsTr/NAME.*", "nnunet"),
+    Layout("nnunet", "dataset.json, imagesTr/NAME_0000.tif, labelsTr/NAME.tif", "nnunet"),
     Layout("ctc", "01/t000.tif, 01_GT/SEG/man_seg000.tif", "ctc"),
-    Layout("dsb2018", "NAME/images/NAME.png, NAME/masks/*.png, one object a file", "dsb2018"),
-    Layout("coco", "*.json with images, annotations and categories", "coco"),
+    Layout("dsb2018", "NAME/images/NAME.png, NAME/masks/ with a file for each object", "dsb2018"),
+    Layout("coco", "a JSON file with images, annotations and categories", "coco"),
     Layout("labelme", "NAME.json beside each image", "labelme"),
     Layout("qupath", "NAME.geojson beside each image", "qupath"),
     Layout("imagej", "NAME.zip or NAME.roi beside each image", "imagej"),
-    Layout("cellpose", "NAME.*, NAME_cp_masks.* or NAME_masks.*", "cellpose"),
-    Layout("pairs", "folders such as images/ and masks/, or one folder with NAME.* and NAME_mask.*", "pairs"),
+    Layout("cellpose", "NAME.tif, NAME_cp_masks.tif or NAME_masks.tif", "cellpose"),
+    Layout("pairs", "folders such as images/ and masks/, or one folder with NAME.tif and NAME_mask.tif", "pairs"),
 )
 
 

@@ -147,6 +147,11 @@ class Source(ABC):
         return False
 
     @property
+    def is_of_objects(self) -> bool:
+        """Whether labels are drawn from objects, so that their numbers need no check."""
+        return False
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         """Shape (c, z, y, x), with 1 for an axis that the file does not have."""
         sides = dict(zip(self.axes, self.file_shape, strict=True))
@@ -208,8 +213,8 @@ class Source(ABC):
 
 
 def stem_of(path: str) -> str:
-    """Name of a file without its extension."""
-    file = re.split(":/(?!/)", path)[0]  # of FILE:/NAME
+    """Name of a file, also of FILE:/NAME, without its extension."""
+    file = re.split(":/(?!/)", path)[0]
     name = os.path.splitext(os.path.basename(file.rstrip("/")))[0]
     return next((name.removesuffix(end) for end in SECOND_ENDINGS if name.endswith(end)), name)
 

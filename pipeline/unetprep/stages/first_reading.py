@@ -187,6 +187,8 @@ class LabelChecks:
         self._num_images += 1
         self._num_empty += not len(ids)
         self._has_ignored |= any(labels.has_ignored for labels in seen)
+        if part.labels.is_of_objects:
+            return
         if self._params.instances == "auto" and not self._params.labels_are_classes and len(ids) == 1:
             _refuse_mask(part.labels, self._params, int(ids[0]), self._reading)
         odd = {labels.odd for labels in seen} - ({"", "pieces"} if self._params.numbers_components else {""})

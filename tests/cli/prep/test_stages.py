@@ -93,7 +93,7 @@ BAD_INPUT = {
     "missing": (lambda folder: (folder / "labels.tif").unlink(), "labels.tif is not there"),
     "unreadable": (unreadable, "labels.tif cannot be read"),
     "cut short": (cut_short, "labels.tif cannot be read"),
-    "float": (rewrite("labels.tif", "a.astype('f4') / 2"), "labels of dtype float32"),
+    "float": (rewrite("labels.tif", "a.astype('f4') * 1.5"), "labels of dtype float32"),
     "negative": (rewrite("labels.tif", "-a.astype('i4')"), "holds the label -"),
     "too large": (rewrite("labels.tif", "a.astype('u4') * np.uint32(2**30)"), "holds the label"),
     "shape": (rewrite("labels.tif", "a[:-1]"), r"img.tif and its labels labels.tif differ in size: (1, 140, 110)"),

@@ -2,7 +2,7 @@
 
 An annotation is an object, of polygons or run lengths. Regions of crowds are left out. Coordinates are pixels from the
 corner of the first. Source: cocodataset.org, "Data format", object detection. pycocotools is not used: it draws every
-object at the size of the whole image, and does not check the run lengths of a damaged file.
+object at the size of the whole image.
 """
 
 import os
@@ -42,12 +42,10 @@ def plan(folder: Folder, params: LayoutParams) -> DataSet:
     index = _image_files(folder)
     examples: list[Example] = []
     missing: list[str] = []
-    classes: dict[str, object] = {}
     num_crowds = 0
     files = _files(folder)
     for path in files:
         document = _annotations(path)
-        classes |= {name: number for number, name in document.categories.items()}
         num_crowds += document.num_crowds
         split = split_of(path[len(folder.path) :]) if files[1:] else ""
         before = f"{split}-" if files[1:] and split else f"{stem_of(path)}-" if files[1:] else ""
@@ -72,7 +70,7 @@ def plan(folder: Folder, params: LayoutParams) -> DataSet:
         raise InvalidInput(f"{folder.path} holds several images of the name {twice!r}", hint="rename one of them")
     crowds = (LeftOut("regions of crowds, which count as background", num_crowds, ""),) if num_crowds else ()
     kept = (*left_out("images that are not there", missing), *crowds)
-    return DataSet("coco", folder.path, tuple(examples), kept, classes=classes)
+    return DataSet("coco", folder.path, tuple(examples), kept)
 
 
 def _files(folder: Folder) -> list[str]:

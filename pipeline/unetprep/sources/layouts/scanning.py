@@ -75,4 +75,6 @@ def _option(name: str, value: object) -> list[str]:
 
 def _label_options(data_set: DataSet) -> list[str]:
     ignored = ["--ignore-label", str(data_set.ignore_label)] if data_set.ignore_label is not None else []
-    return [*(["--instances", "components"] if data_set.labels_are_classes else []), *ignored]
+    several = data_set.largest_class > 1
+    kept = ["--num-classes", str(1 + data_set.largest_class)] if several else ["--instances", "components"]
+    return [*(kept if data_set.labels_are_classes else []), *ignored]

@@ -45,6 +45,14 @@ def test_an_object_below_another_is_counted(tmp_path: Path) -> None:
     assert "3 objects lie wholly below later ones" in str(summarize(found, found.open()).overlaps)
 
 
+def test_a_changed_mask_is_read_anew(tmp_path: Path) -> None:
+    write(tmp_path)
+    found = data_set(tmp_path, "dsb2018")
+    assert arrays(found)["ab12"][1][0, 11, 13] == 0
+    put(tmp_path / "ab12" / "masks" / "2.png", mask((9, 12), (10, 14)))
+    assert arrays(found)["ab12"][1][0, 11, 13] == 3
+
+
 def test_folders_without_masks_are_left_out(tmp_path: Path) -> None:
     write(tmp_path)
     put(tmp_path / "test" / "images" / "test.png")

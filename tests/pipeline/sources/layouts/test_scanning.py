@@ -36,8 +36,10 @@ def test_classes_and_the_ignored_label_of_nnunet(tmp_path: Path) -> None:
     put(tmp_path / "imagesTr" / "a_0000.tif")
     put(tmp_path / "labelsTr" / "a.tif")
     found = unetprep.scan(tmp_path)
-    assert "channels: DAPI; labels are classes: cell" in str(found)
+    assert "channels: DAPI; labels are classes: cell 1" in str(found)
     assert "--instances components --ignore-label 2" in found.command
+    put_json(tmp_path / "dataset.json", {"channel_names": {"0": "DAPI"}, "labels": {**labels, "border": 3}})
+    assert "--num-classes 4 --ignore-label 2" in unetprep.scan(tmp_path).command
 
 
 def test_volumes_of_the_cell_tracking_challenge_are_volumes(tmp_path: Path) -> None:
