@@ -99,6 +99,16 @@ def test_a_folder_of_subfolders_alone_names_the_option(tmp_path: Path) -> None:
         of_inputs([], [str(tmp_path / "fi")], LayoutParams())
 
 
+def test_a_partner_in_a_subfolder_names_the_option(tmp_path: Path) -> None:
+    two_folders(tmp_path, ("1.png", "1.png"), ("2.png", "2.png"))
+    put(tmp_path / "fi" / "3.png")
+    put(tmp_path / "fl" / "sub" / "3.png")
+    with pytest.raises(
+        InvalidInput, match=r"3\.png has no labels of its name(.|\n)*subfolders hold 1 more images: --recursive"
+    ):
+        of_inputs([str(tmp_path / "fi")], [str(tmp_path / "fl")], LayoutParams())
+
+
 def test_images_and_masks_of_a_folder(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         put(tmp_path / "Images" / f"{name}.png")
