@@ -27,9 +27,11 @@ def test_slices_that_imagej_calls_channels(tmp_path: Path) -> None:
     volume = np.repeat(LABELS[None], 5, axis=0)
     tifffile.imwrite(tmp_path / "channels.tif", volume, metadata={"axes": "CYX"})
     np.save(tmp_path / "labels.npy", volume)
-    for files in (("channels.tif", "labels.npy"), ("channels.tif", "channels.tif")):
-        prediction, labels = (str(tmp_path / file) for file in files)
-        assert evaluate_files(prediction, labels, EvaluateParams(dims=3)).scores.mean_ap == 1
+    prediction, labels = (str(tmp_path / file) for file in ("channels.tif", "labels.npy"))
+    assert evaluate_files(prediction, labels, EvaluateParams(dims=3)).scores.mean_ap == 1
+    with pytest.raises(InvalidInput, match="--label-axes zyx"):
+        evaluate_files(prediction, prediction, EvaluateParams(dims=3))
+    assert evaluate_files(prediction, prediction, EvaluateParams(dims=3, label_axes="zyx")).scores.mean_ap == 1
 
 
 def test_a_colour_picture_is_refused(tmp_path: Path) -> None:

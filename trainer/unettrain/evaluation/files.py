@@ -32,7 +32,8 @@ def evaluate_files(prediction: str | Path, labels: str | Path, params: EvaluateP
     params, image = params or EvaluateParams(), os.fspath(labels)
     proposed, truth = open_image_file(os.fspath(prediction)), _own_labels(image, OWN_LABELS)
     if truth is None:
-        return evaluate_sources(proposed, as_labels(open_image_file(image, Choice(is_labels=True))), params)
+        choice = Choice(params.label_axes, channel=params.label_channel, is_labels=True)
+        return evaluate_sources(proposed, as_labels(open_image_file(image, choice), choice.channel), params)
     if params.ignore_label not in (None, IGNORED):
         raise InvalidInput(
             f"--ignore-label is {params.ignore_label}, but the labels of {image} in a store mark ignored pixels as"

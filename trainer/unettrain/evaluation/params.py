@@ -45,3 +45,7 @@ class EvaluateParams(TrainerParams):
         most=MOST_CLASSES,
     )
     ignore_label: int | None = parameter(None, "Number in LABELS of pixels that are neither cell nor background.")
+    label_axes: str = parameter("", "Axes of LABELS, as zyx.  [default: as the file says]")
+    label_channel: int | None = parameter(
+        None, "Channel of LABELS that holds the numbers of the cells; 0 is the first.  [default: the only one]", least=0
+    )

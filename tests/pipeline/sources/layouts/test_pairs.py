@@ -158,6 +158,16 @@ def test_channels_from_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(part[0, 0], image(seed=1)[2:5, 3:9])
 
 
+def test_files_of_several_channels_are_joined_too(tmp_path: Path) -> None:
+    for c in range(2):
+        put(tmp_path / "images" / f"a_c{c}.png", image((12, 14, 3), seed=c))
+    put(tmp_path / "masks" / "a.tif")
+    pixels, _ = arrays(data_set(tmp_path, "pairs", channels_from_names=True))["a"]
+    assert pixels is not None
+    expected = np.concatenate([image((12, 14, 3), seed=c) for c in range(2)], axis=2)
+    np.testing.assert_array_equal(pixels[:, 0], np.moveaxis(expected, 2, 0))
+
+
 def test_slices_from_names_in_their_numerical_order(tmp_path: Path) -> None:
     for z in range(1, 12):
         put(tmp_path / "images" / f"a_z{z}.tif", image(seed=z))
