@@ -29,6 +29,7 @@ from unetprep.storage.paths import safe_key
 
 SUBFOLDERS = ("annotations", "labels", "coco")
 KEYS = {"images", "annotations"}
+MOST_OTHERS = 20  # JSON files that are read before one of COCO
 
 
 def recognise(folder: Folder) -> str:
@@ -79,13 +80,19 @@ def _files(folder: Folder) -> list[str]:
     if not found:
         subs = [folder.below(name) for name in folder.folders if split_of(name)]
         found = [f"{sub.path}/{name}" for sub in subs for name in sub.ending(".json")]
-    return [path for path in found if _is_coco(path, os.stat(path).st_mtime_ns)]
+    if not any(_is_coco(path, os.stat(path).st_mtime_ns) for path in found[:MOST_OTHERS]):
+        return []
+    of_objects = [path for path in found if stem_of(path).startswith("instances")]  # beside captions and keypoints
+    return [path for path in of_objects or found if _is_coco(path, os.stat(path).st_mtime_ns)]
 
 
 @lru_cache(maxsize=64)
 def _is_coco(path: str, changed: int) -> bool:
     document = read_json(path)
-    return isinstance(document, dict) and set(document) >= KEYS
+    if not isinstance(document, dict) or not set(document) >= KEYS:
+        return False
+    first = document["annotations"][:1] if isinstance(document["annotations"], list) else []
+    return not (first and isinstance(first[0], dict) and "segmentation" not in first[0])
 
 
 def _image_files(folder: Folder) -> dict[str, list[str]]:

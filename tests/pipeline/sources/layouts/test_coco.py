@@ -70,6 +70,15 @@ def test_an_image_without_objects_is_an_example_and_a_missing_one_is_not(tmp_pat
     assert left_out(found) == {"images that are not there": 1}
 
 
+def test_captions_and_keypoints_beside_objects_are_not_read(tmp_path: Path) -> None:
+    put(tmp_path / "val2017" / "a.png")
+    for name in ("instances", "person_keypoints"):
+        put_json(tmp_path / "annotations" / f"{name}_val2017.json", document(annotation(0, [box(2, 1, 6, 5)])))
+    captions = {**document(), "annotations": [{"id": 1, "image_id": 0, "caption": "cells"}]}
+    put_json(tmp_path / "annotations" / "captions_val2017.json", captions)
+    assert {name: int(labels.max()) for name, (_, labels) in arrays(data_set(tmp_path, "coco")).items()} == {"a": 1}
+
+
 def test_crowds_are_left_out(tmp_path: Path) -> None:
     assert not labels_of(tmp_path, annotation(0, {"size": [HEIGHT, WIDTH], "counts": [0, 168]}, iscrowd=1)).any()
     assert left_out(data_set(tmp_path, "coco")) == {"regions of crowds, which count as background": 1}

@@ -2,10 +2,14 @@ import shlex
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import unetprep
 from tests.pipeline.sources.layouts.writing import image, put, put_json
+from unetprep.errors import InvalidInput
 from unetprep.params import LayoutParams
+
+REAL = Path("/work/shared/data")
 
 
 def test_the_scan_groups_sizes_and_gives_the_command(tmp_path: Path) -> None:
@@ -46,3 +50,14 @@ def test_volumes_of_the_cell_tracking_challenge_are_volumes(tmp_path: Path) -> N
     put(tmp_path / "01" / "t000.tif", image((3, 12, 14)))
     put(tmp_path / "01_GT" / "SEG" / "man_seg000.tif", image((3, 12, 14)))
     assert "--dims 3" in unetprep.scan(tmp_path).command
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="no real data")
+@pytest.mark.parametrize(
+    ("name", "num"), [("dsb2018", 54), ("usiigaci", 6), ("isbi2012", 1), ("ovule3d", 1), ("fibsem-medulla", 1)]
+)
+def test_real_data_sets_are_recognised(name: str, num: int) -> None:
+    found = unetprep.scan(REAL / name)
+    assert (found.layout, found.summary.num_images) == ("pairs", num)
+    with pytest.raises(InvalidInput, match=r"none of the known layouts(.|\n)*a data set is in"):
+        unetprep.scan(REAL)
