@@ -68,11 +68,12 @@ class ImportParams(FileParams):
     spacing: tuple[float, ...] | None = parameter(
         None,
         "Measured pixel size along z,y,x, or y,x with --dims 2, such as 0.235,0.15,0.15. It is stored with the images,"
-        " and weights measures distances with it.  [default: unknown]",
+        " and weights measures distances with it.  [default: as the files state]",
         parse=numbers,
     )
     unit: str = parameter(
-        "", "Unit of --spacing, by its name in OME-NGFF, such as micrometer or nanometer.  [default: unknown]"
+        "",
+        "Unit of --spacing, by its name in OME-NGFF, such as micrometer or nanometer.  [default: as the files state]",
     )
 
     def __post_init__(self) -> None:
