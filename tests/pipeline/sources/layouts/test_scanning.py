@@ -9,7 +9,7 @@ from tests.pipeline.sources.layouts.writing import image, put, put_json
 from unetprep.errors import InvalidInput
 from unetprep.params import LayoutParams
 
-REAL = Path("/work/shared/data")
+REAL = Path(__file__).parents[5] / "shared" / "data"
 
 
 def test_the_scan_groups_sizes_and_gives_the_command(tmp_path: Path) -> None:
@@ -19,6 +19,7 @@ def test_the_scan_groups_sizes_and_gives_the_command(tmp_path: Path) -> None:
         put(folder / "masks" / f"{k}.png", np.ones(sides[:2], np.uint8))
     found = unetprep.scan(folder)
     text = str(found)
+    assert "the import will be refused: the images have different numbers of channels: 1 as in" in text
     assert "layout pairs (the folders images and masks)" in text
     assert "5 of 12 x 14 uint8; 1 of 9 x 8 uint8; 1 of 9 x 8 uint8, 3 channels" in text
     assert shlex.split(found.command) == [
@@ -50,6 +51,12 @@ def test_volumes_of_the_cell_tracking_challenge_are_volumes(tmp_path: Path) -> N
     put(tmp_path / "01" / "t000.tif", image((3, 12, 14)))
     put(tmp_path / "01_GT" / "SEG" / "man_seg000.tif", image((3, 12, 14)))
     assert "--dims 3" in unetprep.scan(tmp_path).command
+
+
+def test_a_stack_may_be_a_volume(tmp_path: Path) -> None:
+    for part in ("images", "masks"):
+        put(tmp_path / part / "a.tif", image((3, 12, 14)))
+    assert "stacks: add --dims 3 if each is one volume" in str(unetprep.scan(tmp_path))
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="no real data")
