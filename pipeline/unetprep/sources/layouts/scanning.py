@@ -7,12 +7,13 @@ from itertools import chain
 
 from unetprep.parameter import Params, option_name
 from unetprep.params import FileParams, LayoutParams
-from unetprep.sources.layouts.data_set import DataSet
+from unetprep.sources.layouts.data_set import DataSet, refuse_mixed_channels
 from unetprep.sources.layouts.summary import DataSummary, summarize
 from unetprep.sources.layouts.table import Recognised, find_data_set
 from unetprep.storage.paths import StrPath
 
 FEWEST_TO_SPLIT = 5
+OF_VOLUMES = ("ctc", "nnunet")  # layouts in which slices of a file are those of one volume
 FRACTIONS = ("--val-fraction", "0.1", "--test-fraction", "0.2")
 
 
@@ -40,13 +41,15 @@ class Scanned:
 def scan(folder: StrPath, params: LayoutParams | None = None, files: FileParams | None = None) -> Scanned:
     """Recognise the layout of a data set in a folder, and open its images; nothing is written.
 
-    Raises InvalidInput if no layout fits, or if a file cannot be used.
+    Raises InvalidInput if no layout fits, if a file cannot be used, or if images differ in their channels.
 
         print(unetprep.scan("data/"))
     """
     params = params or LayoutParams()
     found = find_data_set(folder, params)
-    summary = summarize(found.data_set, found.data_set.open(files))
+    pairs = found.data_set.open(files)
+    refuse_mixed_channels(pairs)
+    summary = summarize(found.data_set, pairs)
     return Scanned(
         str(folder),
         found.data_set.layout,
@@ -63,7 +66,8 @@ def _command(folder: str, found: Recognised, params: Sequence[Params], summary: 
     words = ["unetprep", "import", "--data", folder, "--layout", data_set.layout]
     words += chain.from_iterable(option for option in given if option[0] != "--layout")
     words += _label_options(data_set)
-    words += ["--dims", "3"] if data_set.layout == "ctc" and any(kind.shape[1] > 1 for kind in summary.kinds) else []
+    has_slices = any(kind.shape[1] > 1 for kind in summary.kinds)
+    words += ["--dims", "3"] if data_set.layout in OF_VOLUMES and has_slices else []
     words += FRACTIONS if not summary.splits and summary.num_images >= FEWEST_TO_SPLIT else ()
     return [*words, "--out", f"{folder.rstrip('/').rpartition('/')[2].strip('.') or 'data'}.zarr"]
 
