@@ -2,9 +2,10 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 
+from unetprep.errors import InvalidInput
 from unetprep.parameter import Params, option_name
 from unetprep.params import FileParams, LayoutParams
 from unetprep.sources.layouts.data_set import DataSet, refuse_mixed_channels
@@ -41,15 +42,18 @@ class Scanned:
 def scan(folder: StrPath, params: LayoutParams | None = None, files: FileParams | None = None) -> Scanned:
     """Recognise the layout of a data set in a folder, and open its images; nothing is written.
 
-    Raises InvalidInput if no layout fits, if a file cannot be used, or if images differ in their channels.
+    Raises InvalidInput if no layout fits, or if a file cannot be used.
 
         print(unetprep.scan("data/"))
     """
     params = params or LayoutParams()
     found = find_data_set(folder, params)
     pairs = found.data_set.open(files)
-    refuse_mixed_channels(pairs)
     summary = summarize(found.data_set, pairs)
+    try:
+        refuse_mixed_channels(pairs)
+    except InvalidInput as error:
+        summary = replace(summary, notes=(*summary.notes, f"an import refuses them: {error.problem}; {error.hint}"))
     return Scanned(
         str(folder),
         found.data_set.layout,
