@@ -16,12 +16,14 @@ class ReportedError(Exception):
     """
 
     def __init__(self, problem: str, *, allowed: str = "", hint: str = "") -> None:
+        problem, allowed, hint = map(mask_credentials, (problem, allowed, hint))
+        self.problem, self.allowed, self.hint = problem, allowed, hint
         lines = [problem]
         if allowed:
             lines.append(f"  allowed: {allowed}")
         if hint:
             lines.append(f"  to do:   {hint}")
-        super().__init__(mask_credentials("\n".join(lines)))
+        super().__init__("\n".join(lines))
 
 
 class UnetprepError(ReportedError):

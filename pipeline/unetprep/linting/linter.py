@@ -17,10 +17,12 @@ from unetprep.linting.rules import Finding, judge
 from unetprep.params import LINT_RULES, LintParams, num_neighbours
 from unetprep.sources import Source, expand, open_labels, open_source
 from unetprep.sources.arrays import Inputs, as_inputs
+from unetprep.sources.formats.table import format_of
 from unetprep.sources.label_scan import num_blocks, survey
 from unetprep.sources.label_values import Labels
 from unetprep.sources.labels import one_channel
 from unetprep.sources.source import Choice
+from unetprep.sources.urls import is_url
 from unetprep.store import Store
 
 IMPORT = "unetprep import --labels LABELS --out STORE"
@@ -105,6 +107,9 @@ def slice_of_stack(store: Store, path: str, place: ImagePlace) -> StackSlice:
 
 
 def _store(path: str) -> Store | None:
+    known = format_of(path) if is_url(path) else None
+    if known and not known.is_folder:  # a file of a web server, which cannot be listed
+        return None
     try:
         return Store.open(path) if "://" in path or (Path(path) / "zarr.json").exists() else None
     except DamagedDocument:

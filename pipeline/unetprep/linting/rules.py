@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.sources.label_scan import Ints, Odd
-from unetprep.sources.label_values import Labels, class_like, gradual_values
+from unetprep.sources.label_values import Labels, class_like, gradual_values, unlabelled
 
 NUM_PLACES = 100  # listed with a finding
 
@@ -108,6 +108,9 @@ def _classes(labels: Labels) -> Iterator[Finding]:
             hint += f"; if {found.unlabelled} marks pixels to be left out: --ignore-label {found.unlabelled}"
         places = _places(labels, found.place, id=found.values, pieces=found.num_pieces)
         yield Finding("classes", len(found.values), found.message, hint, places)
+    elif marked := unlabelled(labels):
+        places = _places(labels, np.array([marked.place]), id=np.array([marked.value]))
+        yield Finding("classes", 1, marked.message, f"if it does: --ignore-label {marked.value}", places)
 
 
 def _wrapped(labels: Labels) -> Iterator[Finding]:

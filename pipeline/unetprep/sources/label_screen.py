@@ -23,6 +23,7 @@ FEWEST_THIN = 5
 PIECES = 1.4  # pieces for each number; clean labels: up to 1.24
 MANY_NUMBERS = 32  # in a window: more than there are classes
 ALL_CELLS = 16  # numbers in a window without background that may be classes
+UNLABELLED = (254, 255, 65534, 65535)  # numbers that often mark pixels without a label
 TABLE = 2**16  # numbers that are counted by a table
 
 

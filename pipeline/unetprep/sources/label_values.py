@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.sources.label_scan import Ints, Survey
+from unetprep.sources.label_screen import UNLABELLED
 
 BOUNDARY_BETWEEN = 0.9  # least share of its pixels that lie between a smaller and a larger value
 BOUNDARY_SHARE = 0.1  # least share of boundary components in all outlines
@@ -20,6 +21,7 @@ BOUNDARY_PX = 20  # least number of pixels in boundary components
 
 END = 0.15  # of the range of values
 FEWEST_AT_AN_END = 0.002  # of the pixels
+MASK_AT_ENDS = 0.8  # share of the pixels of a mask near 0 or its largest value; interpolated ones: from 0.9, images: 0
 
 COMPARABLE = 4  # pieces of at least a quarter of the size of the largest one of their cell
 FEW_PIECES = 3  # comparable pieces that a cell hardly has
@@ -27,7 +29,8 @@ CLASS_SHARE = 0.25  # of cells in so many pieces; real labels: up to 0.03, neuri
 MANY_PIECES = 10  # of a single number that make it a class
 SPLIT_SHARE = 0.5  # of cells in several pieces of any size; real labels: up to 0.41, neurites in single slices
 FEWEST_CLASSES = 2  # numbers
-UNLABELLED = (255, 65535)  # numbers that often mark pixels without a label
+FAR_APART = 2  # times the next smaller number
+LEAST_MASK_TOP = 128  # largest value of a grey mask
 LISTED = 4  # numbers in a message
 
 
@@ -53,6 +56,21 @@ class Labels:
         total, high = prod(survey.shape), int(size[survey.components.value > (1 - END) * top].sum())
         low = total - int(size[survey.components.value > END * top].sum())
         return (low + high) / total if min(low, high) > FEWEST_AT_AN_END * total else 0.0
+
+    @cached_property
+    def unlabelled(self) -> int | None:
+        """The largest number, if it is one of UNLABELLED and far above all others; None if there is none."""
+        if len(self.values) < FEWEST_CLASSES:
+            return None
+        second, largest = self.values[-2:].tolist()
+        return largest if largest in UNLABELLED and FAR_APART * second <= largest else None
+
+    @property
+    def is_noisy_mask(self) -> bool:
+        """Whether nearly all pixels are near 0 or the largest value, and those near it have several values."""
+        top = int(self.values.max(initial=0))
+        several = np.count_nonzero(self.values > (1 - END) * top) > 1
+        return bool(top >= LEAST_MASK_TOP and several and self.share_at_ends() >= MASK_AT_ENDS)
 
     @property
     def num_cells(self) -> int:
@@ -127,7 +145,7 @@ def class_like(labels: Labels) -> ClassLike | None:
         return None
     pieces, value = _comparable_pieces(labels), np.zeros(labels.num_cells, np.int64)
     value[labels.cell] = survey.components.value
-    unlabelled = _unlabelled(labels)
+    unlabelled = labels.unlabelled
     known, is_mask = value != unlabelled, unlabelled is not None and num_values == FEWEST_CLASSES
     in_pieces = known & (pieces >= (FEW_PIECES - 1 if is_mask else FEW_PIECES))
     is_class = np.count_nonzero(in_pieces) > CLASS_SHARE * np.count_nonzero(known)
@@ -156,7 +174,30 @@ def _comparable_pieces(labels: Labels) -> Ints:
     return np.bincount(cell[COMPARABLE * size >= largest[cell]], minlength=labels.num_cells)
 
 
-def _unlabelled(labels: Labels) -> int | None:
-    """The largest number, if it is one of UNLABELLED and far above all others."""
-    *others, largest = labels.values.tolist()
-    return largest if others and largest in UNLABELLED and others[-1] <= largest // 2 else None
+@dataclass(frozen=True)
+class Unlabelled:
+    """Evidence that a number among those of cells marks pixels without a label: a message, its pieces, the first place.
+
+    Evidence that is not `certain` may be that of a cell.
+    """
+
+    message: str
+    value: int
+    num_pieces: int
+    place: int
+    certain: bool
+
+
+def unlabelled(labels: Labels) -> Unlabelled | None:
+    """Evidence that a number marks pixels without a label; None if there is none.
+
+    It is certain if the number has several pieces, or if the others are 1, 2, ... without a gap.
+    """
+    if labels.unlabelled is None:
+        return None
+    value, components = labels.unlabelled, labels.survey.components
+    pieces = np.flatnonzero(components.value == value)
+    others = labels.values[:-1]
+    in_turn = len(others) > 1 and int(others[-1]) == len(others)
+    message = f"{value} seems to mark pixels without a label: the others are up to {others[-1]}"
+    return Unlabelled(message, value, len(pieces), int(components.place[pieces[0]]), len(pieces) > 1 or in_turn)

@@ -97,7 +97,8 @@ def one_channel(source: Source, channel: int | None = None) -> Source:
     if num == 1:
         return source
     if channel is None and not _is_grey(source):
-        as_slices = "" if "z" in source.axes else f"; if they are slices: --label-axes {source.axes.replace('c', 'z')}"
+        could_be_slices = source.axes[0] == "c" and "z" not in source.axes
+        as_slices = f"; if they are slices: --label-axes {source.axes.replace('c', 'z')}" if could_be_slices else ""
         raise InvalidInput(
             f"{source.path} has {num} channels (shape {source.file_shape}, axes {source.axes})",
             allowed="label images of one channel, whose values are the numbers of the cells",

@@ -18,6 +18,7 @@ ALIASES = {  # UDUNITS-2 names, which OME-Zarr uses, and abbreviations in files
     "picometer": ("pm",),
 }
 NAMES = {alias: name for name, aliases in ALIASES.items() for alias in (name, *aliases)}
+DIGITS = 12  # of a converted size: 2 um are 2000 nm, not 1999.9999999999998
 NO_UNITS = ("", "pixel", "pixels", "px", "none", "null")
 
 
@@ -55,4 +56,6 @@ def pixel_size_of(
 def _converted(size: float | None, given: str, wanted: str) -> float | None:
     if size is None or given == wanted:
         return size
-    return size * METERS[given] / METERS[wanted] if given in METERS and wanted in METERS else None
+    if given not in METERS or wanted not in METERS:
+        return None
+    return float(f"{size * METERS[given] / METERS[wanted]:.{DIGITS}g}")

@@ -21,7 +21,7 @@ from unetprep.sources.connected_components import LabelMap, UnionFind
 from unetprep.sources.first_pass import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype
 from unetprep.sources.formats.tiff import SMALL_TIFF_BYTES
 from unetprep.sources.kept_pixels import KeptPixels
-from unetprep.sources.label_screen import LabelScreen
+from unetprep.sources.label_screen import UNLABELLED, LabelScreen
 from unetprep.sources.memory import kept_of_all, reading_bytes
 from unetprep.stages.base import Shape
 from unetprep.stages.splits import Part
@@ -29,6 +29,10 @@ from unetprep.stages.splits import Part
 T = TypeVar("T")
 MOST_NOTES = 10
 SEVERAL = 2  # numbers
+EDITED = (
+    "correct the file: relabel has no options for its values, and reads it as the first labels were imported; or import"
+    " the image again with --overwrite and other options: "
+)
 AT_ONCE = 16  # images of a stack that a thread reads in turn
 
 
@@ -173,16 +177,30 @@ def read_images(
 
 
 class LabelChecks:
-    """Checks of the labels of an import, once they are read. Collects what cannot be used, and notes on what is odd."""
+    """Checks of the labels of an import, once they are read. Collects what cannot be used, and notes on what is odd.
 
-    def __init__(self, params: ImportParams, reading: FirstReading, faults: Faults | None = None) -> None:
+    `edited` labels are read as those were that they replace, without options of an import.
+    """
+
+    def __init__(
+        self, params: ImportParams, reading: FirstReading, faults: Faults | None = None, *, edited: bool = False
+    ) -> None:
         self.faults = faults or Faults()
+        self._edited = edited
         self._params, self._reading = params, reading
         self._notes: list[str] = []
         self._num_notes, self._num_images, self._num_empty, self._has_ignored = 0, 0, 0, False
 
     def check(self, part: Part, seen: Sequence[LabelScan]) -> None:
         """Refuse labels that are no numbers of cells. `seen` are all strips, since one may hold a single number."""
+        try:
+            self._check(part, seen)
+        except InvalidInput as error:
+            if not self._edited:
+                raise
+            raise InvalidInput(error.problem, allowed=error.allowed, hint=EDITED + error.hint) from None
+
+    def _check(self, part: Part, seen: Sequence[LabelScan]) -> None:
         ids = np.unique(np.concatenate([labels.ids for labels in seen]))
         self._num_images += 1
         self._num_empty += not len(ids)
@@ -191,7 +209,7 @@ class LabelChecks:
             return
         if self._params.instances == "auto" and not self._params.labels_are_classes and len(ids) == 1:
             _refuse_mask(part.labels, self._params, int(ids[0]), self._reading)
-        odd = {labels.odd for labels in seen} - ({"", "pieces"} if self._params.numbers_components else {""})
+        odd = any(labels.odd or labels.scan.high in UNLABELLED for labels in seen)
         if not odd or len(ids) < SEVERAL or self._params.label_threshold is not None:
             return
         if self._params.instances == "ids" and self._num_notes >= MOST_NOTES:  # taken anyway

@@ -247,7 +247,7 @@ def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:
     """Read and check the labels of parts, and plan their arrays alone. Raises InvalidInput as `plan_import` does."""
     reading, scale = FirstReading(), ImageScale(params.pixel_sizes(), params.unit)
     parts = [replace(part, scale=scale) for part in parts]  # as recorded, whatever the files of the labels state
-    checks = LabelChecks(params, reading)
+    checks = LabelChecks(params, reading, edited=True)
     seen = read_labels(parts, params, reading, checks)
     checks.faults.refuse()
     return [

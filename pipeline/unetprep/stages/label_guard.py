@@ -1,5 +1,7 @@
 """Refusal of labels that are no numbers of cells, by the rules of `unetprep lint`, where they enter a store."""
 
+import shlex
+from collections.abc import Iterator
 from math import prod
 
 import numpy as np
@@ -9,13 +11,22 @@ from unetprep.kernels.weight_formula import IGNORED, MOST_CLASSES
 from unetprep.params import ImportParams, num_neighbours
 from unetprep.sources import Source
 from unetprep.sources.label_scan import survey
-from unetprep.sources.label_values import ClassLike, GradualValues, Labels, class_like, gradual_values
+from unetprep.sources.label_values import (
+    MASK_AT_ENDS,
+    ClassLike,
+    GradualValues,
+    Labels,
+    Unlabelled,
+    class_like,
+    gradual_values,
+    unlabelled,
+)
 
 BLOCK = {2: (1, 512, 512), 3: (16, 128, 128)}  # by dims: read at once, a quarter of a megapixel
 LARGEST_IMAGE_PX = 2**24  # that is tried as labels
 VOLUME = 3  # dims
 MASK_CLASSES = 2  # background and cell
-MASK_AT_ENDS = 0.8  # share of the pixels of a mask near 0 or its largest value; interpolated ones: from 0.9, images: 0
+CLASSES_IN_USE = 4  # times as many classes as there are numbers: too many to be classes
 NEAREST = "save the labels again as PNG or TIFF, not JPEG, and resize them without interpolation (nearest)"
 
 
@@ -26,9 +37,16 @@ def check_values(labels: Source, image: Source | None, params: ImportParams) -> 
     says is taken. Connected components need a mask, whose values do not change gradually.
     """
     read = _read(labels, params.dims, params.ignore_label)
-    found = gradual_values(read) or (None if params.numbers_components else class_like(read))
+    found: GradualValues | ClassLike | Unlabelled | None = gradual_values(read)
+    if found is None and (not params.numbers_components or read.is_noisy_mask):
+        found = class_like(read)
+    if found is None or (isinstance(found, ClassLike) and not found.certain):
+        found = unlabelled(read) or found
     if found is None:
         return ""
+    if isinstance(found, Unlabelled) and (params.numbers_components or not found.certain):
+        way_out = f"if it does: --ignore-label {found.value}"
+        return f"{labels.path}: {found.message}; it is taken as a cell; {way_out}"
     if params.instances == "ids":
         return f"{labels.path}: {found.message}; each number is taken as one cell, as --instances ids says"
     if isinstance(found, ClassLike) and not found.certain:
@@ -50,13 +68,21 @@ def _read(source: Source, dims: int, ignore_label: int | None) -> Labels:
 
 
 def _refusal(
-    source: Source, image: Source | None, params: ImportParams, read: Labels, found: GradualValues | ClassLike
+    source: Source,
+    image: Source | None,
+    params: ImportParams,
+    read: Labels,
+    found: GradualValues | ClassLike | Unlabelled,
 ) -> InvalidInput:
     has_background = not isinstance(found, ClassLike) or found.has_background
-    if (not has_background or isinstance(found, GradualValues)) and image and _is_swapped(image, read, params):
+    place = found.place if isinstance(found, Unlabelled) else int(found.place[0])
+    if isinstance(found, Unlabelled):
+        what = f"numbers of cells and a number for something else, in {found.num_pieces} pieces"
+        remedy = f"--ignore-label {found.value} leaves these pixels out"
+    elif (not has_background or isinstance(found, GradualValues)) and image and _is_swapped(image, read, params):
         what = f"an image, and {image.path} like its labels"
         remedy = f"exchange them: --image {source.path} --labels {image.path}"
-    elif isinstance(found, ClassLike):
+    elif isinstance(found, ClassLike) and not read.is_noisy_mask:
         what, remedy = "an image of classes", _remedy_for_classes(found, read, params)
     elif read.share_at_ends() >= MASK_AT_ENDS:
         top = int(read.values[-1])
@@ -72,12 +98,20 @@ def _refusal(
             f"check what is given as image and what as labels; {NEAREST}; for a grey mask: --instances components"
             " --label-threshold T makes each connected piece above T a cell"
         )
-    lint = f"unetprep lint {source.path}{' --dims 3' * (params.dims == VOLUME)}"
+    lint = shlex.join(["unetprep", "lint", source.path, *_reading_options(params)])
     return InvalidInput(
-        f"{source.path} looks like {what}: {found.message}; the first at {_place(read, int(found.place[0]))}",
+        f"{source.path} looks like {what}: {found.message}; the first at {_place(read, place)}",
         allowed="labels: 0 for background and one number for each cell",
         hint=f"{remedy}; {lint} shows where; --instances ids takes every value as a cell",
     )
+
+
+def _reading_options(params: ImportParams) -> Iterator[str]:
+    """The options with which `unetprep lint` reads labels as the import does."""
+    for name in ("axes", "label_axes", "level", "series", "label_channel", "dims", "ignore_label"):
+        value = getattr(params, name)
+        if value != getattr(ImportParams(), name):
+            yield from (f"--{name.replace('_', '-')}", str(value))
 
 
 def _remedy_for_classes(found: ClassLike, read: Labels, params: ImportParams) -> str:
@@ -85,7 +119,7 @@ def _remedy_for_classes(found: ClassLike, read: Labels, params: ImportParams) ->
     num_classes = int(read.values[read.values != found.unlabelled].max()) + 1
     keep = (
         ""
-        if num_classes <= MASK_CLASSES or num_classes > MOST_CLASSES
+        if num_classes <= MASK_CLASSES or num_classes > min(MOST_CLASSES, CLASSES_IN_USE * len(read.values))
         else f"; {ignored}--num-classes {num_classes} keeps the classes"
     )
     volume = "; if the slices are one volume: --dims 3" if params.dims < VOLUME and read.survey.shape[0] > 1 else ""

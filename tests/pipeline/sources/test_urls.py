@@ -17,6 +17,7 @@ import pytest
 import tifffile
 import zarr
 
+import unetprep
 from tests.pipeline.conftest import save
 from tests.pipeline.sources.formats.samples import write_n5
 from tests.synthetic import cell_labels
@@ -303,6 +304,7 @@ def test_a_web_server_gives_files(tmp_path: Path) -> None:
             whole = (slice(None),) * 4
             np.testing.assert_array_equal(remote.read(whole), local.read(whole))
             assert open_source(f"{root}/x.zarr").shape == (1, 1, 9, 9)
+            assert unetprep.lint(f"{root}/x%20y.png")[0].shape == (61, 47)
             with pytest.raises(InvalidInput, match=r"no\.tif is not there"):
                 open_source(f"{root}/no.tif")
             save(tmp_path / "x.tif", pixels(61, 47))

@@ -56,15 +56,31 @@ def unlabelled() -> Labels:
     return labels
 
 
+def with_borders(value: int = 255) -> Labels:
+    """Cells with a rim of a number for pixels without a label, as in PASCAL VOC."""
+    rim = (ndimage.maximum_filter(APART, 3) > 0) & (APART == 0)
+    return np.where(rim, value, APART).astype(np.uint8)
+
+
+def faint_jpeg() -> Labels:
+    """A mask as in a JPEG file of quality 100: values within 1 of 0 and 255 at single pixels."""
+    rng = np.random.default_rng(0)
+    noise = rng.random(MASK.shape) < 0.05
+    return np.where(noise, np.where(MASK, 254, 1), MASK).astype(np.uint8)
+
+
 ROWS: list[tuple[Callable[[], Labels], str]] = [
     (jpeg, r"a mask of 0 and 255 that was resized(.|\n)*--instances components --label-threshold 127"),
     (resized, r"a mask of 0 and 255 that was resized with interpolation(.|\n)*--label-threshold 127"),
     (classes, r"looks like an image of classes: .* 1 in \d, 2 in \d(.|\n)*--instances components .*--num-classes 3"),
     (unlabelled, r"255 seems to mark pixels without a label(.|\n)*--ignore-label 255 --instances components"),
+    (with_borders, r"255 seems to mark pixels without a label(.|\n)*--ignore-label 255"),
+    (lambda: with_borders(254), r"254 seems to mark pixels without a label(.|\n)*--ignore-label 254"),
+    (faint_jpeg, r"a mask of 0 and 255 that was resized(.|\n)*--instances components --label-threshold 127"),
     (lambda: cell_image(LABELS), r"looks like an image, or like labels that were interpolated"),
     (lambda: np.where(APART > 0, 160, 40).astype(np.uint8), r"looks like an image of classes"),
 ]
-IDS = ["jpeg", "resized", "classes", "unlabelled", "image", "flat-image"]
+IDS = ["jpeg", "resized", "classes", "unlabelled", "borders-255", "borders-254", "faint-jpeg", "image", "flat-image"]
 
 
 @pytest.mark.parametrize(("labels", "message"), ROWS, ids=IDS)
@@ -105,7 +121,7 @@ def test_a_jpeg_file_is_named_as_the_cause(tmp_path: Path) -> None:
 # -- the ways out -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("labels", [jpeg, resized])
+@pytest.mark.parametrize("labels", [jpeg, resized, faint_jpeg])
 def test_a_threshold_makes_cells_of_a_grey_mask(tmp_path: Path, labels: Callable[[], Labels]) -> None:
     grey = labels()
     with pytest.raises(InvalidInput, match="--label-threshold 127"):
@@ -134,6 +150,31 @@ def test_unlabelled_pixels_and_classes_have_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "classes").mkdir()
     run(tmp_path / "classes", classes(), instances="components")
     np.testing.assert_array_equal(instances(tmp_path / "classes"), ndimage.label(classes())[0])
+
+
+def test_borders_without_a_label_are_left_out_or_named(tmp_path: Path) -> None:
+    run(tmp_path, with_borders(), ignore_label=255)
+    np.testing.assert_array_equal(instances(tmp_path), np.where(with_borders() == 255, -1, APART.astype(int)))
+    (tmp_path / "mask").mkdir()
+    mask = np.where(with_borders() == 255, 255, APART > 0).astype(np.uint8)
+    (note,) = run(tmp_path / "mask", mask, instances="components").warnings
+    assert "255 seems to mark pixels without a label" in note
+    (tmp_path / "one").mkdir()
+    (note,) = run(tmp_path / "one", square((7, 5, 5), (255, 30, 30))).warnings
+    assert "it is taken as a cell; if it does: --ignore-label 255" in note
+
+
+def test_many_classes_are_suggested_only_where_they_are_in_use(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="--instances components") as error:
+        run(tmp_path, classes() * np.uint8(100))
+    assert "--num-classes" not in str(error.value)
+
+
+def test_the_named_check_reads_the_file_alike(tmp_path: Path) -> None:
+    path = save(tmp_path / "y.tif", np.stack([APART.astype(np.uint8), classes()]))
+    params = ImportParams(label_axes="cyx", label_channel=1)
+    with pytest.raises(InvalidInput, match=r"unetprep lint .*y\.tif --label-axes cyx --label-channel 1 shows where"):
+        import_images(str(tmp_path / "ds.zarr"), [], [path], params, LOCAL)
 
 
 def test_a_threshold_needs_components() -> None:
@@ -249,7 +290,7 @@ def finished(folder: Path, labels: Labels, importing: ImportParams | None = None
 def test_relabel_refuses_alike(tmp_path: Path, labels: Callable[[], Labels]) -> None:
     store = finished(tmp_path, LABELS)
     before = tree(store)
-    with pytest.raises(InvalidInput, match=r"y\.png looks like"):
+    with pytest.raises(InvalidInput, match=r"y\.png looks like(.|\n)*correct the file: relabel has no options for"):
         unetprep.relabel(store, save(tmp_path / "y.png", labels()))
     assert tree(store) == before
 

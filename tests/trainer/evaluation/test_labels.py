@@ -57,3 +57,10 @@ def test_empty_predictions_and_labels_are_scored(tmp_path: Path, kind: str) -> N
     invented = evaluate(tmp_path, LABELS, nothing)
     assert (invented["iou"], invented["mean_ap"], invented["proposed"]) == (0, 0, NUM_CELLS)
     assert evaluate(tmp_path, LABELS, nothing, instances="components")["mean_ap"] == 0
+
+
+def test_a_number_for_pixels_without_a_label_is_no_cell(tmp_path: Path) -> None:
+    rim = (ndimage.maximum_filter(LABELS, 3) > 0) & (LABELS == 0)
+    labels = np.where(rim, 255, LABELS).astype(np.uint8)
+    refused(tmp_path, "255, which seems to mark pixels without a label\n(.|\n)*--ignore-label 255", LABELS, labels)
+    assert evaluate(tmp_path, LABELS, labels, instances="ids")["cells"] == NUM_CELLS + 1

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
 from unettrain.evaluation.segmentation import CONNECTIVITY, Segmentation, components_of_classes
-from unettrain.evaluation.value_checks import check_classes, check_numbers, fault_of_numbers, has_one_number, num_parts
+from unettrain.evaluation.value_checks import (
+    check_classes,
+    check_numbers,
+    fault_of_numbers,
+    has_one_number,
+    num_parts,
+    number_of_unlabelled,
+)
 from unettrain.metrics.components import label_components
 
 
@@ -84,5 +91,12 @@ def _check_labels(cells: NDArray[Any], path: str, dims: int, instances: str) -> 
             f"{path} holds neither instance labels nor a clean mask: {fault}",
             allowed="labels that give each cell a number of its own, or a mask of 0 and one other number",
             hint="resize labels without interpolation (nearest), and save them as PNG or TIFF, not as JPEG;"
+            " classes need --num-classes N, or --instances components if each part is a cell;"
             " --instances ids if each number is one cell after all",
+        )
+    elif instances == "auto" and (number := number_of_unlabelled(cells, path, dims)) is not None:
+        raise InvalidInput(
+            f"{path} holds {number}, which seems to mark pixels without a label",
+            allowed="labels that give each cell a number of its own",
+            hint=f"--ignore-label {number} leaves these pixels out; --instances ids if it is a cell after all",
         )

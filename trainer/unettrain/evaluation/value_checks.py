@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unetprep.sources.arrays import ArraySource
 from unetprep.sources.first_pass import LARGEST_LABEL
 from unetprep.sources.label_scan import survey
-from unetprep.sources.label_values import Labels, class_like, gradual_values
+from unetprep.sources.label_values import Labels, class_like, gradual_values, unlabelled
 from unettrain.errors import InvalidInput
 
 NEIGHBOURS = {2: 8, 3: 26}  # by dims: the connectivity of a part, as in `unetprep lint`
@@ -77,6 +77,12 @@ def fault_of_numbers(pixels: NDArray[Any], path: str, dims: int) -> str:
         return f"values change gradually ({gradual.message})"
     classes = class_like(table)
     return classes.message if classes else ""
+
+
+def number_of_unlabelled(pixels: NDArray[Any], path: str, dims: int) -> int | None:
+    """A number that marks pixels without a label among those of cells; None if there is none."""
+    found = unlabelled(_table(pixels, path, dims))
+    return found.value if found and found.certain else None
 
 
 def _table(pixels: NDArray[Any], path: str, dims: int) -> Labels:

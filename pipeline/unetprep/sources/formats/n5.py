@@ -185,8 +185,9 @@ def _datasets(root: str, name: str) -> list[str]:
     found = []
     for place in sorted(Path(root, name).rglob(ATTRIBUTES)):
         inner = place.parent.relative_to(root)
-        if len(inner.parts) <= DEEPEST and "dimensions" in _known(LocalStorage(root), str(inner)):
-            found.append(inner.as_posix())
+        name_inside = "/".join(inner.parts)  # "" for the root, which has attributes of its own
+        if len(inner.parts) <= DEEPEST and "dimensions" in _known(LocalStorage(root), name_inside):
+            found.append(name_inside)
     return found
 
 

@@ -111,6 +111,13 @@ class DataSet:
                 hint=f"--num-classes {1 + self.largest_class} keeps the classes; --instances components takes every"
                 " connected piece of any class as a cell; --instances ids takes each class as one cell",
             )
+        if params.labels_are_classes and not all(isinstance(example.labels, Files) for example in self.examples):
+            raise InvalidInput(
+                f"the labels of {self.folder} number the objects of layout {self.layout}, and are no classes",
+                allowed="--num-classes alone for labels whose values are classes",
+                hint="--class-table TABLE.csv gives the class of every object, with the columns image, label and class;"
+                " object k of an image, in the order of the file, has label k",
+            )
         if self.ignore_label is not None and params.ignore_label is None:
             raise InvalidInput(
                 f"{self.folder} says that {self.ignore_label} marks pixels of unknown class",

@@ -14,6 +14,7 @@ from unetprep.sources.layouts.table import Recognised, find_data_set
 from unetprep.storage.paths import StrPath
 
 FEWEST_TO_SPLIT = 5
+OF_VOLUMES = ("ctc", "nnunet")  # layouts in which slices of a file are those of one volume
 FRACTIONS = ("--val-fraction", "0.1", "--test-fraction", "0.2")
 
 
@@ -66,7 +67,7 @@ def _advice(data_set: DataSet, pairs: Sequence[Pair], summary: DataSummary) -> l
     try:
         refuse_mixed_channels(pairs)
     except InvalidInput as error:
-        advice.append(f"the import will be refused: {error}")
+        advice.append(f"the import will be refused: {error.problem}; {error.hint}")
     if data_set.layout != "ctc" and any(kind.shape[1] > 1 for kind in summary.kinds):
         advice.append("stacks: add --dims 3 if each is one volume; otherwise their slices are independent images")
     return advice
@@ -78,7 +79,8 @@ def _command(folder: str, found: Recognised, params: Sequence[Params], summary: 
     words = ["unetprep", "import", "--data", folder, "--layout", data_set.layout]
     words += chain.from_iterable(option for option in given if option[0] != "--layout")
     words += _label_options(data_set)
-    words += ["--dims", "3"] if data_set.layout == "ctc" and any(kind.shape[1] > 1 for kind in summary.kinds) else []
+    has_slices = any(kind.shape[1] > 1 for kind in summary.kinds)
+    words += ["--dims", "3"] if data_set.layout in OF_VOLUMES and has_slices else []
     words += FRACTIONS if not summary.splits and summary.num_images >= FEWEST_TO_SPLIT else ()
     return [*words, "--out", f"{folder.rstrip('/').rpartition('/')[2].strip('.') or 'data'}.zarr"]
 

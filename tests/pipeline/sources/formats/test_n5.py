@@ -52,3 +52,12 @@ def test_missing_blocks_are_zeros_and_damaged_ones_errors(tmp_path: Path) -> Non
     block.write_bytes(block.read_bytes()[:-9])
     with pytest.raises(InvalidInput, match=r"x\.n5 cannot be read: block .* holds"):
         open_source(str(tmp_path / "x.n5")).read(WHOLE)
+
+
+def test_a_container_has_attributes_of_its_own(tmp_path: Path) -> None:
+    write_n5(tmp_path / "x.n5/raw", VOLUME, {})
+    (tmp_path / "x.n5" / "attributes.json").write_text('{"n5": "4.0.0"}')
+    np.testing.assert_array_equal(open_source(str(tmp_path / "x.n5")).read(WHOLE)[0], VOLUME)
+    write_n5(tmp_path / "x.n5/labels", VOLUME, {})
+    with pytest.raises(InvalidInput, match=r"holds 2 datasets\n.*x\.n5:/labels, .*x\.n5:/raw"):
+        open_source(str(tmp_path / "x.n5"))

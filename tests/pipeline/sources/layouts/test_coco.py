@@ -7,10 +7,11 @@ import pytest
 
 from tests.pipeline.sources.layouts.writing import WHOLE, arrays, data_set, image, left_out, put, put_json
 from unetprep.errors import InvalidInput
+from unetprep.params import ImportParams
 from unetprep.sources.layouts.summary import summarize
 from unetprep.sources.opening import open_source
 
-REAL = Path("/work/shared/data/dsb2018")
+REAL = Path(__file__).parents[5] / "shared" / "data" / "dsb2018"
 HEIGHT, WIDTH = 12, 14
 
 
@@ -170,3 +171,11 @@ def test_real_labels_as_run_lengths_are_themselves_again(tmp_path: Path) -> None
     put_json(tmp_path / "x.json", {"images": images, "annotations": annotations, "categories": []})
     for name, (_, labels) in arrays(data_set(tmp_path, "coco")).items():
         np.testing.assert_array_equal(labels[0], expected[name])
+
+
+def test_numbers_of_objects_are_not_taken_as_classes(tmp_path: Path) -> None:
+    labels_of(tmp_path, annotation(0, [box(2, 1, 6, 5)]))
+    of = data_set(tmp_path, "coco")
+    with pytest.raises(InvalidInput, match=r"number the objects of layout coco(.|\n)*--class-table TABLE\.csv"):
+        of.refuse_classes(ImportParams(num_classes=3))
+    of.refuse_classes(ImportParams(class_table="t.csv"))
