@@ -168,7 +168,7 @@ def _cells(axes: Axes, preview: Preview) -> None:
 
 def _target(axes: Axes, preview: Preview) -> None:
     axes.set_title("Target")
-    _show_known(axes, preview, preview.target > 0, cmap="gray", vmin=0, vmax=1)
+    _show_known(axes, preview, preview.target, cmap="gray", vmin=0, vmax=len(preview.made.class_weights) - 1)
 
 
 def _distances(figure: Figure, sheet: Sheet, preview: Preview) -> None:
