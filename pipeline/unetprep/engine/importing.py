@@ -135,6 +135,7 @@ def _write(
     """Create the arrays of a planned import, and copy the sources into them."""
     planned.refuse_leakage(store)
     planned.refuse_other_classes(store)
+    planned.refuse_other_channels(store)
     plans = plan_jobs(store, planned.jobs, overwrite)
     known = {path for path in store.groups if store.record(path)}
     if any(plan.missing.size for plan in plans) or not set(planned.groups) <= known:

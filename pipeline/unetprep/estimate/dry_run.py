@@ -32,6 +32,7 @@ class DryRun:
         """The pending shards of an import, as one step. The caller measures them while the generator waits."""
         planned.refuse_leakage(self.store)
         planned.refuse_other_classes(self.store)
+        planned.refuse_other_channels(self.store)
         added = planned.groups_to_write(self.store, has_images)
         plans = [plan_job(self.store, job, self.overwrite) for job in planned.jobs]
         self.store.add_groups(added)

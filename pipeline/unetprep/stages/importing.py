@@ -47,6 +47,7 @@ from unetprep.stages.stacks import (
 from unetprep.store import Store
 
 KERNEL_VERSION = 1
+DIMS = 4  # of pixels, (c, z, y, x)
 log = logging.getLogger(__name__)
 
 
@@ -73,6 +74,19 @@ class Import:
             if number := spec.provenance.parameters.get(NUMBER):
                 numbers[spec.path.partition("/labels/")[0]] = number
         refuse_other_number(store, numbers)
+
+    def refuse_other_channels(self, store: Store) -> None:
+        """Raise Conflict if images of the store have another number of channels than those that are imported."""
+        outputs = {spec.path: spec.shape[0] for job in self.jobs for spec in job.outputs if len(spec.shape) == DIMS}
+        for path in map(pixels_path, store.groups):
+            there = store.shards(path).shape[0] if path not in outputs and store.record(path) else None
+            other = next((new for new, number in outputs.items() if there not in (None, number)), None)
+            if other:
+                raise Conflict(
+                    f"{other} would have {outputs[other]} channels, and {path} of {store.url} has {there}",
+                    allowed="the same channels in all images of a store",
+                    hint="save all as grey images or all as RGB, or import into another store",
+                )
 
     def refuse_leakage(self, store: Store) -> None:
         """Raise Conflict if the store holds strips of an image that is imported whole, or the whole of strips."""

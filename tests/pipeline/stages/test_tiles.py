@@ -19,6 +19,7 @@ from unetprep.kernels.tiling import tile_origins
 from unetprep.params import ImportParams, TilesParams, VerifyParams, WeightsParams
 from unetprep.stages import STAGES
 from unetprep.stages.from_provenance import tiles_params
+from unetprep.stages.importing import Import
 from unetprep.storage.base import Storage
 from unetprep.store import Store
 from unetprep.verification import verify
@@ -146,11 +147,18 @@ def test_images_of_different_dtypes_keep_their_values(tmp_path: Path) -> None:
     assert np.asarray(store.array("tiles/intensity_high")[:]).tolist() == [highs["a"]] * 4 + [highs["b"]] * 4
 
 
-def test_images_of_different_channels_are_refused(tmp_path: Path) -> None:
+def test_images_of_different_channels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels, url = cell_labels((30, 30), 4), str(tmp_path / "ds.zarr")
-    for name, shape in (("a", (30, 30)), ("b", (30, 30, 3))):
+
+    def imported(name: str, *shape: int) -> None:
         image = save(tmp_path / f"{name}.png", np.zeros(shape, np.uint8))
         import_images(url, [image], [save(tmp_path / f"{name}_mask.png", labels)], ImportParams(), LOCAL)
+
+    imported("a", 30, 30)
+    with pytest.raises(Conflict, match=r"images/b/image would have 3 channels, and images/a/image of .* has 1"):
+        imported("b", 30, 30, 3)
+    monkeypatch.setattr(Import, "refuse_other_channels", lambda self, store: None)  # as in stores of earlier releases
+    imported("b", 30, 30, 3)
     with pytest.raises(InvalidInput, match="images/a has 1 channels and images/b has 3"):
         tiled(Store.open(url))
 
