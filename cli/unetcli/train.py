@@ -152,6 +152,15 @@ def draws(run: str, first: int, steps: int, store: str | None, as_json: bool, qu
     help="Values that become 0 and 1, or a rule as for unetprep import: auto, dtype, minmax, percentile."
     "  [default: as in the training]",
 )
+@click.option(
+    "--pixel-size",
+    type=click.Choice(["check", "resample", "ignore"]),
+    default="check",
+    show_default=True,
+    help="For an image whose pixels are larger or smaller than those of the training by more than a factor of 1.5."
+    " check: refuse it; resample: predict it at the pixel size of the training, and resample the prediction back;"
+    " ignore: predict it as it is.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier prediction at --out.")
 @common
 def predict(

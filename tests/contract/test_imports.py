@@ -6,8 +6,8 @@ import sys
 import pytest
 
 SHARED = (  # packages and modules of the pipeline that the trainer uses
-    *("annotations", "credentials", "errors", "format", "host_memory", "kernels", "parameter", "pictures", "sources"),
-    "storage",
+    *("annotations", "credentials", "errors", "format", "host_memory", "kernels", "lengths", "parameter"),
+    *("pictures", "sources", "storage"),
 )
 HEAVY = ("dask", "distributed", "torch", "zarr", "numpy", "numba", "scipy", "xarray", "skimage")
 

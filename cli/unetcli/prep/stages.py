@@ -38,7 +38,11 @@ LABEL_OPTIONS = (  # of an import of labels alone
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image, or a folder of them.")
 @click.option("--labels", multiple=True, metavar="PATH", help="Its labels, or a folder of them.")
 @click.option(
-    "--data", metavar="FOLDER", default="", help="A data set, instead of --image and --labels; see unetprep scan."
+    "--data",
+    metavar="FOLDER",
+    default="",
+    show_default=False,
+    help="A data set, instead of --image and --labels; see unetprep scan.",
 )
 @from_fields(LayoutParams, option_name)
 @click.option("--out", required=True, metavar="STORE", help="The store, which is created if it does not exist.")

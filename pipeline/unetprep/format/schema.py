@@ -170,6 +170,7 @@ CHECKS: dict[str, Check] = {
     "intensity_rule": _TEXT,
     "percentiles": _TWO_NUMBERS,
     "training_intensity": Check(lambda v: v is None or is_mapping_to(v, _are_two_numbers), "an object of number pairs"),
+    "training_pixel_um": Check(lambda v: v is None or _are_two_numbers(v), "two numbers, or null"),
     "spacing": Check(_is_spacing, "three positive, finite numbers or nulls: [z, y, x]"),
     "unit": _TEXT,
     "source": Check(lambda v: is_list_of(v, _is_text), "a list of file names"),

@@ -12,6 +12,7 @@ from unetprep.params.cluster import ClusterParams as ClusterParams
 from unetprep.params.cluster import SlurmParams as SlurmParams
 from unetprep.params.deform import DeformParams as DeformParams
 from unetprep.params.files import FileParams as FileParams
+from unetprep.params.importing import ANNOTATIONS as ANNOTATIONS
 from unetprep.params.importing import ImportParams as ImportParams
 from unetprep.params.labels import DIMS as DIMS
 from unetprep.params.labels import DIMS_HELP as DIMS_HELP

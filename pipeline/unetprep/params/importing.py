@@ -10,6 +10,8 @@ from unetprep.params.files import FileParams
 from unetprep.params.labels import DIMS, DIMS_HELP, EVERY_CONNECTIVITY, IGNORE_HELP, check_labels
 from unetprep.params.pixel_size import LENGTH_UNITS, check_spacing
 
+ANNOTATIONS = "annotations"  # instead of the path of a class table
+
 
 @dataclass(frozen=True)
 class ImportParams(FileParams):
@@ -46,7 +48,8 @@ class ImportParams(FileParams):
     )
     class_table: str = parameter(
         "",
-        "CSV file with the class of every cell, 1, 2, ...: columns label and class, and image if there are several.",
+        "CSV file with the class of every cell, 1, 2, ...: columns label and class, and image if there are several."
+        f" {ANNOTATIONS}: the classes of the objects of --data, in the order of their names.",
     )
     intensity: str = parameter(
         "auto",
@@ -65,11 +68,12 @@ class ImportParams(FileParams):
     spacing: tuple[float, ...] | None = parameter(
         None,
         "Measured pixel size along z,y,x, or y,x with --dims 2, such as 0.235,0.15,0.15. It is stored with the images,"
-        " and weights measures distances with it.  [default: unknown]",
+        " and weights measures distances with it.  [default: as the files state]",
         parse=numbers,
     )
     unit: str = parameter(
-        "", "Unit of --spacing, by its name in OME-NGFF, such as micrometer or nanometer.  [default: unknown]"
+        "",
+        "Unit of --spacing, by its name in OME-NGFF, such as micrometer or nanometer.  [default: as the files state]",
     )
 
     def __post_init__(self) -> None:

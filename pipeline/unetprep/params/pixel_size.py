@@ -13,10 +13,6 @@ LENGTH_UNITS = (
     *(f"{prefix}meter" for prefix in (*LARGE_PREFIXES, "", *SMALL_PREFIXES)),
     *("angstrom", "inch", "foot", "yard", "mile", "parsec"),
 )
-METERS = {  # in units of which microscopes state sizes
-    "meter": 1.0, "centimeter": 1e-2, "millimeter": 1e-3, "micrometer": 1e-6, "nanometer": 1e-9, "picometer": 1e-12,
-    "angstrom": 1e-10, "inch": 0.0254,
-}  # fmt: skip
 
 
 def check_spacing(sizes: Any) -> None:

@@ -12,8 +12,9 @@ from unetprep.kernels.weight_formula import (
     make_formula,
     resolve,
 )
+from unetprep.lengths import METERS
 from unetprep.parameter import Params, as_text, numbers, parameter
-from unetprep.params.pixel_size import METERS, check_spacing
+from unetprep.params.pixel_size import check_spacing
 
 LARGEST_REACH_PX = 2048  # of a weight map's Gaussians: the side of a shard
 CLASS_WEIGHT_RULES = ("auto", "balanced", "none")

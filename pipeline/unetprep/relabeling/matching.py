@@ -10,7 +10,7 @@ from unetprep.format.places import ImagePlace
 from unetprep.linting.linter import slice_of_stack
 from unetprep.params import FileParams, ImportParams
 from unetprep.sources import Source, open_labels
-from unetprep.sources.pairing import LABEL_ENDING, name_of
+from unetprep.sources.naming import LABEL_ENDING, MORE_LABELS, name_of
 from unetprep.stages.splits import Part
 from unetprep.store import Store
 from unetprep.store.store import some_names
@@ -21,7 +21,8 @@ SEVERAL = 2
 def parts_of(store: Store, path: str, image: str | None, files: FileParams | None = None) -> list[Part]:
     """The images whose labels a file holds: one, or the strips into which one was cut at import."""
     source = open_labels(path, files)
-    names = _names_of(store, image or name_of(source.stem, LABEL_ENDING))
+    known = (image,) if image else (name_of(source.stem, LABEL_ENDING), name_of(source.stem, MORE_LABELS))
+    names = next(filter(None, (_names_of(store, name) for name in known)), [])
     if not names and image is None:
         whole = {_whole(name) for name in store.places}
         names = _names_of(store, whole.pop()) if len(whole) == 1 else []

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from unetprep.errors import InvalidInput
 from unetprep.kernels.weight_formula import MOST_CLASSES
 from unetprep.sources.first_pass import LARGEST_LABEL
+from unetprep.sources.outlines.drawn import DrawnLabels, class_numbers
 from unetprep.sources.pairing import IMAGE_ENDING, LABEL_ENDING, name_of
+from unetprep.sources.source import Source
 from unetprep.storage.regular_files import read_regular
 
 COLUMNS = "label and class, and image if there are several images"
@@ -94,6 +96,29 @@ def read_class_table(path: str) -> ClassTable:
     if not tables:
         raise InvalidInput(f"{path} has no rows", allowed=f"the columns {COLUMNS}")
     return ClassTable(path, tables)
+
+
+def table_of_objects(labels: Mapping[str, Source]) -> ClassTable:
+    """The classes of annotated objects, by name of the image. Raises InvalidInput for labels or objects without."""
+    for source in labels.values():
+        things = source.outlines().objects if isinstance(source, DrawnLabels) else ()
+        without = next((thing.what for thing in things if not thing.class_name), "")
+        if without or not isinstance(source, DrawnLabels):
+            raise InvalidInput(
+                f"{source.path} has no classes of objects" if not without else f"{source.path}: {without} has no class",
+                allowed="COCO, labelme, QuPath or ImageJ files that give every object one",
+                hint="give a CSV file with --class-table",
+            )
+    drawn = {name: source for name, source in labels.items() if isinstance(source, DrawnLabels)}
+    numbers = class_numbers(drawn.values())
+    rows = {
+        name: {label: numbers[thing.class_name] for label, thing in enumerate(source.outlines().objects, 1)}
+        for name, source in drawn.items()
+    }
+    found = ClassTable("the annotations", rows)
+    if found.num_classes > MOST_CLASSES:
+        raise InvalidInput(f"the annotations have {len(numbers)} classes", allowed=f"up to {MOST_CLASSES - 1}")
+    return found
 
 
 def _number(path: str, line: int, row: Mapping[str, str | None], key: str) -> int:

@@ -13,6 +13,7 @@ from unetprep.sources.naming import FileName
 from unetprep.sources.urls import is_url, local_path, names_in, reachable
 
 CONTAINER_FILES = {"zarr.json", ".zarray", ".zgroup", "attributes.json"}  # of Zarr and N5
+BELOW = "in subfolders (--recursive)"  # why images are left out
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def find_files(paths: Sequence[str], *, recursive: bool = False) -> Found:
         if len(files) == before:
             hint = "add --recursive: its subfolders hold images" if below else ""
             raise InvalidInput(f"{path} is a folder without images", allowed=NAMES, hint=hint)
-    skipped = [LeftOut("in subfolders (--recursive)", below, "")] if below else []
+    skipped = [LeftOut(BELOW, below, "")] if below else []
     skipped += [LeftOut(ending, count, "") for ending, count in sorted(others.items())]
     return Found(tuple(files), tuple(skipped))
 

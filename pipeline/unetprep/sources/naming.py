@@ -30,6 +30,7 @@ KNOWN_NAMES = (
 )
 NAME = "{name}"  # in a pattern
 NUM_NEAREST = 3
+NAME_THEM = f"say how they are named: --image-pattern '{NAME}_img' --label-pattern '{NAME}_lab'"
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,11 @@ def refuse_same_name(first: FileName, second: FileName, name: str) -> None:
     raise InvalidInput(f"{first.path} and {second.path} have the same name {name!r}", hint="rename one of them")
 
 
-def refuse_alone(found: Matched) -> None:
-    """Raise InvalidInput for a file without a partner, with the nearest names and a pattern that would fit."""
+def refuse_alone(found: Matched, hint: str = "") -> None:
+    """Raise InvalidInput for a file without a partner, with the nearest names, and a pattern that would fit.
+
+    `hint` is what to do if there is no such pattern.
+    """
     paired = [file for pair in found.pairs.values() for file in pair]
     for alone, others, kind in ((found.images, found.labels, "labels"), (found.labels, found.images, "image")):
         if alone:
@@ -151,7 +155,7 @@ def refuse_alone(found: Matched) -> None:
                 + (f", nor have {len(alone) - 1} more" if alone[1:] else "")
                 + _nearest(alone[0], others or paired),
                 allowed=f"one label image for each image: {KNOWN_NAMES}",
-                hint=_suggestion(alone[0], others, kind),
+                hint=_suggestion(alone[0], others, kind) or hint or NAME_THEM,
             )
 
 
@@ -162,10 +166,10 @@ def _nearest(file: FileName, others: Sequence[FileName]) -> str:
 
 
 def _suggestion(file: FileName, others: Sequence[FileName], kind: str) -> str:
-    """What to do, with a pattern by which a file would have a partner among others if there is one."""
+    """An option by which a file would have a partner among others; "" if there is none."""
     for other in others:
         before, found, after = other.stem.partition(file.stem)
         if found and before + after:
             side = "label" if kind == "labels" else "image"
             return f"add --{side}-pattern '{before}{NAME}{after}'"
-    return f"say how they are named: --image-pattern '{NAME}_img' --label-pattern '{NAME}_lab'"
+    return ""

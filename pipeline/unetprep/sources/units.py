@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from unetprep.lengths import METERS as METERS
 from unetprep.sources.source import PixelSize
 
 ALIASES = {  # UDUNITS-2 names, which OME-Zarr uses, and abbreviations in files
@@ -19,10 +20,6 @@ ALIASES = {  # UDUNITS-2 names, which OME-Zarr uses, and abbreviations in files
 NAMES = {alias: name for name, aliases in ALIASES.items() for alias in (name, *aliases)}
 DIGITS = 12  # of a converted size: 2 um are 2000 nm, not 1999.9999999999998
 NO_UNITS = ("", "pixel", "pixels", "px", "none", "null")
-METERS = {
-    "meter": 1.0, "centimeter": 1e-2, "millimeter": 1e-3, "micrometer": 1e-6, "nanometer": 1e-9,
-    "angstrom": 1e-10, "picometer": 1e-12, "inch": 0.0254,
-}  # fmt: skip
 
 
 def unit_name(text: object) -> str:

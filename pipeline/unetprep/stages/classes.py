@@ -8,8 +8,8 @@ from typing import Any
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.layout import labels_path
 from unetprep.kernels.weights import NUM_CLASSES
-from unetprep.params import ImportParams
-from unetprep.sources.class_table import ClassOfLabel, ClassTable, read_class_table
+from unetprep.params import ANNOTATIONS, ImportParams
+from unetprep.sources.class_table import ClassOfLabel, ClassTable, read_class_table, table_of_objects
 from unetprep.sources.first_pass import label_blocks
 from unetprep.stages.splits import Part
 from unetprep.store import Store
@@ -25,11 +25,13 @@ class Classes:
     table: ClassTable | None = None
 
     @classmethod
-    def of(cls, params: ImportParams) -> "Classes | None":
-        """The classes that the parameters of an import ask for. Raises InvalidInput for an invalid table."""
+    def of(cls, params: ImportParams, parts: Sequence[Part]) -> "Classes | None":
+        """The classes that the parameters of an import of `parts` ask for. Raises InvalidInput for an invalid table."""
         if not params.class_table:
             return cls(params.num_classes) if params.num_classes else None
-        table = read_class_table(params.class_table)
+        is_annotated = params.class_table == ANNOTATIONS
+        named = {part.name: part.labels for part in parts}
+        table = table_of_objects(named) if is_annotated else read_class_table(params.class_table)
         number = params.num_classes or table.num_classes
         if table.num_classes > number:
             raise InvalidInput(

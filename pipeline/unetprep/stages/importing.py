@@ -134,7 +134,7 @@ def plan_parts(
 
     Raises InvalidInput for everything that cannot be used, and for the `faults` that are known, at once.
     """
-    classes, checks = Classes.of(params), LabelChecks(params, reading, faults)
+    classes, checks = Classes.of(params, parts), LabelChecks(params, reading, faults)
     alone, stacks = arrange(parts, params.dims, store)
     labels, images = read_labels(alone, params, reading, checks), read_images(alone, params, reading, checks.faults)
     in_stacks = [read_stack(stack, params, reading, checks) for stack in stacks]

@@ -6,6 +6,7 @@ in a stack of the store already stays in its slice; all others form new stacks, 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from json import dumps
 from typing import Any
@@ -61,7 +62,7 @@ class Stack:
     path: str
     members: tuple[Member, ...]
 
-    @property
+    @cached_property
     def given(self) -> dict[int, Part]:
         """The parts that are imported, by slice."""
         return {k: member.part for k, member in enumerate(self.members) if member.part}

@@ -26,6 +26,7 @@ from unetprep.kernels.separate import HALO_PX
 from unetprep.kernels.tiling import border_px, output_size
 from unetprep.kernels.weight_formula import IGNORED, recorded_formula
 from unetprep.kernels.weights import NUM_CLASSES
+from unetprep.lengths import METERS
 from unetprep.params import TilesParams
 from unetprep.stages.base import Blocks, Job, Shape
 from unetprep.stages.classes import classes_path, num_classes
@@ -341,6 +342,19 @@ def _training_intensity(store: Store) -> dict[str, list[float]] | None:
     }
 
 
+def _training_pixel_um(store: Store) -> list[float] | None:
+    """The median pixel size (y, x) of the training images in micrometers; None where it is unknown for one."""
+    sizes = []
+    for name in store.names:
+        record = store.image_record(name, "split")
+        if record["split"] == "train":
+            unit, known = METERS.get(record.get("unit", "")), [n for n in record.get("spacing") or () if n is not None]
+            if unit is None or len(known) < 2:
+                return None
+            sizes.append([size * unit / METERS["micrometer"] for size in known[-2:]])
+    return np.median(sizes, axis=0).round(12).tolist() if sizes else None
+
+
 def describe(store: Store, params: TilesParams) -> None:
     """Write the geometry, and which arrays are coordinates, into the group's attributes."""
     store.update_record(
@@ -352,6 +366,7 @@ def describe(store: Store, params: TilesParams) -> None:
         depth=params.depth,
         intensity_rule=_common_rule(store),
         training_intensity=_training_intensity(store),
+        training_pixel_um=_training_pixel_um(store),
         **({"num_classes": number} if (number := num_classes(store)) > NUM_CLASSES else {}),
     )
     store.set_coordinates(TILES, [*PLACES, *LEARNED])

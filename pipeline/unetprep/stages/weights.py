@@ -30,9 +30,9 @@ from unetprep.kernels.weights import (
     of_every_class,
     with_classes,
 )
+from unetprep.lengths import METERS
 from unetprep.parameter import as_text
 from unetprep.params import WeightsParams
-from unetprep.params.pixel_size import METERS
 from unetprep.stages.base import COMPILED_BYTES, Blocks, Job, Shape, Sizes
 from unetprep.stages.classes import classes_path, num_classes
 from unetprep.stages.stacks import array_of_stack

@@ -90,6 +90,27 @@ def test_numbers_of_drawn_objects_are_not_questioned(run: Run, tmp_path: Path) -
     run("unetprep import --data d --out d.zarr")
 
 
+def test_classes_of_objects_are_stored(run: Run, tmp_path: Path) -> None:
+    of = document(annotation(0, [box(1, 1, 4, 4)]), annotation(0, [box(6, 6, 9, 9)], category_id=2))
+    of["categories"].append({"id": 2, "name": "cell"})
+    put(tmp_path / "d" / "a.png", image())
+    put_json(tmp_path / "d" / "x.json", of)
+    said = run("unetprep import --data d --out ds.zarr --class-table annotations").output
+    assert "classes: cell 1, nucleus 2" in said
+    expected = np.zeros((12, 14), np.uint8)
+    expected[1:4, 1:4], expected[6:9, 6:9] = 2, 1
+    np.testing.assert_array_equal(Store.open("ds.zarr").read_all(labels_path("images/a", "classes"))[0], expected)
+    of["annotations"][1]["category_id"] = 3
+    put_json(tmp_path / "d" / "x.json", of)
+    failed = run("unetprep import --data d --out two.zarr --class-table annotations", code=3).output
+    assert "d/x.json: annotation 1 has no class" in failed
+    write_pairs(tmp_path / "e", "ab")
+    assert (
+        "has no classes of objects"
+        in run("unetprep import --data e --out two.zarr --class-table annotations", code=3).output
+    )
+
+
 def test_classes_are_not_imported_as_cells(run: Run, tmp_path: Path) -> None:
     put_json(tmp_path / "d" / "dataset.json", {"channel_names": {"0": "x"}, "labels": {"background": 0, "cell": 1}})
     labels = (cell_labels((60, 50), 6) > 0).astype(np.uint8)

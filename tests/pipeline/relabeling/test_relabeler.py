@@ -447,3 +447,12 @@ def test_tiles_of_far_corners_see_each_other_in_the_mirror(tmp_path: Path) -> No
     equal(url, make(edited, tmp_path / "scratch.zarr", ImportParams(), FIXED))
     (job,) = plan_tiles(Store(str(url)), TILES)
     assert job.num_shards[0] == 1
+
+
+@pytest.mark.parametrize("name", ["a_mask", "a_cp_masks", "mask_a", "a"])
+def test_labels_are_matched_by_the_names_that_an_import_knows(tmp_path: Path, name: str) -> None:
+    labels = flat()
+    url = make(files(tmp_path / "old", labels), tmp_path / "ds.zarr", ImportParams(), FIXED)
+    delete(labels["a"])
+    tifffile.imwrite(tmp_path / f"{name}.tif", labels["a"])
+    assert relabelled(url, tmp_path / f"{name}.tif").images == ("a",)

@@ -127,7 +127,7 @@ def test_a_volume_of_flat_voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     labels = np.stack([cell_labels((40, 50), 9, seed, radius=8) for seed in range(7)]).astype(np.int32)
     tifffile.imwrite(tmp_path / "labels.tif", labels)
     url = str(tmp_path / "ds.zarr")
-    import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(dims=3), LOCAL)
+    import_images(url, [], [str(tmp_path / "labels.tif")], ImportParams(dims=3, instances="ids"), LOCAL)
     weights(Store.open(url), spacing=(4, 1, 1), class_weights=(0.5, 2))
     target = reference.separate(labels)
     expected = reference.weight_map(labels, target, (0.5, 2), spacing=(4, 1, 1))

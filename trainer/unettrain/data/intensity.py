@@ -40,12 +40,12 @@ class ArrayLike(Protocol):
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """Intensities of the images that a network was trained on.
+    """Intensities and pixel size of the images that a network was trained on.
 
     `rule` found the range of each; `dtype` is that of the stored images, "" where a checkpoint does not record it.
     `range` and `percentiles` are medians over the images, (low, high) each: the values that became 0 and 1, and the
-    robust range of the values; `width` is the least and the greatest width of the latter. None where the store does not
-    record them.
+    robust range of the values; `width` is the least and the greatest width of the latter; `pixel_um` is the median
+    pixel size along y and x in micrometers. None where the store does not record them.
     """
 
     rule: str = "auto"
@@ -53,6 +53,7 @@ class TrainingImages:
     range: Range | None = None
     percentiles: Range | None = None
     width: Range | None = None
+    pixel_um: Range | None = None
 
     @staticmethod
     def of(rule: str, dtype: str, seen: Mapping[str, Any]) -> "TrainingImages":
@@ -61,20 +62,21 @@ class TrainingImages:
         Raises InvalidInput where it is malformed.
         """
         ranges: dict[str, Range] = {}
-        for key in ("range", "percentiles", "width") if seen else ():
+        for key in ("range", "percentiles", "width", *(["pixel_um"] if "pixel_um" in seen else [])) if seen else ():
             pair = seen.get(key)
             if not (
                 isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(v, int | float) for v in pair)
             ):
                 raise InvalidInput(f"training_intensity has {key} {pair!r}", allowed="two numbers")
             ranges[key] = float(pair[0]), float(pair[1])
-        return TrainingImages(_resolved(rule, dtype, bool(seen)), dtype, **ranges)
+        return TrainingImages(_resolved(rule, dtype, "range" in ranges), dtype, **ranges)
 
     def as_values(self) -> dict[str, Any]:
         """The ranges as lists, which `of` reads; empty where they are not known."""
         if self.range is None or self.percentiles is None or self.width is None:
             return {}
-        return {"range": [*self.range], "percentiles": [*self.percentiles], "width": [*self.width]}
+        pixel = {"pixel_um": [*self.pixel_um]} if self.pixel_um else {}
+        return {"range": [*self.range], "percentiles": [*self.percentiles], "width": [*self.width], **pixel}
 
     def content(self) -> Range:
         """The percentiles of the training images after scaling; 0 and 1 where they are not known."""

@@ -1,6 +1,6 @@
 """Opening of the tiles, fields and images of a store, as pipeline/LAYOUT.md defines them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -101,9 +101,15 @@ def open_tiles(store: str | Path, cache_bytes: int = CACHE_BYTES) -> Tiles:
         rule,
         _density(root, len(split), store),
         made,
-        found.get("training_intensity") or {},
+        _seen(found),
         int(found.get("num_classes", 2)),
     )
+
+
+def _seen(tiles: Mapping[str, Any]) -> dict[str, Any]:
+    """The intensities of the training images, and their pixel size where it is known."""
+    intensity, pixel_um = tiles.get("training_intensity") or {}, tiles.get("training_pixel_um")
+    return {**intensity, "pixel_um": pixel_um} if intensity and pixel_um else dict(intensity)
 
 
 @translate_errors

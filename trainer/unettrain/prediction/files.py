@@ -29,6 +29,8 @@ from unettrain.errors import Failure, raises_own_errors
 from unettrain.prediction.image import Window, legal_tile, predict_windows, step_px
 from unettrain.prediction.layout import Band, Layout
 from unettrain.prediction.outputs import PREDICTION, write_prediction
+from unettrain.prediction.pixel_size import resizing_of
+from unettrain.prediction.resampling import Resampled, resampled_bands
 from unettrain.run_dir import load_best
 
 
@@ -63,6 +65,7 @@ def predict_files(
     device: str = "auto",
     threads: int | None = None,
     intensity: str | tuple[float, ...] | None = None,
+    pixel_size: str = "check",
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prediction:
@@ -73,8 +76,10 @@ def predict_files(
     a pyramid, `series` the image of a file with several. `out` ends in .tif, .npy or .zarr;
     of two classes only the probability of the second is written. The result does not depend on `tile_px`. `intensity`
     is (low, high), the values that become 0 and 1, or a rule (auto, dtype, minmax, percentile); by default it follows
-    from the training images. `threads` limits the network on the CPU. `on_progress` is called with the number of
-    finished tiles and of all tiles.
+    from the training images. `pixel_size` says what happens to an image whose pixels are larger or smaller than those
+    of the training by more than a factor of 1.5: "check" refuses it, "resample" predicts it at the pixel size of the
+    training and resamples the prediction back, "ignore" predicts it as it is. `threads` limits the network on the CPU.
+    `on_progress` is called with the number of finished tiles and of all tiles.
 
     The output is checked before anything is computed, and appears once it is complete. Memory does not grow with the
     height of the image. Raises InvalidInput for a checkpoint, image or output that cannot be used, Conflict if `out`
@@ -93,13 +98,18 @@ def predict_files(
         pixels = _Pixels(source)
         tile_px = legal_tile(tile_px, model.config.depth)
         layout = _layout(pixels.shape, model.config.num_classes, step_px(tile_px, model.config.depth))
-        _check_memory(source, layout, output.path, tile_px)
         images = TrainingImages.of(trained.intensity_rule, trained.image_dtype, trained.training_intensity)
+        calibration = _calibration(source)
+        height, width = pixels.shape[2:]
+        resizing = resizing_of(images.pixel_um, calibration, (height, width), pixel_size, source.path)
+        _check_memory(source, layout, output.path, tile_px, resizing.size)
         scaling = scaling_of(pixels, images, intensity, stored_intensity(path) if path else None)
-        blocks = predict_windows(model, pixels, scaling.range, tile_px, on_progress=on_progress)
+        seen = Resampled(pixels, resizing.size) if resizing.size else pixels
+        blocks = predict_windows(model, seen, scaling.range, tile_px, on_progress=on_progress)
+        bands = resampled_bands(blocks, resizing.size, layout) if resizing.size else _bands(blocks, layout)
         with output.writing() as place:
-            write_prediction(place, _bands(blocks, layout), layout, _calibration(source))
-    return Prediction(Path(out), layout.file_shape, scaling.range, scaling.warnings)
+            write_prediction(place, bands, layout, calibration)
+    return Prediction(Path(out), layout.file_shape, scaling.range, (*scaling.warnings, *resizing.warnings))
 
 
 def _calibration(source: Source) -> Calibration | None:
@@ -154,18 +164,26 @@ def _bands(blocks: Iterator[tuple[Window, NDArray[np.float32]]], layout: Layout)
         yield Band(z, y0, np.concatenate(chosen, axis=2))
 
 
-def _check_memory(source: Source, layout: Layout, out: Path, tile_px: int) -> None:
-    """Raise Failure if the parts of image and prediction that are held at once do not fit into memory."""
+def _check_memory(
+    source: Source, layout: Layout, out: Path, tile_px: int, resampled: tuple[int, int] | None = None
+) -> None:
+    """Raise Failure if the parts of image and prediction that are held at once do not fit into memory.
+
+    Of a `resampled` image the prediction of a slice is held.
+    """
     channels, _, height, width = source.shape
     boxes = ((channels, 1, min(tile_px, height), min(tile_px, width)), (1, 1, min(ROWS_AT_ONCE, height), width))
     pixel_bytes = 2 * np.dtype(source.dtype).itemsize + 4
     reading = max(reading_bytes(source, box) + pixel_bytes * math.prod(box) for box in boxes)
     reading += kept_bytes(source) // PICTURES_KEPT
-    needed, available = reading + layout.memory_bytes(out), available_memory()
+    held = layout.memory_bytes(out) + 4 * layout.shape[0] * math.prod(resampled or (0,))
+    needed, available = reading + held, available_memory()
     if available is not None and needed > available:
         raise Failure(
             f"predicting {source.path} takes {_gib(needed)} of memory besides the network: {_gib(reading)} to decode"
-            f" parts of the image, {_gib(layout.memory_bytes(out))} for rows of the prediction",
+            f" parts of the image, {_gib(held)} for rows of the prediction"
+            + ", which is resampled slice by slice"
+            * bool(resampled),
             allowed=f"{_gib(available)}, which is available",
             hint="store the image as a tiled TIFF or in a Zarr store, or take a smaller --tile and --out NAME.zarr",
         )

@@ -109,7 +109,9 @@ def _level(root: str, name: str, group: Any, choice: Choice) -> OmeImage:
     try:
         image = ome["multiscales"][0]
         datasets = image["datasets"]
-        paths = [str(dataset["path"]) for dataset in datasets]
+        paths = [dataset["path"] for dataset in datasets]
+        if not all(isinstance(path, str) for path in paths):
+            raise TypeError(paths)
         axes = image.get("axes") or []
         names = [axis if isinstance(axis, str) else KINDS.get(axis.get("type"), axis.get("name")) for axis in axes]
         is_old = not axes and str(image.get("version", "0.1")) in OLD_VERSIONS

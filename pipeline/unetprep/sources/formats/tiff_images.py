@@ -117,8 +117,9 @@ def has_alpha(image: tifffile.TiffPageSeries) -> bool:
 
 def read_pixel_size(tiff: tifffile.TiffFile, place: Place) -> tuple[PixelSize | None, str]:
     """The pixel size (z, y, x) of an image, and its unit; None if its metadata state none."""
+    readers = [read for read, states in zip(READERS, (tiff.is_imagej, tiff.is_lsm, tiff.is_ome), strict=True) if states]
     image = image_at(tiff, place)
-    for read in (_imagej, _lsm, _ome):
+    for read in readers:
         sizes, units = read(tiff, place.series)
         size, unit = pixel_size_of(sizes, units)
         if size is not None:
@@ -176,3 +177,6 @@ def read_resolution(tiff: tifffile.TiffFile) -> tuple[PixelSize | None, str]:
     tag = tiff.pages.first.tags.get("ResolutionUnit")
     unit = RESOLUTION_UNITS.get(int(tag.value) if tag else 0, "")
     return pixel_size_of(dict(_resolution(tiff)), dict.fromkeys("yx", unit))
+
+
+READERS = (_imagej, _lsm, _ome)

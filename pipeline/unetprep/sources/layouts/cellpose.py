@@ -23,8 +23,10 @@ EXPORT = (
 
 def recognise(folder: Folder) -> str:
     """Why a folder has this layout; "" if it has not."""
-    found = [file.path for file in folder.images_at() if file.stem.endswith("_cp_masks") or PICKLE.search(file.path)]
-    return f"files such as {found[0].rpartition('/')[2]}" if found else ""
+    files = folder.images_at()
+    found = [file.path for file in files if file.stem.endswith("_cp_masks") or PICKLE.search(file.path)]
+    has_images = any(not (MASKS.search(file.stem) or PICKLE.search(file.path)) for file in files)
+    return f"files such as {found[0].rpartition('/')[2]}" if found and has_images else ""
 
 
 def plan(folder: Folder, params: LayoutParams) -> DataSet:

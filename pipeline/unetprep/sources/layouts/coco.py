@@ -29,6 +29,7 @@ from unetprep.storage.paths import safe_key
 
 SUBFOLDERS = ("annotations", "labels", "coco")
 KEYS = {"images", "annotations"}
+MOST_OTHERS = 20  # JSON files that are read before one of COCO
 
 
 def recognise(folder: Folder) -> str:
@@ -42,12 +43,10 @@ def plan(folder: Folder, params: LayoutParams) -> DataSet:
     index = _image_files(folder)
     examples: list[Example] = []
     missing: list[str] = []
-    classes: dict[str, object] = {}
     num_crowds = 0
     files = _files(folder)
     for path in files:
         document = _annotations(path)
-        classes |= {name: number for number, name in document.categories.items()}
         num_crowds += document.num_crowds
         split = split_of(path[len(folder.path) :]) if files[1:] else ""
         before = f"{split}-" if files[1:] and split else f"{stem_of(path)}-" if files[1:] else ""
@@ -72,7 +71,7 @@ def plan(folder: Folder, params: LayoutParams) -> DataSet:
         raise InvalidInput(f"{folder.path} holds several images of the name {twice!r}", hint="rename one of them")
     crowds = (LeftOut("regions of crowds, which count as background", num_crowds, ""),) if num_crowds else ()
     kept = (*left_out("images that are not there", missing), *crowds)
-    return DataSet("coco", folder.path, tuple(examples), kept, classes=classes)
+    return DataSet("coco", folder.path, tuple(examples), kept)
 
 
 def _files(folder: Folder) -> list[str]:
@@ -81,13 +80,19 @@ def _files(folder: Folder) -> list[str]:
     if not found:
         subs = [folder.below(name) for name in folder.folders if split_of(name)]
         found = [f"{sub.path}/{name}" for sub in subs for name in sub.ending(".json")]
-    return [path for path in found if _is_coco(path, os.stat(path).st_mtime_ns)]
+    if not any(_is_coco(path, os.stat(path).st_mtime_ns) for path in found[:MOST_OTHERS]):
+        return []
+    of_objects = [path for path in found if stem_of(path).startswith("instances")]  # beside captions and keypoints
+    return [path for path in of_objects or found if _is_coco(path, os.stat(path).st_mtime_ns)]
 
 
 @lru_cache(maxsize=64)
 def _is_coco(path: str, changed: int) -> bool:
     document = read_json(path)
-    return isinstance(document, dict) and set(document) >= KEYS
+    if not isinstance(document, dict) or not set(document) >= KEYS:
+        return False
+    first = document["annotations"][:1] if isinstance(document["annotations"], list) else []
+    return not (first and isinstance(first[0], dict) and "segmentation" not in first[0])
 
 
 def _image_files(folder: Folder) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from unetprep.errors import InvalidInput
 from unetprep.params import LayoutParams
-from unetprep.sources.folders import Folder, Found, LeftOut, find_files, left_out
+from unetprep.sources.folders import BELOW, Folder, Found, LeftOut, find_files, left_out
 from unetprep.sources.layouts.data_set import DataSet, Example, Files, OpenFile, Pair
 from unetprep.sources.layouts.series import grouped
 from unetprep.sources.layouts.split_names import split_of
@@ -46,7 +46,8 @@ def of_inputs(images: Sequence[str | Source], labels: Sequence[str | Source], pa
         examples = [Example(name, None, label_files[file], _split(file)) for name, file in alone.items()]
         return DataSet("pairs", "", tuple(examples), kept)
     matched = _matched(image_files, label_files, params)
-    refuse_alone(matched)
+    below = [entry.count for entry in kept if entry.why == BELOW]
+    refuse_alone(matched, f"subfolders hold {below[0]} more images: --recursive takes them" if below else "")
     return DataSet("pairs", "", _examples(matched, image_files, label_files), kept)
 
 
@@ -64,8 +65,8 @@ def recognise(folder: Folder) -> str:
     """Why a folder holds images and labels of the same names; "" if it does not."""
     if found := _two_folders(folder):
         return f"the folders {found[0].name} and {found[1].name}"
-    _, labels = _in_one_folder(folder, LayoutParams())
-    return f"labels beside the images, such as {labels[0].stem}" if labels else ""
+    images, labels = _in_one_folder(folder, LayoutParams())
+    return f"labels beside the images, such as {labels[0].stem}" if images and labels else ""
 
 
 def plan(folder: Folder, params: LayoutParams) -> DataSet:

@@ -8,7 +8,7 @@ from itertools import chain
 from unetprep.errors import InvalidInput
 from unetprep.parameter import Params, option_name
 from unetprep.params import FileParams, LayoutParams
-from unetprep.sources.layouts.data_set import DataSet, refuse_mixed_channels
+from unetprep.sources.layouts.data_set import DataSet, Pair, refuse_mixed_channels
 from unetprep.sources.layouts.summary import DataSummary, summarize
 from unetprep.sources.layouts.table import Recognised, find_data_set
 from unetprep.storage.paths import StrPath
@@ -50,10 +50,7 @@ def scan(folder: StrPath, params: LayoutParams | None = None, files: FileParams 
     found = find_data_set(folder, params)
     pairs = found.data_set.open(files)
     summary = summarize(found.data_set, pairs)
-    try:
-        refuse_mixed_channels(pairs)
-    except InvalidInput as error:
-        summary = replace(summary, notes=(*summary.notes, f"an import refuses them: {error.problem}; {error.hint}"))
+    summary = replace(summary, notes=(*summary.notes, *_advice(found.data_set, pairs, summary)))
     return Scanned(
         str(folder),
         found.data_set.layout,
@@ -62,6 +59,18 @@ def scan(folder: StrPath, params: LayoutParams | None = None, files: FileParams 
         summary,
         shlex.join(_command(str(folder), found, [params, files or FileParams()], summary)),
     )
+
+
+def _advice(data_set: DataSet, pairs: Sequence[Pair], summary: DataSummary) -> list[str]:
+    """What to know before the import."""
+    advice = []
+    try:
+        refuse_mixed_channels(pairs)
+    except InvalidInput as error:
+        advice.append(f"the import will be refused: {error.problem}; {error.hint}")
+    if data_set.layout != "ctc" and any(kind.shape[1] > 1 for kind in summary.kinds):
+        advice.append("stacks: add --dims 3 if each is one volume; otherwise their slices are independent images")
+    return advice
 
 
 def _command(folder: str, found: Recognised, params: Sequence[Params], summary: DataSummary) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from unetprep.sources.folders import LeftOut
 from unetprep.sources.layouts.data_set import DataSet, Pair
-from unetprep.sources.outlines.drawn import DrawnLabels
+from unetprep.sources.outlines.drawn import DrawnLabels, class_numbers
 from unetprep.sources.outlines.object_files import ObjectFiles
 from unetprep.sources.outlines.objects import Overlaps
 from unetprep.sources.source import PixelSize, Source
@@ -63,7 +63,7 @@ class DataSummary:
 
     def _about(self) -> str:
         what = "labels are classes" if self.labels_are_classes else "classes"
-        names = list(self.classes)
+        names = [f"{name} {number}" for name, number in self.classes.items()]
         found = {
             "splits": ", ".join(f"{count} {split}" for split, count in self.splits.items()),
             "channels": ", ".join(self.channels),
@@ -85,7 +85,7 @@ def summarize(data_set: DataSet, pairs: Sequence[Pair]) -> DataSummary:
         data_set.num_splits,
         (*data_set.left_out, *_shapes_left_out(drawn)),
         data_set.channels,
-        data_set.classes or _classes(drawn),
+        data_set.classes or class_numbers(of for of in drawn if isinstance(of, DrawnLabels)),
         data_set.labels_are_classes,
         overlaps,
         _pixel_sizes(pairs),
@@ -111,15 +111,3 @@ def _shapes_left_out(drawn: Sequence[Source]) -> list[LeftOut]:
         if isinstance(labels, DrawnLabels):
             count.update(labels.outlines().left_out)
     return [LeftOut(f"shapes of type {kind}", number, "") for kind, number in count.items()]
-
-
-def _classes(drawn: Sequence[Source]) -> dict[str, object]:
-    """Classes of objects by name, numbered in the order of their names."""
-    names = {
-        thing.class_name
-        for labels in drawn
-        if isinstance(labels, DrawnLabels)
-        for thing in labels.outlines().objects
-        if thing.class_name
-    }
-    return {name: number for number, name in enumerate(sorted(names), 1)}

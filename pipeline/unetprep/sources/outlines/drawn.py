@@ -1,6 +1,7 @@
 """Labels of an image drawn from an annotation file, as a source that draws only what a box holds."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -77,6 +78,12 @@ class DrawnLabels(Source):
         slices, rows, columns = box
         window = rows.start, columns.start, rows.stop, columns.stop
         return np.stack([objects.draw(z, window) for z in range(slices.start, slices.stop)])
+
+
+def class_numbers(labels: Iterable[DrawnLabels]) -> dict[str, int]:
+    """Numbers of the classes of objects, 1, 2, ... in the order of their names."""
+    names = {thing.class_name for each in labels for thing in each.outlines().objects}
+    return {name: number for number, name in enumerate(sorted(names - {""}), 1)}
 
 
 def _version(path: str) -> Version:

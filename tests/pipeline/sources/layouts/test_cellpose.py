@@ -7,6 +7,7 @@ import pytest
 
 from tests.pipeline.sources.layouts.writing import arrays, data_set, left_out, put
 from unetprep.errors import InvalidInput
+from unetprep.sources.layouts.table import find_data_set
 
 
 class Bomb:
@@ -49,3 +50,9 @@ def test_pickles_alone_are_never_read(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"a_seg\.npy is a pickle(.|\n)*Save masks"):
         data_set(tmp_path, "cellpose")
     assert not (tmp_path / "fired").exists()
+
+
+def test_masks_alone_are_no_data_set(tmp_path: Path) -> None:
+    put(tmp_path / "a_cp_masks.png")
+    with pytest.raises(InvalidInput, match="none of the known layouts"):
+        find_data_set(tmp_path)

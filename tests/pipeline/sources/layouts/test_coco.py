@@ -11,7 +11,7 @@ from unetprep.params import ImportParams
 from unetprep.sources.layouts.summary import summarize
 from unetprep.sources.opening import open_source
 
-REAL = Path("/work/shared/data/dsb2018")
+REAL = Path(__file__).parents[5] / "shared" / "data" / "dsb2018"
 HEIGHT, WIDTH = 12, 14
 
 
@@ -51,7 +51,7 @@ def test_polygons_and_run_lengths_are_objects_in_file_order(tmp_path: Path) -> N
     overlaps = summarize(of, of.open()).overlaps
     assert overlaps is not None
     assert (overlaps.objects, overlaps.pixels) == (3, 4)
-    assert of.classes == {"nucleus": 7}
+    assert summarize(of, of.open()).classes == {"nucleus": 1}
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
@@ -69,6 +69,15 @@ def test_an_image_without_objects_is_an_example_and_a_missing_one_is_not(tmp_pat
     found = data_set(tmp_path, "coco")
     assert not arrays(found)["a"][1].any()
     assert left_out(found) == {"images that are not there": 1}
+
+
+def test_captions_and_keypoints_beside_objects_are_not_read(tmp_path: Path) -> None:
+    put(tmp_path / "val2017" / "a.png")
+    for name in ("instances", "person_keypoints"):
+        put_json(tmp_path / "annotations" / f"{name}_val2017.json", document(annotation(0, [box(2, 1, 6, 5)])))
+    captions = {**document(), "annotations": [{"id": 1, "image_id": 0, "caption": "cells"}]}
+    put_json(tmp_path / "annotations" / "captions_val2017.json", captions)
+    assert {name: int(labels.max()) for name, (_, labels) in arrays(data_set(tmp_path, "coco")).items()} == {"a": 1}
 
 
 def test_crowds_are_left_out(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from unetprep.errors import InvalidInput
 from unetprep.sources.layouts.summary import summarize
 from unetprep.sources.opening import open_source
 
-REAL = Path("/work/shared/data/dsb2018")
+REAL = Path(__file__).parents[5] / "shared" / "data" / "dsb2018"
 
 
 def mask(*box: tuple[int, int]) -> np.ndarray:

@@ -99,6 +99,16 @@ def test_a_folder_of_subfolders_alone_names_the_option(tmp_path: Path) -> None:
         of_inputs([], [str(tmp_path / "fi")], LayoutParams())
 
 
+def test_a_partner_in_a_subfolder_names_the_option(tmp_path: Path) -> None:
+    two_folders(tmp_path, ("1.png", "1.png"), ("2.png", "2.png"))
+    put(tmp_path / "fi" / "3.png")
+    put(tmp_path / "fl" / "sub" / "3.png")
+    with pytest.raises(
+        InvalidInput, match=r"3\.png has no labels of its name(.|\n)*subfolders hold 1 more images: --recursive"
+    ):
+        of_inputs([str(tmp_path / "fi")], [str(tmp_path / "fl")], LayoutParams())
+
+
 def test_images_and_masks_of_a_folder(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         put(tmp_path / "Images" / f"{name}.png")
@@ -146,6 +156,16 @@ def test_channels_from_names(tmp_path: Path) -> None:
     assert opened is not None
     part = opened.read((slice(1, 2), slice(0, 1), slice(2, 5), slice(3, 9)))
     np.testing.assert_array_equal(part[0, 0], image(seed=1)[2:5, 3:9])
+
+
+def test_files_of_several_channels_are_joined_too(tmp_path: Path) -> None:
+    for c in range(2):
+        put(tmp_path / "images" / f"a_c{c}.png", image((12, 14, 3), seed=c))
+    put(tmp_path / "masks" / "a.tif")
+    pixels, _ = arrays(data_set(tmp_path, "pairs", channels_from_names=True))["a"]
+    assert pixels is not None
+    expected = np.concatenate([image((12, 14, 3), seed=c) for c in range(2)], axis=2)
+    np.testing.assert_array_equal(pixels[:, 0], np.moveaxis(expected, 2, 0))
 
 
 def test_slices_from_names_in_their_numerical_order(tmp_path: Path) -> None:

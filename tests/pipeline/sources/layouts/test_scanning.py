@@ -3,10 +3,14 @@ import shlex
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import unetprep
 from tests.pipeline.sources.layouts.writing import image, put, put_json
+from unetprep.errors import InvalidInput
 from unetprep.params import LayoutParams
+
+REAL = Path(__file__).parents[5] / "shared" / "data"
 
 
 def test_the_scan_groups_sizes_and_gives_the_command(tmp_path: Path) -> None:
@@ -61,5 +65,22 @@ def test_different_channels_are_found_before_an_import(tmp_path: Path) -> None:
         put(tmp_path / "images" / f"{name}.png", image(sides))
         put(tmp_path / "masks" / f"{name}.png", np.ones(sides[:2], np.uint8))
     text = str(unetprep.scan(tmp_path))
-    assert re.search(r"an import refuses them: .* 1 as in .*a\.png .* 3 as in .*b\.png", text)
+    assert re.search(r"the import will be refused: .* 1 as in .*a\.png .* 3 as in .*b\.png", text)
     assert "1 of 9 x 8 uint8; 1 of 9 x 8 uint8, 3 channels" in text
+
+
+def test_a_stack_may_be_a_volume(tmp_path: Path) -> None:
+    for part in ("images", "masks"):
+        put(tmp_path / part / "a.tif", image((3, 12, 14)))
+    assert "stacks: add --dims 3 if each is one volume" in str(unetprep.scan(tmp_path))
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="no real data")
+@pytest.mark.parametrize(
+    ("name", "num"), [("dsb2018", 54), ("usiigaci", 6), ("isbi2012", 1), ("ovule3d", 1), ("fibsem-medulla", 1)]
+)
+def test_real_data_sets_are_recognised(name: str, num: int) -> None:
+    found = unetprep.scan(REAL / name)
+    assert (found.layout, found.summary.num_images) == ("pairs", num)
+    with pytest.raises(InvalidInput, match=r"none of the known layouts(.|\n)*a data set is in"):
+        unetprep.scan(REAL)
