@@ -16,7 +16,10 @@ class FileParams(Params):
     )
     label_axes: str = parameter("", "Axes of the label files, where they differ from --axes.  [default: --axes]")
     level: int = parameter(
-        0, "Level of images that are pyramids, such as whole slides and OME-Zarr; 0 is the full resolution.", least=0
+        0,
+        "Level of images that are pyramids, such as whole slides and OME-Zarr; 0 is the full resolution."
+        " Labels without levels are taken as they are.",
+        least=0,
     )
     series: int | None = parameter(
         None, "Which image of a file with several; 0 is the first.  [default: the only one]", least=0

@@ -29,9 +29,13 @@ def open_source(path: str, choice: Choice | str = "", decode: Decode | None = No
     """
     path = local_path(path)
     choice = Choice(choice) if isinstance(choice, str) else choice
-    reader = _format_at(path).reader(path)
+    known = _format_at(path)
+    reader = known.reader(path)
     with readable(path):
         source = reader.open_file(path, choice, decode)
+    if not known.has_several:
+        choice.pick_level(path, [source.file_shape])
+        choice.pick(path, "images", [" x ".join(map(str, source.file_shape))])
     if is_url(path):
         source = replace(source, endpoint=endpoint_of_environment())
     refuse_dtype(source)

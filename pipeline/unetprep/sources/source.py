@@ -51,6 +51,7 @@ class Choice:
     channel: int | None = None
     is_labels: bool = False
     image_axes: str = ""  # axes of labels too if their number fits, with or without c
+    may_be_only_one: bool = False  # of labels with an image: a file of one image is taken at any level and series
 
     @classmethod
     def of_images(cls, params: "Choices") -> "Choice":
@@ -71,22 +72,25 @@ class Choice:
                 return axes
         return known
 
-    def refuse_level(self, path: str, shapes: Sequence[tuple[int, ...]]) -> None:
-        """Raise InvalidInput if an image, whose levels have these shapes, has no such level."""
+    def pick_level(self, path: str, shapes: Sequence[tuple[int, ...]]) -> int:
+        """The number of the level to read among those of these shapes. Raises InvalidInput if there is none."""
+        if self.may_be_only_one and len(shapes) == 1:
+            return 0
         if self.level >= len(shapes):
             raise InvalidInput(
                 f"{path} has no level {self.level}",
                 allowed=", ".join(f"{i}: {' x '.join(map(str, shape))}" for i, shape in enumerate(shapes)),
                 hint="--level 0, the default, is the full resolution",
             )
+        return self.level
 
     def pick(self, path: str, what: str, found: Sequence[str]) -> int:
         """The number of the image to read among those `found` in a file. Raises InvalidInput if it is not clear."""
-        if self.series is None and len(found) == 1:
+        if len(found) == 1 and (self.series is None or self.may_be_only_one):
             return 0
         if self.series is None or self.series >= len(found):
             raise InvalidInput(
-                f"{path} holds {len(found)} {what}"
+                f"{path} holds {len(found)} {what[:-1] if len(found) == 1 else what}"
                 + ("" if self.series is None else f", and no --series {self.series}"),
                 allowed="; ".join(f"{i}: {name}" for i, name in enumerate(found[:SHOWN]))
                 + "; ..." * (len(found) > SHOWN),

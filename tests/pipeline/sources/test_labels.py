@@ -14,7 +14,9 @@ from unetprep.linting.linter import lint
 from unetprep.params import ImportParams, LintParams
 from unetprep.sources.formats.npy import NpySource
 from unetprep.sources.layouts.pairs import find_pairs
+from unetprep.sources.opening import open_source
 from unetprep.sources.pairing import open_labels
+from unetprep.sources.source import Choice
 from unetprep.store import Store
 
 WHOLE = (slice(None),) * 4
@@ -129,3 +131,24 @@ def test_colours_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="has 3 channels") as error:
         open_labels(str(tmp_path / "x.png"))
     assert "slices" not in str(error.value)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "npy"])
+def test_labels_of_one_level_belong_to_a_level_of_the_image(tmp_path: Path, ending: str) -> None:
+    image = np.kron(LABELS, np.ones((4, 4), np.uint8)).astype(np.uint8)
+    with tifffile.TiffWriter(tmp_path / "x.tif") as file:
+        file.write(image, subifds=1, tile=(16, 16))
+        file.write(image[::4, ::4], subfiletype=1, tile=(16, 16))
+    labels = save(tmp_path / f"y.{ending}", LABELS)
+    path = str(tmp_path / "ds.zarr")
+    import_images(path, [str(tmp_path / "x.tif")], [labels], ImportParams(level=1), LOCAL)
+    np.testing.assert_array_equal(Store.open(path).read_all("images/x/labels/instances/instances")[0], LABELS)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "npy", "npz"])
+@pytest.mark.parametrize("what", ["level", "series"])
+def test_what_a_file_does_not_hold_is_refused(tmp_path: Path, ending: str, what: str) -> None:
+    path = tmp_path / f"x.{ending}"
+    np.savez(path, LABELS) if ending == "npz" else save(path, LABELS)
+    with pytest.raises(InvalidInput, match=f"no (--)?{what} 1"):
+        open_source(str(path), Choice(level=1) if what == "level" else Choice(series=1))

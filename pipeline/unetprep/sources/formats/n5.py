@@ -123,8 +123,7 @@ def open_file(path: str, choice: Choice, decode: Decode | None) -> N5Source:
     root, name = split_name(path)
     storage = _storage(root, "")
     levels = _levels(path, storage, root, name)
-    choice.refuse_level(path, [_Dataset(_attributes(storage, level)).shape for level in levels])
-    dataset = levels[choice.level]
+    dataset = levels[choice.pick_level(path, [_Dataset(_attributes(storage, level)).shape for level in levels])]
     about = _Dataset(attributes := _attributes(storage, dataset))
     check_memory(path, about.block, about.dtype.newbyteorder("=").name, "a block")
     axes = _axes(attributes, len(about.shape))

@@ -7,6 +7,7 @@ Versions 0.1 and 0.2 have the axes t, c, z, y, x and do not say so; 0.3 lists le
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from unetprep.errors import InvalidInput
@@ -89,7 +90,7 @@ def _of_members(root: str, name: str, group: Any, choice: Choice) -> OmeImage:
         images.sort(key=lambda key: (len(key), key))
         at = choice.pick(_join(root, name), "images", images)
         path = _join(name, images[at])
-        return find_image(root, path, group[images[at]], Choice(level=choice.level, is_labels=choice.is_labels))
+        return find_image(root, path, group[images[at]], replace(choice, series=None))
     arrays = [key for key, one in group.arrays() if one.ndim >= 2]
     if len(arrays) == 1 and not images:
         return OmeImage(_join(name, arrays[0]), "")
@@ -114,19 +115,20 @@ def _level(root: str, name: str, group: Any, choice: Choice) -> OmeImage:
         axes = image.get("axes") or []
         names = [axis if isinstance(axis, str) else KINDS.get(axis.get("type"), axis.get("name")) for axis in axes]
         is_old = not axes and str(image.get("version", "0.1")) in OLD_VERSIONS
-        size, unit = _pixel_size(image, datasets[min(choice.level, len(datasets) - 1)])
+        at = 0 if choice.may_be_only_one and len(datasets) == 1 else choice.level
+        size, unit = _pixel_size(image, datasets[min(at, len(datasets) - 1)])
     except (TypeError, LookupError, AttributeError):
         raise InvalidInput(
             f"the attribute multiscales of {_join(root, name)} is not valid OME-Zarr",
             allowed='a list of images: [{"axes": [{"name": "y"}, ...], "datasets": [{"path": "0", ...}, ...]}]',
         ) from None
-    if choice.level >= len(paths):
+    if at >= len(paths):
         raise InvalidInput(
             f"{_join(root, name)} has no level {choice.level}",
             allowed=", ".join(f"{i}: {path}" for i, path in enumerate(paths)),
             hint="--level 0, the default, is the full resolution",
         )
-    path = safe_key(_join(name, paths[choice.level]), f"the path of a dataset of {_join(root, name)}")
+    path = safe_key(_join(name, paths[at]), f"the path of a dataset of {_join(root, name)}")
     if stored is not None:
         size, unit = _stored_size(stored)
     return OmeImage(path, letters(names), size, unit, is_old, stored is not None)

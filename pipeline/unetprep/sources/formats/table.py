@@ -29,7 +29,8 @@ class Reader(Protocol):
 class Format:
     """An image format: its name, the endings of its files, the module that reads it, and the package that does.
 
-    `is_extra` says that the package is one of the extra `formats`, `is_folder` that files of the format are folders.
+    `is_extra` says that the package is one of the extra `formats`, `is_folder` that files of the format are folders,
+    `has_several` that a file may hold levels or series.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Format:
     is_extra: bool = False
     is_folder: bool = False
     has_names: bool = False
+    has_several: bool = False
 
     @property
     def version(self) -> str:
@@ -60,22 +62,22 @@ class Format:
             ) from None
 
 
-ZARR = Format("Zarr, OME-Zarr", (".zarr",), "zarr_files", "zarr", is_folder=True)
-N5 = Format("N5", (".n5",), "n5", "numcodecs", is_folder=True, has_names=True)
+ZARR = Format("Zarr, OME-Zarr", (".zarr",), "zarr_files", "zarr", is_folder=True, has_several=True)
+N5 = Format("N5", (".n5",), "n5", "numcodecs", is_folder=True, has_names=True, has_several=True)
 FORMATS = (
-    Format("TIFF, OME-TIFF, ImageJ, LSM", (".tif", ".tiff", ".lsm"), "tiff", "tifffile"),
+    Format("TIFF, OME-TIFF, ImageJ, LSM", (".tif", ".tiff", ".lsm"), "tiff", "tifffile", has_several=True),
     Format("PNG, JPEG, BMP, GIF", (".png", ".jpg", ".jpeg", ".bmp", ".gif"), "pictures", "pillow"),
     Format(".npy", (".npy",), "npy", "numpy"),
     Format(".npz", (".npz",), "npz", "numpy", has_names=True),
     ZARR,
-    Format("Zarr in a zip file", (".zarr.zip",), "zarr_files", "zarr", has_names=True),
+    Format("Zarr in a zip file", (".zarr.zip",), "zarr_files", "zarr", has_names=True, has_several=True),
     N5,
     Format("HDF5", (".h5", ".hdf5", ".hdf"), "hdf5", "h5py", is_extra=True, has_names=True),
     Format("NIfTI", (".nii", ".nii.gz"), "nifti", "nibabel", is_extra=True),
     Format("MRC", (".mrc", ".rec", ".map"), "mrc", "mrcfile", is_extra=True),
-    Format("Zeiss CZI", (".czi",), "czi", "pylibCZIrw", is_extra=True),
-    Format("Nikon ND2", (".nd2",), "nd2_files", "nd2", is_extra=True),
-    Format("Leica LIF", (".lif",), "lif", "liffile", is_extra=True),
+    Format("Zeiss CZI", (".czi",), "czi", "pylibCZIrw", is_extra=True, has_several=True),
+    Format("Nikon ND2", (".nd2",), "nd2_files", "nd2", is_extra=True, has_several=True),
+    Format("Leica LIF", (".lif",), "lif", "liffile", is_extra=True, has_several=True),
 )
 NAMES = ", ".join(known.name for known in FORMATS) + " (see: unetprep formats)"
 ENDINGS = tuple(ending for known in FORMATS for ending in known.endings)

@@ -39,8 +39,7 @@ def find_image(path: str, tiff: tifffile.TiffFile, choice: Choice) -> Place:
         first = 0 if choice.series is None and _is_main(tiff, series) else None
         at = choice.pick(path, "images", [_name_of(one) for one in series]) if first is None else first
         levels = [Place(at, i) for i in range(len(series[at].levels))]
-    choice.refuse_level(path, [image_at(tiff, place).shape for place in levels])
-    return levels[choice.level]
+    return levels[choice.pick_level(path, [image_at(tiff, place).shape for place in levels])]
 
 
 def image_at(tiff: tifffile.TiffFile, place: Place) -> tifffile.TiffPageSeries:

@@ -139,7 +139,8 @@ class DataSet:
         for i, example in enumerate(self.examples):
             if isinstance(example.labels, Files):
                 with found.collected():
-                    labels[i] = as_labels(example.labels.open(of_labels, open_file), of_labels.channel)
+                    choice = replace(of_labels, may_be_only_one=example.image is not None)
+                    labels[i] = as_labels(example.labels.open(choice, open_file), of_labels.channel)
         for i, example in enumerate(self.examples):
             if example.image:
                 with found.collected():

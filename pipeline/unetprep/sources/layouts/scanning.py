@@ -68,7 +68,7 @@ def _advice(data_set: DataSet, pairs: Sequence[Pair], summary: DataSummary) -> l
         refuse_mixed_channels(pairs)
     except InvalidInput as error:
         advice.append(f"the import will be refused: {error.problem}; {error.hint}")
-    if data_set.layout != "ctc" and any(kind.shape[1] > 1 for kind in summary.kinds):
+    if data_set.layout not in OF_VOLUMES and any(kind.shape[1] > 1 for kind in summary.kinds):
         advice.append("stacks: add --dims 3 if each is one volume; otherwise their slices are independent images")
     return advice
 
