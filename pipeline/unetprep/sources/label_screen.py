@@ -24,6 +24,7 @@ PIECES = 1.4  # pieces for each number; clean labels: up to 1.24
 MANY_NUMBERS = 32  # in a window: more than there are classes
 ALL_CELLS = 16  # numbers in a window without background that may be classes
 UNLABELLED = (254, 255, 65534, 65535)  # numbers that often mark pixels without a label
+LEAST_MASK_TOP = 128  # largest value of a grey mask
 TABLE = 2**16  # numbers that are counted by a table
 
 

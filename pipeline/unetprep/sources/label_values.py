@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.sources.label_scan import Ints, Survey
-from unetprep.sources.label_screen import UNLABELLED
+from unetprep.sources.label_screen import LEAST_MASK_TOP, UNLABELLED
 
 BOUNDARY_BETWEEN = 0.9  # least share of its pixels that lie between a smaller and a larger value
 BOUNDARY_SHARE = 0.1  # least share of boundary components in all outlines
@@ -30,7 +30,6 @@ MANY_PIECES = 10  # of a single number that make it a class
 SPLIT_SHARE = 0.5  # of cells in several pieces of any size; real labels: up to 0.41, neurites in single slices
 FEWEST_CLASSES = 2  # numbers
 FAR_APART = 2  # times the next smaller number
-LEAST_MASK_TOP = 128  # largest value of a grey mask
 LISTED = 4  # numbers in a message
 
 

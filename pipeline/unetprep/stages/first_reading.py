@@ -21,7 +21,7 @@ from unetprep.sources.connected_components import LabelMap, UnionFind
 from unetprep.sources.first_pass import LARGEST_LABEL, Scan, scan_image, scan_labels, stored_dtype
 from unetprep.sources.formats.tiff import SMALL_TIFF_BYTES
 from unetprep.sources.kept_pixels import KeptPixels
-from unetprep.sources.label_screen import UNLABELLED, LabelScreen
+from unetprep.sources.label_screen import LEAST_MASK_TOP, UNLABELLED, LabelScreen
 from unetprep.sources.memory import kept_of_all, reading_bytes
 from unetprep.stages.base import Shape
 from unetprep.stages.splits import Part
@@ -209,7 +209,7 @@ class LabelChecks:
             return
         if self._params.instances == "auto" and not self._params.labels_are_classes and len(ids) == 1:
             _refuse_mask(part.labels, self._params, int(ids[0]), self._reading)
-        odd = any(labels.odd or labels.scan.high in UNLABELLED for labels in seen)
+        odd = any(self._is_odd(labels) for labels in seen)
         if not odd or len(ids) < SEVERAL or self._params.label_threshold is not None:
             return
         if self._params.instances == "ids" and self._num_notes >= MOST_NOTES:  # taken anyway
@@ -218,6 +218,11 @@ class LabelChecks:
             from unetprep.stages.label_guard import check_values  # needs scipy
 
             self._note(check_values(part.labels, part.image, self._params))
+
+    def _is_odd(self, labels: LabelScan) -> bool:
+        """Whether labels need the slower rules. Pieces of several numbers are usual where components are numbered."""
+        pieces_count = not self._params.numbers_components or labels.scan.high >= LEAST_MASK_TOP
+        return labels.odd == "gradual" or labels.scan.high in UNLABELLED or (labels.odd == "pieces" and pieces_count)
 
     def _note(self, note: str) -> None:
         self._num_notes += bool(note)

@@ -177,6 +177,13 @@ def test_the_named_check_reads_the_file_alike(tmp_path: Path) -> None:
         import_images(str(tmp_path / "ds.zarr"), [], [path], params, LOCAL)
 
 
+def test_components_of_classes_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unetprep.stages.label_guard.check_values", lambda *_: pytest.fail("read again"))
+    run(tmp_path, classes(), instances="components")
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        run(tmp_path, classes())
+
+
 def test_a_threshold_needs_components() -> None:
     with pytest.raises(InvalidInput, match="label-threshold is 9 with instances auto"):
         ImportParams(label_threshold=9)

@@ -64,3 +64,8 @@ def test_a_number_for_pixels_without_a_label_is_no_cell(tmp_path: Path) -> None:
     labels = np.where(rim, 255, LABELS).astype(np.uint8)
     refused(tmp_path, "255, which seems to mark pixels without a label\n(.|\n)*--ignore-label 255", LABELS, labels)
     assert evaluate(tmp_path, LABELS, labels, instances="ids")["cells"] == NUM_CELLS + 1
+
+
+def test_a_prediction_of_classes_is_named_as_one_way_to_read_it(tmp_path: Path) -> None:
+    kinds = np.where(LABELS > 0, 1 + LABELS % 3, 0).astype(np.uint8)
+    refused(tmp_path, r"is ambiguous: numbers in several (.|\n)*--prediction classes", kinds, LABELS)

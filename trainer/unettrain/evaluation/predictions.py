@@ -94,7 +94,7 @@ def _find_kind(pixels: NDArray[Any], path: str, dims: int) -> str:
         raise InvalidInput(
             f"what {path} ({pixels.dtype}) holds is ambiguous: {fault}",
             allowed="instance labels, floating-point probabilities, or a mask of 0 and one other number",
-            hint=_remedy(pixels),
+            hint=f"{_remedy(pixels)}; --prediction classes if each number is a class",
         )
     return "instances"
 
