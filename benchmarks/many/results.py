@@ -90,7 +90,8 @@ def nnunet_part(found: dict[str, Any]) -> list[str]:
         "",
         f"{beside['images']} images of 256 x 256, one process each. `import` and `weights` are"
         f" **{speed['weights']:.1f}** times as fast as `nnUNetv2_plan_and_preprocess -c 2d -np 1`, with `tiles`"
-        f" **{speed['tiles']:.1f}** times. CPU and wall time: {seconds(beside, 'nnunet', 'weights', 'tiles')}.",
+        f" **{speed['tiles']:.1f}** times. CPU and wall time: {seconds(beside, 'nnunet', 'weights', 'tiles')}."
+        + beside.get("note", ""),
         "",
     ]
 

@@ -55,3 +55,9 @@ def test_help_loads_nothing_heavy(command: str) -> None:
 @pytest.mark.parametrize("package", ["unetprep", "unettrain"])
 def test_importing_a_package_is_cheap(package: str) -> None:
     assert not set(HEAVY) & loaded(f"import {package}")
+
+
+def test_what_the_commands_share_loads_no_image_processing() -> None:
+    """It takes longer to load than a command that finds nothing to do."""
+    modules = "unetprep.prepare, unetprep.stages.importing, unetprep.stages.weights"
+    loaded(f"import {modules}\nassert not {{'scipy.ndimage', 'skimage'}} & set(sys.modules)")

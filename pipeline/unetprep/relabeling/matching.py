@@ -7,7 +7,6 @@ from unetprep.errors import InvalidInput
 from unetprep.format.boxes import Box, shard_box, shard_counts
 from unetprep.format.layout import IMAGES, JOURNAL, SPLITS, labels_path
 from unetprep.format.places import ImagePlace
-from unetprep.linting.linter import slice_of_stack
 from unetprep.params import FileParams, ImportParams
 from unetprep.sources import Source, open_labels
 from unetprep.sources.naming import LABEL_ENDING, MORE_LABELS, name_of
@@ -91,7 +90,8 @@ def takes_numbers_as_cells(store: Store, name: str) -> bool:
 
     So it is assumed where an update was stopped, which had accepted the edited labels, and the stored ones are mixed.
     """
-    from unetprep.stages.label_guard import looks_odd  # needs scipy
+    from unetprep.linting.linter import slice_of_stack  # both need scipy
+    from unetprep.stages.label_guard import looks_odd
 
     if store.record(IMAGES).get(JOURNAL):
         return True
