@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from unetprep.errors import InvalidInput
 from unetprep.kernels.weight_formula import MOST_CLASSES
 from unetprep.sources.first_pass import LARGEST_LABEL
+from unetprep.sources.naming import IMAGE_ENDING, LABEL_ENDING, name_of
 from unetprep.sources.outlines.drawn import DrawnLabels, class_numbers
-from unetprep.sources.pairing import IMAGE_ENDING, LABEL_ENDING, name_of
 from unetprep.sources.source import Source
 from unetprep.storage.regular_files import read_regular
 

@@ -2,9 +2,6 @@
 
 from unetprep.sources.folders import expand as expand
 from unetprep.sources.labels import as_labels
-from unetprep.sources.naming import IMAGE_ENDING as IMAGE_ENDING
-from unetprep.sources.naming import LABEL_ENDING as LABEL_ENDING
-from unetprep.sources.naming import name_of as name_of
 from unetprep.sources.opening import open_source
 from unetprep.sources.source import Choice, Choices, Source
 

@@ -246,15 +246,8 @@ def _plan_stack(
         common = {**common, "intensity_rule": params.intensity}
         jobs.append(job(pixels_path(stack.path), channels, {"dtype": dtype, **common}, digests, sources, None))
     group = {**common, "images": merged_table(stack, columns, store)}
-    return (
-        group,
-        jobs,
-        [
-            stack.members[k].name
-            for k, (labels, _) in seen.items()
-            if not len(labels.ids) and not stack.members[k].removed
-        ],
-    )
+    empty = [stack.members[k] for k, (labels, _) in seen.items() if not len(labels.ids)]
+    return group, jobs, [member.name for member in empty if not member.removed]
 
 
 def plan_labels(parts: Sequence[Part], params: ImportParams) -> list[LabelsJob]:

@@ -29,7 +29,7 @@ from unetprep.sources.formats.pictures import PictureSource
 from unetprep.sources.formats.tiff import TiffSource
 from unetprep.sources.kept_pixels import KeptPixels
 from unetprep.sources.limits import check_shape
-from unetprep.sources.pairing import IMAGE_ENDING, LABEL_ENDING, name_of
+from unetprep.sources.naming import IMAGE_ENDING, LABEL_ENDING, name_of
 from unetprep.sources.source import Choice, absolute, refuse_dtype, with_axes
 from unetprep.sources.urls import is_url
 from unetprep.stages.first_reading import FirstReading, LabelScan

@@ -8,7 +8,6 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ from unetprep.sources.folders import Folder
 from unetprep.sources.formats.table import EXTRA
 from unetprep.sources.layouts.beside import files_near, plan_beside
 from unetprep.sources.layouts.data_set import DataSet
-from unetprep.sources.outlines.objects import Outline, Outlines
+from unetprep.sources.outlines.objects import OfOneImage, Outline, Outlines
 from unetprep.sources.outlines.shapes import Ellipse, Polygon, Shape, polygon_of
 from unetprep.sources.source import DAMAGED, stem_of
 from unetprep.storage.regular_files import open_regular, read_regular
@@ -54,16 +53,7 @@ def plan(folder: Folder, params: LayoutParams) -> DataSet:
     return plan_beside(folder, "imagej", files, lambda path: WORDS.sub("", stem_of(path)) or stem_of(path), "regions")
 
 
-@dataclass(frozen=True)
-class _File:
-    found: Outlines
-
-    def outlines(self, image: str) -> Outlines:
-        """The objects of the only image."""
-        return self.found
-
-
-def read_annotations(path: str) -> _File:
+def read_annotations(path: str) -> OfOneImage:
     """Read an archive of regions, or one region. Raises InvalidInput, naming the region, if it is damaged."""
     try:
         from roifile import ImagejRoi
@@ -89,7 +79,7 @@ def read_annotations(path: str) -> _File:
             objects.append(Outline(f"region {name}", shapes, group, _slice(region)))
         else:
             others[region.roitype.name.lower()] += 1
-    return _File(Outlines(tuple(objects), None, others))
+    return OfOneImage(Outlines(tuple(objects), None, others))
 
 
 def _members(path: str) -> Iterator[tuple[str, bytes]]:

@@ -6,7 +6,6 @@ pixels from the corner of the first. Source: labelme, its examples and documenta
 
 import os
 from collections import Counter
-from dataclasses import dataclass
 from math import hypot
 from typing import Any
 
@@ -20,7 +19,7 @@ from unetprep.sources.layouts.data_set import DataSet, Example, Files
 from unetprep.sources.outlines.drawn import Drawn
 from unetprep.sources.outlines.embedded import decode_picture, open_embedded
 from unetprep.sources.outlines.json_files import member, read_json, shown
-from unetprep.sources.outlines.objects import Outline, Outlines
+from unetprep.sources.outlines.objects import OfOneImage, Outline, Outlines
 from unetprep.sources.outlines.shapes import Bitmap, Ellipse, Polygon, Shape, polygon_of
 from unetprep.sources.source import stem_of
 
@@ -73,16 +72,7 @@ def _image(folder: Folder, path: str, document: dict[str, Any]) -> Files | None:
     return Files((there,)) if there else None
 
 
-@dataclass(frozen=True)
-class _File:
-    found: Outlines
-
-    def outlines(self, image: str) -> Outlines:
-        """The objects of the only image."""
-        return self.found
-
-
-def read_annotations(path: str) -> _File:
+def read_annotations(path: str) -> OfOneImage:
     """Read the shapes of a JSON file."""
     document = read_json(path)
     parts: dict[object, list[Shape]] = {}
@@ -99,7 +89,7 @@ def read_annotations(path: str) -> _File:
         parts.setdefault(thing, []).append(_shape(shape, kind, where))
         about.setdefault(thing, (f"shape {number}", label))
     objects = tuple(Outline(about[thing][0], tuple(some), about[thing][1]) for thing, some in parts.items())
-    return _File(Outlines(objects, _size(document), others))
+    return OfOneImage(Outlines(objects, _size(document), others))
 
 
 def _size(document: dict[str, Any]) -> tuple[int, int] | None:

@@ -5,7 +5,6 @@ of QuPath, "Exporting annotations". A cell is its outer outline; that of its nuc
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 from unetprep.errors import InvalidInput
@@ -14,7 +13,7 @@ from unetprep.sources.folders import Folder
 from unetprep.sources.layouts.beside import files_near, plan_beside
 from unetprep.sources.layouts.data_set import DataSet
 from unetprep.sources.outlines.json_files import member, read_json, shown
-from unetprep.sources.outlines.objects import Outline, Outlines
+from unetprep.sources.outlines.objects import OfOneImage, Outline, Outlines
 from unetprep.sources.outlines.shapes import Polygon, polygon_of
 
 SUBFOLDERS = ("annotations", "geojson", "labels", "export")
@@ -33,16 +32,7 @@ def plan(folder: Folder, params: LayoutParams) -> DataSet:
     return plan_beside(folder, "qupath", files_near(folder, SUBFOLDERS, ".geojson"))
 
 
-@dataclass(frozen=True)
-class _File:
-    found: Outlines
-
-    def outlines(self, image: str) -> Outlines:
-        """The objects of the only image."""
-        return self.found
-
-
-def read_annotations(path: str) -> _File:
+def read_annotations(path: str) -> OfOneImage:
     """Read the features of a GeoJSON file: a FeatureCollection, a list of features, or one."""
     document = read_json(path)
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
@@ -59,7 +49,7 @@ def read_annotations(path: str) -> _File:
             objects.append(_outline(feature, geometry, number, where))
         else:
             raise InvalidInput(f"{where} has the type {shown(kind)}", allowed=", ".join((*AREAS, *NO_AREAS)))
-    return _File(Outlines(tuple(objects), None, others))
+    return OfOneImage(Outlines(tuple(objects), None, others))
 
 
 def _outline(feature: dict[str, Any], geometry: dict[str, Any], number: int, where: str) -> Outline:

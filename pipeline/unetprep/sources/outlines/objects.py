@@ -140,3 +140,14 @@ class Outlines:
         clipped = ~outside & ((top < 0) | (left < 0) | (bottom > shape[1]) | (right > shape[2]))
         hidden, empty = (drawn > 0) & (seen[1:] == 0), ~outside & (drawn == 0)
         return Overlaps(num, shared, *(int(of.sum()) for of in (hidden, outside, clipped, empty)))
+
+
+@dataclass(frozen=True)
+class OfOneImage:
+    """The content of an annotation file of a single image."""
+
+    found: Outlines
+
+    def outlines(self, image: str) -> Outlines:
+        """The objects of the image, whatever its name."""
+        return self.found
