@@ -11,8 +11,8 @@ import tifffile
 from click.testing import CliRunner
 
 from tests.synthetic import cell_image, cell_labels
-from unetcli import train
 from unetcli.prep import main as prep
+from unetcli.train import main as train
 from unetprep.store import Store
 
 MAKE = (

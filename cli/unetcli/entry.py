@@ -20,7 +20,7 @@ def unetprep() -> NoReturn:
 
 def unettrain() -> NoReturn:
     """Run the command `unettrain`."""
-    run("unetcli.train")
+    run("unetcli.train.main")
 
 
 def run(module: str) -> NoReturn:

@@ -12,9 +12,10 @@ from click.testing import CliRunner, Result
 
 from tests.synthetic import cell_image, cell_labels
 from tests.trainer.conftest import build_store, draw_cells
-from unetcli import stopping, train
+from unetcli import stopping
 from unetcli.errors import exit_codes
 from unetcli.prep import main as prep
+from unetcli.train import main as train
 
 Run = Callable[..., Result]
 

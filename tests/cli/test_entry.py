@@ -28,7 +28,7 @@ entry.unettrain()
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 75), ("SIGINT", 130)])
-@pytest.mark.parametrize("module", ["click", "unetcli.train"])
+@pytest.mark.parametrize("module", ["click", "unetcli.train.main"])
 def test_a_signal_during_the_first_imports_has_its_exit_code(name: str, code: int, module: str) -> None:
     program = PROGRAM.format(name=name, module=module, argv=["--help"], more="")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

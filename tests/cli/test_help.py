@@ -5,8 +5,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from unetcli import train
 from unetcli.prep import main as prep
+from unetcli.train import main as train
 
 COMMANDS = [(m, name) for m in (prep.main, train.main) for name in m.commands]
 

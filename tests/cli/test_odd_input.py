@@ -13,7 +13,7 @@ import zarr
 from click.testing import CliRunner
 
 from unetcli.prep.main import main as prep
-from unetcli.train import main as train
+from unetcli.train.main import main as train
 
 COMMANDS = (
     "prep import --image {} --labels lab.tif --out out.zarr",

@@ -26,7 +26,7 @@ from unettrain.model import UNet
 from unettrain.prediction import files
 
 PREDICT = "unettrain predict net.pt img.tif --threads 1 --tile 44"
-UNETTRAIN = (sys.executable, "-c", "from unetcli.train import main; main()")
+UNETTRAIN = (sys.executable, "-c", "from unetcli.train.main import main; main()")
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,7 @@ def test_the_kernels_know_numpy_and_numba_only() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["prep.main", "train"])
+@pytest.mark.parametrize("command", ["prep.main", "train.main"])
 def test_help_loads_nothing_heavy(command: str) -> None:
     code = f"from unetcli.{command} import main\nmain(['--help'], standalone_mode=False)"
     assert not set(HEAVY) & loaded(code)

@@ -1,68 +1,15 @@
-"""Configuration of network, training and augmentation, with defaults, limits and help. Imports no torch.
-
-The command line makes its options from `FitConfig`, and a run directory and a checkpoint record both classes.
-"""
+"""Training parameters, and the configuration of a run."""
 
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
 
-from unetprep.errors import ReportedError
-from unetprep.parameter import Params, parameter
+from unetprep.parameter import parameter
+from unettrain.config.augmentation import Augmentation
+from unettrain.config.base import TrainerParams
+from unettrain.config.network import MOST_CHANNELS, MOST_CLASSES, VARIANTS, UNetConfig
 from unettrain.errors import InvalidInput
 
-MOST_CHANNELS, MOST_CLASSES = 4096, 256  # a target is uint8
-VARIANTS = ("paper", "release")
 SHUFFLES = ("tiles", "shards")
 SAMPLINGS = ("uniform", "foreground")
-
-
-@dataclass(frozen=True)
-class TrainerParams(Params):
-    """Base of the classes below, whose errors are those of unettrain."""
-
-    invalid_input: ClassVar[type[ReportedError]] = InvalidInput
-
-
-@dataclass(frozen=True)
-class UNetConfig(TrainerParams):
-    """Shape of the network. The defaults are the paper's: 23 convolutions, 31,030,658 parameters."""
-
-    in_channels: int = parameter(1, "Channels of the image.", least=1, most=2**16)
-    num_classes: int = parameter(2, "Channels of the output.", least=2, most=MOST_CLASSES)
-    base_channels: int = parameter(
-        64, "Channels of the first level; each level below has twice as many.", least=1, most=MOST_CHANNELS
-    )
-    depth: int = parameter(4, "Number of pooling steps.", least=1, most=16)
-    variant: str = parameter("paper", "paper, or the authors' 2015 release.", choices=VARIANTS)
-    dropout: float = parameter(0.5, "Fraction of activations dropped at the two deepest levels.", least=0, under=1)
-
-
-@dataclass(frozen=True)
-class Augmentation(TrainerParams):
-    """Kinds and ranges of augmentation. The defaults are the paper's: deform, flips and gray values."""
-
-    deform: bool = parameter(True, "Deform each tile by one of the stored fields.")
-    flips: bool = parameter(True, "Mirror each tile and rotate it by multiples of 90 degrees, at random.")
-    gray_values: bool = parameter(
-        True, "Vary the black and white level of each tile by up to 5 percent, and the curve between them."
-    )
-    rotation: float = parameter(
-        0.0, "Also rotate each tile by up to this many degrees in either direction.", least=0, most=360
-    )
-    scale: float = parameter(1.0, "Scale each tile up or down by up to this factor, such as 1.2.", least=1, most=16)
-    shift: float = parameter(0.0, "Shift each tile by up to this many pixels along each axis.", least=0, most=4096)
-    noise: float = parameter(
-        0.0, "Add Gaussian noise of this standard deviation, as a fraction of the intensity range.", least=0, most=100
-    )
-    blur: float = parameter(
-        0.0, "Blur each tile by a Gaussian with a sigma of up to this many pixels.", least=0, most=100
-    )
-    cubic: bool = parameter(False, "Interpolate the image cubically instead of linearly.")
-    recompute_weights: bool = parameter(
-        False,
-        "Compute target and weights of each deformed tile from its deformed cells instead of deforming them; needs"
-        " tiles made with --instances.",
-    )
 
 
 @dataclass(frozen=True)

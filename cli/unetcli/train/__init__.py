@@ -1,0 +1,1 @@
+"""Command line `unettrain`: train on a store, predict, score, report."""

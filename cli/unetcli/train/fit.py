@@ -1,0 +1,85 @@
+"""Command `fit`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unetcli.options import Examples, chosen, common, from_fields, result
+from unetcli.progress import progress
+from unetcli.stopping import leaving_at_once
+from unetprep.parameter import option_name
+from unetprep.storage.output import local_output
+from unettrain.config import FitConfig
+from unettrain.errors import Failure, InvalidInput
+from unettrain.outcome import CHECKLIST, as_text
+
+if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
+    from unettrain.training_loop import FitResult, Progress
+
+
+@click.command(
+    cls=Examples,
+    short_help="Train on a store.",
+    examples="unettrain fit ds.zarr\nunettrain fit ds.zarr --run runs/small --base-channels 16 --steps 2000",
+)
+@click.argument("store")
+@click.option("--run", metavar="DIR", help="Directory of the run.  [default: runs/STORE, without its ending]")
+@click.option("--overwrite", is_flag=True, help="Replace the run in this directory, if there is one.")
+@click.option(
+    "--fail-below",
+    type=float,
+    metavar="IOU",
+    help="End with exit code 1 if the validation IoU of the best network is below this value, 0 to 1.",
+)
+@from_fields(FitConfig, option_name)
+@common
+def fit(
+    store: str,
+    run: str | None,
+    overwrite: bool,
+    fail_below: float | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **values: Any,
+) -> None:
+    """Train a network on the tiles of STORE.
+
+    The same command continues an interrupted run, and does nothing once the run is complete. The directory of a run is
+    locked while it trains. The command warns at the end if the network predicts nothing.
+    """
+    if fail_below is not None and not 0 <= fail_below <= 1:
+        raise InvalidInput(f"fail-below is {fail_below}", allowed="an IoU, 0 to 1")
+    config = chosen(FitConfig, values)
+    directory = str(local_output(run, "--run")) if run else f"runs/{Path(store.rstrip('/')).stem}"
+    with leaving_at_once():
+        from unettrain.training_loop import fit as train
+
+    with progress("fit", quiet) as report:
+
+        def shown(p: "Progress") -> None:
+            scores = {"loss": p.loss, "val-loss": p.val_loss, "val-iou": p.val_iou}
+            report(p.step, p.steps, **{name: value for name, value in scores.items() if value is not None})
+
+        done = train(
+            store,
+            directory,
+            config,
+            overwrite=overwrite,
+            require_validation=fail_below is not None,
+            on_progress=shown,
+        )
+    result("fit", done.as_dict(), f"{_text(done)}\n-> {directory}", as_json)
+    if done.warnings:
+        click.echo(as_text(done.warnings), err=True)
+    if fail_below is not None and not (done.val_iou is not None and done.val_iou >= fail_below):
+        iou = "unknown, as this run was started by an older release" if done.val_iou is None else f"{done.val_iou:.3f}"
+        raise Failure(f"the validation IoU is {iou}", allowed=f"at least {fail_below} (--fail-below)", hint=CHECKLIST)
+
+
+def _text(done: "FitResult") -> str:
+    new, step = done.updates, done.step
+    steps = f"trained {new} steps, {step} in all" if new else f"nothing to do at step {step}"
+    best = "" if done.best_loss is None else f"; best validation loss {done.best_loss:.4g}"
+    return f"fit: {steps}{best}"

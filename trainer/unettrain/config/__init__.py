@@ -1,0 +1,22 @@
+"""Configuration of network, training and augmentation, with defaults, limits and help. Imports no torch.
+
+The command line makes its options from `FitConfig`, and a run directory and a checkpoint record both classes.
+"""
+
+from unettrain.config.augmentation import Augmentation
+from unettrain.config.base import TrainerParams
+from unettrain.config.network import MOST_CHANNELS, MOST_CLASSES, VARIANTS, UNetConfig
+from unettrain.config.training import SAMPLINGS, SHUFFLES, FitConfig, TrainingConfig
+
+__all__ = [
+    "MOST_CHANNELS",
+    "MOST_CLASSES",
+    "SAMPLINGS",
+    "SHUFFLES",
+    "VARIANTS",
+    "Augmentation",
+    "FitConfig",
+    "TrainerParams",
+    "TrainingConfig",
+    "UNetConfig",
+]
