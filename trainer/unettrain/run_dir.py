@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ def open_run(
     if not run.config.exists():
         _refuse_files_of_others(run, overwrite)
     elif not overwrite:
-        _refuse_another(run, record)
+        _refuse_another(run, record, config)
     if overwrite:
         _remove_files(run)
     run.path.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,6 @@ def load_best(run_dir: str | Path) -> Checkpoint:
 
 
 def _record(store: str | Path, data: Mapping[str, str], network: UNetConfig, config: FitConfig) -> dict[str, Any]:
-    free = _free_fields()
     record = {
         "format_version": FORMAT_VERSION,
         "software": f"{SOFTWARE} {__version__}",
@@ -200,8 +199,7 @@ def _record(store: str | Path, data: Mapping[str, str], network: UNetConfig, con
         "network": asdict(network),
         "fit": asdict(config),
     }
-    decisive = {name: value for name, value in asdict(config).items() if name not in free}
-    canonical = json.dumps([record["data"], record["network"], decisive], sort_keys=True)
+    canonical = json.dumps([record["data"], record["network"], config.decisive()], sort_keys=True)
     return record | {"fingerprint": hashlib.sha256(canonical.encode()).hexdigest()}
 
 
@@ -214,10 +212,6 @@ def recorded_store(record: Mapping[str, Any], run_dir: str | Path) -> str:
             hint="give the store again: --store URL",
         )
     return store
-
-
-def _free_fields() -> set[str]:
-    return {f.name for f in fields(FitConfig) if not f.metadata["changes_result"]}
 
 
 def _refuse_files_of_others(run: RunDir, overwrite: bool) -> None:
@@ -255,14 +249,14 @@ def _remove_files(run: RunDir) -> None:
             sync_path(run.path)
 
 
-def _refuse_another(run: RunDir, record: dict[str, Any]) -> None:
+def _refuse_another(run: RunDir, record: dict[str, Any], config: FitConfig) -> None:
     """Raise Conflict if the existing run would give another result than `record`."""
     there = _json_object(run.config)
     if there is None:
         raise Conflict(f"{run.config} cannot be read: it is no JSON object", hint=ANEW)
     if not _is_record(there):
         raise Conflict(f"{run.config} is not the record of a run: {_missing(there)}", hint="another directory")
-    free = _free_fields()
+    free = asdict(config).keys() - config.decisive().keys()
     differing = [
         f"  {name.replace('_', '-')}: {there[group].get(name)} there, {value} now"
         for group in ("fit", "network", "data")

@@ -1,6 +1,7 @@
 """Training parameters, and the configuration of a run."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from unetprep.parameter import parameter
 from unettrain.config.augmentation import Augmentation
@@ -8,6 +9,8 @@ from unettrain.config.base import TrainerParams
 from unettrain.config.network import MOST_CHANNELS, MOST_CLASSES, VARIANTS, UNetConfig
 from unettrain.errors import InvalidInput
 
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "polynomial")
 SHUFFLES = ("tiles", "shards")
 SAMPLINGS = ("uniform", "foreground")
 
@@ -26,11 +29,26 @@ class TrainingConfig(TrainerParams):
     batch_size: int = parameter(
         1, "Tiles in each step. The paper prefers one large tile to a batch of small ones.", least=1, most=2**16
     )
-    optimizer: str = parameter("sgd", "sgd with momentum, as in the paper; or adam.", choices=("sgd", "adam"))
+    accumulate: int = parameter(
+        1,
+        "Parts of a batch that pass through the network one after the other, to need less memory; the gradient is that"
+        " of the whole batch.",
+        least=1,
+        most=2**16,
+    )
+    optimizer: str = parameter("sgd", "sgd with momentum, as in the paper; adam; or adamw.", choices=OPTIMIZERS)
     learning_rate: float | None = parameter(
         None,
-        "Learning rate; the paper gives none. At 1e-2 sgd may diverge.  [default: 1e-3 for sgd, 1e-4 for adam]",
+        "Learning rate; the paper gives none. At 1e-2 sgd may diverge.  [default: 1e-3 for sgd, 1e-4 for adam and"
+        " adamw]",
         above=0,
+    )
+    weight_decay: float = parameter(0.01, "Weight decay of adamw.", least=0, under=1)
+    schedule: str = parameter(
+        "constant",
+        "Learning rate after the warm-up: constant, or falling to 0 at the last step along half a cosine, or as a"
+        " polynomial of power 0.9.",
+        choices=SCHEDULES,
     )
     momentum: float = parameter(
         0.99, "Momentum of sgd; 0.99 multiplies the effective learning rate by 100.", least=0, under=1
@@ -115,7 +133,7 @@ class TrainingConfig(TrainerParams):
         """Learning rate after the warm-up."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return {"sgd": 1e-3, "adam": 1e-4}[self.optimizer]
+        return 1e-3 if self.optimizer == "sgd" else 1e-4
 
 
 @dataclass(frozen=True)
@@ -130,6 +148,12 @@ class FitConfig(Augmentation, TrainingConfig):
                 allowed=f"at least {num_classes}, or leave it out",
             )
         return self if self.num_classes else replace(self, num_classes=num_classes)
+
+    def decisive(self) -> dict[str, Any]:
+        """The values that the weights after a number of steps depend on; with a schedule, also the number of steps."""
+        free = {f.name for f in fields(self) if not f.metadata["changes_result"]}
+        free -= {"steps"} if self.schedule != "constant" else set()
+        return {name: value for name, value in asdict(self).items() if name not in free}
 
     def augmentation(self) -> Augmentation:
         """The augmentation parameters alone."""
