@@ -19,7 +19,7 @@ from unettrain.trainer import Trainer, Validation
 from unettrain.training_loop import FitResult, Progress, fit
 
 MakeStore = Callable[..., Path]
-QUICK: dict[str, Any] = {"steps": 6, "base_channels": 2, "validate_every": 3, "log_every": 2}
+QUICK: dict[str, Any] = {"steps": 6, "base_channels": 2, "validate_every": 3, "log_every": 2, "keep": 1}
 
 
 def quick(**values: Any) -> FitConfig:

@@ -31,6 +31,10 @@ FOREIGN_CONTENT = (
 )  # fmt: skip
 
 
+class DamagedCheckpoint(InvalidInput):
+    """A file whose content is not that of a checkpoint, or no longer; another release would not read it either."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A network after `step` updates, the side of its training tiles, and the optimizer's state to continue."""
@@ -95,8 +99,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint onto the CPU, and verify it.
 
-    Raises InvalidInput for a file that is not a checkpoint, is damaged or of another format version, or whose weights
-    are not finite.
+    Raises DamagedCheckpoint for a file that is not a checkpoint, is damaged, or whose weights are not finite;
+    InvalidInput for a missing one, and for one of another format version or with fields of a later release.
     """
     path = Path(path)
     if not path.is_file():
@@ -106,7 +110,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except UnpicklingError:  # torch's message suggests loading the file in a way that runs its code
-            raise InvalidInput(
+            raise DamagedCheckpoint(
                 f"{path} is no checkpoint of unettrain: it holds objects other than plain data, and was not loaded",
                 allowed="best.pt or last.pt of a run",
             ) from None
@@ -152,14 +156,14 @@ def _refuse(path: Path, problem: str) -> NoReturn:
         " best.pt beside it",
         "best.pt": "restore it from a backup, or predict with last.pt of the same run",
     }
-    raise InvalidInput(f"{path} {problem}", hint=hints.get(path.name, "restore the file from a backup"))
+    raise DamagedCheckpoint(f"{path} {problem}", hint=hints.get(path.name, "restore the file from a backup"))
 
 
 def _validated(path: Path, content: object) -> Checkpoint:
     """The checkpoint in the content of a file, whose fields must be complete and of the right types."""
     is_ours = isinstance(content, dict) and isinstance(content.get("format"), str) and content["format"] == FORMAT
     if not isinstance(content, dict) or not is_ours:
-        raise InvalidInput(f"{path} is no checkpoint of unettrain", allowed="best.pt or last.pt of a run")
+        raise DamagedCheckpoint(f"{path} is no checkpoint of unettrain", allowed="best.pt or last.pt of a run")
     version = content.get("format_version")
     if not isinstance(version, int) or version != FORMAT_VERSION:
         raise InvalidInput(f"{path} is a checkpoint of format version {version}", allowed=str(FORMAT_VERSION))
@@ -169,8 +173,13 @@ def _validated(path: Path, content: object) -> Checkpoint:
         try:
             values["network"] = UNetConfig(**document)
         except InvalidInput as error:
-            raise InvalidInput(f"the network of {path} cannot be built: {error}") from None
-    return Checkpoint(**check_document(values, Checkpoint, str(path)))
+            raise DamagedCheckpoint(f"the network of {path} cannot be built: {error}") from None
+    try:
+        return Checkpoint(**check_document(values, Checkpoint, str(path)))
+    except InvalidInput as error:
+        if values.keys() - {f.name for f in fields(Checkpoint)}:  # of a later release
+            raise
+        raise DamagedCheckpoint(error.problem, allowed=error.allowed, hint=error.hint) from None
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
@@ -179,24 +188,24 @@ def is_finite(tensor: torch.Tensor) -> bool:
 
 
 def _check_weights(path: Path, checkpoint: Checkpoint) -> None:
-    """Raise InvalidInput for weights that do not fit the network or are not finite."""
+    """Raise DamagedCheckpoint for weights that do not fit the network or are not finite."""
     network, weights = checkpoint.network, checkpoint.weights
     num = 10 * network.depth + 6  # checked before a network is built to compare shapes
     expected = UNet(network, seed=None).state_dict() if len(weights) == num else {}
     if not expected or weights.keys() != expected.keys():
-        raise InvalidInput(f"{path} does not hold the weights of its network, of depth {network.depth}")
+        raise DamagedCheckpoint(f"{path} does not hold the weights of its network, of depth {network.depth}")
     for name, tensor in weights.items():
         if (
             not isinstance(tensor, torch.Tensor)
             or tensor.shape != expected[name].shape
             or tensor.dtype != torch.float32
         ):
-            raise InvalidInput(
+            raise DamagedCheckpoint(
                 f"{path} does not hold the weights of its network: {name}",
                 allowed=f"float32 of shape {tuple(expected[name].shape)}",
             )
         if not is_finite(tensor):
-            raise InvalidInput(
+            raise DamagedCheckpoint(
                 f"{path} holds weights that are not finite ({name}): its training diverged",
                 hint="train again with a lower learning-rate, a longer warmup-steps or a clip-norm",
             )

@@ -12,6 +12,7 @@ import torch
 from unetprep.storage.lock import Lock
 from unetprep.storage.signals import deferred_signals
 from unettrain.augment.draw import NO_AUGMENTATION
+from unettrain.checkpoint_files import SaveSchedule
 from unettrain.config import FitConfig
 from unettrain.device import pick_device
 from unettrain.errors import InvalidInput, raises_own_errors
@@ -69,8 +70,10 @@ def fit(
     """Train a network on the tiles of a store, or continue an interrupted run.
 
     The run directory receives config.json, log.jsonl, last.pt (the state to continue from) and best.pt (the network
-    with the lowest validation loss). They are saved at every validation, at the end and on Ctrl-C. On the CPU the
-    result depends on store and configuration alone, whether the run was interrupted or not. A run that has reached
+    with the lowest validation loss). They are saved at every validation, at the end and on Ctrl-C, and last.pt also as
+    often as `checkpoint_every` and `checkpoint_minutes` say. If last.pt is damaged, a warning names it and the run
+    continues from the state before it. On the CPU the result depends on store and configuration alone, whether the run
+    was interrupted or killed or not. A run that has reached
     `config.steps` is left unchanged. The directory is locked during the training; other processes may read it.
 
     Raises InvalidInput for a store that cannot be trained on or, with `require_validation`, has no validation tiles;
@@ -150,22 +153,24 @@ def _train(
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Make the remaining updates. A step that an interrupt left unlogged is finished first."""
-    begun = time.perf_counter()
+    begun, schedule = time.perf_counter(), SaveSchedule(trainer.config)
     try:
         if trainer.pending_loss is not None:
-            on_progress(_finish_step(run, trainer, validation, begun))
+            on_progress(_finish_step(run, trainer, validation, schedule, begun))
         with closing(stream.batches(trainer.step, max(0, trainer.config.steps - trainer.step))) as batches:
             for batch in batches:
                 trainer.update(batch)
-                on_progress(_finish_step(run, trainer, validation, begun))
+                on_progress(_finish_step(run, trainer, validation, schedule, begun))
     except KeyboardInterrupt:
         with deferred_signals():
             if trainer.whole and trainer.is_finite:
-                run.save(run.last, trainer.checkpoint(with_optimizer=True))
+                run.save_last(trainer.checkpoint(with_optimizer=True))
         raise
 
 
-def _finish_step(run: RunDir, trainer: Trainer, validation: "_Validation", begun: float) -> Progress:
+def _finish_step(
+    run: RunDir, trainer: Trainer, validation: "_Validation", schedule: SaveSchedule, begun: float
+) -> Progress:
     """Validate and save if due, and log the step."""
     step, config, loss = trainer.step, trainer.config, trainer.pending_loss
     assert loss is not None
@@ -176,8 +181,10 @@ def _finish_step(run: RunDir, trainer: Trainer, validation: "_Validation", begun
         values = asdict(progress) | {"seconds": round(progress.seconds, 3)}
         run.append_log({name: v for name, v in values.items() if v is not None and name != "steps"})
     trainer.pending_loss = None
-    if due:
-        run.save(run.last, trainer.checkpoint(with_optimizer=True))
+    if due or schedule.is_due(step):
+        trainer.check_finite()
+        run.save_last(trainer.checkpoint(with_optimizer=True))
+        schedule.saved()
     return progress
 
 
@@ -187,12 +194,12 @@ def _validate(run: RunDir, trainer: Trainer, validation: _Validation) -> dict[st
     stream = validation.stream()
     if stream is None:
         trainer.constant = trainer.is_constant(validation.sample())
-        run.save(run.best, trainer.checkpoint(with_optimizer=False))
+        run.save_best(trainer.checkpoint(with_optimizer=False))
         return {}
     found = trainer.validate(stream)
     trainer.val_iou, trainer.constant = found.cells.iou, found.constant
     if trainer.best_loss is None or found.loss < trainer.best_loss:
         best = replace(trainer.checkpoint(with_optimizer=False), best_loss=found.loss, best_iou=found.cells.iou)
-        run.save(run.best, best)
+        run.save_best(best)
         trainer.best_loss, trainer.best_iou = found.loss, found.cells.iou
     return {"val_loss": found.loss, "val_iou": found.cells.iou}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unetcli.options import Examples, chosen, common, from_fields, result
-from unetcli.progress import progress
+from unetcli.progress import messages, progress
 from unetcli.stopping import leaving_at_once
 from unetprep.parameter import option_name
 from unetprep.storage.output import local_output
@@ -56,7 +56,7 @@ def fit(
     with leaving_at_once():
         from unettrain.training_loop import fit as train
 
-    with progress("fit", quiet) as report:
+    with messages(quiet), progress("fit", quiet) as report:
 
         def shown(p: "Progress") -> None:
             scores = {"loss": p.loss, "val-loss": p.val_loss, "val-iou": p.val_iou}
