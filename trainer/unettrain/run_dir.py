@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from unettrain.training_log import parse_record
 FORMAT_VERSION = 1
 SOFTWARE = "unettrain"
 FILES = ("last.pt", "best.pt", "scores.json", "report.html", "log.jsonl", "config.json")  # in order of removal
+FOLDERS = {"examples": "step-*.png", "tensorboard": "events.out.tfevents.*"}  # and the names of the files in them
 OLD_TEMPORARY = re.compile(r"\.(last|best)\.pt\.\d+")  # as version 0.1.0 named them
 ANEW = "another directory, or --overwrite to start from the beginning"
 
@@ -169,6 +170,11 @@ def load_last(run: RunDir, config: FitConfig, network: UNetConfig) -> Checkpoint
     return None
 
 
+def find_checkpoint(path: str | Path) -> Checkpoint:
+    """The checkpoint at a path. Of a run directory, its best network, or its last before the first validation."""
+    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)
+
+
 def load_best(run_dir: str | Path) -> Checkpoint:
     """The best network of a run; the last one if none was validated yet.
 
@@ -247,6 +253,16 @@ def _remove_files(run: RunDir) -> None:
         (run.path / name).unlink(missing_ok=True)
         if name == "best.pt":
             sync_path(run.path)
+            _remove_folders(run)
+
+
+def _remove_folders(run: RunDir) -> None:
+    """Remove the folders of pictures and events of a run, but for files of others in them."""
+    for name, pattern in FOLDERS.items():
+        for path in (run.path / name).glob(pattern):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none, or it holds other files
+            (run.path / name).rmdir()
 
 
 def _refuse_another(run: RunDir, record: dict[str, Any], config: FitConfig) -> None:
@@ -258,10 +274,10 @@ def _refuse_another(run: RunDir, record: dict[str, Any], config: FitConfig) -> N
         raise Conflict(f"{run.config} is not the record of a run: {_missing(there)}", hint="another directory")
     free = asdict(config).keys() - config.decisive().keys()
     differing = [
-        f"  {name.replace('_', '-')}: {there[group].get(name)} there, {value} now"
+        f"  {name.replace('_', '-')}: {there[group].get(name)} there, {record[group].get(name)} now"
         for group in ("fit", "network", "data")
-        for name, value in record[group].items()
-        if name not in free and there[group].get(name) != value
+        for name in record[group] | there[group]
+        if name not in free and there[group].get(name) != record[group].get(name)
     ]
     if differing:
         raise Conflict("\n".join([f"{run.path} holds another run:", *dict.fromkeys(differing)]), hint=ANEW)
