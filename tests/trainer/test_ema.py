@@ -10,13 +10,14 @@ from unettrain.model import UNet
 
 def test_it_is_the_recursive_mean_of_the_definition() -> None:
     model = UNet(UNetConfig(base_channels=1, depth=1))
-    averaged, expected = averaged_copy(model), next(model.parameters()).detach().clone()
+    averaged = averaged_copy(model)
+    expected: torch.Tensor = next(model.parameters()).detach().clone()
     for step in range(30):
         with torch.no_grad():
             for p in model.parameters():
                 p += 1
         decay = min(0.5, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * next(model.parameters()).detach()
+        expected = torch.add(decay * expected, (1 - decay) * next(model.parameters()).detach())
         update_average(averaged, model, 0.5, step)
     torch.testing.assert_close(next(averaged.parameters()), expected)
     assert not next(averaged.parameters()).requires_grad

@@ -24,7 +24,7 @@ def paced(num: int, waiting_s: float, working_s: float, first_s: float = 0.0) ->
             clock.now += waiting_s
             yield None
 
-    for k, _ in enumerate(pace.timed(batches())):  # type: ignore[arg-type,var-annotated]
+    for k, _ in enumerate(pace.timed(batches())):  # type: ignore[arg-type]
         clock.now += working_s + (first_s if k == 0 else 0)
     return pace
 
