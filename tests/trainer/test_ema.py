@@ -15,7 +15,7 @@ def test_it_is_the_recursive_mean_of_the_definition() -> None:
     for step in range(30):
         with torch.no_grad():
             for p in model.parameters():
-                p += 1
+                p.add_(1)
         decay = min(0.5, (1 + step) / (10 + step))
         expected = torch.add(decay * expected, (1 - decay) * next(model.parameters()).detach())
         update_average(averaged, model, 0.5, step)
