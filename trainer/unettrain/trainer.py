@@ -19,7 +19,7 @@ from unettrain.device import pick_device
 from unettrain.errors import Failure, InvalidInput
 from unettrain.loss import normalize, weighted_cross_entropy, weighted_sums
 from unettrain.metrics.overlap import Overlap, overlap
-from unettrain.model import UNet
+from unettrain.model import UNet, tile_scores
 from unettrain.optimizer import learning_rate_at, make_optimizer
 from unettrain.outcome import ADVICE
 from unettrain.stream.batches import Batch
@@ -175,7 +175,7 @@ class Trainer:
             )
         image = batch.image.to(self.device, memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            scores = self.model(image)
+            scores = tile_scores(self.model, image, self.model.config)
         return scores, batch.target.to(self.device), batch.weights.to(self.device)
 
 
