@@ -78,7 +78,8 @@ def test_a_run_leaves_its_files(make_store: MakeStore, tmp_path: Path) -> None:
     assert record["software"].startswith("unettrain 0.")
     assert record["fit"]["base_channels"] == 2
     assert record["network"] == {"in_channels": 1, "num_classes": 2, "base_channels": 2, "depth": 2,
-                                 "variant": "paper", "dropout": 0.5}  # fmt: skip
+                                 "variant": "paper", "dropout": 0.5, "padding": "valid",
+                                 "normalization": "none"}  # fmt: skip
     assert set(record["data"]) == {"tiles/image", "tiles/target", "tiles/weights", "fields/grids", "order of tiles"}
     assert [r["step"] for r in log_of(run)] == [2, 3, 4, 6]
     assert [set(r) - {"step", "loss", "seconds"} for r in log_of(run)] == [

@@ -186,21 +186,32 @@ def is_finite(tensor: torch.Tensor) -> bool:
     return tensor.numel() == 0 or all(bool(extreme.isfinite()) for extreme in tensor.aminmax())
 
 
+def num_tensors(network: UNetConfig) -> int:
+    """Number of tensors in the state of a network, which is checked before one is built to compare shapes."""
+    convolution = {"none": 2, "instance": 3, "batch": 6}[network.normalization]  # weight; bias, or those of the norm
+    return network.depth * (4 * convolution + 2) + 2 * convolution + 2
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """The dtype of a tensor as numpy names it, such as float32."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 def _check_weights(path: Path, network: UNetConfig, weights: dict[str, Any]) -> None:
     """Raise InvalidInput for weights that do not fit the network or are not finite."""
-    num = 10 * network.depth + 6  # checked before a network is built to compare shapes
-    expected = UNet(network, seed=None).state_dict() if len(weights) == num else {}
+    expected = UNet(network, seed=None).state_dict() if len(weights) == num_tensors(network) else {}
     if not expected or weights.keys() != expected.keys():
-        raise InvalidInput(f"{path} does not hold the weights of its network, of depth {network.depth}")
+        norm = f" and {network.normalization} normalisation" if network.normalization != "none" else ""
+        raise InvalidInput(f"{path} does not hold the weights of its network, of depth {network.depth}{norm}")
     for name, tensor in weights.items():
         if (
             not isinstance(tensor, torch.Tensor)
             or tensor.shape != expected[name].shape
-            or tensor.dtype != torch.float32
+            or tensor.dtype != expected[name].dtype
         ):
             raise InvalidInput(
                 f"{path} does not hold the weights of its network: {name}",
-                allowed=f"float32 of shape {tuple(expected[name].shape)}",
+                allowed=f"{dtype_name(expected[name])} of shape {tuple(expected[name].shape)}",
             )
         if not is_finite(tensor):
             raise InvalidInput(

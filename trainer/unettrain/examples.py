@@ -31,7 +31,7 @@ def write_examples(run_dir: Path, step: int, predict: Predict, batches: Iterable
 
 def _rows(batch: Batch, scores: Tensor, target: Tensor) -> list[Picture]:
     foreground = 1 - scores.detach().float().softmax(1)[:, 0].cpu().numpy()  # (b, y, x)
-    image = centre_crop(batch.image.cpu(), scores).numpy()
+    image = centre_crop(batch.image.cpu(), scores.shape[2:]).numpy()
     return [_row(*tile) for tile in zip(image, target.cpu().numpy(), foreground, strict=True)]
 
 

@@ -19,7 +19,7 @@ from unettrain.device import pick_device
 from unettrain.ema import averaged_copy, update_average
 from unettrain.errors import Failure, InvalidInput
 from unettrain.loss import divisor, weighted_sums
-from unettrain.model import UNet
+from unettrain.model import UNet, tile_scores
 from unettrain.optimizer import learning_rate_at, make_optimizer
 from unettrain.outcome import ADVICE
 from unettrain.stream.batches import Batch
@@ -200,7 +200,7 @@ class Trainer:
         image = batch.image.to(self.device, memory_format=torch.channels_last)
         amp = self.config.amp
         with torch.autocast(self.device.type, AMP_DTYPES[amp], enabled=amp != "none"):
-            scores = model(image)
+            scores = tile_scores(model, image, self.model.config)
         return scores, batch.target.to(self.device), batch.weights.to(self.device)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from unetprep.parameter import parameter
 from unettrain.config.augmentation import Augmentation
 from unettrain.config.base import TrainerParams
-from unettrain.config.network import MOST_CHANNELS, MOST_CLASSES, VARIANTS, UNetConfig
+from unettrain.config.network import MOST_CHANNELS, MOST_CLASSES, NORMALIZATIONS, PADDINGS, VARIANTS, UNetConfig
 from unettrain.config.presets import PRESETS
 from unettrain.errors import InvalidInput
 
@@ -79,6 +79,18 @@ class TrainingConfig(TrainerParams):
         "paper", "paper, or release: the authors' 2015 network, with 31,100,354 parameters.", choices=VARIANTS
     )
     dropout: float = parameter(0.5, "Fraction of activations dropped at the two deepest levels.", least=0, under=1)
+    padding: str = parameter(
+        "valid",
+        "valid: no padding, as in the paper; same: zeros around each 3x3 convolution, so that the output has the side"
+        " of the input, for tools that need this. The loss is of the tile's target in both.",
+        choices=PADDINGS,
+    )
+    normalization: str = parameter(
+        "none",
+        "none, as in the paper; batch or instance: normalise after each 3x3 convolution. With instance a prediction"
+        " depends on the tiles.",
+        choices=NORMALIZATIONS,
+    )
     seed: int = parameter(0, "Seed of the initial weights, the order of tiles, augmentation and dropout.", least=0)
     shuffle: str = parameter(
         "tiles",
@@ -167,7 +179,16 @@ class TrainingConfig(TrainerParams):
 
     def network(self, in_channels: int, depth: int) -> UNetConfig:
         """The network for tiles with this number of channels and this depth; without `num_classes`, of two classes."""
-        return UNetConfig(in_channels, self.num_classes or 2, self.base_channels, depth, self.variant, self.dropout)
+        return UNetConfig(
+            in_channels,
+            self.num_classes or 2,
+            self.base_channels,
+            depth,
+            self.variant,
+            self.dropout,
+            self.padding,
+            self.normalization,
+        )
 
     @property
     def peak_learning_rate(self) -> float:
