@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unetprep.pictures import Picture, cells_over, grey
 from unetprep.storage.atomic import replacing
-from unettrain.metrics.components import label_components
+from unettrain.decoding.arrays import separate_instances
 from unettrain.model import centre_crop
 from unettrain.stream.batches import Batch
 from unettrain.validation import Predict
@@ -37,7 +37,7 @@ def _rows(batch: Batch, scores: Tensor, target: Tensor) -> list[Picture]:
 
 def _row(image: NDArray[np.float32], target: NDArray[np.int64], foreground: NDArray[np.float32]) -> Picture:
     shown = [grey(image), grey((target > 0)[None], (0, 1)), grey(foreground[None], (0, 1))]
-    return _stacked([*shown, cells_over(image, label_components(foreground >= 0.5))], axis=1)
+    return _stacked([*shown, cells_over(image, separate_instances(foreground))], axis=1)
 
 
 def _stacked(parts: list[Picture], axis: int) -> Picture:

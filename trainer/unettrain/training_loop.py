@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -197,10 +197,12 @@ class _Loop:
     validation: _Validation
     on_progress: Callable[[Progress], None]
     on_notice: Callable[[str], None]
+    pace: Pace = field(default_factory=Pace)
+    tensorboard: TensorBoardLog | None = None
+    has_estimated: bool = False
 
     def run_to_end(self) -> None:
         """Make the remaining updates. A step that an interrupt left unlogged is finished first."""
-        self.pace, self._has_estimated = Pace(), False
         config = self.trainer.config
         self.tensorboard = TensorBoardLog(self.run.path, self.trainer.step) if config.tensorboard else None
         try:
@@ -271,9 +273,9 @@ class _Loop:
 
     def _estimate(self) -> None:
         """Say once how long the training will take, if that is long."""
-        if self._has_estimated or self.pace.seconds_per_step is None:
+        if self.has_estimated or self.pace.seconds_per_step is None:
             return
-        self._has_estimated = True
+        self.has_estimated = True
         trainer, left = self.trainer, self.trainer.config.steps - self.trainer.step
         sentence = long_training_notice(self.pace, left, trainer.config, on_gpu=trainer.device.type != "cpu")
         if sentence:
