@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -44,8 +45,12 @@ def early(number: int) -> str:
 
 
 def flip(path: Path) -> None:
+    """Flip a bit of the largest tensor; between the entries of the archive it would change nothing."""
+    with ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        tensor = archive.read(largest)
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[content.index(tensor) + len(tensor) // 2] ^= 1
     path.write_bytes(content)
 
 

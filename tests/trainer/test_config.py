@@ -49,7 +49,8 @@ def test_every_field_has_help_that_ends_in_a_stop(cls: type) -> None:
         ({"seed": -1}, "seed is -1"),
         ({"num_classes": 1}, "num-classes is 1"),
         ({"variant": "v2"}, "allowed: paper, release"),
-        ({"precision": "float16"}, "allowed: float32, bfloat16"),
+        ({"amp": "float16"}, "allowed: none, bf16, fp16"),
+        ({"batch_size": 4, "accumulate": 3}, "a batch of 4 tiles cannot be divided into 3 equal parts"),
     ],
 )
 def test_a_bad_value_is_refused(values: dict[str, Any], message: str) -> None:

@@ -56,11 +56,17 @@ class Checkpoint:
     training_intensity: dict[str, Any] = field(
         default_factory=dict
     )  # as unettrain.data.intensity.TrainingImages writes it
+    best_ap: float | None = None  # as best_iou, of the instances
+    val_ap: float | None = None
+    num_worse: int = 0  # validations since the best network
+    ema: dict[str, Any] = field(default_factory=dict)  # averaged weights; {} without them
+    scaler: dict[str, Any] = field(default_factory=dict)  # of the loss, with fp16
+    decoding: dict[str, Any] = field(default_factory=dict)  # DecodingParams chosen on the validation split
 
     def build(self) -> UNet:
-        """The network, on the CPU and in evaluation mode."""
+        """The network, with its averaged weights if there are any, on the CPU and in evaluation mode."""
         model = UNet(self.network)
-        model.load_state_dict(self.weights)
+        model.load_state_dict(self.ema or self.weights)
         return model.eval()
 
 
@@ -117,7 +123,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         except FOREIGN_CONTENT as error:
             _refuse(path, f"is no checkpoint of unettrain, or damaged: it cannot be read ({type(error).__name__})")
     checkpoint = _validated(path, content)
-    _check_weights(path, checkpoint)
+    for weights in (checkpoint.weights, checkpoint.ema):
+        if weights or weights is checkpoint.weights:
+            _check_weights(path, checkpoint.network, weights)
     return checkpoint
 
 
@@ -187,22 +195,32 @@ def is_finite(tensor: torch.Tensor) -> bool:
     return tensor.numel() == 0 or all(bool(extreme.isfinite()) for extreme in tensor.aminmax())
 
 
-def _check_weights(path: Path, checkpoint: Checkpoint) -> None:
+def num_tensors(network: UNetConfig) -> int:
+    """Number of tensors in the state of a network, which is checked before one is built to compare shapes."""
+    convolution = {"none": 2, "instance": 3, "batch": 6}[network.normalization]  # weight; bias, or those of the norm
+    return network.depth * (4 * convolution + 2) + 2 * convolution + 2
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """The dtype of a tensor as numpy names it, such as float32."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _check_weights(path: Path, network: UNetConfig, weights: dict[str, Any]) -> None:
     """Raise DamagedCheckpoint for weights that do not fit the network or are not finite."""
-    network, weights = checkpoint.network, checkpoint.weights
-    num = 10 * network.depth + 6  # checked before a network is built to compare shapes
-    expected = UNet(network, seed=None).state_dict() if len(weights) == num else {}
+    expected = UNet(network, seed=None).state_dict() if len(weights) == num_tensors(network) else {}
     if not expected or weights.keys() != expected.keys():
-        raise DamagedCheckpoint(f"{path} does not hold the weights of its network, of depth {network.depth}")
+        norm = f" and {network.normalization} normalisation" if network.normalization != "none" else ""
+        raise DamagedCheckpoint(f"{path} does not hold the weights of its network, of depth {network.depth}{norm}")
     for name, tensor in weights.items():
         if (
             not isinstance(tensor, torch.Tensor)
             or tensor.shape != expected[name].shape
-            or tensor.dtype != torch.float32
+            or tensor.dtype != expected[name].dtype
         ):
             raise DamagedCheckpoint(
                 f"{path} does not hold the weights of its network: {name}",
-                allowed=f"float32 of shape {tuple(expected[name].shape)}",
+                allowed=f"{dtype_name(expected[name])} of shape {tuple(expected[name].shape)}",
             )
         if not is_finite(tensor):
             raise DamagedCheckpoint(

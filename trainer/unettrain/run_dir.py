@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from unettrain.run_record import ANEW, is_record, json_object, make_record, refu
 from unettrain.training_log import parse_record
 
 FILES = ("last.pt", "best.pt", "scores.json", "report.html", "log.jsonl", "config.json")  # in order of removal
+FOLDERS = {"examples": "step-*.png", "tensorboard": "events.out.tfevents.*"}  # and the names of the files in them
 OLD_TEMPORARY = re.compile(r"\.(last|best)\.pt\.\d+")  # as version 0.1.0 named them
 
 
@@ -150,6 +151,11 @@ def load_last(run: RunDir, config: FitConfig, network: UNetConfig) -> Checkpoint
     return found
 
 
+def find_checkpoint(path: str | Path) -> Checkpoint:
+    """The checkpoint at a path. Of a run directory, its best network, or its last before the first validation."""
+    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)
+
+
 def load_best(run_dir: str | Path) -> Checkpoint:
     """The best network of a run; the last one if none was validated yet.
 
@@ -206,6 +212,16 @@ def _remove_files(run: RunDir) -> None:
         (run.path / name).unlink(missing_ok=True)
         if name == "best.pt":
             sync_path(run.path)
+            _remove_folders(run)
+
+
+def _remove_folders(run: RunDir) -> None:
+    """Remove the folders of pictures and events of a run, but for files of others in them."""
+    for name, pattern in FOLDERS.items():
+        for path in (run.path / name).glob(pattern):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none, or it holds other files
+            (run.path / name).rmdir()
 
 
 def _refuse_other_checkpoint(

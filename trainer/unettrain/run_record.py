@@ -69,10 +69,10 @@ def refuse_another(run_dir: Path, record: Mapping[str, Any], config: FitConfig) 
         raise Conflict(f"{file} is not the record of a run: {_missing(there)}", hint="another directory")
     free = asdict(config).keys() - config.decisive().keys()
     differing = [
-        f"  {name.replace('_', '-')}: {there[group].get(name)} there, {value} now"
+        f"  {name.replace('_', '-')}: {there[group].get(name)} there, {record[group].get(name)} now"
         for group in ("fit", "network", "data")
-        for name, value in record[group].items()
-        if name not in free and there[group].get(name) != value
+        for name in record[group] | there[group]
+        if name not in free and there[group].get(name) != record[group].get(name)
     ]
     if differing:
         raise Conflict("\n".join([f"{run_dir} holds another run:", *dict.fromkeys(differing)]), hint=ANEW)
