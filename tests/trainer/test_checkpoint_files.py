@@ -222,6 +222,22 @@ def test_a_training_continues_from_the_state_before_a_damaged_one(
     assert_same_run(run, tmp_path / "straight")
 
 
+@pytest.mark.parametrize("lost", ["damaged", "missing"])
+def test_a_lost_best_network_is_said_and_replaced(
+    make_store: MakeStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, lost: str
+) -> None:
+    store, run = make_store(), tmp_path / "run"
+    fit(store, run, quick(steps=3))
+    last = load_checkpoint(run / "last.pt")
+    save_checkpoint(run / "last.pt", replace(last, best_loss=0.0))  # no other network will be better
+    flip(run / "best.pt") if lost == "damaged" else (run / "best.pt").unlink()
+    result = fit(store, run, quick())
+    assert f"best.pt is {lost}" in caplog.text
+    assert "the next validation replaces it by its network" in caplog.text
+    assert load_checkpoint(run / "best.pt").step == 6
+    assert result.best_loss == load_checkpoint(run / "best.pt").best_loss
+
+
 def test_the_state_of_another_run_is_not_passed_over(make_store: MakeStore, tmp_path: Path) -> None:
     store, run, config = make_store(), tmp_path / "run", quick(checkpoint_every=2)
     fit(store, run, config)

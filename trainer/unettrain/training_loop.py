@@ -20,7 +20,8 @@ from unettrain.initial import KEY, InitialWeights, adopt_network, initial_weight
 from unettrain.memory import check_memory
 from unettrain.outcome import training_warnings
 from unettrain.pace import Pace, long_training_notice
-from unettrain.run_dir import RunDir, find_checkpoint, load_last, locked_run, open_run
+from unettrain.run_checkpoints import find_checkpoint, load_last
+from unettrain.run_dir import RunDir, locked_run, open_run
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
 from unettrain.tensorboard_log import TensorBoardLog
