@@ -18,6 +18,7 @@ import torch
 
 from unetprep.storage.atomic import naming, replacing
 from unettrain.config import UNetConfig
+from unettrain.decoding.params import DecodingParams
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
 from unettrain.schema import check_document
@@ -58,6 +59,11 @@ class Checkpoint:
     ema: dict[str, Any] = field(default_factory=dict)  # averaged weights; {} without them
     scaler: dict[str, Any] = field(default_factory=dict)  # of the loss, with fp16
     decoding: dict[str, Any] = field(default_factory=dict)  # DecodingParams chosen on the validation split
+
+    @property
+    def decoding_params(self) -> DecodingParams:
+        """How instances are decoded: as was best on the validation split, by default where nothing was chosen."""
+        return DecodingParams(**self.decoding)
 
     def build(self) -> UNet:
         """The network, with its averaged weights if there are any, on the CPU and in evaluation mode."""
@@ -178,7 +184,9 @@ def _validated(path: Path, content: object) -> Checkpoint:
             values["network"] = UNetConfig(**document)
         except InvalidInput as error:
             raise InvalidInput(f"the network of {path} cannot be built: {error}") from None
-    return Checkpoint(**check_document(values, Checkpoint, str(path)))
+    checkpoint = Checkpoint(**check_document(values, Checkpoint, str(path)))
+    DecodingParams(**check_document(checkpoint.decoding, DecodingParams, f"the decoding of {path}"))
+    return checkpoint
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
