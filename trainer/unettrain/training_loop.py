@@ -11,6 +11,7 @@ import torch
 from unetprep.storage.lock import Lock
 from unetprep.storage.signals import deferred_signals
 from unettrain.augment.draw import NO_AUGMENTATION
+from unettrain.checkpoint_files import SaveSchedule
 from unettrain.config import FitConfig
 from unettrain.device import pick_device
 from unettrain.errors import Failure, InvalidInput, raises_own_errors
@@ -89,8 +90,10 @@ def fit(
     """Train a network on the tiles of a store, or continue an interrupted run.
 
     The run directory receives config.json, log.jsonl, last.pt (the state to continue from), best.pt (the network that
-    is best by `config.best_by`) and examples/. They are saved at every validation, at the end and on Ctrl-C. On the CPU
-    the result depends on store and configuration alone, whether the run was interrupted or not. A run that has reached
+    is best by `config.best_by`) and examples/. They are saved at every validation, at the end and on Ctrl-C, and
+    last.pt also as often as `checkpoint_every` and `checkpoint_minutes` say. If last.pt is damaged, a warning names it
+    and the run continues from the state before it. On the CPU the result depends on store and configuration alone,
+    whether the run was interrupted or killed or not. A run that has reached
     `config.steps` is left unchanged. The directory is locked during the training; other processes may read it.
 
     `initial` is a run directory or .pt file whose weights are trained further (fine-tuning); number of classes and
@@ -121,7 +124,7 @@ def fit(
         run, trainer = _open(store, run_dir, config, stream, overwrite, lock, begin)
         first = trainer.step
         with torch.random.fork_rng([trainer.device] if trainer.device.type == "cuda" else []):
-            _Loop(run, trainer, stream, validation, on_progress, on_notice).run_to_end()
+            _Loop(run, trainer, stream, validation, on_progress, on_notice, SaveSchedule(config)).run_to_end()
     return _result(run, trainer, first)
 
 
@@ -197,6 +200,7 @@ class _Loop:
     validation: _Validation
     on_progress: Callable[[Progress], None]
     on_notice: Callable[[str], None]
+    schedule: SaveSchedule
     pace: Pace = field(default_factory=Pace)
     tensorboard: TensorBoardLog | None = None
     has_estimated: bool = False
@@ -218,7 +222,7 @@ class _Loop:
         except KeyboardInterrupt:
             with deferred_signals():
                 if self.trainer.whole and self.trainer.is_finite:
-                    self.run.save(self.run.last, self.trainer.checkpoint(with_optimizer=True))
+                    self.run.save_last(self.trainer.checkpoint(with_optimizer=True))
             raise
         except Diverged as error:
             raise Failure(f"{error}\n  kept:    {self._last_good()}") from None
@@ -249,8 +253,10 @@ class _Loop:
             if self.tensorboard:
                 self.tensorboard.write(progress.record())
         trainer.best, trainer.pending_loss = best, None
-        if due:
-            self.run.save(self.run.last, trainer.checkpoint(with_optimizer=True))
+        if due or self.schedule.is_due(trainer.step):
+            trainer.check_finite()
+            self.run.save_last(trainer.checkpoint(with_optimizer=True))
+            self.schedule.saved()
         self.on_progress(progress)
         self._estimate()
 
@@ -260,13 +266,13 @@ class _Loop:
         trainer.check_finite()
         if stream is None:
             trainer.constant = trainer.is_constant(self.validation.sample())
-            self.run.save(self.run.best, trainer.checkpoint(with_optimizer=False))
+            self.run.save_best(trainer.checkpoint(with_optimizer=False))
             return trainer.best, {}
         found = trainer.validate(stream)
         trainer.val_iou, trainer.val_ap, trainer.constant = found.cells.iou, found.ap, found.constant
         best = trainer.best.after(found, config.best_by)
         if best.num_worse == 0:
-            self.run.save(self.run.best, trainer.checkpoint(with_optimizer=False, best=best))
+            self.run.save_best(trainer.checkpoint(with_optimizer=False, best=best))
         if config.examples:
             write_examples(self.run.path, trainer.step, trainer.predict, self.validation.examples(config.examples))
         return best, {"val_loss": found.loss, "val_iou": found.cells.iou, "val_ap": found.ap}

@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from unetcli.options import Examples, chosen, common, from_fields, result
-from unetcli.progress import progress
+from unetcli.progress import messages, progress
 from unetcli.stopping import leaving_at_once
 from unetprep.parameter import option_name
 from unetprep.storage.output import local_output
@@ -74,7 +74,7 @@ def fit(
     with leaving_at_once():
         from unettrain.training_loop import fit as train
 
-    with progress("fit", quiet) as report:
+    with messages(quiet), progress("fit", quiet) as report:
 
         def show(p: "Progress") -> None:
             shown = {
