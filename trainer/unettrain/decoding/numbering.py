@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetprep.kernels.growing import grow_rows
+from unetprep.kernels.numbering import number_in_order
 from unettrain.decoding.spool import Spool
 from unettrain.decoding.strips import Strip
 
@@ -26,16 +27,8 @@ class Numbering:
             rows = strip.last - strip.first
             below = min(strips[-1].last, strip.last + self._grow_px)
             own = objects[labels.read(start + strip.first, start + below)]
-            window = np.concatenate([above, own])
+            window = np.concatenate([above, own]) if len(above) else own
             grown = grow_rows(window, len(above), len(above) + rows, self._grow_px)
-            self._number(grown, numbers)
-            labels.write(start + strip.first, numbers[grown])
+            self.count = number_in_order(grown, numbers, self.count)
+            labels.write(start + strip.first, grown)
             above = window[max(0, len(above) + rows - self._grow_px) : len(above) + rows]
-
-    def _number(self, objects: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
-        """Give the next numbers to objects that have none, in scan order."""
-        seen, firsts = np.unique(objects, return_index=True)
-        new = seen[np.argsort(firsts)]
-        new = new[(new > 0) & (numbers[new] == 0)]
-        numbers[new] = np.arange(self.count + 1, self.count + 1 + len(new))
-        self.count += len(new)

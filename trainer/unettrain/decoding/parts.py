@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.basin_merging import merge_basins
 from unetprep.kernels.basins import Edge, Parts, label_basins, seam
+from unetprep.kernels.numbering import count_pixels
 from unetprep.kernels.strip_components import label_strip, touching
 from unetprep.kernels.union_find import joined
 from unettrain.decoding.landscape import Landscape
@@ -53,7 +54,7 @@ class PartSizes:
             raise Failure(
                 f"a slice has more than {self.count} parts of instances", allowed=f"{MOST_PARTS}", hint="smooth it"
             )
-        self._sizes.append(np.bincount(labels.ravel(), minlength=num + 1)[1:])
+        self._sizes.append(count_pixels(labels, num)[1:])
         self.count += num
 
     def of_objects(self, objects: NDArray[np.int32]) -> NDArray[np.int64]:
