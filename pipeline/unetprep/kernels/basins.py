@@ -61,7 +61,7 @@ def _higher(height, number, best, step):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _lead_row(above, here, below, steps):  # type: ignore[no-untyped-def]
-    """For each pixel the index, among the offsets, of its highest neighbour; of equal ones of the last in scan order."""
+    """For each pixel the offset, by index, of its highest neighbour; of equal ones the last in scan order."""
     for x in range(1, len(here) - 1):
         north, west, east, south, own = above[x], here[x - 1], here[x + 1], below[x], here[x]
         best, step = _beside(above[x - 1], north, west), np.uint8(1)

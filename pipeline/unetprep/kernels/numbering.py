@@ -10,7 +10,7 @@ def number_in_order(objects: NDArray[np.int32], numbers: NDArray[np.int32], coun
 
     `numbers` holds the number of each object, 0 for those without, which get count + 1, ... in scan order.
     """
-    return _number(objects, numbers, count)
+    return int(_number(objects, numbers, count))
 
 
 @njit(nogil=True, cache=True)
@@ -38,3 +38,16 @@ def _count(labels, sizes):  # type: ignore[no-untyped-def]
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
             sizes[labels[y, x]] += 1
+
+
+def count_classes(labels: NDArray[np.int32], classes: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
+    """Add the number of pixels of each class in each label to `counts` (label, class); label 0 is not counted."""
+    _count_classes(labels, classes, counts)
+
+
+@njit(nogil=True, cache=True)
+def _count_classes(labels, classes, counts):  # type: ignore[no-untyped-def]
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            if labels[y, x]:
+                counts[labels[y, x], classes[y, x]] += 1
