@@ -19,7 +19,7 @@ from unettrain.examples import write_examples
 from unettrain.initial import KEY, InitialWeights, adopt_network, initial_weights
 from unettrain.memory import check_memory
 from unettrain.outcome import training_warnings
-from unettrain.pace import Pace, long_training_notice
+from unettrain.pace import Pace, time_notice
 from unettrain.run_dir import RunDir, find_checkpoint, load_last, locked_run, open_run
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
@@ -278,11 +278,11 @@ class _Loop:
         return best, {"val_loss": found.loss, "val_iou": found.cells.iou, "val_ap": found.ap}
 
     def _estimate(self) -> None:
-        """Say once how long the training will take, if that is long."""
+        """Say once how long the training will take."""
         if self.has_estimated or self.pace.seconds_per_step is None:
             return
         self.has_estimated = True
         trainer, left = self.trainer, self.trainer.config.steps - self.trainer.step
-        sentence = long_training_notice(self.pace, left, trainer.config, on_gpu=trainer.device.type != "cpu")
+        sentence = time_notice(self.pace, left, trainer.config, on_gpu=trainer.device.type != "cpu")
         if sentence:
             self.on_notice(sentence)
