@@ -11,6 +11,7 @@ import torch
 from unetprep.storage.lock import Lock
 from unetprep.storage.signals import deferred_signals
 from unettrain.augment.draw import NO_AUGMENTATION
+from unettrain.checkpoint import load_checkpoint
 from unettrain.checkpoint_files import SaveSchedule
 from unettrain.config import FitConfig
 from unettrain.device import pick_device
@@ -219,6 +220,7 @@ class _Loop:
                     self._finish_step()
                     if self._ends_early():
                         break
+            self._choose_decoding()
         except KeyboardInterrupt:
             with deferred_signals():
                 if self.trainer.whole and self.trainer.is_finite:
@@ -276,6 +278,16 @@ class _Loop:
         if config.examples:
             write_examples(self.run.path, trainer.step, trainer.predict, self.validation.examples(config.examples))
         return best, {"val_loss": found.loss, "val_iou": found.cells.iou, "val_ap": found.ap}
+
+    def _choose_decoding(self) -> None:
+        """Record the decoding of instances that is best on the validation split in best.pt, unless it is there."""
+        stream = self.validation.stream()
+        best = load_checkpoint(self.run.best) if stream and self.run.best.exists() else None
+        if stream is None or best is None or best.decoding:
+            return
+        found = self.trainer.choose_decoding(stream, best.build())
+        if found is not None:
+            self.run.save_best(replace(best, decoding=asdict(found)))
 
     def _estimate(self) -> None:
         """Say once how long the training will take."""
