@@ -60,7 +60,12 @@ def make_batch(device: torch.device) -> Batch:
 
 def make_trainer(device: torch.device, channels: int, **options: Any) -> Trainer:
     """A trainer of the full network."""
-    chosen: dict[str, Any] = {"optimizer": "adamw", "learning_rate": 1e-4, "base_channels": channels, "batch_size": TILES} | options
+    chosen: dict[str, Any] = {
+        "optimizer": "adamw",
+        "learning_rate": 1e-4,
+        "base_channels": channels,
+        "batch_size": TILES,
+    } | options
     config = FitConfig(device=str(device), **chosen)
     return Trainer(config.network(1, 4), config, TILE_PX)
 
