@@ -5,7 +5,7 @@ one steep update can leave every ReLU dead, so gradients longer than `clip_norm`
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -181,11 +181,11 @@ class Trainer:
         """Scores over a finite stream, without dropout, with the default decoding."""
         return validate(self.predict, stream, self.config.normalizer, self.step, DecodingScores([DecodingParams()]))
 
-    def choose_decoding(self, stream: TileStream, network: UNet) -> DecodingParams | None:
-        """The decoding with which a network has the highest AP over a finite stream; None if it holds no cell."""
+    def choose_decoding(self, batches: Iterable[Batch], network: UNet) -> DecodingParams | None:
+        """The decoding with which a network has the highest AP over some batches; None if they hold no cell."""
         network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         scores = DecodingScores(candidate_decodings(DecodingParams()))
-        validate(lambda batch: self._forward(network, batch), stream, self.config.normalizer, self.step, scores)
+        validate(lambda batch: self._forward(network, batch), batches, self.config.normalizer, self.step, scores)
         return scores.best() if scores.num_cells else None
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """Training loop: updates, validation, log, checkpoints, and resuming."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -27,6 +27,8 @@ from unettrain.stream.tile_stream import TileStream
 from unettrain.tensorboard_log import TensorBoardLog
 from unettrain.trainer import Diverged, Trainer
 from unettrain.validation import BestScores
+
+DECODED_TILES = 64  # that choose the decoding, about half a second each
 
 
 @dataclass(frozen=True)
@@ -158,10 +160,10 @@ class _Validation:
             self._sample = self._training.batch(0)
         return self._sample
 
-    def examples(self, num: int) -> list[Batch]:
+    def some(self, num: int) -> Iterator[Batch]:
         """Up to `num` validation tiles, spread over the split."""
         stream, num = self.stream(), min(num, self.num_tiles)
-        return [stream.batch(k * self.num_tiles // num) for k in range(num)] if stream else []
+        return (stream.batch(k * self.num_tiles // num) for k in range(num)) if stream else iter(())
 
 
 def _open(
@@ -276,16 +278,17 @@ class _Loop:
         if best.num_worse == 0:
             self.run.save_best(trainer.checkpoint(with_optimizer=False, best=best))
         if config.examples:
-            write_examples(self.run.path, trainer.step, trainer.predict, self.validation.examples(config.examples))
+            write_examples(self.run.path, trainer.step, trainer.predict, self.validation.some(config.examples))
         return best, {"val_loss": found.loss, "val_iou": found.cells.iou, "val_ap": found.ap}
 
     def _choose_decoding(self) -> None:
         """Record the decoding of instances that is best on the validation split in best.pt, unless it is there."""
-        stream = self.validation.stream()
-        best = load_checkpoint(self.run.best) if stream and self.run.best.exists() else None
-        if stream is None or best is None or best.decoding:
+        if not self.validation.num_tiles or not self.run.best.exists():
             return
-        found = self.trainer.choose_decoding(stream, best.build())
+        best = load_checkpoint(self.run.best)
+        found = None
+        if not best.decoding:
+            found = self.trainer.choose_decoding(self.validation.some(DECODED_TILES), best.build())
         if found is not None:
             self.run.save_best(replace(best, decoding=asdict(found)))
 
