@@ -58,6 +58,7 @@ def test_fine_tuning_says_what_it_takes(run: Run, store: Path) -> None:
 
 def test_a_long_training_is_announced_once(run: Run, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unettrain.pace.SETTLED_S", 0.0)
+    monkeypatch.setattr("unettrain.pace.SAID_S", 0.0)
     monkeypatch.setattr("unettrain.pace.LONG_S", 0.0)
     done = run(f"unettrain fit ds.zarr --run r {SMALL} --base-channels 9")
     assert done.stderr.count("on this CPU; --preset small (8 channels instead of 9") == 1

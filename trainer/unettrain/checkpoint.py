@@ -18,6 +18,7 @@ import torch
 
 from unetprep.storage.atomic import naming, replacing
 from unettrain.config import UNetConfig
+from unettrain.decoding.params import DecodingParams
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
 from unettrain.schema import check_document
@@ -62,6 +63,11 @@ class Checkpoint:
     ema: dict[str, Any] = field(default_factory=dict)  # averaged weights; {} without them
     scaler: dict[str, Any] = field(default_factory=dict)  # of the loss, with fp16
     decoding: dict[str, Any] = field(default_factory=dict)  # DecodingParams chosen on the validation split
+
+    @property
+    def decoding_params(self) -> DecodingParams:
+        """How instances are decoded: as was best on the validation split, by default where nothing was chosen."""
+        return DecodingParams(**self.decoding)
 
     def build(self) -> UNet:
         """The network, with its averaged weights if there are any, on the CPU and in evaluation mode."""
@@ -183,11 +189,13 @@ def _validated(path: Path, content: object) -> Checkpoint:
         except InvalidInput as error:
             raise DamagedCheckpoint(f"the network of {path} cannot be built: {error}") from None
     try:
-        return Checkpoint(**check_document(values, Checkpoint, str(path)))
+        checkpoint = Checkpoint(**check_document(values, Checkpoint, str(path)))
+        DecodingParams(**check_document(checkpoint.decoding, DecodingParams, f"the decoding of {path}"))
     except InvalidInput as error:
         if values.keys() - {f.name for f in fields(Checkpoint)}:  # of a later release
             raise
         raise DamagedCheckpoint(error.problem, allowed=error.allowed, hint=error.hint) from None
+    return checkpoint
 
 
 def is_finite(tensor: torch.Tensor) -> bool:

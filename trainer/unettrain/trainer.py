@@ -5,7 +5,7 @@ one steep update can leave every ReLU dead, so gradients longer than `clip_norm`
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from unettrain import rng
 from unettrain.checkpoint import Checkpoint
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.data.intensity import NO_IMAGES, TrainingImages
+from unettrain.decoding.params import DecodingParams
+from unettrain.decoding.selection import DecodingScores, candidate_decodings
 from unettrain.device import pick_device
 from unettrain.ema import averaged_copy, update_average
 from unettrain.errors import Failure, InvalidInput
@@ -176,8 +178,15 @@ class Trainer:
             raise Diverged(f"the training diverged: at step {self.step} the {what}", hint=ADVICE)
 
     def validate(self, stream: TileStream) -> Validation:
-        """Scores over a finite stream, without dropout."""
-        return validate(self.predict, stream, self.config.normalizer, self.step)
+        """Scores over a finite stream, without dropout, with the default decoding."""
+        return validate(self.predict, stream, self.config.normalizer, self.step, DecodingScores([DecodingParams()]))
+
+    def choose_decoding(self, batches: Iterable[Batch], network: UNet) -> DecodingParams | None:
+        """The decoding with which a network has the highest AP over some batches; None if they hold no cell."""
+        network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        scores = DecodingScores(candidate_decodings(DecodingParams()))
+        validate(lambda batch: self._forward(network, batch), batches, self.config.normalizer, self.step, scores)
+        return scores.best() if scores.num_cells else None
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """Training loop: updates, validation, log, checkpoints, and resuming."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 from unetprep.storage.lock import Lock
 from unetprep.storage.signals import deferred_signals
 from unettrain.augment.draw import NO_AUGMENTATION
+from unettrain.checkpoint import load_checkpoint
 from unettrain.checkpoint_files import SaveSchedule
 from unettrain.config import FitConfig
 from unettrain.device import pick_device
@@ -19,7 +20,7 @@ from unettrain.examples import write_examples
 from unettrain.initial import KEY, InitialWeights, adopt_network, initial_weights
 from unettrain.memory import check_memory
 from unettrain.outcome import training_warnings
-from unettrain.pace import Pace, long_training_notice
+from unettrain.pace import Pace, time_notice
 from unettrain.run_checkpoints import find_checkpoint, load_last
 from unettrain.run_dir import RunDir, locked_run, open_run
 from unettrain.stream.batches import Batch
@@ -27,6 +28,8 @@ from unettrain.stream.tile_stream import TileStream
 from unettrain.tensorboard_log import TensorBoardLog
 from unettrain.trainer import Diverged, Trainer
 from unettrain.validation import BestScores
+
+DECODED_TILES = 64  # that choose the decoding, about half a second each
 
 
 @dataclass(frozen=True)
@@ -158,10 +161,10 @@ class _Validation:
             self._sample = self._training.batch(0)
         return self._sample
 
-    def examples(self, num: int) -> list[Batch]:
+    def some(self, num: int) -> Iterator[Batch]:
         """Up to `num` validation tiles, spread over the split."""
         stream, num = self.stream(), min(num, self.num_tiles)
-        return [stream.batch(k * self.num_tiles // num) for k in range(num)] if stream else []
+        return (stream.batch(k * self.num_tiles // num) for k in range(num)) if stream else iter(())
 
 
 def _open(
@@ -220,6 +223,7 @@ class _Loop:
                     self._finish_step()
                     if self._ends_early():
                         break
+            self._choose_decoding()
         except KeyboardInterrupt:
             with deferred_signals():
                 if self.trainer.whole and self.trainer.is_finite:
@@ -275,15 +279,26 @@ class _Loop:
         if best.num_worse == 0:
             self.run.save_best(trainer.checkpoint(with_optimizer=False, best=best))
         if config.examples:
-            write_examples(self.run.path, trainer.step, trainer.predict, self.validation.examples(config.examples))
+            write_examples(self.run.path, trainer.step, trainer.predict, self.validation.some(config.examples))
         return best, {"val_loss": found.loss, "val_iou": found.cells.iou, "val_ap": found.ap}
 
+    def _choose_decoding(self) -> None:
+        """Record the decoding of instances that is best on the validation split in best.pt, unless it is there."""
+        if not self.validation.num_tiles or not self.run.best.exists():
+            return
+        best = load_checkpoint(self.run.best)
+        found = None
+        if not best.decoding:
+            found = self.trainer.choose_decoding(self.validation.some(DECODED_TILES), best.build())
+        if found is not None:
+            self.run.save_best(replace(best, decoding=asdict(found)))
+
     def _estimate(self) -> None:
-        """Say once how long the training will take, if that is long."""
+        """Say once how long the training will take."""
         if self.has_estimated or self.pace.seconds_per_step is None:
             return
         self.has_estimated = True
         trainer, left = self.trainer, self.trainer.config.steps - self.trainer.step
-        sentence = long_training_notice(self.pace, left, trainer.config, on_gpu=trainer.device.type != "cpu")
+        sentence = time_notice(self.pace, left, trainer.config, on_gpu=trainer.device.type != "cpu")
         if sentence:
             self.on_notice(sentence)
