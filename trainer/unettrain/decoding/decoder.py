@@ -46,7 +46,7 @@ class Decoder:
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         params: DecodingParams,
         num_threads: int = 1,
         folder: str | Path | None = None,
