@@ -16,18 +16,14 @@ def label_strip(mask: NDArray[np.uint8], value: int, diagonal: bool) -> tuple[ND
     return labels, _label_strip(mask, value, diagonal, labels)
 
 
-def touching(
-    above: NDArray[np.int32], below: NDArray[np.int32], diagonal: bool
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Pairs of labels that touch, of the last row of a strip and the first row of the next one; 0 touches nothing."""
-    shifts = (-1, 0, 1) if diagonal else (0,)
-    width, firsts, seconds = len(above), [], []
-    for shift in shifts:
+def touching(above: NDArray[np.int32], below: NDArray[np.int32], diagonal: bool) -> NDArray[np.int32]:
+    """Pairs (n, 2) of labels that touch, of the last row of a strip and the first row of the next, without 0."""
+    pairs, width = [], len(above)
+    for shift in (-1, 0, 1) if diagonal else (0,):
         a, b = above[max(0, -shift) : width - max(0, shift)], below[max(0, shift) : width - max(0, -shift)]
         both = (a > 0) & (b > 0)
-        firsts.append(a[both])
-        seconds.append(b[both])
-    return np.concatenate(firsts), np.concatenate(seconds)
+        pairs.append(np.stack([a[both], b[both]], axis=1))
+    return np.concatenate(pairs)
 
 
 @njit(nogil=True, cache=True)
