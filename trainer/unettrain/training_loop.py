@@ -21,7 +21,8 @@ from unettrain.initial import KEY, InitialWeights, adopt_network, initial_weight
 from unettrain.memory import check_memory
 from unettrain.outcome import training_warnings
 from unettrain.pace import Pace, time_notice
-from unettrain.run_dir import RunDir, find_checkpoint, load_last, locked_run, open_run
+from unettrain.run_checkpoints import find_checkpoint, load_last
+from unettrain.run_dir import RunDir, locked_run, open_run
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
 from unettrain.tensorboard_log import TensorBoardLog
@@ -94,9 +95,9 @@ def fit(
 
     The run directory receives config.json, log.jsonl, last.pt (the state to continue from), best.pt (the network that
     is best by `config.best_by`) and examples/. They are saved at every validation, at the end and on Ctrl-C, and
-    last.pt also as often as `checkpoint_every` and `checkpoint_minutes` say. If last.pt is damaged, a warning names it
-    and the run continues from the state before it. On the CPU the result depends on store and configuration alone,
-    whether the run was interrupted or killed or not. A run that has reached
+    last.pt also as often as `config.checkpoint_every` and `checkpoint_minutes` say. If last.pt is damaged, a warning of
+    the logger `unettrain` names it, and the run continues from the state before it. On the CPU the result depends on
+    store and configuration alone, whether the run was interrupted, killed or neither. A run that has reached
     `config.steps` is left unchanged. The directory is locked during the training; other processes may read it.
 
     `initial` is a run directory or .pt file whose weights are trained further (fine-tuning); number of classes and

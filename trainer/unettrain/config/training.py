@@ -158,7 +158,7 @@ class TrainingConfig(TrainerParams):
     )
     keep: int = parameter(
         2,
-        "States to continue from that are kept: last.pt and those before it, RUN/checkpoints/step-*.pt.",
+        "States to continue from that are kept: last.pt and those before it, in RUN/checkpoints.",
         least=1,
         most=10_000,
         changes_result=False,

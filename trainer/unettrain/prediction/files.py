@@ -30,7 +30,7 @@ from unettrain.prediction.layout import Band, Layout
 from unettrain.prediction.outputs import PREDICTION, write_prediction
 from unettrain.prediction.pixel_size import resizing_of
 from unettrain.prediction.resampling import Resampled, resampled_bands
-from unettrain.run_dir import find_checkpoint
+from unettrain.run_checkpoints import find_checkpoint
 
 
 @dataclass(frozen=True)
