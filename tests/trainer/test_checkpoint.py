@@ -87,6 +87,45 @@ def content_of(checkpoint: Checkpoint) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("normalization", ["batch", "instance"])
+def test_a_network_with_normalisation_comes_back_and_predicts_the_same(tmp_path: Path, normalization: str) -> None:
+    network = replace(NETWORK, padding="same", normalization=normalization)
+    model, image = UNet(network), torch.rand(1, 1, 40, 40)
+    model.train()(image)
+    save_checkpoint(tmp_path / "a.pt", Checkpoint(network, model.state_dict(), 40, 7, 5))
+    found = load_checkpoint(tmp_path / "a.pt")
+    assert found.network == network
+    assert torch.equal(found.build()(image), model.eval()(image))
+    wrong = replace(network, normalization="none")
+    save_checkpoint(tmp_path / "b.pt", Checkpoint(wrong, model.state_dict(), 40, 7, 5))
+    with pytest.raises(InvalidInput, match=r"b\.pt does not hold the weights of its network, of depth 1"):
+        load_checkpoint(tmp_path / "b.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("bottom.1.running_var", torch.full((4,), torch.inf), r"not finite \(bottom\.1\.running_var\)"),
+        ("bottom.1.num_batches_tracked", torch.ones(()), r"num_batches_tracked\n  allowed: int64 of shape \(\)"),
+    ],
+)
+def test_bad_statistics_of_batch_normalisation_are_refused(
+    tmp_path: Path, name: str, value: torch.Tensor, message: str
+) -> None:
+    network = replace(NETWORK, normalization="batch")
+    weights = UNet(network).state_dict() | {name: value}
+    save_checkpoint(tmp_path / "a.pt", Checkpoint(network, weights, 40, 7, 5))
+    with pytest.raises(InvalidInput, match=message):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_checkpoint_from_before_padding_and_normalisation_is_of_the_papers_network(tmp_path: Path) -> None:
+    content = content_of(a_checkpoint())
+    content["network"] = {k: v for k, v in asdict(NETWORK).items() if k not in ("padding", "normalization")}
+    torch.save(content, tmp_path / "a.pt")
+    assert load_checkpoint(tmp_path / "a.pt").network == NETWORK
+
+
 def same(a: object, b: object) -> bool:
     """Whether two contents are the same, bit for bit."""
     if isinstance(a, dict) and isinstance(b, dict):

@@ -18,6 +18,7 @@ import torch
 
 from unetprep.storage.atomic import naming, replacing
 from unettrain.config import UNetConfig
+from unettrain.decoding.params import DecodingParams
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
 from unettrain.schema import check_document
@@ -29,6 +30,10 @@ FOREIGN_CONTENT = (
     UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, EOFError, AssertionError,
     ImportError, OverflowError, struct.error,
 )  # fmt: skip
+
+
+class DamagedCheckpoint(InvalidInput):
+    """A file whose content is not that of a checkpoint, or no longer; another release would not read it either."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,22 @@ class Checkpoint:
     training_intensity: dict[str, Any] = field(
         default_factory=dict
     )  # as unettrain.data.intensity.TrainingImages writes it
+    best_ap: float | None = None  # as best_iou, of the instances
+    val_ap: float | None = None
+    num_worse: int = 0  # validations since the best network
+    ema: dict[str, Any] = field(default_factory=dict)  # averaged weights; {} without them
+    scaler: dict[str, Any] = field(default_factory=dict)  # of the loss, with fp16
+    decoding: dict[str, Any] = field(default_factory=dict)  # DecodingParams chosen on the validation split
+
+    @property
+    def decoding_params(self) -> DecodingParams:
+        """How instances are decoded: as was best on the validation split, by default where nothing was chosen."""
+        return DecodingParams(**self.decoding)
 
     def build(self) -> UNet:
-        """The network, on the CPU and in evaluation mode."""
+        """The network, with its averaged weights if there are any, on the CPU and in evaluation mode."""
         model = UNet(self.network)
-        model.load_state_dict(self.weights)
+        model.load_state_dict(self.ema or self.weights)
         return model.eval()
 
 
@@ -95,8 +111,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint onto the CPU, and verify it.
 
-    Raises InvalidInput for a file that is not a checkpoint, is damaged or of another format version, or whose weights
-    are not finite.
+    Raises DamagedCheckpoint for a file that is not a checkpoint, is damaged, or whose weights are not finite;
+    InvalidInput for a missing one, and for one of another format version or with fields of a later release.
     """
     path = Path(path)
     if not path.is_file():
@@ -106,14 +122,16 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except UnpicklingError:  # torch's message suggests loading the file in a way that runs its code
-            raise InvalidInput(
+            raise DamagedCheckpoint(
                 f"{path} is no checkpoint of unettrain: it holds objects other than plain data, and was not loaded",
                 allowed="best.pt or last.pt of a run",
             ) from None
         except FOREIGN_CONTENT as error:
             _refuse(path, f"is no checkpoint of unettrain, or damaged: it cannot be read ({type(error).__name__})")
     checkpoint = _validated(path, content)
-    _check_weights(path, checkpoint)
+    for weights in (checkpoint.weights, checkpoint.ema):
+        if weights or weights is checkpoint.weights:
+            _check_weights(path, checkpoint.network, weights)
     return checkpoint
 
 
@@ -152,14 +170,14 @@ def _refuse(path: Path, problem: str) -> NoReturn:
         " best.pt beside it",
         "best.pt": "restore it from a backup, or predict with last.pt of the same run",
     }
-    raise InvalidInput(f"{path} {problem}", hint=hints.get(path.name, "restore the file from a backup"))
+    raise DamagedCheckpoint(f"{path} {problem}", hint=hints.get(path.name, "restore the file from a backup"))
 
 
 def _validated(path: Path, content: object) -> Checkpoint:
     """The checkpoint in the content of a file, whose fields must be complete and of the right types."""
     is_ours = isinstance(content, dict) and isinstance(content.get("format"), str) and content["format"] == FORMAT
     if not isinstance(content, dict) or not is_ours:
-        raise InvalidInput(f"{path} is no checkpoint of unettrain", allowed="best.pt or last.pt of a run")
+        raise DamagedCheckpoint(f"{path} is no checkpoint of unettrain", allowed="best.pt or last.pt of a run")
     version = content.get("format_version")
     if not isinstance(version, int) or version != FORMAT_VERSION:
         raise InvalidInput(f"{path} is a checkpoint of format version {version}", allowed=str(FORMAT_VERSION))
@@ -169,8 +187,15 @@ def _validated(path: Path, content: object) -> Checkpoint:
         try:
             values["network"] = UNetConfig(**document)
         except InvalidInput as error:
-            raise InvalidInput(f"the network of {path} cannot be built: {error}") from None
-    return Checkpoint(**check_document(values, Checkpoint, str(path)))
+            raise DamagedCheckpoint(f"the network of {path} cannot be built: {error}") from None
+    try:
+        checkpoint = Checkpoint(**check_document(values, Checkpoint, str(path)))
+        DecodingParams(**check_document(checkpoint.decoding, DecodingParams, f"the decoding of {path}"))
+    except InvalidInput as error:
+        if values.keys() - {f.name for f in fields(Checkpoint)}:  # of a later release
+            raise
+        raise DamagedCheckpoint(error.problem, allowed=error.allowed, hint=error.hint) from None
+    return checkpoint
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
@@ -178,25 +203,35 @@ def is_finite(tensor: torch.Tensor) -> bool:
     return tensor.numel() == 0 or all(bool(extreme.isfinite()) for extreme in tensor.aminmax())
 
 
-def _check_weights(path: Path, checkpoint: Checkpoint) -> None:
-    """Raise InvalidInput for weights that do not fit the network or are not finite."""
-    network, weights = checkpoint.network, checkpoint.weights
-    num = 10 * network.depth + 6  # checked before a network is built to compare shapes
-    expected = UNet(network, seed=None).state_dict() if len(weights) == num else {}
+def num_tensors(network: UNetConfig) -> int:
+    """Number of tensors in the state of a network, which is checked before one is built to compare shapes."""
+    convolution = {"none": 2, "instance": 3, "batch": 6}[network.normalization]  # weight; bias, or those of the norm
+    return network.depth * (4 * convolution + 2) + 2 * convolution + 2
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """The dtype of a tensor as numpy names it, such as float32."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _check_weights(path: Path, network: UNetConfig, weights: dict[str, Any]) -> None:
+    """Raise DamagedCheckpoint for weights that do not fit the network or are not finite."""
+    expected = UNet(network, seed=None).state_dict() if len(weights) == num_tensors(network) else {}
     if not expected or weights.keys() != expected.keys():
-        raise InvalidInput(f"{path} does not hold the weights of its network, of depth {network.depth}")
+        norm = f" and {network.normalization} normalisation" if network.normalization != "none" else ""
+        raise DamagedCheckpoint(f"{path} does not hold the weights of its network, of depth {network.depth}{norm}")
     for name, tensor in weights.items():
         if (
             not isinstance(tensor, torch.Tensor)
             or tensor.shape != expected[name].shape
-            or tensor.dtype != torch.float32
+            or tensor.dtype != expected[name].dtype
         ):
-            raise InvalidInput(
+            raise DamagedCheckpoint(
                 f"{path} does not hold the weights of its network: {name}",
-                allowed=f"float32 of shape {tuple(expected[name].shape)}",
+                allowed=f"{dtype_name(expected[name])} of shape {tuple(expected[name].shape)}",
             )
         if not is_finite(tensor):
-            raise InvalidInput(
+            raise DamagedCheckpoint(
                 f"{path} holds weights that are not finite ({name}): its training diverged",
                 hint="train again with a lower learning-rate, a longer warmup-steps or a clip-norm",
             )
