@@ -1,0 +1,1 @@
+"""Decoding of foreground probabilities into instances, for images of any size. Imports nothing by itself."""
