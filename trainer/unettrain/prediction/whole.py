@@ -69,7 +69,8 @@ def predict_slices(
     try:
         for z in range(first_unit, plan.num_units):
             window = Window(z, 0, plan.shape[1], 0, plan.shape[2])
-            yield Predicted(z, [(window, whole_scores(model, np.asarray(image[:, z]), intensity, dtype))])
+            pixels = np.asarray(image[:, z, : plan.shape[1], : plan.shape[2]])
+            yield Predicted(z, [(window, whole_scores(model, pixels, intensity, dtype))])
     finally:
         model.train(was_training)
 
