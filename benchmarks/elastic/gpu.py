@@ -44,7 +44,7 @@ def compare(num: int, device: torch.device, channels: int) -> dict[str, Any]:
     draws = [draw(Augmentation(), len(fields.grids), 0, 0, k) for k in range(num)]
     tiles = stored(num, device)
     intensity = torch.tensor([[0.0, 255.0]] * num, device=device)
-    config = FitConfig(base_channels=channels, batch_size=num, precision="bfloat16", device=str(device))
+    config = FitConfig(base_channels=channels, batch_size=num, amp="bf16", device=str(device))
     training = Trainer(config.network(1, 4), config, SIDE)
 
     def augment() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

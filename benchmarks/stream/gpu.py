@@ -32,7 +32,7 @@ MOST = 1.02
 
 def compare(url: str, num: int, augment_on: str, device: torch.device, channels: int) -> dict[str, Any]:
     """One batch size and one place of augmentation."""
-    config = FitConfig(base_channels=channels, batch_size=num, precision="bfloat16", device=str(device))
+    config = FitConfig(base_channels=channels, batch_size=num, amp="bf16", device=str(device))
     training = Trainer(config.network(1, 4), config, 572)
     stream = TileStream(
         url,

@@ -21,14 +21,14 @@ from unettrain.errors import InvalidInput
 @pytest.mark.parametrize("cls", [FitConfig, UNetConfig])
 def test_every_field_has_help_that_ends_in_a_stop(cls: type) -> None:
     for f in fields(cls):
-        assert f.metadata["help"].rstrip("]").endswith((".", "cores", "adam", "store")), f.name
+        assert f.metadata["help"].rstrip("]").endswith((".", "cores", "adamw", "store")), f.name
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"steps": 0}, "steps is 0\n  allowed: 1 to 1000000000000"),
-        ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'\n  allowed: sgd, adam"),
+        ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'\n  allowed: sgd, adam, adamw"),
         ({"normalizer": "mean"}, "allowed: weights, pixels, none"),
         ({"momentum": 1.0}, "momentum is 1.0\n  allowed: at least 0 and under 1"),
         ({"dropout": 1.0}, "dropout is 1.0\n  allowed: at least 0 and under 1"),
@@ -42,14 +42,15 @@ def test_every_field_has_help_that_ends_in_a_stop(cls: type) -> None:
         ({"steps": 1.5}, "steps is 1.5\n  allowed: an integer"),
         ({"steps": True}, "steps is True\n  allowed: an integer"),
         ({"deform": 1}, "deform is 1\n  allowed: true or false"),
-        ({"optimizer": ["sgd"]}, "optimizer is .*allowed: sgd, adam"),
+        ({"optimizer": ["sgd"]}, "optimizer is .*allowed: sgd, adam, adamw"),
         ({"blur": 1e6}, "blur is 1000000.0\n  allowed: 0 to 100"),
         ({"base_channels": 10**6}, "base-channels is 1000000\n  allowed: 1 to 4096"),
         ({"num_classes": 257}, "num-classes is 257"),
         ({"seed": -1}, "seed is -1"),
         ({"num_classes": 1}, "num-classes is 1"),
         ({"variant": "v2"}, "allowed: paper, release"),
-        ({"precision": "float16"}, "allowed: float32, bfloat16"),
+        ({"amp": "float16"}, "allowed: none, bf16, fp16"),
+        ({"batch_size": 4, "accumulate": 3}, "a batch of 4 tiles cannot be divided into 3 equal parts"),
     ],
 )
 def test_a_bad_value_is_refused(values: dict[str, Any], message: str) -> None:
@@ -113,3 +114,9 @@ def build(kind: type, values: dict[str, Any]) -> object:
 def test_a_training_is_bounded_too(name: str) -> None:
     with pytest.raises(InvalidInput, match=r"is .*\n  allowed: [01] to \d+"):
         build(FitConfig, {name: 10**13})
+
+
+def test_the_number_of_steps_belongs_to_a_run_whose_rate_depends_on_it() -> None:
+    assert "steps" not in FitConfig().decisive()
+    assert FitConfig(schedule="cosine", steps=7).decisive()["steps"] == 7
+    assert "device" not in FitConfig(schedule="cosine").decisive()

@@ -15,10 +15,25 @@ def test_the_step_size_warms_up() -> None:
 
 
 @pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]),
+        ("cosine", [0.5, 1.0, 1.0, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4]),
+        ("polynomial", [0.5, 1.0, 1.0, 0.75**0.9, 0.5**0.9, 0.25**0.9]),
+    ],
+)
+def test_the_rate_falls_from_the_end_of_the_warm_up_to_the_last_step(schedule: str, rates: list[float]) -> None:
+    config = FitConfig(learning_rate=1.0, warmup_steps=2, steps=6, schedule=schedule)
+    assert [learning_rate_at(k, config) for k in range(6)] == pytest.approx(rates)
+    assert learning_rate_at(6, config) == pytest.approx(rates[0] * 2 if schedule == "constant" else 0)
+
+
+@pytest.mark.parametrize(
     ("options", "kind", "rate"),
     [
         ({}, torch.optim.SGD, 1e-3),
         ({"optimizer": "adam"}, torch.optim.Adam, 1e-4),
+        ({"optimizer": "adamw"}, torch.optim.AdamW, 1e-4),
         ({"optimizer": "adam", "learning_rate": 0.5}, torch.optim.Adam, 0.5),
     ],
 )
@@ -46,3 +61,15 @@ def test_an_update_of_sgd_is_that_of_the_definition() -> None:
         optimizer.step()
     for p, old in zip(model.parameters(), before, strict=True):
         torch.testing.assert_close(p.detach(), old - 0.1 * (1 + 1.9))
+
+
+def test_adamw_decays_the_weights_apart_from_the_gradient() -> None:
+    config = FitConfig(base_channels=1, optimizer="adamw", weight_decay=0.5, learning_rate=0.1)
+    model = UNet(config.network(1, 1))
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = make_optimizer(model, config)
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    for p, old in zip(model.parameters(), before, strict=True):
+        torch.testing.assert_close(p.detach(), old * (1 - 0.1 * 0.5))

@@ -52,11 +52,17 @@ class Checkpoint:
     training_intensity: dict[str, Any] = field(
         default_factory=dict
     )  # as unettrain.data.intensity.TrainingImages writes it
+    best_ap: float | None = None  # as best_iou, of the instances
+    val_ap: float | None = None
+    num_worse: int = 0  # validations since the best network
+    ema: dict[str, Any] = field(default_factory=dict)  # averaged weights; {} without them
+    scaler: dict[str, Any] = field(default_factory=dict)  # of the loss, with fp16
+    decoding: dict[str, Any] = field(default_factory=dict)  # DecodingParams chosen on the validation split
 
     def build(self) -> UNet:
-        """The network, on the CPU and in evaluation mode."""
+        """The network, with its averaged weights if there are any, on the CPU and in evaluation mode."""
         model = UNet(self.network)
-        model.load_state_dict(self.weights)
+        model.load_state_dict(self.ema or self.weights)
         return model.eval()
 
 
@@ -113,7 +119,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         except FOREIGN_CONTENT as error:
             _refuse(path, f"is no checkpoint of unettrain, or damaged: it cannot be read ({type(error).__name__})")
     checkpoint = _validated(path, content)
-    _check_weights(path, checkpoint)
+    for weights in (checkpoint.weights, checkpoint.ema):
+        if weights or weights is checkpoint.weights:
+            _check_weights(path, checkpoint.network, weights)
     return checkpoint
 
 
@@ -189,9 +197,8 @@ def dtype_name(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _check_weights(path: Path, checkpoint: Checkpoint) -> None:
+def _check_weights(path: Path, network: UNetConfig, weights: dict[str, Any]) -> None:
     """Raise InvalidInput for weights that do not fit the network or are not finite."""
-    network, weights = checkpoint.network, checkpoint.weights
     expected = UNet(network, seed=None).state_dict() if len(weights) == num_tensors(network) else {}
     if not expected or weights.keys() != expected.keys():
         norm = f" and {network.normalization} normalisation" if network.normalization != "none" else ""

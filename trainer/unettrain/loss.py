@@ -24,7 +24,8 @@ def weighted_cross_entropy(scores: Tensor, target: Tensor, weights: Tensor, norm
     """
     if normalizer not in NORMALIZERS:
         raise InvalidInput(f"normalizer is {normalizer!r}", allowed=", ".join(NORMALIZERS))
-    return normalize(*weighted_sums(scores, target, weights), target.numel(), normalizer)
+    weighted, weight = weighted_sums(scores, target, weights)
+    return weighted / divisor(weight, target.numel(), normalizer)
 
 
 def weighted_sums(scores: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,8 +44,8 @@ def weighted_sums(scores: Tensor, target: Tensor, weights: Tensor) -> tuple[Tens
         return (weights * entropy).sum(), weights.sum()
 
 
-def normalize(weighted: Tensor, weight: Tensor, num_pixels: int, normalizer: str) -> Tensor:
-    """sum(w * CE) divided as `normalizer` says; 0 if the sum of the weights is 0."""
+def divisor(weight: Tensor, num_pixels: int, normalizer: str) -> Tensor:
+    """What the sum of w * CE is divided by; not 0, also where the sum of the weights, `weight`, is 0."""
     if normalizer == "weights":
-        return weighted / weight.clamp_min(torch.finfo(torch.float32).tiny)
-    return weighted / num_pixels if normalizer == "pixels" else weighted
+        return weight.clamp_min(torch.finfo(torch.float32).tiny)
+    return torch.full_like(weight, num_pixels if normalizer == "pixels" else 1)

@@ -8,7 +8,7 @@ from unettrain.config import FitConfig, UNetConfig
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
 
-COPIES = {"sgd": 3, "adam": 4}  # weights, gradients, and one or two moments
+COPIES = {"sgd": 3, "adam": 4, "adamw": 4}  # weights, gradients, and one or two moments
 VALUE_BYTES = 4
 
 

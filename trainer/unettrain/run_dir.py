@@ -5,8 +5,8 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from unettrain.training_log import parse_record
 FORMAT_VERSION = 1
 SOFTWARE = "unettrain"
 FILES = ("last.pt", "best.pt", "scores.json", "report.html", "log.jsonl", "config.json")  # in order of removal
+FOLDERS = {"examples": "step-*.png", "tensorboard": "events.out.tfevents.*"}  # and the names of the files in them
 OLD_TEMPORARY = re.compile(r"\.(last|best)\.pt\.\d+")  # as version 0.1.0 named them
 ANEW = "another directory, or --overwrite to start from the beginning"
 
@@ -143,7 +144,7 @@ def open_run(
     if not run.config.exists():
         _refuse_files_of_others(run, overwrite)
     elif not overwrite:
-        _refuse_another(run, record)
+        _refuse_another(run, record, config)
     if overwrite:
         _remove_files(run)
     run.path.mkdir(parents=True, exist_ok=True)
@@ -169,6 +170,11 @@ def load_last(run: RunDir, config: FitConfig, network: UNetConfig) -> Checkpoint
     return None
 
 
+def find_checkpoint(path: str | Path) -> Checkpoint:
+    """The checkpoint at a path. Of a run directory, its best network, or its last before the first validation."""
+    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)
+
+
 def load_best(run_dir: str | Path) -> Checkpoint:
     """The best network of a run; the last one if none was validated yet.
 
@@ -191,7 +197,6 @@ def load_best(run_dir: str | Path) -> Checkpoint:
 
 
 def _record(store: str | Path, data: Mapping[str, str], network: UNetConfig, config: FitConfig) -> dict[str, Any]:
-    free = _free_fields()
     record = {
         "format_version": FORMAT_VERSION,
         "software": f"{SOFTWARE} {__version__}",
@@ -200,8 +205,7 @@ def _record(store: str | Path, data: Mapping[str, str], network: UNetConfig, con
         "network": asdict(network),
         "fit": asdict(config),
     }
-    decisive = {name: value for name, value in asdict(config).items() if name not in free}
-    canonical = json.dumps([record["data"], record["network"], decisive], sort_keys=True)
+    canonical = json.dumps([record["data"], record["network"], config.decisive()], sort_keys=True)
     return record | {"fingerprint": hashlib.sha256(canonical.encode()).hexdigest()}
 
 
@@ -214,10 +218,6 @@ def recorded_store(record: Mapping[str, Any], run_dir: str | Path) -> str:
             hint="give the store again: --store URL",
         )
     return store
-
-
-def _free_fields() -> set[str]:
-    return {f.name for f in fields(FitConfig) if not f.metadata["changes_result"]}
 
 
 def _refuse_files_of_others(run: RunDir, overwrite: bool) -> None:
@@ -253,21 +253,31 @@ def _remove_files(run: RunDir) -> None:
         (run.path / name).unlink(missing_ok=True)
         if name == "best.pt":
             sync_path(run.path)
+            _remove_folders(run)
 
 
-def _refuse_another(run: RunDir, record: dict[str, Any]) -> None:
+def _remove_folders(run: RunDir) -> None:
+    """Remove the folders of pictures and events of a run, but for files of others in them."""
+    for name, pattern in FOLDERS.items():
+        for path in (run.path / name).glob(pattern):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none, or it holds other files
+            (run.path / name).rmdir()
+
+
+def _refuse_another(run: RunDir, record: dict[str, Any], config: FitConfig) -> None:
     """Raise Conflict if the existing run would give another result than `record`."""
     there = _json_object(run.config)
     if there is None:
         raise Conflict(f"{run.config} cannot be read: it is no JSON object", hint=ANEW)
     if not _is_record(there):
         raise Conflict(f"{run.config} is not the record of a run: {_missing(there)}", hint="another directory")
-    free = _free_fields()
+    free = asdict(config).keys() - config.decisive().keys()
     differing = [
-        f"  {name.replace('_', '-')}: {there[group].get(name)} there, {value} now"
+        f"  {name.replace('_', '-')}: {there[group].get(name)} there, {record[group].get(name)} now"
         for group in ("fit", "network", "data")
-        for name, value in record[group].items()
-        if name not in free and there[group].get(name) != value
+        for name in record[group] | there[group]
+        if name not in free and there[group].get(name) != record[group].get(name)
     ]
     if differing:
         raise Conflict("\n".join([f"{run.path} holds another run:", *dict.fromkeys(differing)]), hint=ANEW)

@@ -5,7 +5,7 @@ one steep update can leave every ReLU dead, so gradients longer than `clip_norm`
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -16,36 +16,29 @@ from unettrain.checkpoint import Checkpoint
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.data.intensity import NO_IMAGES, TrainingImages
 from unettrain.device import pick_device
+from unettrain.ema import averaged_copy, update_average
 from unettrain.errors import Failure, InvalidInput
-from unettrain.loss import normalize, weighted_cross_entropy, weighted_sums
-from unettrain.metrics.overlap import Overlap, overlap
+from unettrain.loss import divisor, weighted_sums
 from unettrain.model import UNet, tile_scores
 from unettrain.optimizer import learning_rate_at, make_optimizer
 from unettrain.outcome import ADVICE
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
+from unettrain.validation import BestScores, Spread, Validation, validate
 
 STATE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RuntimeError)
-SAME = 1e-6  # relative difference below which outputs count as equal
+AMP_DTYPES = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-@dataclass(frozen=True)
-class Validation:
-    """Loss over a split, normalised as in training, and overlap of the cells where the weight is not 0.
-
-    `constant`: every pixel had the same output although the images vary.
-    """
-
-    loss: float
-    cells: Overlap
-    constant: bool = False
+class Diverged(Failure):
+    """The loss, its gradient or the weights are not finite."""
 
 
 class Trainer:
     """A network, its optimizer and the number of updates made.
 
     `pending_loss` is the loss of the last update until that update is validated and logged. `whole` is False during an
-    update, when the state belongs to no step and cannot be saved.
+    update, when the state belongs to no step and cannot be saved. `best` holds the scores of the best network so far.
     """
 
     def __init__(
@@ -55,20 +48,32 @@ class Trainer:
         self.run = ""  # fingerprint of the run's configuration and data
         self.device = pick_device(config.device)
         self.model = UNet(network, config.seed).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = averaged_copy(self.model) if config.ema else None
         self.optimizer = make_optimizer(self.model, config)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.amp == "fp16")
+        self._compiled = torch.compile(self.model) if config.compile else self.model
         self.step = 0
-        self.best_loss: float | None = None
         self.pending_loss: float | None = None
-        self.best_iou: float | None = None
+        self.best = BestScores()
         self.val_iou: float | None = None
+        self.val_ap: float | None = None
         self.constant: bool | None = None
         self.whole = True
+
+    @property
+    def evaluated(self) -> UNet:
+        """The network that is validated and kept: that of the averaged weights, if there are any."""
+        return self.averaged or self.model
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint. Raises InvalidInput if it does not hold the state of such an optimizer."""
         self.model.load_state_dict(checkpoint.weights)
+        if self.averaged:
+            self.averaged.load_state_dict(checkpoint.ema or checkpoint.weights)
         try:
             self.optimizer.load_state_dict(checkpoint.optimizer)
+            if checkpoint.scaler:
+                self.scaler.load_state_dict(checkpoint.scaler)
             fits = all(
                 value.ndim == 0 or value.shape == parameter.shape
                 for parameter, state in self.optimizer.state.items()
@@ -84,28 +89,44 @@ class Trainer:
                 allowed="last.pt of this run; best.pt holds a network alone",
                 hint="restore last.pt from a backup, or start the run again with --overwrite",
             )
-        self.step = checkpoint.step
-        self.best_loss, self.pending_loss = checkpoint.best_loss, checkpoint.pending_loss
-        self.best_iou, self.val_iou, self.constant = checkpoint.best_iou, checkpoint.val_iou, checkpoint.constant
+        self.step, self.pending_loss = checkpoint.step, checkpoint.pending_loss
+        self.best = BestScores(checkpoint.best_loss, checkpoint.best_iou, checkpoint.best_ap, checkpoint.num_worse)
+        self.val_iou, self.val_ap, self.constant = checkpoint.val_iou, checkpoint.val_ap, checkpoint.constant
 
-    def checkpoint(self, with_optimizer: bool) -> Checkpoint:
-        """The current state. Without the optimizer's state it is sufficient to predict, and half as large."""
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Replace the initial weights."""
+        self.model.load_state_dict(weights)
+        if self.averaged:
+            self.averaged.load_state_dict(weights)
+
+    def checkpoint(self, with_optimizer: bool, best: BestScores | None = None) -> Checkpoint:
+        """The current state; without the optimizer's state the network that is kept, which suffices to predict.
+
+        `best` are the scores of the best network, where they are not recorded in the trainer yet.
+        """
+        best = best or self.best
+        with_average = with_optimizer and self.averaged is not None
         return Checkpoint(
             self.model.config,
-            self.model.state_dict(),
+            (self.model if with_optimizer else self.evaluated).state_dict(),
             self.tile_px,
             self.step,
             self.config.seed,
-            self.best_loss,
+            best.loss,
             self.pending_loss if with_optimizer else None,
             self.optimizer.state_dict() if with_optimizer else {},
             self.images.rule,
             run=self.run,
-            best_iou=self.best_iou,
+            best_iou=best.iou,
             val_iou=self.val_iou,
             constant=self.constant,
             image_dtype=self.images.dtype,
             training_intensity=self.images.as_values(),
+            best_ap=best.ap,
+            val_ap=self.val_ap,
+            num_worse=best.num_worse,
+            ema=self.evaluated.state_dict() if with_average else {},
+            scaler=self.scaler.state_dict() if with_optimizer else {},
         )
 
     @property
@@ -116,7 +137,7 @@ class Trainer:
     def check_finite(self) -> None:
         """Raise Failure if a weight is not finite, which the loss would show only at the next step."""
         if not self.is_finite:
-            raise Failure(f"the training diverged: after step {self.step} weights are not finite", hint=ADVICE)
+            raise Diverged(f"the training diverged: after step {self.step} weights are not finite", hint=ADVICE)
 
     def update(self, batch: Batch) -> None:
         """Make one update. Sets torch's global seed for dropout, from (seed, step)."""
@@ -124,49 +145,52 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.config)
         self.model.train()
-        scores, target, weights = self._forward(batch)
-        loss = weighted_cross_entropy(scores, target, weights, self.config.normalizer)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm or math.inf)
-        value = loss.item()
-        if not math.isfinite(value + norm.item()):
-            raise Failure(f"the training diverged: at step {self.step} the loss is {value}", hint=ADVICE)
+        value = self._gradient(batch)
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm or math.inf).item()
+        self._check_gradient(value, norm)
         with deferred_signals():
             self.whole = False
-            self.optimizer.step()
+            self.scaler.step(self.optimizer)  # skips an update whose scaled gradient overflowed in fp16
+            self.scaler.update()
+            if self.averaged:
+                update_average(self.averaged, self.model, self.config.ema, self.step)
             self.step, self.pending_loss, self.whole = self.step + 1, value, True
 
-    @torch.no_grad()
+    def _gradient(self, batch: Batch) -> float:
+        """Compute the gradient of the loss of a batch, part by part, and return the loss."""
+        by = divisor(batch.weights.float().sum().to(self.device), batch.target.numel(), self.config.normalizer)
+        loss = torch.zeros((), device=self.device)
+        for part in _parts(batch, self.config.accumulate):
+            part_loss = weighted_sums(*self._forward(self._compiled, part))[0] / by
+            self.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
+            loss += part_loss.detach()
+        return loss.item()
+
+    def _check_gradient(self, loss: float, norm: float) -> None:
+        """Raise Diverged for a loss or gradient that is not finite; fp16 may overflow until its scale has adapted."""
+        overflow = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        if not math.isfinite(loss) or not (math.isfinite(norm) or overflow):
+            what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient has the norm {norm}"
+            raise Diverged(f"the training diverged: at step {self.step} the {what}", hint=ADVICE)
+
     def validate(self, stream: TileStream) -> Validation:
-        """Loss and overlap over a finite stream, without dropout."""
-        self.model.eval()
-        weighted, weight = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-        cells, num_pixels, num_batches, spread = Overlap(), 0, 0, _Spread()
-        for batch in stream:
-            scores, target, weights = self._forward(batch)
-            sums = weighted_sums(scores, target, weights)
-            weighted, weight = weighted + sums[0].cpu(), weight + sums[1].cpu()
-            spread.add(batch.image, scores)
-            counted = weights > 0
-            truth, proposal = (a[counted].cpu().numpy() for a in (target, scores.argmax(1)))
-            cells += overlap(truth > 0, proposal > 0)
-            num_pixels, num_batches = num_pixels + target.numel(), num_batches + 1
-        loss = float(normalize(weighted, weight, num_pixels, self.config.normalizer))
-        if not math.isfinite(loss):
-            raise Failure(f"the training diverged: after step {self.step} the validation loss is {loss}", hint=ADVICE)
-        loss = loss / num_batches if self.config.normalizer == "none" else loss
-        return Validation(loss, cells, spread.is_constant)
+        """Scores over a finite stream, without dropout."""
+        return validate(self.predict, stream, self.config.normalizer, self.step)
 
     @torch.no_grad()
+    def predict(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores (b, class, y, x) without dropout, target and weights (b, y, x) of a batch."""
+        return self._forward(self.evaluated.eval(), batch)
+
     def is_constant(self, batch: Batch) -> bool:
         """Whether the network gives every pixel of a batch of varying images the same output."""
-        self.model.eval()
-        spread = _Spread()
-        spread.add(batch.image, self._forward(batch)[0])
+        spread = Spread()
+        spread.add(batch.image, self.predict(batch)[0])
         return spread.is_constant
 
-    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def _forward(self, model: Callable[[Tensor], Tensor], batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         num_classes = self.model.config.num_classes
         if int(batch.target.max()) >= num_classes:
             raise InvalidInput(
@@ -174,29 +198,15 @@ class Trainer:
                 allowed=f"0 to {num_classes - 1}, since num-classes is {num_classes}",
             )
         image = batch.image.to(self.device, memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            scores = tile_scores(self.model, image, self.model.config)
+        amp = self.config.amp
+        with torch.autocast(self.device.type, AMP_DTYPES[amp], enabled=amp != "none"):
+            scores = tile_scores(model, image, self.model.config)
         return scores, batch.target.to(self.device), batch.weights.to(self.device)
 
 
-class _Spread:
-    """Minimum and maximum output of each class over several batches."""
-
-    def __init__(self) -> None:
-        self._images_vary = False
-        self._low: Tensor | None = None
-        self._high: Tensor | None = None
-
-    def add(self, image: Tensor, scores: Tensor) -> None:
-        """Add the scores (b, class, y, x) of a batch of images (b, c, y, x)."""
-        self._images_vary = self._images_vary or bool(image.min() < image.max())
-        low, high = scores.amin((0, 2, 3)).float(), scores.amax((0, 2, 3)).float()
-        self._low = low if self._low is None else torch.minimum(low, self._low)
-        self._high = high if self._high is None else torch.maximum(high, self._high)
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether the images vary and no output does."""
-        if self._low is None or self._high is None or not self._images_vary:
-            return False
-        return bool((self._high - self._low <= SAME * self._high.abs().clamp(min=1)).all())
+def _parts(batch: Batch, num: int) -> Iterator[Batch]:
+    """A batch in equal parts."""
+    size = len(batch.indices) // num
+    for first in range(0, num * size, size):
+        some = slice(first, first + size)
+        yield Batch(batch.image[some], batch.target[some], batch.weights[some], batch.indices[some])

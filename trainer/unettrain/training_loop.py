@@ -1,9 +1,8 @@
 """Training loop: updates, validation, log, checkpoints, and resuming."""
 
-import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,27 @@ from unetprep.storage.signals import deferred_signals
 from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.config import FitConfig
 from unettrain.device import pick_device
-from unettrain.errors import InvalidInput, raises_own_errors
+from unettrain.errors import Failure, InvalidInput, raises_own_errors
+from unettrain.examples import write_examples
+from unettrain.initial import KEY, InitialWeights, adopt_network, initial_weights
 from unettrain.memory import check_memory
 from unettrain.outcome import training_warnings
-from unettrain.run_dir import RunDir, load_last, locked_run, open_run
+from unettrain.pace import Pace, long_training_notice
+from unettrain.run_dir import RunDir, find_checkpoint, load_last, locked_run, open_run
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
-from unettrain.trainer import Trainer
+from unettrain.tensorboard_log import TensorBoardLog
+from unettrain.trainer import Diverged, Trainer
+from unettrain.validation import BestScores
 
 
 @dataclass(frozen=True)
 class Progress:
-    """State of a run after an update, `seconds` after `fit` began; `val_` values only after a validation."""
+    """State of a run after an update, `seconds` after `fit` began; `val_` values only after a validation.
+
+    `tiles_per_s` and `waiting`, the share of the time spent waiting for data (0 to 1), are those of the last 50 steps;
+    None in the first steps.
+    """
 
     step: int
     steps: int
@@ -33,13 +41,21 @@ class Progress:
     seconds: float
     val_loss: float | None = None
     val_iou: float | None = None
+    val_ap: float | None = None
+    tiles_per_s: float | None = None
+    waiting: float | None = None
+
+    def record(self) -> dict[str, float]:
+        """The values of a line of the log."""
+        values = {name: v for name, v in asdict(self).items() if v is not None and name != "steps"}
+        return values | {name: round(values[name], 3) for name in ("seconds", "tiles_per_s", "waiting") & values.keys()}
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """A completed run. `best_loss` is the lowest validation loss, None without a validation split.
+    """A completed run: the last step, and the scores of best.pt on the validation split, None without one.
 
-    `val_iou` is the validation IoU of the network with that loss, best.pt. `warnings` are sentences that say why the
+    `ended_early`: `patience` validations in a row found no better network. `warnings` are sentences that say why the
     network is useless although every step succeeded; usually empty.
     """
 
@@ -49,11 +65,13 @@ class FitResult:
     best_loss: float | None
     val_iou: float | None = None
     warnings: tuple[str, ...] = ()
+    val_ap: float | None = None
+    ended_early: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The result as plain values, for JSON."""
-        values = {"run": str(self.run_dir), "step": self.step, "updates": self.updates}
-        return values | {"best_loss": self.best_loss, "val_iou": self.val_iou, "warnings": list(self.warnings)}
+        values = asdict(self) | {"warnings": [*self.warnings]}
+        return {"run": str(values.pop("run_dir")), **values}
 
 
 @raises_own_errors
@@ -62,21 +80,29 @@ def fit(
     run_dir: str | Path,
     config: FitConfig | None = None,
     *,
+    initial: str | Path | None = None,
     overwrite: bool = False,
     require_validation: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_notice: Callable[[str], None] = lambda sentence: None,
 ) -> FitResult:
     """Train a network on the tiles of a store, or continue an interrupted run.
 
-    The run directory receives config.json, log.jsonl, last.pt (the state to continue from) and best.pt (the network
-    with the lowest validation loss). They are saved at every validation, at the end and on Ctrl-C. On the CPU the
-    result depends on store and configuration alone, whether the run was interrupted or not. A run that has reached
+    The run directory receives config.json, log.jsonl, last.pt (the state to continue from), best.pt (the network that
+    is best by `config.best_by`) and examples/. They are saved at every validation, at the end and on Ctrl-C. On the CPU
+    the result depends on store and configuration alone, whether the run was interrupted or not. A run that has reached
     `config.steps` is left unchanged. The directory is locked during the training; other processes may read it.
+
+    `initial` is a run directory or .pt file whose weights are trained further (fine-tuning); number of classes and
+    channels may differ. `on_notice` is called with sentences on what was taken from it, and on how long a long training
+    will take.
 
     Raises InvalidInput for a store that cannot be trained on or, with `require_validation`, has no validation tiles;
     Conflict if `run_dir` holds another run or another process trains in it; Failure if the training diverges.
     """
     config = config or FitConfig()
+    source = None if initial is None else find_checkpoint(initial)
+    config = config if source is None or initial is None else adopt_network(config, source, initial)
     stream = TileStream.of(store, config, pick_device(config.device))
     config = config.for_classes(stream.tiles.num_classes)
     validation = _Validation(store, stream)
@@ -87,18 +113,23 @@ def fit(
         )
     network = config.network(stream.tiles.num_channels, stream.tiles.depth)
     check_memory(network, config, on_gpu=pick_device(config.device).type != "cpu")
+    begin = None
+    if source is not None and initial is not None:
+        begin = initial_weights(source, initial, network, config.seed)
+        on_notice(begin.text)
     with locked_run(run_dir) as lock:
-        run, trainer = _open(store, run_dir, config, stream, overwrite, lock)
+        run, trainer = _open(store, run_dir, config, stream, overwrite, lock, begin)
         first = trainer.step
         with torch.random.fork_rng([trainer.device] if trainer.device.type == "cuda" else []):
-            _train(run, trainer, stream, validation, on_progress)
+            _Loop(run, trainer, stream, validation, on_progress, on_notice).run_to_end()
     return _result(run, trainer, first)
 
 
 def _result(run: RunDir, trainer: Trainer, first: int) -> FitResult:
-    best, last = trainer.best_iou, trainer.val_iou
-    warnings = training_warnings(best, last, trainer.constant, trainer.step)
-    return FitResult(run.path, trainer.step, trainer.step - first, trainer.best_loss, best, warnings)
+    best = trainer.best
+    warnings = training_warnings(best.iou, trainer.val_iou, trainer.constant, trainer.step)
+    updates, early = trainer.step - first, trainer.step < trainer.config.steps
+    return FitResult(run.path, trainer.step, updates, best.loss, best.iou, warnings, best.ap, early)
 
 
 class _Validation:
@@ -123,9 +154,20 @@ class _Validation:
             self._sample = self._training.batch(0)
         return self._sample
 
+    def examples(self, num: int) -> list[Batch]:
+        """Up to `num` validation tiles, spread over the split."""
+        stream, num = self.stream(), min(num, self.num_tiles)
+        return [stream.batch(k * self.num_tiles // num) for k in range(num)] if stream else []
+
 
 def _open(
-    store: str | Path, run_dir: str | Path, config: FitConfig, stream: TileStream, overwrite: bool, lock: Lock
+    store: str | Path,
+    run_dir: str | Path,
+    config: FitConfig,
+    stream: TileStream,
+    overwrite: bool,
+    lock: Lock,
+    begin: InitialWeights | None,
 ) -> tuple[RunDir, Trainer]:
     """The run directory, and the trainer in the state saved there, or at step 0."""
     tiles = stream.tiles
@@ -133,66 +175,108 @@ def _open(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     trainer = Trainer(network, config, tiles.tile_px, tiles.training_images())  # may fail, before anything is replaced
-    run = open_run(run_dir, store, stream.fingerprints, network, config, overwrite, lock)
+    data = stream.fingerprints | ({KEY: begin.digest} if begin else {})
+    run = open_run(run_dir, store, data, network, config, overwrite, lock)
     trainer.run = run.fingerprint
     last = load_last(run, config, network)
     if last is not None:
         trainer.restore(last)
+    elif begin is not None:
+        trainer.begin_with(begin.weights)
     run.cut_log(trainer.step if trainer.pending_loss is None else trainer.step - 1)
     return run, trainer
 
 
-def _train(
-    run: RunDir,
-    trainer: Trainer,
-    stream: TileStream,
-    validation: "_Validation",
-    on_progress: Callable[[Progress], None],
-) -> None:
-    """Make the remaining updates. A step that an interrupt left unlogged is finished first."""
-    begun = time.perf_counter()
-    try:
-        if trainer.pending_loss is not None:
-            on_progress(_finish_step(run, trainer, validation, begun))
-        with closing(stream.batches(trainer.step, max(0, trainer.config.steps - trainer.step))) as batches:
-            for batch in batches:
-                trainer.update(batch)
-                on_progress(_finish_step(run, trainer, validation, begun))
-    except KeyboardInterrupt:
-        with deferred_signals():
-            if trainer.whole and trainer.is_finite:
-                run.save(run.last, trainer.checkpoint(with_optimizer=True))
-        raise
+@dataclass
+class _Loop:
+    """The remaining updates of a run, with validations, log and checkpoints."""
 
+    run: RunDir
+    trainer: Trainer
+    stream: TileStream
+    validation: _Validation
+    on_progress: Callable[[Progress], None]
+    on_notice: Callable[[str], None]
+    pace: Pace = field(default_factory=Pace)
+    tensorboard: TensorBoardLog | None = None
+    has_estimated: bool = False
 
-def _finish_step(run: RunDir, trainer: Trainer, validation: "_Validation", begun: float) -> Progress:
-    """Validate and save if due, and log the step."""
-    step, config, loss = trainer.step, trainer.config, trainer.pending_loss
-    assert loss is not None
-    due = step % config.validate_every == 0 or step == config.steps
-    scores = _validate(run, trainer, validation) if due else {}
-    progress = Progress(step, config.steps, loss, time.perf_counter() - begun, **scores)
-    if due or step % config.log_every == 0:
-        values = asdict(progress) | {"seconds": round(progress.seconds, 3)}
-        run.append_log({name: v for name, v in values.items() if v is not None and name != "steps"})
-    trainer.pending_loss = None
-    if due:
-        run.save(run.last, trainer.checkpoint(with_optimizer=True))
-    return progress
+    def run_to_end(self) -> None:
+        """Make the remaining updates. A step that an interrupt left unlogged is finished first."""
+        config = self.trainer.config
+        self.tensorboard = TensorBoardLog(self.run.path, self.trainer.step) if config.tensorboard else None
+        try:
+            if self.trainer.pending_loss is not None:
+                self._finish_step()
+            left = 0 if self._ends_early() else max(0, config.steps - self.trainer.step)
+            with closing(self.stream.batches(self.trainer.step, left)) as batches:
+                for batch in self.pace.timed(batches):
+                    self.trainer.update(batch)
+                    self._finish_step()
+                    if self._ends_early():
+                        break
+        except KeyboardInterrupt:
+            with deferred_signals():
+                if self.trainer.whole and self.trainer.is_finite:
+                    self.run.save(self.run.last, self.trainer.checkpoint(with_optimizer=True))
+            raise
+        except Diverged as error:
+            raise Failure(f"{error}\n  kept:    {self._last_good()}") from None
+        finally:
+            if self.tensorboard:
+                self.tensorboard.close()
 
+    def _ends_early(self) -> bool:
+        patience = self.trainer.config.patience
+        return bool(patience) and self.trainer.best.num_worse >= patience
 
-def _validate(run: RunDir, trainer: Trainer, validation: _Validation) -> dict[str, float]:
-    """Scores of the validation split, empty without one. Saves the network if it is the best so far."""
-    trainer.check_finite()
-    stream = validation.stream()
-    if stream is None:
-        trainer.constant = trainer.is_constant(validation.sample())
-        run.save(run.best, trainer.checkpoint(with_optimizer=False))
-        return {}
-    found = trainer.validate(stream)
-    trainer.val_iou, trainer.constant = found.cells.iou, found.constant
-    if trainer.best_loss is None or found.loss < trainer.best_loss:
-        best = replace(trainer.checkpoint(with_optimizer=False), best_loss=found.loss, best_iou=found.cells.iou)
-        run.save(run.best, best)
-        trainer.best_loss, trainer.best_iou = found.loss, found.cells.iou
-    return {"val_loss": found.loss, "val_iou": found.cells.iou}
+    def _last_good(self) -> str:
+        saved = [path for path in (self.run.last, self.run.best) if path.exists()]
+        return f"{' and '.join(map(str, saved))}, from before" if saved else "nothing: no checkpoint was saved yet"
+
+    def _finish_step(self) -> None:
+        """Validate and save if due, log the step and report it."""
+        trainer, config = self.trainer, self.trainer.config
+        assert trainer.pending_loss is not None
+        due = trainer.step % config.validate_every == 0 or trainer.step == config.steps
+        best, scores = self._validate() if due else (trainer.best, {})
+        each = self.pace.seconds_per_step
+        rate = config.batch_size / each if each else None
+        progress = Progress(trainer.step, config.steps, trainer.pending_loss, self.pace.seconds, **scores)
+        progress = replace(progress, tiles_per_s=rate, waiting=self.pace.waiting if each else None)
+        if due or trainer.step % config.log_every == 0:
+            self.run.append_log(progress.record())
+            if self.tensorboard:
+                self.tensorboard.write(progress.record())
+        trainer.best, trainer.pending_loss = best, None
+        if due:
+            self.run.save(self.run.last, trainer.checkpoint(with_optimizer=True))
+        self.on_progress(progress)
+        self._estimate()
+
+    def _validate(self) -> tuple[BestScores, dict[str, float]]:
+        """Scores of the best network and of this one, none without a validation split. Saves this one if it is best."""
+        trainer, stream, config = self.trainer, self.validation.stream(), self.trainer.config
+        trainer.check_finite()
+        if stream is None:
+            trainer.constant = trainer.is_constant(self.validation.sample())
+            self.run.save(self.run.best, trainer.checkpoint(with_optimizer=False))
+            return trainer.best, {}
+        found = trainer.validate(stream)
+        trainer.val_iou, trainer.val_ap, trainer.constant = found.cells.iou, found.ap, found.constant
+        best = trainer.best.after(found, config.best_by)
+        if best.num_worse == 0:
+            self.run.save(self.run.best, trainer.checkpoint(with_optimizer=False, best=best))
+        if config.examples:
+            write_examples(self.run.path, trainer.step, trainer.predict, self.validation.examples(config.examples))
+        return best, {"val_loss": found.loss, "val_iou": found.cells.iou, "val_ap": found.ap}
+
+    def _estimate(self) -> None:
+        """Say once how long the training will take, if that is long."""
+        if self.has_estimated or self.pace.seconds_per_step is None:
+            return
+        self.has_estimated = True
+        trainer, left = self.trainer, self.trainer.config.steps - self.trainer.step
+        sentence = long_training_notice(self.pace, left, trainer.config, on_gpu=trainer.device.type != "cpu")
+        if sentence:
+            self.on_notice(sentence)

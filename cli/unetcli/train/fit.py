@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from unetcli.options import Examples, chosen, common, from_fields, result
 from unetcli.progress import progress
 from unetcli.stopping import leaving_at_once
 from unetprep.parameter import option_name
 from unetprep.storage.output import local_output
-from unettrain.config import FitConfig
+from unettrain.config import PRESETS, FitConfig
 from unettrain.errors import Failure, InvalidInput
 from unettrain.outcome import CHECKLIST, as_text
 
@@ -32,6 +33,20 @@ if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     metavar="IOU",
     help="End with exit code 1 if the validation IoU of the best network is below this value, 0 to 1.",
 )
+@click.option(
+    "--preset",
+    type=click.Choice([*PRESETS]),
+    default="standard",
+    show_default=True,
+    help="Values of the options below that are not given: standard, their defaults; small, for a CPU; paper, what"
+    " Ronneberger et al. 2015 say.",
+)
+@click.option(
+    "--from",
+    "initial",
+    metavar="CHECKPOINT",
+    help="Train the network of a run or .pt file further (fine-tuning). Classes and channels may differ.",
+)
 @from_fields(FitConfig, option_name)
 @common
 def fit(
@@ -39,6 +54,8 @@ def fit(
     run: str | None,
     overwrite: bool,
     fail_below: float | None,
+    preset: str,
+    initial: str | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -47,20 +64,28 @@ def fit(
     """Train a network on the tiles of STORE.
 
     The same command continues an interrupted run, and does nothing once the run is complete. The directory of a run is
-    locked while it trains. The command warns at the end if the network predicts nothing.
+    locked while it trains. The command says how long a long training will take, and warns at the end if the network
+    predicts nothing.
     """
     if fail_below is not None and not 0 <= fail_below <= 1:
         raise InvalidInput(f"fail-below is {fail_below}", allowed="an IoU, 0 to 1")
-    config = chosen(FitConfig, values)
+    config = chosen(FitConfig, _with_preset(preset, values))
     directory = str(local_output(run, "--run")) if run else f"runs/{Path(store.rstrip('/')).stem}"
     with leaving_at_once():
         from unettrain.training_loop import fit as train
 
     with progress("fit", quiet) as report:
 
-        def shown(p: "Progress") -> None:
-            scores = {"loss": p.loss, "val-loss": p.val_loss, "val-iou": p.val_iou}
-            report(p.step, p.steps, **{name: value for name, value in scores.items() if value is not None})
+        def show(p: "Progress") -> None:
+            shown = {
+                "loss": p.loss,
+                "val-loss": p.val_loss,
+                "val-iou": p.val_iou,
+                "val-ap": p.val_ap,
+                "tiles/s": p.tiles_per_s,
+                "waiting": p.waiting,
+            }
+            report(p.step, p.steps, **{name: value for name, value in shown.items() if value is not None})
 
         done = train(
             store,
@@ -68,7 +93,9 @@ def fit(
             config,
             overwrite=overwrite,
             require_validation=fail_below is not None,
-            on_progress=shown,
+            initial=initial,
+            on_progress=show,
+            on_notice=lambda sentence: click.echo(f"fit: {sentence}", err=True),
         )
     result("fit", done.as_dict(), f"{_text(done)}\n-> {directory}", as_json)
     if done.warnings:
@@ -78,8 +105,16 @@ def fit(
         raise Failure(f"the validation IoU is {iou}", allowed=f"at least {fail_below} (--fail-below)", hint=CHECKLIST)
 
 
+def _with_preset(preset: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of the options; of those that were not given, the values of the preset."""
+    source = click.get_current_context().get_parameter_source
+    return values | {k: v for k, v in PRESETS[preset].items() if source(k) is ParameterSource.DEFAULT}
+
+
 def _text(done: "FitResult") -> str:
     new, step = done.updates, done.step
     steps = f"trained {new} steps, {step} in all" if new else f"nothing to do at step {step}"
-    best = "" if done.best_loss is None else f"; best validation loss {done.best_loss:.4g}"
-    return f"fit: {steps}{best}"
+    steps += ", and ended early: no better network was found" if done.ended_early else ""
+    scores = {"loss": done.best_loss, "IoU": done.val_iou, "AP": done.val_ap}
+    best = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
+    return f"fit: {steps}" + (f"; best.pt on the validation split: {best}" if best else "")

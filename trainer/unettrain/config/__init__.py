@@ -6,6 +6,7 @@ The command line makes its options from `FitConfig`, and a run directory and a c
 from unettrain.config.augmentation import Augmentation
 from unettrain.config.base import TrainerParams
 from unettrain.config.network import MOST_CHANNELS, MOST_CLASSES, NORMALIZATIONS, PADDINGS, VARIANTS, UNetConfig
+from unettrain.config.presets import PRESETS
 from unettrain.config.training import SAMPLINGS, SHUFFLES, FitConfig, TrainingConfig
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MOST_CLASSES",
     "NORMALIZATIONS",
     "PADDINGS",
+    "PRESETS",
     "SAMPLINGS",
     "SHUFFLES",
     "VARIANTS",

@@ -1,13 +1,19 @@
 """Training parameters, and the configuration of a run."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from unetprep.parameter import parameter
 from unettrain.config.augmentation import Augmentation
 from unettrain.config.base import TrainerParams
 from unettrain.config.network import MOST_CHANNELS, MOST_CLASSES, NORMALIZATIONS, PADDINGS, VARIANTS, UNetConfig
+from unettrain.config.presets import PRESETS
 from unettrain.errors import InvalidInput
 
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "polynomial")
+AMP = ("none", "bf16", "fp16")
+BEST_BY = ("loss", "iou", "ap", "last")
 SHUFFLES = ("tiles", "shards")
 SAMPLINGS = ("uniform", "foreground")
 
@@ -26,11 +32,26 @@ class TrainingConfig(TrainerParams):
     batch_size: int = parameter(
         1, "Tiles in each step. The paper prefers one large tile to a batch of small ones.", least=1, most=2**16
     )
-    optimizer: str = parameter("sgd", "sgd with momentum, as in the paper; or adam.", choices=("sgd", "adam"))
+    accumulate: int = parameter(
+        1,
+        "Parts of a batch that pass through the network one after the other, to need less memory; the gradient is that"
+        " of the whole batch.",
+        least=1,
+        most=2**16,
+    )
+    optimizer: str = parameter("sgd", "sgd with momentum, as in the paper; adam; or adamw.", choices=OPTIMIZERS)
     learning_rate: float | None = parameter(
         None,
-        "Learning rate; the paper gives none. At 1e-2 sgd may diverge.  [default: 1e-3 for sgd, 1e-4 for adam]",
+        "Learning rate; the paper gives none. At 1e-2 sgd may diverge.  [default: 1e-3 for sgd, 1e-4 for adam and"
+        " adamw]",
         above=0,
+    )
+    weight_decay: float = parameter(0.01, "Weight decay of adamw.", least=0, under=1)
+    schedule: str = parameter(
+        "constant",
+        "Learning rate after the warm-up: constant, or falling to 0 at the last step along half a cosine, or as a"
+        " polynomial of power 0.9.",
+        choices=SCHEDULES,
     )
     momentum: float = parameter(
         0.99, "Momentum of sgd; 0.99 multiplies the effective learning rate by 100.", least=0, under=1
@@ -95,15 +116,48 @@ class TrainingConfig(TrainerParams):
         least=0,
         changes_result=False,
     )
-    precision: str = parameter(
-        "float32",
-        "float32, or bfloat16 for the convolutions (about 1.6 times faster; the loss stays float32).",
-        choices=("float32", "bfloat16"),
+    amp: str = parameter(
+        "none",
+        "Automatic mixed precision: convolutions in bf16, or in fp16 with a scaled loss, for GPUs without bf16. The"
+        " weights and the loss stay float32.",
+        choices=AMP,
+    )
+    ema: float = parameter(
+        0.0,
+        "Keep an exponential moving average of the weights with this decay, such as 0.999, and validate, keep and"
+        " predict with it. 0: none.",
+        least=0,
+        under=1,
+    )
+    best_by: str = parameter(
+        "loss",
+        "What decides which network best.pt is: the lowest validation loss, the highest IoU of the foreground, the"
+        " highest AP of the instances (mean over IoU thresholds 0.5 to 0.9), or last, the newest.",
+        choices=BEST_BY,
+    )
+    patience: int = parameter(
+        0,
+        "End the training after this many validations in a row without a better network. 0: never.",
+        least=0,
+        changes_result=False,
+    )
+    compile: bool = parameter(
+        False, "Compile the network with torch.compile. Pays on GPUs, for long trainings.", changes_result=False
     )
     validate_every: int = parameter(
         200, "Steps between validations. Each validation also saves the run.", least=1, changes_result=False
     )
     log_every: int = parameter(10, "Steps between lines of log.jsonl.", least=1, changes_result=False)
+    examples: int = parameter(
+        4,
+        "Validation tiles that each validation shows with their prediction, RUN/examples/.",
+        least=0,
+        most=64,
+        changes_result=False,
+    )
+    tensorboard: bool = parameter(
+        False, "Also log to RUN/tensorboard, for TensorBoard; needs unetprep[tensorboard].", changes_result=False
+    )
     device: str = parameter("auto", "auto (a GPU if there is one), cpu, cuda, cuda:1, mps ...", changes_result=False)
     threads: int | None = parameter(
         None, "Threads of the network on the CPU.  [default: all cores]", least=1, most=1024, changes_result=False
@@ -116,6 +170,11 @@ class TrainingConfig(TrainerParams):
             raise InvalidInput(
                 f"warmup-steps is {self.warmup_steps}: the training would end before its learning rate is reached",
                 allowed=f"at most {self.steps}, the number of steps",
+            )
+        if self.batch_size % self.accumulate:
+            raise InvalidInput(
+                f"a batch of {self.batch_size} tiles cannot be divided into {self.accumulate} equal parts",
+                allowed="an accumulate that divides batch-size",
             )
 
     def network(self, in_channels: int, depth: int) -> UNetConfig:
@@ -136,12 +195,19 @@ class TrainingConfig(TrainerParams):
         """Learning rate after the warm-up."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return {"sgd": 1e-3, "adam": 1e-4}[self.optimizer]
+        return 1e-3 if self.optimizer == "sgd" else 1e-4
 
 
 @dataclass(frozen=True)
 class FitConfig(Augmentation, TrainingConfig):
     """Configuration of a training run: training and augmentation."""
+
+    @classmethod
+    def preset(cls, name: str, **values: Any) -> "FitConfig":
+        """The configuration of a preset, with some values replaced. Raises InvalidInput for an unknown preset."""
+        if name not in PRESETS:
+            raise InvalidInput(f"preset is {name!r}", allowed=", ".join(PRESETS))
+        return cls(**(PRESETS[name] | values))
 
     def for_classes(self, num_classes: int) -> "FitConfig":
         """The configuration for a store with this number of classes. Raises InvalidInput if it asks for fewer."""
@@ -151,6 +217,12 @@ class FitConfig(Augmentation, TrainingConfig):
                 allowed=f"at least {num_classes}, or leave it out",
             )
         return self if self.num_classes else replace(self, num_classes=num_classes)
+
+    def decisive(self) -> dict[str, Any]:
+        """The values that the weights after a number of steps depend on; with a schedule, also the number of steps."""
+        free = {f.name for f in fields(self) if not f.metadata["changes_result"]}
+        free -= {"steps"} if self.schedule != "constant" else set()
+        return {name: value for name, value in asdict(self).items() if name not in free}
 
     def augmentation(self) -> Augmentation:
         """The augmentation parameters alone."""

@@ -20,7 +20,6 @@ from unetprep.sources.calibration import Calibration, read_calibration
 from unetprep.sources.memory import PICTURES_KEPT, kept_bytes, reading_bytes
 from unetprep.sources.source import Choice
 from unetprep.storage.output import check_output
-from unettrain.checkpoint import Checkpoint, load_checkpoint
 from unettrain.data.intensity import ROWS_AT_ONCE, TrainingImages, scaling_of
 from unettrain.data.opening import stored_intensity
 from unettrain.data.stacked_images import StackedImage, open_image_file
@@ -31,7 +30,7 @@ from unettrain.prediction.layout import Band, Layout
 from unettrain.prediction.outputs import PREDICTION, write_prediction
 from unettrain.prediction.pixel_size import resizing_of
 from unettrain.prediction.resampling import Resampled, resampled_bands
-from unettrain.run_dir import load_best
+from unettrain.run_dir import find_checkpoint
 
 
 @dataclass(frozen=True)
@@ -114,11 +113,6 @@ def predict_files(
 
 def _calibration(source: Source) -> Calibration | None:
     return read_calibration(source.stack if isinstance(source, StackedImage) else source)
-
-
-def find_checkpoint(path: str | Path) -> Checkpoint:
-    """The checkpoint at a path. Of a run directory, its best network, or its last before the first validation."""
-    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)
 
 
 @contextmanager

@@ -1,0 +1,71 @@
+"""Options of `unettrain fit` that are no fields of the configuration: --preset and --from; notices and progress."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SMALL, Run
+from unettrain.config import PRESETS, FitConfig
+from unettrain.errors import InvalidInput
+
+QUICK = "--steps 2 --threads 1 --examples 0"
+
+
+def recorded(run_dir: str) -> dict[str, object]:
+    return dict(json.loads(Path(run_dir, "config.json").read_text())["fit"])
+
+
+def test_a_preset_sets_what_is_not_given(run: Run, store: Path) -> None:
+    run(f"unettrain fit ds.zarr --run r --preset paper {QUICK} --base-channels 2 -q")
+    found = recorded("r")
+    assert (found["optimizer"], found["momentum"], found["dropout"]) == ("sgd", 0.99, 0.5)
+    assert (found["base_channels"], found["steps"]) == (2, 2)
+
+
+def test_a_value_that_equals_the_default_counts_as_given(run: Run, store: Path) -> None:
+    usual = FitConfig().steps
+    assert PRESETS["small"]["steps"] != usual
+    run("unettrain fit ds.zarr --run r --preset small --steps 1 --base-channels 2 --threads 1 -q")
+    assert recorded("r")["steps"] == 1
+    line = f"unettrain fit ds.zarr --run s --preset small --base-channels {PRESETS['small']['base_channels']} --steps 1"
+    run(f"{line} --threads 1 -q")
+    assert recorded("s")["base_channels"] == PRESETS["small"]["base_channels"]
+
+
+def test_an_unknown_preset_is_refused(run: Run, store: Path) -> None:
+    said = run("unettrain fit ds.zarr --preset huge", 2).stderr
+    assert all(name in said for name in PRESETS)
+    with pytest.raises(InvalidInput, match="preset is 'huge'\n  allowed: standard, small, paper"):
+        FitConfig.preset("huge")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_a_configuration(name: str) -> None:
+    assert FitConfig.preset(name, seed=3).seed == 3
+
+
+def test_fine_tuning_says_what_it_takes(run: Run, store: Path) -> None:
+    run(f"unettrain fit ds.zarr --run first {SMALL} -q")
+    done = run(f"unettrain fit ds.zarr --run second --from first {QUICK} --num-classes 3")
+    assert "fit: initial weights of first, step " in done.stderr
+    assert "all layers but head, which is new (2 classes there, 3 here)" in done.stderr
+    assert recorded("second")["base_channels"] == 2
+    missing = run("unettrain fit ds.zarr --run third --from nowhere.pt", 3).stderr
+    assert "there is no checkpoint at nowhere.pt" in missing
+    assert not Path("third").exists()
+
+
+def test_a_long_training_is_announced_once(run: Run, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unettrain.pace.SETTLED_S", 0.0)
+    monkeypatch.setattr("unettrain.pace.LONG_S", 0.0)
+    done = run(f"unettrain fit ds.zarr --run r {SMALL} --base-channels 9")
+    assert done.stderr.count("on this CPU; --preset small (8 channels instead of 9") == 1
+
+
+def test_the_result_gives_the_scores_of_the_best_network(run: Run, store: Path) -> None:
+    done = run(f"unettrain fit ds.zarr --run r {SMALL} -q")
+    assert "best.pt on the validation split: loss " in done.stdout
+    told = json.loads(run(f"unettrain fit ds.zarr --run r {SMALL} -q --json").stdout)
+    assert 0 <= told["val_ap"] <= 1
+    assert told["ended_early"] is False

@@ -1,0 +1,97 @@
+"""Validation: loss, IoU of the foreground and AP of the instances over a split, without dropout."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unettrain.errors import Failure
+from unettrain.loss import divisor, weighted_sums
+from unettrain.metrics.overlap import Overlap, overlap
+from unettrain.outcome import ADVICE
+from unettrain.stream.batches import Batch
+
+SAME = 1e-6  # relative difference below which outputs count as equal
+Predict = Callable[[Batch], tuple[Tensor, Tensor, Tensor]]  # scores (b, class, y, x), target and weights (b, y, x)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Loss over a split, normalised as in training; overlap of the foreground and AP where the weight is not 0.
+
+    `ap` is the mean over IoU thresholds from 0.5 to 0.9; its true cells are the connected components of the target, in
+    which cells do not touch, and are cut at the edges of tiles. `constant`: every pixel had the same output although
+    the images vary.
+    """
+
+    loss: float
+    cells: Overlap
+    ap: float
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class BestScores:
+    """Scores of the best network so far, None before the first validation; and the number of validations since."""
+
+    loss: float | None = None
+    iou: float | None = None
+    ap: float | None = None
+    num_worse: int = 0
+
+    def after(self, found: Validation, measure: str) -> "BestScores":
+        """The scores after another validation, whose network is the best if `num_worse` is 0.
+
+        `measure` is one of `FitConfig.best_by`.
+        """
+        now = {"loss": -found.loss, "iou": found.cells.iou, "ap": found.ap}.get(measure, math.inf)
+        before = {"loss": None if self.loss is None else -self.loss, "iou": self.iou, "ap": self.ap}.get(measure)
+        if before is None or now > before:
+            return BestScores(found.loss, found.cells.iou, found.ap)
+        return replace(self, num_worse=self.num_worse + 1)
+
+
+@torch.no_grad()
+def validate(predict: Predict, batches: Iterable[Batch], normalizer: str, step: int) -> Validation:
+    """Scores over a finite stream. Raises Failure if the loss is not finite."""
+    weighted, weight = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    cells, num_pixels, num_batches, spread = Overlap(), 0, 0, Spread()
+    for batch in batches:
+        scores, target, weights = predict(batch)
+        sums = weighted_sums(scores, target, weights)
+        weighted, weight = weighted + sums[0].cpu(), weight + sums[1].cpu()
+        spread.add(batch.image, scores)
+        counted = weights > 0
+        truth, proposal = (a[counted].cpu().numpy() for a in (target, scores.argmax(1)))
+        cells += overlap(truth > 0, proposal > 0)
+        num_pixels, num_batches = num_pixels + target.numel(), num_batches + 1
+    loss = float(weighted / divisor(weight, num_pixels, normalizer))
+    if not math.isfinite(loss):
+        raise Failure(f"the training diverged: after step {step} the validation loss is {loss}", hint=ADVICE)
+    loss = loss / num_batches if normalizer == "none" else loss
+    return Validation(loss, cells, 0.0, spread.is_constant)
+
+
+class Spread:
+    """Minimum and maximum output of each class over several batches."""
+
+    def __init__(self) -> None:
+        self._images_vary = False
+        self._low: Tensor | None = None
+        self._high: Tensor | None = None
+
+    def add(self, image: Tensor, scores: Tensor) -> None:
+        """Add the scores (b, class, y, x) of a batch of images (b, c, y, x)."""
+        self._images_vary = self._images_vary or bool(image.min() < image.max())
+        low, high = scores.amin((0, 2, 3)).float(), scores.amax((0, 2, 3)).float()
+        self._low = low if self._low is None else torch.minimum(low, self._low)
+        self._high = high if self._high is None else torch.maximum(high, self._high)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the images vary and no output does."""
+        if self._low is None or self._high is None or not self._images_vary:
+            return False
+        return bool((self._high - self._low <= SAME * self._high.abs().clamp(min=1)).all())
