@@ -12,7 +12,16 @@ from unetprep.credentials import mask_credentials
 from unetprep.parameter import value_from
 
 SCHEMA_VERSION = 1
-RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
+RESUMED = (
+    "import",
+    "weights",
+    "deform",
+    "tiles",
+    "run",
+    "relabel",
+    "fit",
+    "predict",
+)  # commands that continue where they stopped
 
 Command = Callable[..., Any]
 
@@ -65,23 +74,36 @@ class PlanGroup(ExamplesGroup):
             return super().invoke(ctx)
 
 
-def from_fields(kind: type, name_of: Callable[[str], str], only: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """One option for each field of a parameter class (or `only` some), with its default, type, choices and help."""
+def from_fields(
+    kind: type, name_of: Callable[[str], str], only: tuple[str, ...] = (), unset: str = ""
+) -> Callable[[Command], Command]:
+    """One option for each field of a parameter class (or `only` some), with its default, type, choices and help.
+
+    With `unset`, which says in the help what holds instead, the value of an option that is not given is None.
+    """
 
     def decorate(command: Command) -> Command:
         types = get_type_hints(kind)
         for field in reversed(fields(kind)):
             if not only or field.name in only:
-                command = _option(field, name_of(field.name), types[field.name])(command)
+                command = _option(field, name_of(field.name), types[field.name], unset)(command)
         return command
 
     return decorate
 
 
-def _option(field: Field[Any], name: str, annotated: Any) -> Callable[[Command], Command]:
+def _option(field: Field[Any], name: str, annotated: Any, unset: str = "") -> Callable[[Command], Command]:
     kind = next((t for t in get_args(annotated) if t is not type(None)), annotated)  # of float | None: float
     choices = tuple(map(str, field.metadata["choices"]))
     kind = str if field.metadata.get("parse") else kind
+    if unset:
+        return click.option(
+            f"--{name}",
+            field.name,
+            type=click.Choice(choices) if choices else kind,
+            default=None,
+            help=f"{field.metadata['help']}  [default: {unset.format(default=field.default)}]",
+        )
     return click.option(
         f"--{name}/--no-{name}" if kind is bool else f"--{name}",
         field.name,

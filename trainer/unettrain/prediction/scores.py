@@ -10,7 +10,9 @@ from unettrain.prediction.panel_sizes import plan_panels
 from unettrain.prediction.panels import PanelPlan, Predicted, predict_panels
 from unettrain.prediction.whole import WholePlan, plan_whole, predict_slices
 
-NOT_LOCAL = "this network has instance normalisation, whose scores depend on all pixels of its input, not on tiles of it"
+NOT_LOCAL = (
+    "this network has instance normalisation, whose scores depend on all pixels of its input, not on tiles of it"
+)
 
 Plan = PanelPlan | WholePlan
 
