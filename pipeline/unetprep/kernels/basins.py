@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 SLOTS = 4096  # of the cache by which most repetitions of a contact are avoided
 NO_EXIT = -1
+END = 0  # the step of a pixel that leads to none within the strip
 
 
 class Parts(NamedTuple):
@@ -38,53 +39,65 @@ def label_basins(heights: NDArray[np.uint16]) -> Parts:
     """
     rows, width = heights.shape[0] - 2, heights.shape[1] - 2
     labels, exits = np.zeros(heights.shape, np.int32), np.full((2, width), NO_EXIT, np.int32)
-    steps = np.zeros(heights.shape, np.int8)
-    num_ends = _lead(heights.ravel(), heights.shape[1], steps.ravel(), exits)
+    steps = np.full(heights.shape, END, np.uint8)
+    num_ends = _lead(heights, steps, exits)
     peaks, places = np.zeros(num_ends, np.int32), np.zeros(num_ends, np.int64)
     num = _label(heights.ravel(), heights.shape[1], steps.ravel(), exits, labels.ravel(), peaks, places)
     assert num == num_ends
-    contacts = _contacts(heights.ravel(), heights.shape[1], labels.ravel())
+    contacts = _contacts(heights, labels)
     return Parts(labels[1 : rows + 1, 1 : width + 1], peaks, places, exits, contacts)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _is_higher(heights, at, best):  # type: ignore[no-untyped-def]
-    return heights[at] > heights[best] or (heights[at] == heights[best] and at > best)
+def _beside(height, a, b):  # type: ignore[no-untyped-def]
+    """The height of a diagonal neighbour, 0 if neither of the pixels beside the step is in the mask."""
+    return height if (a > 0) | (b > 0) else np.uint16(0)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _higher(height, number, best, step):  # type: ignore[no-untyped-def]
+    return (height, np.uint8(number)) if height >= best else (best, step)
 
 
 @njit(nogil=True, cache=True)
-def _lead(heights, stride, steps, exits):  # type: ignore[no-untyped-def]
-    """For each pixel the index, among the offsets, of the step to its highest neighbour; 0 for ends. Counts ends."""
-    offsets = _offsets(stride)
-    last, num_ends = len(heights) // stride - 2, 0
-    for y in range(1, last + 1):
-        for x in range(1, stride - 1):
-            here = y * stride + x
-            if heights[here] == 0:
-                continue
-            best, step = here, 0
-            for k in range(1, 5):
-                at = here + offsets[k]
-                if _is_higher(heights, at, best):
-                    best, step = at, k
-            for k in range(5, 9):
-                at = here + offsets[k]
-                if _is_higher(heights, at, best):
-                    vertical = heights[here + (-stride if k < 7 else stride)]
-                    if vertical > 0 or heights[here + (1 if k % 2 == 0 else -1)] > 0:
-                        best, step = at, k
-            if best < stride:
-                exits[0, x - 1], step = best - 1, 0
-            elif best >= (last + 1) * stride:
-                exits[1, x - 1], step = best - (last + 1) * stride - 1, 0
-            steps[here] = step
-            num_ends += step == 0
+def _lead_row(above, here, below, steps):  # type: ignore[no-untyped-def]
+    """For each pixel the offset, by index, of its highest neighbour; of equal ones the last in scan order."""
+    for x in range(1, len(here) - 1):
+        north, west, east, south, own = above[x], here[x - 1], here[x + 1], below[x], here[x]
+        best, step = _beside(above[x - 1], north, west), np.uint8(1)
+        best, step = _higher(north, 2, best, step)
+        best, step = _higher(_beside(above[x + 1], north, east), 3, best, step)
+        best, step = _higher(west, 4, best, step)
+        best, step = _higher(own, END, best, step)
+        best, step = _higher(east, 5, best, step)
+        best, step = _higher(_beside(below[x - 1], south, west), 6, best, step)
+        best, step = _higher(south, 7, best, step)
+        best, step = _higher(_beside(below[x + 1], south, east), 8, best, step)
+        steps[x] = step if own > 0 else np.uint8(END)
+
+
+@njit(nogil=True, cache=True)
+def _lead(heights, steps, exits):  # type: ignore[no-untyped-def]
+    """Steps of all pixels within the strip; pixels that lead out of it are ends. Returns the number of ends."""
+    rows, width, num_ends = heights.shape[0] - 2, heights.shape[1] - 2, 0
+    for y in range(1, rows + 1):
+        _lead_row(heights[y - 1], heights[y], heights[y + 1], steps[y])
+    for x in range(1, width + 1):
+        if 1 <= steps[1, x] <= 3:
+            exits[0, x - 1] = x - 1 + np.int32(steps[1, x]) - 2
+            steps[1, x] = END
+        if steps[rows, x] >= 6:
+            exits[1, x - 1] = x - 1 + np.int32(steps[rows, x]) - 7
+            steps[rows, x] = END
+    for y in range(1, rows + 1):
+        for x in range(1, width + 1):
+            num_ends += (steps[y, x] == END) & (heights[y, x] > 0)
     return num_ends
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _offsets(stride):  # type: ignore[no-untyped-def]
-    return np.array([0, -stride, -1, 1, stride, -stride - 1, -stride + 1, stride - 1, stride + 1])
+    return np.array([0, -stride - 1, -stride, -stride + 1, -1, 1, stride - 1, stride, stride + 1])
 
 
 @njit(nogil=True, cache=True)
@@ -98,7 +111,7 @@ def _label(heights, stride, steps, exits, labels, peaks, places):  # type: ignor
             if heights[here] == 0 or labels[here]:
                 continue
             end = here
-            while labels[end] == 0 and steps[end]:
+            while labels[end] == 0 and steps[end] != END:
                 end += offsets[steps[end]]
             if labels[end] == 0:
                 num += 1
@@ -116,28 +129,39 @@ def _label(heights, stride, steps, exits, labels, peaks, places):  # type: ignor
     return num
 
 
+@njit(nogil=True, cache=True, forceinline=True)
+def _differs(a, b):  # type: ignore[no-untyped-def]
+    return (a > 0) & (b > 0) & (a != b)
+
+
 @njit(nogil=True, cache=True)
-def _contacts(heights, stride, labels):  # type: ignore[no-untyped-def]
+def _mark_contacts(here, below, marks):  # type: ignore[no-untyped-def]
+    """Mark pixels that touch another part on the right or below; vectorized."""
+    for x in range(1, len(here) - 1):
+        a = here[x]
+        marks[x] = (
+            _differs(a, here[x + 1]) | _differs(a, below[x - 1]) | _differs(a, below[x]) | _differs(a, below[x + 1])
+        )
+
+
+@njit(nogil=True, cache=True)
+def _contacts(heights, labels):  # type: ignore[no-untyped-def]
     """Pairs of parts that touch within the strip, with heights of passes, among them the highest of each pair."""
     found, num = np.empty((1024, 3), np.int32), 0
-    slots = np.full(SLOTS, -1)
-    rows = len(heights) // stride - 2
-    for y in range(1, rows + 1):
-        for x in range(1, stride - 1):
-            here = y * stride + x
-            a = labels[here]
-            if a == 0:
+    slots, marks = np.full(SLOTS, -1), np.zeros(heights.shape[1], np.bool_)
+    for y in range(1, heights.shape[0] - 1):
+        _mark_contacts(labels[y], labels[y + 1], marks)
+        for x in range(1, heights.shape[1] - 1):
+            if not marks[x]:
                 continue
-            for k in range(4):
-                at = here + (1 if k == 0 else stride - 2 + k)
-                b = labels[at]
-                if b == 0 or b == a:
-                    continue
-                if k % 2 == 1 and heights[here + stride] == 0 and heights[here + k - 2] == 0:
-                    continue
-                if num == len(found):
-                    found = np.concatenate((found, np.empty_like(found)))
-                num = _add(found, num, slots, min(a, b), max(a, b), min(heights[here], heights[at]))
+            if num + 4 > len(found):
+                found = np.concatenate((found, np.empty_like(found)))
+            a, height = labels[y, x], heights[y, x]
+            for dy, dx in ((0, 1), (1, -1), (1, 0), (1, 1)):
+                b = labels[y + dy, x + dx]
+                is_beside = dy == 0 or dx == 0 or heights[y + 1, x] > 0 or heights[y, x + dx] > 0
+                if is_beside and _differs(a, b):
+                    num = _add(found, num, slots, min(a, b), max(a, b), min(height, heights[y + dy, x + dx]))
     return found[:num].copy()
 
 

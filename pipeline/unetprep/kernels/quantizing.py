@@ -7,12 +7,16 @@ from numpy.typing import NDArray
 LEVELS = 65535  # the integer of probability 1
 
 
-def quantize(probabilities: NDArray[np.float32], threshold: float) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """The mask of at least `threshold` (1 inside, 0 outside), and the values from 0 to 1 as 0 to 65535, clipped."""
-    mask = (probabilities >= np.float32(threshold)).astype(np.uint8)
+def foreground_mask(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:
+    """1 where a probability is at least `threshold`, which is rounded to float32, else 0."""
+    return (probabilities >= np.float32(threshold)).view(np.uint8)
+
+
+def quantized(probabilities: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Probabilities from 0 to 1, clipped, as 0 to 65535."""
     values = np.empty(probabilities.shape, np.uint16)
     _quantize(probabilities, values)
-    return mask, values
+    return values
 
 
 @njit(nogil=True, cache=True)

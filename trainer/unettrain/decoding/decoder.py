@@ -5,7 +5,7 @@ another. What is held in memory are strips of rows, one for each thread, and a f
 """
 
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.kernels.quantizing import quantize
-from unettrain.decoding.holes import fill_holes
-from unettrain.decoding.landscape import Landscape
+from unetprep.kernels.quantizing import foreground_mask, quantized
 from unettrain.decoding.numbering import Numbering
 from unettrain.decoding.params import DecodingParams
-from unettrain.decoding.parts import ComponentParts, Found, PartFinder, WatershedParts
+from unettrain.decoding.plane import Plane, find_parts, needs_values, objects_of
 from unettrain.decoding.spool import Spool
-from unettrain.decoding.strips import in_order, strips_of
+from unettrain.decoding.strips import strips_of
 from unettrain.errors import InvalidInput
 
 
@@ -42,7 +40,8 @@ class Decoder:
                 ...
 
     The result depends neither on the bands nor on the number of threads. `folder` takes temporary files of up to 7
-    bytes for each pixel, which nothing leaves behind (default: that of the system). Close it, or use `with`.
+    bytes for each pixel, which nothing leaves behind (default: that of the system). With `num_classes`, bands come with
+    the class of each pixel, see `likeliest_classes`, and each instance gets one. Close it, or use `with`.
     """
 
     def __init__(
@@ -51,6 +50,7 @@ class Decoder:
         params: DecodingParams,
         num_threads: int = 1,
         folder: str | Path | None = None,
+        num_classes: int = 0,
     ) -> None:
         if len(shape) != 3 or min(shape) < 1:
             raise InvalidInput(f"the image has shape {tuple(shape)}", allowed="(z, y, x), at least one pixel a side")
@@ -58,27 +58,22 @@ class Decoder:
             raise InvalidInput("instances is 'none'", allowed="watershed or components, to separate instances")
         self.shape, self.params = shape, params
         self._depth, self._height, self._width = shape
-        self._strips = strips_of(self._height, self._width)
         self._next, self._done = 0, 0  # rows added, of all slices; slices decoded
-        self._numbering = Numbering(params.grow_px)
+        self._num_classes = num_classes
+        self._numbering = Numbering(params.grow_px, num_classes)
         self._stack = ExitStack()
-        self._ahead = num_threads
-        self._executor: Executor | None = None
-        if num_threads > 1:
-            self._executor = self._stack.enter_context(ThreadPoolExecutor(num_threads))
-        in_folder = None if folder is None else Path(folder)
-        self._mask = self._spool(self._height, np.uint8, in_folder)
-        self._values = self._spool(self._height, np.uint16, in_folder) if self._needs_values else None
-        self._labels = self._spool(self._depth * self._height, np.int32, in_folder)
+        self._folder = None if folder is None else Path(folder)
+        executor = self._stack.enter_context(ThreadPoolExecutor(num_threads)) if num_threads > 1 else None
+        mask = self._spool(self._height, np.uint8)
+        values = self._spool(self._height, np.uint16) if needs_values(params) else None
+        self._plane = Plane(strips_of(self._height, self._width), mask, values, executor, num_threads)
+        self._classes = self._spool(self._height, np.uint8) if num_classes else None
+        self._labels = self._spool(self._depth * self._height, np.int32)
 
-    def _spool(self, num_rows: int, dtype: Any, folder: Path | None) -> Spool:
-        spool = Spool(num_rows, self._width, dtype, folder)
+    def _spool(self, num_rows: int, dtype: Any) -> Spool:
+        spool = Spool(num_rows, self._width, dtype, self._folder)
         self._stack.callback(spool.close)
         return spool
-
-    @property
-    def _needs_values(self) -> bool:
-        return self.params.instances == "watershed" and self.params.seeds == "probability"
 
     def __enter__(self) -> "Decoder":
         return self
@@ -90,17 +85,19 @@ class Decoder:
         """Remove temporary files and end the threads."""
         self._stack.close()
 
-    def add(self, z: int, y0: int, band: NDArray[np.floating[Any]]) -> None:
+    def add(self, z: int, y0: int, band: NDArray[np.floating[Any]], classes: NDArray[np.uint8] | None = None) -> None:
         """Add the next rows (rows, x) of foreground probabilities, those of slice `z` from row `y0` on.
 
         Bands come in the order of z, then y. Values may exceed 0 to 1 by 1e-5, as rounding does, and are then clipped.
-        Raises InvalidInput for values that are no probabilities, and for a band that is not the next one.
+        `classes` (rows, x), below `num_classes`, are needed if the decoder has classes. Raises InvalidInput for values
+        that are no probabilities, and for a band that is not the next one.
         """
         rows = self._checked(z, y0, band)
-        mask, values = quantize(rows, self.params.threshold)
-        self._mask.write(y0, mask)
-        if self._values is not None:
-            self._values.write(y0, values)
+        if self._classes is not None:
+            self._classes.write(y0, _checked_classes(classes, rows.shape, self._num_classes))
+        self._plane.mask.write(y0, foreground_mask(rows, self.params.threshold))
+        if self._plane.values is not None:
+            self._plane.values.write(y0, quantized(rows))
         self._next += len(rows)
         if y0 + len(rows) == self._height:
             self._decode_slice(z)
@@ -118,28 +115,19 @@ class Decoder:
 
     def _decode_slice(self, z: int) -> None:
         start = z * self._height
-        if self.params.fill_holes_px:
-            fill_holes(self._mask, self._strips, self.params.fill_holes_px, self._executor, self._ahead)
-        if self.params.instances == "components":
-            objects = self._label(start, ComponentParts(self._mask))
-        else:
-            landscape = Landscape(self._height, self._mask, self._values, self.params)
-            objects = self._label(start, WatershedParts(landscape, self._width, self.params.min_depth))
-        self._numbering.apply(self._labels, start, self._strips, objects)
+        finder = find_parts(self._plane, self.params, self._labels, start)
+        objects = objects_of(finder, self.params.min_depth, self.params.min_area_px)
+        self._numbering.apply(self._labels, start, self._plane.strips, objects, self._classes)
         self._done += 1
-
-    def _label(self, start: int, finder: PartFinder[Found]) -> NDArray[np.int32]:
-        """Write the parts of a slice; the object of each, 0 for those that are dropped."""
-        for strip, parts in in_order(self._executor, finder.of, self._strips, self._ahead):
-            self._labels.write(start + strip.first, finder.add(strip, parts))
-        objects = finder.objects()
-        is_small = finder.sizes.of_objects(objects)[objects] < self.params.min_area_px
-        return np.where(is_small, 0, objects)
 
     @property
     def num_instances(self) -> int:
         """Number of instances of all slices decoded so far."""
         return self._numbering.count
+
+    def instance_classes(self) -> NDArray[np.uint8]:
+        """The class of each instance, at the index of its label: that of most of its pixels, the smallest of equals."""
+        return self._numbering.classes()
 
     def bands(self) -> Iterator[LabelBand]:
         """The labels of the whole image, in the order of z, then y: numbers 1, 2, 3, ... of instances, 0 elsewhere.
@@ -154,9 +142,20 @@ class Decoder:
 
     def _read_bands(self) -> Iterator[LabelBand]:
         for z in range(self._depth):
-            for first, last in self._strips:
+            for first, last in self._plane.strips:
                 rows = self._labels.read(z * self._height + first, z * self._height + last)
                 yield LabelBand(z, first, rows)
+
+
+def _checked_classes(classes: NDArray[np.uint8] | None, shape: tuple[int, ...], num_classes: int) -> NDArray[np.uint8]:
+    if classes is None or classes.shape != shape:
+        raise InvalidInput(
+            f"classes of shape {None if classes is None else classes.shape}", allowed=f"{shape}, as the probabilities"
+        )
+    if classes.dtype != np.uint8 or classes.max(initial=0) >= num_classes:
+        seen = f"{classes.dtype} up to {classes.max(initial=0)}"
+        raise InvalidInput(f"classes are {seen}", allowed=f"uint8 up to {num_classes - 1}")
+    return classes
 
 
 def checked_probabilities(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from unetprep.kernels.basin_merging import merge_basins
 from unetprep.kernels.basins import Edge, Parts, label_basins, seam
+from unetprep.kernels.numbering import count_pixels
 from unetprep.kernels.strip_components import label_strip, touching
 from unetprep.kernels.union_find import joined
 from unettrain.decoding.landscape import Landscape
@@ -36,7 +37,7 @@ class PartFinder(Protocol[Found]):
     def add(self, strip: Strip, parts: Found) -> NDArray[np.int32]:
         """Join the parts of the next strip to those before; their labels (rows, x), counted over all strips."""
 
-    def objects(self) -> NDArray[np.int32]:
+    def objects(self, min_depth: float) -> NDArray[np.int32]:
         """For each part 0, 1, ... the smallest number of the parts of its object; 0 for part 0, the background."""
 
 
@@ -53,7 +54,7 @@ class PartSizes:
             raise Failure(
                 f"a slice has more than {self.count} parts of instances", allowed=f"{MOST_PARTS}", hint="smooth it"
             )
-        self._sizes.append(np.bincount(labels.ravel(), minlength=num + 1)[1:])
+        self._sizes.append(count_pixels(labels, num)[1:])
         self.count += num
 
     def of_objects(self, objects: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -93,17 +94,17 @@ class ComponentParts:
         self._last = labels[-1].copy()
         return labels
 
-    def objects(self) -> NDArray[np.int32]:
-        """For each part the smallest number of the parts of its component."""
+    def objects(self, min_depth: float = 1.0) -> NDArray[np.int32]:
+        """For each part the smallest number of the parts of its component, whatever the depth."""
         firsts, seconds = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
         return joined(self.sizes.count + 1, firsts, seconds)
 
 
 class WatershedParts:
-    """Parts of the basins of a landscape of `height` rows, which are merged by prominence."""
+    """Parts of the basins of a landscape, which are merged by prominence."""
 
-    def __init__(self, landscape: Landscape, width: int, min_depth: float) -> None:
-        self._landscape, self._width, self._min_depth = landscape, width, min_depth
+    def __init__(self, landscape: Landscape, width: int) -> None:
+        self._landscape, self._width = landscape, width
         self._last: Edge | None = None
         self._peaks, self._places = [np.zeros(1, np.int32)], [np.zeros(1, np.int64)]
         self._same, self._contacts = [np.zeros((0, 2), np.int32)], [np.zeros((0, 3), np.int32)]
@@ -130,8 +131,8 @@ class WatershedParts:
         self._last = Edge(labels[-1].copy(), last_heights, found.exits[1])
         return labels
 
-    def objects(self) -> NDArray[np.int32]:
+    def objects(self, min_depth: float) -> NDArray[np.int32]:
         """For each part the smallest number of the parts of its object."""
         peaks, places = np.concatenate(self._peaks), np.concatenate(self._places)
         same, contacts = np.concatenate(self._same), np.concatenate(self._contacts)
-        return merge_basins(peaks, places, same, contacts, self._min_depth)
+        return merge_basins(peaks, places, same, contacts, min_depth)
