@@ -12,16 +12,8 @@ from unetprep.credentials import mask_credentials
 from unetprep.parameter import value_from
 
 SCHEMA_VERSION = 1
-RESUMED = (
-    "import",
-    "weights",
-    "deform",
-    "tiles",
-    "run",
-    "relabel",
-    "fit",
-    "predict",
-)  # commands that continue where they stopped
+RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
+GOES_ON = "the same command goes on from here"
 
 Command = Callable[..., Any]
 
@@ -52,9 +44,11 @@ class Examples(WithExamples):
 
     def when_repeated(self, params: Mapping[str, Any]) -> str:
         """What the command does when it is repeated after it was stopped."""
+        if self.name == "predict":  # an output that is complete is not made again, also with --overwrite
+            return GOES_ON
         if self.name not in RESUMED or params.get("dry_run") or (params.get("overwrite") and self.name != "fit"):
             return FROM_THE_BEGINNING
-        return "the same command goes on from here" + (", without --overwrite" if params.get("overwrite") else "")
+        return GOES_ON + (", without --overwrite" if params.get("overwrite") else "")
 
 
 class ExamplesGroup(WithExamples, click.Group):

@@ -1,8 +1,8 @@
 """unettrain: the U-Net of Ronneberger et al. 2015, trained on the tiles, weight maps and fields that unetprep computed.
 
-`fit`, `predict_files`, `predict_many`, `evaluate_files`, `report` and `sampled_draws` do what the commands do. `predict_image` and
-`evaluate_arrays` work on arrays, as does the package `unettrain.metrics`. Importing unettrain is fast: each name is
-loaded when it is first used, and torch with the first name that needs it.
+`fit`, `predict_files`, `predict_many`, `evaluate_files`, `report` and `sampled_draws` do what the commands do.
+`predict_image` and `evaluate_arrays` work on arrays, as does the package `unettrain.metrics`. Importing unettrain is
+fast: each name is loaded when it is first used, and torch with the first name that needs it.
 """
 
 from importlib import import_module

@@ -32,7 +32,7 @@ from unettrain.prediction.params import PredictParams
 )
 @from_fields(DecodingParams, option_name, unset="as the run has chosen, or {default}")
 @from_fields(PredictParams, option_name)
-@click.option("--overwrite", is_flag=True, help="Replace earlier predictions.")
+@click.option("--overwrite", is_flag=True, help="Replace earlier predictions, unless they would be the same.")
 @common
 def predict(
     checkpoint: str,

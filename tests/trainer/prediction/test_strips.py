@@ -151,7 +151,7 @@ def test_instance_normalisation_is_predicted_by_whole_slices_or_not_at_all(monke
     found = predict_image(model, image, (0.0, 1.0), 60)
     np.testing.assert_allclose(found, whole_at_once(model, image), atol=1e-5)
     monkeypatch.setattr(whole, "available_memory", lambda: 1000)
-    with pytest.raises(InvalidInput, match="takes .* GiB of memory, and this network has instance normalisation"):
+    with pytest.raises(InvalidInput, match=r"takes .* GiB of memory; this network has instance normalisation"):
         predict_image(model, image, (0.0, 1.0))
 
 

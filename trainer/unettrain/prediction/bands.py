@@ -48,8 +48,7 @@ class Probabilities:
 
 def foreground_of(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Foreground probabilities (rows, x) from those of classes, as `Probabilities.rows` gives them."""
-    found = rows[0] if len(rows) == 1 else 1 - rows[0]
-    return np.clip(found, 0, 1)
+    return np.asarray(np.clip(rows[0] if len(rows) == 1 else 1 - rows[0], 0, 1), np.float32)
 
 
 def regrouped(bands: Iterable[Band], height: int) -> Iterator[Band]:

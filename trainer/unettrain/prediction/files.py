@@ -90,20 +90,20 @@ def predict_files(
 
     The output is checked before anything is computed, and appears once it is complete. Memory grows neither with the
     height nor the width of the image. A prediction of many pixels that was killed continues when it is repeated; one
-    that is complete is not repeated. The result does not depend on `tile_px` and `batch`, except for rounding.
+    that is complete is not made again. `overwrite` replaces predictions of another network or image, or by other
+    options. The result does not depend on `tile_px` and `batch`, except for rounding.
     `on_progress` is called with the number of finished strips and of all strips.
 
     Raises InvalidInput for a checkpoint, image or output that cannot be used, Conflict if `out` exists and may not be
     replaced, Failure if memory does not suffice, and for a seam that `check_seams` finds.
 
-        unettrain.predict_files("runs/ds", "image.tif", "cells.tif", also=("table",))
+        unettrain.predict_files("runs/ds", "image.tif", "cells.tif", also="table,overlay")
         unettrain.predict_files("runs/ds", "image.tif", "p.tif", decoding={"instances": "none"}, intensity=(0, 4095))
     """
     with _Predictor(checkpoint, PredictParams(**options), decoding) as predictor:
-        is_path = isinstance(image, str | os.PathLike)
-        given: Image | SupportsArray = Image(os.fspath(image), "") if is_path else image  # type: ignore[arg-type]
+        given = Image(os.fspath(image), "") if isinstance(image, str | os.PathLike) else image
         job = predictor.job(given, os.fspath(out), overwrite=overwrite)
-        return predictor.run([job], overwrite, on_progress)[0]
+        return predictor.run([job], on_progress)[0]
 
 
 @raises_own_errors
@@ -131,7 +131,7 @@ def predict_many(
     with _Predictor(checkpoint, params, decoding) as predictor:
         places = _places(found.found, os.fspath(out), params.format, found.is_one)
         jobs = predictor.jobs(list(zip(found.found, places, strict=True)), overwrite=overwrite)
-        return predictor.run(jobs, overwrite, on_progress)
+        return predictor.run(jobs, on_progress)
 
 
 def _places(images: Sequence[Image], out: str, ending: str, is_one: bool) -> list[str]:
@@ -186,7 +186,7 @@ class _Predictor:
         params, path = self._params, image.path if isinstance(image, Image) else None
         inputs = [self._path] if path is None else [path, self._path]
         has_labels = self._decoding.instances != "none"
-        targets = check_targets(out, inputs, also=params.also, has_labels=has_labels, overwrite=overwrite)
+        targets = check_targets(out, inputs, also=params.files_beside, has_labels=has_labels, overwrite=overwrite)
         choice = Choice(params.axes, params.level, params.series)
         source = open_image_file(path, choice) if path is not None else open_array("image", image, choice)  # type: ignore[arg-type]
         job = Job(path, source, targets, self._model, self._images, params)
@@ -199,8 +199,8 @@ class _Predictor:
             )
         return job
 
-    def run(self, jobs: Sequence[Job], overwrite: bool, on_progress: OnProgress) -> list[Prediction]:
-        """Predict all images in turn."""
+    def run(self, jobs: Sequence[Job], on_progress: OnProgress) -> list[Prediction]:
+        """Predict all images in turn, but those whose output is complete."""
         total, done = sum(job.num_units for job in jobs), 0
 
         def on_unit(num: int) -> None:
@@ -211,7 +211,7 @@ class _Predictor:
 
         found = []
         for job in jobs:
-            is_done = not overwrite and job.targets.are_there and self._is_same(job)
+            is_done = job.targets.are_there and self._is_same(job)
             found.append(self._existing(job) if is_done else self._predict(job, on_unit))
             if is_done:
                 on_unit(job.num_units)
@@ -244,14 +244,8 @@ class _Predictor:
                     write_probabilities(job, probabilities, path, name)
                 return self._result(job, seam=seam)
             overwrite = job.targets.main.overwrite or self._is_same(job)
-            num = write_instances(
-                job,
-                probabilities,
-                self._decoding,
-                name,
-                self._params.threads or os.cpu_count() or 1,
-                overwrite=overwrite,
-            )
+            threads = self._params.threads or os.cpu_count() or 1
+            num = write_instances(job, probabilities, self._decoding, name, threads, overwrite=overwrite)
         return self._result(job, num, seam)
 
     def _seam(self, job: Job, planes: Any) -> float:

@@ -55,9 +55,7 @@ def find_images(paths: Sequence[str], split: str = "") -> Images:
 def _at(path: str, split: str) -> tuple[list[Image], bool]:
     """The images at a path, and whether it is a single image."""
     if not is_url(path) and glob.has_magic(path) and not os.path.exists(path):
-        matches = sorted(
-            match for match in glob.glob(path, recursive=True) if not os.path.basename(match).startswith(".")
-        )
+        matches = sorted(glob.glob(path, recursive=True))
         if not matches:
             raise InvalidInput(f"no file matches {path}", allowed="a pattern that matches an image")
         return [image for match in matches for image in _at(match, split)[0]], False

@@ -96,12 +96,10 @@ class Job:
         scaling = scaling_of(digested, self.trained, self.params.intensity, recorded)
         return Scan(scaling, digested.digest)
 
-    def task(self, *, is_whole: bool = False) -> ScoreTask:
-        """What is to be predicted."""
-        p = self.params
-        return ScoreTask(
-            self.model, self.seen, self.scan.scaling.range, p.tta, p.amp, p.tile_px, p.batch, is_whole=is_whole
-        )
+    def task(self, intensity: tuple[float, float] | None = None, *, is_whole: bool = False) -> ScoreTask:
+        """What is to be predicted, with the scaling of the image or, to look at the work alone, any `intensity`."""
+        p, limits = self.params, intensity or self.scan.scaling.range
+        return ScoreTask(self.model, self.seen, limits, p.tta, p.amp, p.tile_px, p.batch, is_whole=is_whole)
 
     def layout(self, *, is_labels: bool, fingerprint: str = "", dtype: str = "float32") -> Layout:
         """The layout of labels, or of probabilities: of two classes only the second is written."""
@@ -112,13 +110,13 @@ class Job:
     @cached_property
     def num_units(self) -> int:
         """Units of work."""
-        task = ScoreTask(
-            self.model, self.seen, (0, 1), self.params.tta, self.params.amp, self.params.tile_px, self.params.batch
-        )
-        return sum(plan.num_units for plan in task.plans())
+        return sum(plan.num_units for plan in self.task((0, 1)).plans())
 
     def check(self) -> None:
-        """Check all but the pixels. Raises InvalidInput for an image that does not fit the network, Failure for memory."""
+        """Check all but the pixels.
+
+        Raises InvalidInput for an image that does not fit the network or the output, Failure for too little memory.
+        """
         check_image(self.model, self.pixels.shape)
         _ = self.resizing
         slices, name = self.pixels.shape[1], self.targets.main.path.name
@@ -130,13 +128,12 @@ class Job:
             )
         self._check_memory()
         if self.params.check_seams:
-            ScoreTask(self.model, self.seen, (0, 1), self.params.tta, is_whole=True).plans()
+            self.task((0, 1), is_whole=True).plans()
 
     def _check_memory(self) -> None:
         """Raise Failure if the parts of image and prediction that are held at once do not fit into memory."""
         channels, _, height, width = self.source.shape
-        task = ScoreTask(self.model, self.seen, (0, 1), 1, self.params.amp, self.params.tile_px, self.params.batch)
-        plan = task.plans()[0]
+        plan = self.task((0, 1)).plans()[0]
         strip = (plan.rows, plan.input_width) if isinstance(plan, PanelPlan) else (height, width)
         boxes = [(channels, 1, min(h, height), min(w, width)) for h, w in (strip, (ROWS_AT_ONCE, width))]
         pixel_bytes = 2 * np.dtype(self.source.dtype).itemsize + 4

@@ -42,9 +42,8 @@ def write_label_zarr(
     )
     for band in bands:
         z = (band.z,) if layout.keeps_slices else ()
-        array[(*z, slice(band.y0, band.y0 + band.pixels.shape[1]), slice(None))] = band.pixels[0].astype(
-            np.dtype(layout.dtype)
-        )
+        labels = band.pixels[0].astype(np.dtype(layout.dtype))
+        array[(*z, slice(band.y0, band.y0 + len(labels)), slice(None))] = labels
 
 
 def label_zarr_mark(path: Path) -> str:
@@ -68,7 +67,8 @@ def check_beside_image(out: Path) -> None:
     image = out.parent.parent
     document = _document(image)
     attributes = document.get("attributes")
-    ome = attributes.get("ome") if isinstance(attributes, dict) else None
+    attributes = attributes if isinstance(attributes, dict) else {}
+    ome = attributes.get("ome")
     if not isinstance(ome, dict) or "multiscales" not in ome:
         raise InvalidInput(
             f"--out is {out}, and {image} is no OME-Zarr image of version 0.5",

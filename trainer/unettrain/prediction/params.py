@@ -11,20 +11,15 @@ FORMATS = ("tif", "npy", "zarr", "png")
 PIXEL_SIZE_RULES = ("check", "resample", "ignore")
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 @dataclass(frozen=True)
 class PredictParams(TrainerParams):
     """How images are read and predicted; see `unettrain.predict_files`."""
 
-    also: tuple[str, ...] = parameter(
-        (),
+    also: str = parameter(
+        "",
         "With instances, further files beside --out, separated by commas: probabilities, NAME.probabilities.tif;"
         " overlay, the outlines of the instances over the image, NAME.overlay.png; table, a row for each instance,"
         " NAME.csv.",
-        parse=_names,
     )
     tta: int = parameter(
         1,
@@ -75,15 +70,17 @@ class PredictParams(TrainerParams):
     )
 
     def __post_init__(self) -> None:
-        if isinstance(self.also, str):
-            object.__setattr__(self, "also", _names(self.also))
         super().__post_init__()
-        unknown = [name for name in self.also if name not in ALSO]
-        if unknown:
-            raise InvalidInput(f"also is {','.join(self.also)!r}", allowed=f"any of {', '.join(ALSO)}")
+        if not set(self.files_beside) <= set(ALSO):
+            raise InvalidInput(f"also is {self.also!r}", allowed=f"any of {', '.join(ALSO)}, separated by commas")
         if self.split not in ("", "train", "val", "test"):
             raise InvalidInput(f"split is {self.split!r}", allowed="train, val or test")
         if self.check_seams and self.amp != "none":
             raise InvalidInput(
                 f"check-seams with amp {self.amp}, whose rounding is larger than any seam", allowed="--amp none"
             )
+
+    @property
+    def files_beside(self) -> tuple[str, ...]:
+        """The names in `also`."""
+        return tuple(dict.fromkeys(name.strip() for name in self.also.split(",") if name.strip()))

@@ -79,7 +79,7 @@ class FilePlanes:
                 self._write(np.ascontiguousarray(part, "<f4"), self._offset(plane, window.z, y, window.x0))
 
     def _write(self, values: NDArray[np.float32], offset: int) -> None:
-        data = memoryview(values).cast("B")
+        data = memoryview(values.data).cast("B")
         while data:
             written = os.pwrite(self._file, data, offset)
             data, offset = data[written:], offset + written
@@ -97,7 +97,7 @@ class FilePlanes:
         return out
 
     def _read(self, out: NDArray[np.float32], offset: int) -> None:
-        data = memoryview(out).cast("B")
+        data = memoryview(out.data).cast("B")
         while data:
             num = os.preadv(self._file, [data], offset)
             if num == 0:

@@ -43,7 +43,7 @@ class PngWriter:
         """Write the next rows."""
         pixels = np.ascontiguousarray(rows, self._dtype).view(np.uint8).reshape(len(rows), -1)
         filtered = np.concatenate([np.zeros((len(rows), 1), np.uint8), pixels], axis=1)  # filter 0 of each row
-        if data := self._compressor.compress(memoryview(filtered).cast("B")):
+        if data := self._compressor.compress(filtered.tobytes()):
             self._chunk(b"IDAT", data)
 
     def _chunk(self, kind: bytes, data: bytes) -> None:

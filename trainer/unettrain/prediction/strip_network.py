@@ -106,8 +106,10 @@ def _weights(module: nn.Module, dtype: torch.dtype) -> tuple[Tensor, Tensor | No
 class _Convolution:
     """A 3x3 convolution without padding, and its normalisation, of strips that follow each other."""
 
-    def __init__(self, convolution: nn.Conv2d, norms: list[nn.Module], memory: _Scratch, rows: int, width: int) -> None:
-        self._weights, self._norms = _weights(convolution, memory.dtype), norms
+    def __init__(self, parts: list[nn.Module], memory: _Scratch, rows: int, width: int) -> None:
+        convolution, *self._norms, _ = parts  # the last is a ReLU
+        assert isinstance(convolution, nn.Conv2d)
+        self._weights = _weights(convolution, memory.dtype)
         self._memory, self._shape = memory, (convolution.in_channels, rows + 2, width)
         memory.reserve(*self._shape)
         shape = (memory.batch, convolution.in_channels, 2, width)
@@ -137,8 +139,7 @@ class _TwoConvolutions:
         parts = list(block.children())
         half = len(parts) // 2
         self._first, self._second = (
-            _Convolution(convolution, norms, memory, rows, width - 2 * (i > 0))
-            for i, (convolution, *norms, _) in enumerate((parts[:half], parts[half:]))
+            _Convolution(some, memory, rows, width - 2 * i) for i, some in enumerate((parts[:half], parts[half:]))
         )
 
     def __call__(self, strip: Tensor) -> Tensor:

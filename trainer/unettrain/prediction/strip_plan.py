@@ -84,7 +84,7 @@ class StripPlan:
 
     @staticmethod
     def pooled_lag(lag: int) -> int:
-        """Lag of what is pooled from a layer of this lag: pooling waits until its pairs of rows begin at an even row."""
+        """Lag of what is pooled from a layer of this lag: pooling waits until pairs of rows begin at an even row."""
         return -(-lag // 2)
 
     def needs_input(self, step: int) -> bool:

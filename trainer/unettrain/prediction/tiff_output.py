@@ -96,6 +96,7 @@ def _imagej_metadata(calibration: Calibration | None, layout: Layout) -> dict[st
 
 
 def ome_metadata(calibration: Calibration | None, layout: Layout) -> dict[str, Any]:
+    """The pixel size as OME-TIFF states it."""
     unit = OME_UNITS.get(calibration.unit) if calibration else None
     if calibration is None or unit is None:
         return {}

@@ -136,7 +136,7 @@ class _Rotated:
 
 @dataclass(frozen=True)
 class _Places:
-    """Places in an array of sides `there` from which the pixels of one of sides `here` are taken, both about centres."""
+    """Places in an array of sides `there` from which pixels of one of sides `here` are taken, both about centres."""
 
     here: Sides
     there: Sides

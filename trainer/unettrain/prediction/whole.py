@@ -41,7 +41,7 @@ def plan_whole(model: UNet, shape: tuple[int, ...], why: str) -> WholePlan:
     available = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
     if available is not None and needed > available:
         raise InvalidInput(
-            f"a slice of {shape[2]} x {shape[3]} pixels as one tile takes {needed / 2**30:.1f} GiB of memory, and {why}",
+            f"a slice of {shape[2]} x {shape[3]} pixels as one tile takes {needed / 2**30:.1f} GiB of memory; {why}",
             allowed=f"{available / 2**30:.1f} GiB, which is available",
             hint="cut a smaller image out of it",
         )
@@ -86,7 +86,7 @@ def whole_scores(
     start = -(border_px(depth) // 2) - more
     sides = (_side(height, depth) + 2 * more, _side(width, depth) + 2 * more)
     tile = mirrored_tile(scale_intensity(pixels, *intensity), (start, start), sides)
-    batch = torch.from_numpy(tile[None]).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batch = torch.from_numpy(tile[None]).to(device, memory_format=torch.channels_last)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         scores = model(batch).float()
     first = -start if model.config.padding == "same" else 0
