@@ -1,1 +1,1 @@
-"""What the documents claim of the training: the recipe, the speed of its steps, decoding and prediction."""
+"""Training and prediction, compared with plain loops over the same layers and with other libraries."""

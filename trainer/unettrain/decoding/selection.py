@@ -20,8 +20,8 @@ from unettrain.metrics.instances import THRESHOLDS, Matching, match_at_threshold
 
 # In the middle of each are the defaults. Depth 1 splits nothing.
 FOREGROUND_THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-SMOOTHINGS_PX = (0.75, 1.5, 3.0)
-DEPTHS = (0.05, 0.1, 0.15, 0.3, 1.0)
+SMOOTHINGS_PX = (1.0, 2.0, 4.0)
+DEPTHS = (0.08, 0.15, 0.25, 0.4, 1.0)
 
 Batch = tuple[NDArray[np.floating[Any]], NDArray[np.integer[Any]], NDArray[np.bool_] | None]
 Matchings = tuple[Matching, ...]

@@ -127,11 +127,20 @@ def _overlaps(
         proposal_sizes, counted = all_sizes - inside, 2 * inside <= all_sizes
     both = (truth != 0) & (proposal != 0)
     codes = truth_index[both] * len(proposal_sizes) + proposal_index[both]
-    pairs, shared = np.unique(codes, return_counts=True)
+    pairs, shared = _count(codes, len(truth_sizes) * len(proposal_sizes))
     rows, columns = np.divmod(pairs, max(1, len(proposal_sizes)))
     ious = shared / (truth_sizes[rows] + proposal_sizes[columns] - shared)
     shape = (len(truth_sizes), len(proposal_sizes))
     return _Overlaps(sparse.coo_array((ious, (rows, columns)), shape=shape), counted)
+
+
+def _count(codes: NDArray[np.intp], num: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The different codes, of those under `num`, and how often each occurs."""
+    if num > max(1024, 4 * codes.size):
+        return np.unique(codes, return_counts=True)
+    counts = np.bincount(codes, minlength=num)  # no sort
+    present = np.flatnonzero(counts)
+    return present, counts[present]
 
 
 def _check(truth: NDArray[np.integer], proposal: NDArray[np.integer]) -> None:
@@ -164,6 +173,10 @@ def _match(overlaps: _Overlaps, threshold: float) -> Matching:
     if not good.any():
         return Matching(0, num_counted, num_truth, 0.0, len(counted) - num_counted)
     rows, columns = (axis[good] for axis in ious.coords)
+    if _are_different(rows, num_truth) and _are_different(columns, len(counted)):  # always so above 0.5
+        tp, tp_counted = len(rows), int(counted[columns].sum())
+        num_ignored = len(counted) - num_counted - (tp - tp_counted)
+        return Matching(tp, num_counted - tp_counted, num_truth - tp, float(ious.data[good].sum()), num_ignored)
     graph = sparse.csr_array((ious.data[good], (rows, columns)), shape=ious.shape)
     partner = maximum_bipartite_matching(graph, perm_type="column")
     tp = int(np.count_nonzero(partner >= 0))
@@ -172,6 +185,10 @@ def _match(overlaps: _Overlaps, threshold: float) -> Matching:
     tp_counted = tp if counted.all() else _num_matches(graph[:, counted])
     num_ignored = len(counted) - num_counted - (tp - tp_counted)
     return Matching(tp, num_counted - tp_counted, num_truth - tp, sum_iou, num_ignored)
+
+
+def _are_different(indices: NDArray[np.integer], num: int) -> bool:
+    return len(indices) < 2 or int(np.bincount(indices, minlength=num).max()) < 2
 
 
 def _num_matches(graph: sparse.csr_array) -> int:
