@@ -32,7 +32,7 @@ NONE = {"instances": "none"}
 
 def blobs(height: int, width: int) -> NDArray[np.uint8]:
     y, x = np.mgrid[:height, :width]
-    return (127 + 120 * np.sin(y / 4) * np.sin(x / 5)).astype(np.uint8)
+    return np.asarray(127 + 120 * np.sin(y / 4) * np.sin(x / 5), np.uint8)
 
 
 def checkpoint(folder: Path, num_classes: int = 2, **more: Any) -> Path:
@@ -218,7 +218,7 @@ def test_a_complete_output_is_not_made_again(tmp_path: Path, image: Path, monkey
     assert (tmp_path / "cells.csv").exists()
     for other in ({"tta": 4}, {"intensity": (0, 300)}, {"decoding": {"threshold": 0.4}}, {"decoding": NONE}):
         with pytest.raises(Conflict, match=r"cells\.tif already exists, and was predicted by another network"):
-            predict_files(network, image, tmp_path / "cells.tif", **other)  # type: ignore[arg-type]
+            predict_files(network, image, tmp_path / "cells.tif", **other)
 
 
 def test_files_beside_are_of_instances(tmp_path: Path, image: Path) -> None:
@@ -257,9 +257,7 @@ def test_seams_are_looked_for(tmp_path: Path, image: Path, monkeypatch: pytest.M
         predict_files(network, image, tmp_path / "d.tif", check_seams=True, tile_px=44, tta=8)
     assert not (tmp_path / "d.tif").exists()
     monkeypatch.setattr("unettrain.prediction.whole.available_memory", lambda: 1000)
-    with pytest.raises(
-        InvalidInput, match="takes .* GiB of memory; to check seams every slice is predicted as one tile"
-    ):
+    with pytest.raises(InvalidInput, match="GiB of memory; to check seams every slice is predicted as one tile"):
         predict_files(network, image, tmp_path / "d.tif", check_seams=True)
     with pytest.raises(InvalidInput, match="check-seams with amp bf16"):
         predict_files(network, image, tmp_path / "d.tif", check_seams=True, amp="bf16")
