@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
@@ -156,7 +157,7 @@ def joined() -> Iterator[Group]:
 def _join(ranks: Ranks) -> Group:
     try:
         shared, _, _ = next(rendezvous("env://", timeout=JOIN_TIMEOUT))
-        store = dist.PrefixStore(f"unettrain/{os.environ.get(RESTART, 0)}", shared)
+        store = PrefixStore(f"unettrain/{os.environ.get(RESTART, 0)}", shared)
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.size, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:

@@ -66,7 +66,7 @@ def test_channels_slices_and_batches() -> None:
     np.testing.assert_allclose(result, whole_at_once(model, image), rtol=0, atol=2e-5)
     np.testing.assert_allclose(result.sum(0), 1, rtol=1e-6)
     assert result.dtype == np.float32
-    assert heard == [(i, 6) for i in range(1, 7)]  # three groups of two panels, in two strips each
+    assert heard == [(i, 9) for i in range(1, 10)]  # three groups of two panels, in three strips each
 
 
 def test_the_default_tile_and_intensity() -> None:
@@ -101,7 +101,7 @@ def test_only_windows_are_read(tmp_path: Path) -> None:
     model, image = a_model(), random_image(1, 2, 150, 130)
     expected, windows = predict_image(model, image, (0.0, 1.0), 60), Windows(image)
     np.testing.assert_array_equal(predict_image(model, windows, (0.0, 1.0), 60), expected)
-    assert 0 < windows.largest <= 64 * 60  # 64 rows of a strip
+    assert 0 < windows.largest <= 60 * 60  # 32 rows of a strip
     stored = zarr.create_array(tmp_path / "image.zarr", data=image, chunks=(1, 1, 64, 64))
     out = zarr.create_array(tmp_path / "out.zarr", shape=(2, 2, 150, 130), chunks=(2, 1, 64, 64), dtype="f4")
     assert predict_image(model, stored, (0.0, 1.0), 60, out=out) is out

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unetprep.errors import InvalidInput
 from unetprep.host_memory import available_memory
@@ -26,26 +25,8 @@ from unettrain.prediction.panels import PanelPlan
 from unettrain.prediction.params import PredictParams
 from unettrain.prediction.pixel_size import Resizing, resizing_of
 from unettrain.prediction.resampling import Resampled
+from unettrain.prediction.source_pixels import Pixels
 from unettrain.prediction.targets import Targets
-
-
-class Pixels:
-    """A source as an array (c, z, y, x), of which only the part that is indexed is read."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.shape: tuple[int, ...] = source.shape
-        self.dtype = np.dtype(source.dtype)
-
-    def __getitem__(self, key: int | slice | tuple[int | slice, ...]) -> NDArray[np.generic]:
-        keys = key if isinstance(key, tuple) else (key,)
-        keys += (slice(None),) * (4 - len(keys))
-        box = tuple(
-            slice(k, k + 1) if isinstance(k, int) else slice(*k.indices(n))
-            for k, n in zip(keys, self.shape, strict=True)
-        )
-        block = self.source.read(box)
-        return block[tuple(0 if isinstance(k, int) else slice(None) for k in keys)]
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,8 @@ def write_instances(
             decoder.add(z, y0, foreground_of(rows))
         num = decoder.num_instances
         if num > MOST_OF_PNG and place.suffix.lower() == ".png":
-            raise Failure(
-                f"{job.source.path} has {num} instances", allowed=f"{MOST_OF_PNG} in PNG", hint="--out NAME.tif"
-            )
+            problem = f"{job.source.path} has {num} instances"
+            raise Failure(problem, allowed=f"at most {MOST_OF_PNG} in a PNG", hint="--out NAME.tif")
         if "probabilities" in beside:
             path = stack.enter_context(beside["probabilities"].writing())
             write_probabilities(job, found, path, fingerprint)
