@@ -48,7 +48,10 @@ def test_candidates_are_scored_as_decoded_one_by_one(
 
 def test_the_best_of_the_grid_is_chosen() -> None:
     chosen = choose_decoding(batches())
-    best = max(np.mean(list(ap_of(batches(), params).values())) for params in candidate_decodings(DecodingParams()))
+    scores = DecodingScores(candidate_decodings(DecodingParams()))
+    for foreground, truth, ignored in batches():
+        scores.add(foreground, truth, ignored)
+    best = max(scores.mean_ap(k) for k in range(len(scores.candidates)))
     assert np.mean(list(ap_of(batches(), chosen).values())) == best
     assert chosen.threshold > 0.5
     assert best > np.mean(list(ap_of(batches(), DecodingParams()).values()))
@@ -66,7 +69,7 @@ def test_the_grid_surrounds_the_defaults() -> None:
     candidates = candidate_decodings(DecodingParams())
     assert candidates[0] == DecodingParams()
     assert len(set(candidates)) == len(candidates)
-    assert all(c.seeds == "distance" for c in candidates)
+    assert candidate_decodings(DecodingParams(seeds="probability"))[0].seeds == "probability"
 
 
 def test_without_true_cells_or_without_instances_nothing_is_chosen() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unetprep.kernels.quantizing import foreground_mask, quantized
 from unettrain.decoding.decoder import checked_probabilities
 from unettrain.decoding.numbering import Numbering
-from unettrain.decoding.params import DecodingParams
+from unettrain.decoding.params import MOST_AREA_PX, SEEDS, DecodingParams
 from unettrain.decoding.plane import Plane, find_parts, needs_values, objects_of
 from unettrain.decoding.spool import Spool
 from unettrain.decoding.strips import strips_of
@@ -19,7 +19,7 @@ from unettrain.errors import InvalidInput
 from unettrain.metrics.instances import THRESHOLDS, Matching, OverlapTable, overlap_table
 
 # In the middle of each are the defaults. Depth 1 splits nothing.
-FOREGROUND_THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+FOREGROUND_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 SMOOTHINGS_PX = (1.0, 2.0, 4.0)
 DEPTHS = (0.08, 0.15, 0.25, 0.4, 1.0)
 AREAS = (1, 4, 16)  # times the least area of the base
@@ -136,22 +136,21 @@ def _spool(rows: NDArray[Any]) -> Spool:
 
 
 def candidate_decodings(base: DecodingParams) -> tuple[DecodingParams, ...]:
-    """Decodings that differ from `base` in threshold, smoothing, depth and least area.
+    """Decodings that differ from `base` in threshold, seeds, smoothing, depth and least area.
 
-    Those nearest the middle of the grid come first, which has the defaults and the area of `base`. Components have
-    neither smoothing nor depth, and "none" has no parameters.
+    Those nearest the middle of the grid come first, which has the defaults and the seeds and area of `base`. Components
+    have a threshold and a least area alone, and "none" has no parameters.
     """
     if base.instances == "none":
         return (base,)
-    is_split = base.instances == "watershed"
-    smoothings, depths = (SMOOTHINGS_PX, DEPTHS) if is_split else ((base.smoothing_px,), (base.min_depth,))
-    areas = [(k, float(factor * base.min_area_px)) for k, factor in enumerate(AREAS) if k == 0 or base.min_area_px]
-    grid = [*(_from_middle(values) for values in (FOREGROUND_THRESHOLDS, smoothings, depths)), areas]
-    order = sorted(product(*grid), key=lambda steps: sum(distance for distance, _ in steps))  # stable
-    return tuple(
-        replace(base, threshold=t, smoothing_px=s, min_depth=d, min_area_px=int(a))
-        for (_, t), (_, s), (_, d), (_, a) in order
-    )
+    axes: dict[str, list[tuple[int, Any]]] = {"threshold": _from_middle(FOREGROUND_THRESHOLDS)}
+    if base.instances == "watershed":
+        axes["seeds"] = [(int(seeds != base.seeds), seeds) for seeds in SEEDS]
+        axes |= {"smoothing_px": _from_middle(SMOOTHINGS_PX), "min_depth": _from_middle(DEPTHS)}
+    if base.min_area_px:
+        axes["min_area_px"] = [(k, min(MOST_AREA_PX, factor * base.min_area_px)) for k, factor in enumerate(AREAS)]
+    grid = sorted(product(*axes.values()), key=lambda point: sum(steps for steps, _ in point))  # stable
+    return tuple(replace(base, **{name: v for name, (_, v) in zip(axes, point, strict=True)}) for point in grid)
 
 
 def _from_middle(values: Sequence[float]) -> list[tuple[int, float]]:
