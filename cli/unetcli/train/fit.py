@@ -14,6 +14,7 @@ from unetprep.storage.output import local_output
 from unettrain.config import PRESETS, FitConfig
 from unettrain.errors import Failure, InvalidInput
 from unettrain.outcome import CHECKLIST, as_text
+from unettrain.ranks import launched
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unettrain.training_loop import FitResult, Progress
@@ -65,11 +66,13 @@ def fit(
 
     The same command continues an interrupted run, and does nothing once the run is complete. The directory of a run is
     locked while it trains. The command says how long a long training will take, and warns at the end if the network
-    predicts nothing.
+    predicts nothing. On several GPUs: torchrun --nproc-per-node 4 -m unettrain fit STORE.
     """
     if fail_below is not None and not 0 <= fail_below <= 1:
         raise InvalidInput(f"fail-below is {fail_below}", allowed="an IoU, 0 to 1")
     config = chosen(FitConfig, _with_preset(preset, values))
+    is_first = launched().is_first
+    quiet = quiet or not is_first
     directory = str(local_output(run, "--run")) if run else f"runs/{Path(store.rstrip('/')).stem}"
     with leaving_at_once():
         from unettrain.training_loop import fit as train
@@ -97,6 +100,8 @@ def fit(
             on_progress=show,
             on_notice=lambda sentence: click.echo(f"fit: {sentence}", err=True),
         )
+    if not is_first:
+        return
     result("fit", done.as_dict(), f"{_text(done)}\n-> {directory}", as_json)
     if done.warnings:
         click.echo(as_text(done.warnings), err=True)
