@@ -186,15 +186,13 @@ def test_the_decoding_is_chosen_on_the_validation_split_at_the_end(
     assert load_checkpoint(run / "best.pt").decoding == {}
     fit(store, run, quick())
     best, stream = load_checkpoint(run / "best.pt"), TileStream(store, "val", augmentation=NO_AUGMENTATION)
-    network, ap = best.build(), dict[DecodingParams, float]()
-    for params in candidate_decodings(DecodingParams()):
-        scores = DecodingScores([params])
-        for k in range(len(stream.split_indices)):
-            batch = stream.batch(k)
-            with torch.no_grad():
-                foreground = network(batch.image).softmax(1)[:, 1].numpy()
-            scores.add(foreground, label_components(batch.target.numpy()), (batch.weights == 0).numpy())
-        ap[params] = scores.mean_ap()
+    network, scores = best.build(), DecodingScores(candidate_decodings(DecodingParams()))
+    for k in range(len(stream.split_indices)):
+        batch = stream.batch(k)
+        with torch.no_grad():
+            foreground = network(batch.image).softmax(1)[:, 1].numpy()
+        scores.add(foreground, label_components(batch.target.numpy()), (batch.weights == 0).numpy())
+    ap = {params: scores.mean_ap(k) for k, params in enumerate(scores.candidates)}
     assert ap[best.decoding_params] == pytest.approx(max(ap.values()), abs=1e-9)
     before = (run / "best.pt").read_bytes()
     fit(store, run, quick())

@@ -15,7 +15,7 @@ from unettrain.decoding.arrays import separate_instances
 from unettrain.decoding.params import DecodingParams
 from unettrain.decoding.selection import Batch, DecodingScores, ap_of, candidate_decodings, choose_decoding
 from unettrain.errors import InvalidInput
-from unettrain.metrics.instances import THRESHOLDS, average_precision
+from unettrain.metrics.instances import THRESHOLDS, average_precision, match_at_thresholds
 
 
 def cells(seed: int) -> tuple[Image, NDArray[np.int32]]:
@@ -31,19 +31,27 @@ def batches() -> Iterator[Batch]:
         yield foreground[None], truth[None], None
 
 
-@settings(max_examples=40)
-@given(st.lists(parameters, min_size=1, max_size=5), st.integers(0, 9))
-def test_candidates_are_scored_as_decoded_one_by_one(candidates: list[DecodingParams], seed: int) -> None:
+@settings(max_examples=60)
+@given(st.lists(parameters, min_size=1, max_size=5), st.integers(0, 9), st.booleans())
+def test_candidates_are_scored_as_decoded_one_by_one(
+    candidates: list[DecodingParams], seed: int, with_ignored: bool
+) -> None:
     image, truth = blobs((50, 40), seed), separate_instances(blobs((50, 40), seed))
+    ignored = blobs((50, 40), seed + 1) > 0.6 if with_ignored else None
     scores = DecodingScores(candidates)
-    scores.add(image, truth)
+    scores.add(image, truth, ignored)
     for k, params in enumerate(candidates):
-        assert scores.ap(k) == average_precision(truth, separate_instances(image, params))
+        found = match_at_thresholds(truth, separate_instances(image, params), THRESHOLDS, ignored)
+        assert [replace(m, sum_iou=0.0) for m in scores.matchings(k)] == [replace(m, sum_iou=0.0) for m in found]
+        assert [m.sum_iou for m in scores.matchings(k)] == pytest.approx([m.sum_iou for m in found])
 
 
 def test_the_best_of_the_grid_is_chosen() -> None:
     chosen = choose_decoding(batches())
-    best = max(np.mean(list(ap_of(batches(), params).values())) for params in candidate_decodings(DecodingParams()))
+    scores = DecodingScores(candidate_decodings(DecodingParams()))
+    for foreground, truth, ignored in batches():
+        scores.add(foreground, truth, ignored)
+    best = max(scores.mean_ap(k) for k in range(len(scores.candidates)))
     assert np.mean(list(ap_of(batches(), chosen).values())) == best
     assert chosen.threshold > 0.5
     assert best > np.mean(list(ap_of(batches(), DecodingParams()).values()))
@@ -61,7 +69,7 @@ def test_the_grid_surrounds_the_defaults() -> None:
     candidates = candidate_decodings(DecodingParams())
     assert candidates[0] == DecodingParams()
     assert len(set(candidates)) == len(candidates)
-    assert all(c.seeds == "distance" for c in candidates)
+    assert candidate_decodings(DecodingParams(seeds="probability"))[0].seeds == "probability"
 
 
 def test_without_true_cells_or_without_instances_nothing_is_chosen() -> None:
@@ -78,7 +86,7 @@ def test_without_true_cells_or_without_instances_nothing_is_chosen() -> None:
 def test_components_have_a_threshold_alone() -> None:
     base = DecodingParams(instances="components")
     candidates = candidate_decodings(base)
-    assert {replace(c, threshold=0.5) for c in candidates} == {base}
+    assert {replace(c, threshold=0.5, min_area_px=20) for c in candidates} == {base}
     assert choose_decoding(batches(), base) in candidates
 
 
