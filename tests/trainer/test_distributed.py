@@ -160,8 +160,13 @@ def test_a_killed_process_ends_all_with_one_message(folder: Path) -> None:
         kill_second(process, folder / "two", at=first + 5)
         _, said = process.communicate(timeout=120)
     assert process.returncode not in (0, None)
-    message = "error: another of the 2 processes has ended: it was killed, or its machine failed\n  to do:"
-    assert said.count(message) == said.count("error: ") == 2  # torchrun adds a table of its own
+    # torchrun adds a table of its own, and may tell the survivor to stop before it sees that the other has ended.
+    messages = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(messages) == 2, said
+    assert set(messages) <= {
+        "error: another of the 2 processes has ended: it was killed, or its machine failed",
+        "error: stopped; the same command goes on from here",
+    }
     step = load_checkpoint(folder / "two" / "last.pt").step  # the survivor saved its state
     assert step >= first + 5
     assert not (folder / "two" / ".lock").exists()
