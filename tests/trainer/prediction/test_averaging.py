@@ -123,7 +123,7 @@ def test_a_killed_prediction_continues_to_the_same_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num: int
 ) -> None:
     monkeypatch.setattr("unettrain.prediction.work_folder.SECONDS_BETWEEN_RECORDS", 0)
-    image = random_image(1, 2, 90, 41)
+    image = random_image(1, 1, 90, 21)
     task = ScoreTask(MODEL, image, (0.0, 1.0), num, tile_px=60)
     expected, total = all_of(summed_scores(task)), sum(plan.num_units for plan in task.plans())
     counts = list[int]()

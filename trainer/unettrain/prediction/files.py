@@ -29,7 +29,7 @@ from unettrain.prediction.job import Job
 from unettrain.prediction.label_zarr import list_beside_image
 from unettrain.prediction.outputs import fingerprint_of
 from unettrain.prediction.params import PredictParams
-from unettrain.prediction.targets import check_targets
+from unettrain.prediction.targets import check_name, check_targets
 from unettrain.prediction.work_folder import WorkFolder
 from unettrain.prediction.writing import write_instances, write_probabilities
 from unettrain.run_dir import load_best
@@ -100,7 +100,9 @@ def predict_files(
         unettrain.predict_files("runs/ds", "image.tif", "cells.tif", also="table,overlay")
         unettrain.predict_files("runs/ds", "image.tif", "p.tif", decoding={"instances": "none"}, intensity=(0, 4095))
     """
-    with _Predictor(checkpoint, PredictParams(**options), decoding) as predictor:
+    params = PredictParams(**options)
+    check_name(os.fspath(out))
+    with _Predictor(checkpoint, params, decoding) as predictor:
         given = Image(os.fspath(image), "") if isinstance(image, str | os.PathLike) else image
         job = predictor.job(given, os.fspath(out), overwrite=overwrite)
         return predictor.run([job], on_progress)[0]
@@ -128,6 +130,8 @@ def predict_many(
     """
     params = PredictParams(**options)
     found = find_images([os.fspath(path) for path in images], params.split)
+    if found.is_one:
+        check_name(os.fspath(out))
     with _Predictor(checkpoint, params, decoding) as predictor:
         places = _places(found.found, os.fspath(out), params.format, found.is_one)
         jobs = predictor.jobs(list(zip(found.found, places, strict=True)), overwrite=overwrite)
