@@ -59,9 +59,8 @@ def test_formats_agree_and_a_file_is_predicted_as_its_image_in_the_store(run: Ru
     for k, (image, out) in enumerate(
         [("ds.zarr/images/img-test", "a.npy"), ("part.tif", "b.zarr"), ("part.tif", "c.tif")]
     ):
-        run(
-            f"unettrain predict runs/ds/{('best', 'last', 'best')[k]}.pt {image} --out {out} --instances none --threads 1"
-        )
+        network = f"runs/ds/{('best', 'last', 'best')[k]}.pt"
+        run(f"unettrain predict {network} {image} --out {out} --instances none --threads 1")
     expected = np.load(cells / "a.npy")
     np.testing.assert_array_equal(zarr.open_array(str(cells / "b.zarr"), mode="r")[:], expected)
     np.testing.assert_array_equal(tifffile.imread(cells / "c.tif"), expected)

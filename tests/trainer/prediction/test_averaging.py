@@ -9,7 +9,7 @@ from scipy.ndimage import rotate
 
 from tests.trainer.prediction.test_image import random_image
 from unettrain.config import UNetConfig
-from unettrain.errors import Conflict
+from unettrain.errors import Conflict, Failure
 from unettrain.model import UNet
 from unettrain.prediction.averaging import ScoreTask, largest_difference, probabilities, summed_scores
 from unettrain.prediction.panels import Window
@@ -175,4 +175,11 @@ def test_a_damaged_record_begins_anew(tmp_path: Path, content: bytes) -> None:
 def test_an_error_removes_the_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="broken"), WorkFolder(tmp_path / "p.tif", "this"):
         raise ValueError("broken")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_without_room_is_refused(tmp_path: Path) -> None:
+    message = r"scores take up to 9313225.7 GiB .*\n  allowed: .* GiB, which is free"
+    with WorkFolder(tmp_path / "p.tif", "this") as work, pytest.raises(Failure, match=message):
+        work.check_space(10**16)
     assert not list(tmp_path.iterdir())

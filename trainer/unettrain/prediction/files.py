@@ -235,10 +235,10 @@ class _Predictor:
         task, name = job.task(), self._fingerprint(job)
         sides = job.pixels.shape[2], job.pixels.shape[3]
         with ExitStack() as stack:
-            work = None
-            if 4 * prod(task.shape) > IN_MEMORY_BYTES:
-                out = job.targets.main.path
-                work = stack.enter_context(WorkFolder(out, self._fingerprint_of_scores(job)))
+            work, num_bytes = None, 4 * prod(task.shape)
+            if num_bytes > IN_MEMORY_BYTES:
+                work = stack.enter_context(WorkFolder(job.targets.main.path, self._fingerprint_of_scores(job)))
+                work.check_space(num_bytes * (3 if task.num_turns > 1 else 1))
             planes = summed_scores(task, work, on_unit)
             stack.callback(planes.close)
             seam = self._seam(job, planes) if self._params.check_seams else None
