@@ -121,7 +121,7 @@ def predict_many(
 ) -> list[Prediction]:
     """Predict several images into a folder, or a single one into a file.
 
-    `images` are files, folders, patterns ("raw/*.tif"), stores, images of stores and URLs. If it is a single file or
+    `images` are files, folders, patterns with wildcards, stores, images of stores and URLs. If it is a single file or
     image of a store, `out` is a file as of `predict_files`, else a folder, in which each image has an output of its
     name. All images and outputs are checked before anything is computed, and all that cannot be used are named at once.
     A repeated call skips the images whose output is complete. Other arguments and errors are those of `predict_files`.
