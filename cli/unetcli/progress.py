@@ -15,6 +15,7 @@ from unetprep.storage.output import check_log
 
 SECONDS_BETWEEN_LINES = 5.0
 PACKAGE, ENGINE = "unetprep", "unetprep.engine.run"  # loggers
+TRAINER, LOCK = "unettrain", "unetprep.storage.lock"
 
 OnProgress = Callable[..., None]  # (done, total), and further values to show, by name
 
@@ -80,6 +81,22 @@ def logging_to(log_file: str | None, quiet: bool) -> Iterator[None]:
         for handler in handlers:
             log.removeHandler(handler)
             handler.close()
+
+
+@contextmanager
+def messages(quiet: bool) -> Iterator[None]:
+    """Print messages of the trainer and of a lock that is waited for on stderr, of a quiet command only warnings."""
+    loggers = [logging.getLogger(name) for name in (TRAINER, LOCK)]
+    printing, levels = _PrintingHandler(), [log.level for log in loggers]
+    for log in loggers:
+        log.addHandler(printing)
+        log.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        for log, level in zip(loggers, levels, strict=True):
+            log.setLevel(level)
+            log.removeHandler(printing)
 
 
 class _Masked(logging.Formatter):

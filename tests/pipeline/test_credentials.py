@@ -20,7 +20,7 @@ from unetprep.storage.local import LocalStorage
 from unetprep.storage.lock import LOCK, locked
 from unetprep.storage.registry import open_storage
 from unettrain.config import FitConfig, UNetConfig
-from unettrain.run_dir import _record, recorded_store
+from unettrain.run_record import make_record, recorded_store
 
 SECRET = "hunter2"
 URLS = {
@@ -97,7 +97,7 @@ def test_locks_and_logs_hold_no_password(
 
 
 def test_a_run_records_no_password(tmp_path: Path) -> None:
-    record: dict[str, Any] = _record(URL, {}, UNetConfig(), FitConfig())
+    record: dict[str, Any] = make_record(URL, {}, UNetConfig(), FitConfig())
     assert SECRET not in json.dumps(record)
     with pytest.raises(unettrain.errors.InvalidInput, match="--store URL"):
         recorded_store(record, tmp_path)

@@ -20,7 +20,9 @@ from unettrain.training_loop import FitResult, Progress, fit
 from unettrain.validation import Validation
 
 MakeStore = Callable[..., Path]
-QUICK: dict[str, Any] = {"steps": 6, "base_channels": 2, "validate_every": 3, "log_every": 2, "examples": 0}
+QUICK: dict[str, Any] = {
+    "steps": 6, "base_channels": 2, "validate_every": 3, "log_every": 2, "examples": 0, "keep": 1
+}  # fmt: skip
 
 
 def quick(**values: Any) -> FitConfig:

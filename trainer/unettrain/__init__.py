@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from unettrain.evaluation.result import Evaluation as Evaluation
     from unettrain.loss import weighted_cross_entropy as weighted_cross_entropy
     from unettrain.model import UNet as UNet
+    from unettrain.paper_check.check import check_against_paper as check_against_paper
+    from unettrain.paper_check.line import PaperCheck as PaperCheck
     from unettrain.prediction.files import Prediction as Prediction
     from unettrain.prediction.files import predict_files as predict_files
     from unettrain.prediction.files import predict_many as predict_many
@@ -58,6 +60,8 @@ _EXPORTS = {
     "unettrain.evaluation.params": ("EvaluateParams",),
     "unettrain.evaluation.result": ("Evaluation",),
     "unettrain.reporting.write": ("report", "Report"),
+    "unettrain.paper_check.check": ("check_against_paper",),
+    "unettrain.paper_check.line": ("PaperCheck",),
     "unettrain.draws": ("sampled_draws", "TileDraw"),
     "unettrain.config": ("FitConfig", "UNetConfig", "Augmentation"),
     "unettrain.model": ("UNet",),

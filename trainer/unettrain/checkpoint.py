@@ -18,6 +18,7 @@ import torch
 
 from unetprep.storage.atomic import naming, replacing
 from unettrain.config import UNetConfig
+from unettrain.decoding.params import DecodingParams
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
 from unettrain.schema import check_document
@@ -29,6 +30,10 @@ FOREIGN_CONTENT = (
     UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, EOFError, AssertionError,
     ImportError, OverflowError, struct.error,
 )  # fmt: skip
+
+
+class DamagedCheckpoint(InvalidInput):
+    """A file whose content is not that of a checkpoint, or no longer; another release would not read it either."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,11 @@ class Checkpoint:
     ema: dict[str, Any] = field(default_factory=dict)  # averaged weights; {} without them
     scaler: dict[str, Any] = field(default_factory=dict)  # of the loss, with fp16
     decoding: dict[str, Any] = field(default_factory=dict)  # DecodingParams chosen on the validation split
+
+    @property
+    def decoding_params(self) -> DecodingParams:
+        """How instances are decoded: as was best on the validation split, by default where nothing was chosen."""
+        return DecodingParams(**self.decoding)
 
     def build(self) -> UNet:
         """The network, with its averaged weights if there are any, on the CPU and in evaluation mode."""
@@ -101,8 +111,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint onto the CPU, and verify it.
 
-    Raises InvalidInput for a file that is not a checkpoint, is damaged or of another format version, or whose weights
-    are not finite.
+    Raises DamagedCheckpoint for a file that is not a checkpoint, is damaged, or whose weights are not finite;
+    InvalidInput for a missing one, and for one of another format version or with fields of a later release.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,7 +122,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except UnpicklingError:  # torch's message suggests loading the file in a way that runs its code
-            raise InvalidInput(
+            raise DamagedCheckpoint(
                 f"{path} is no checkpoint of unettrain: it holds objects other than plain data, and was not loaded",
                 allowed="best.pt or last.pt of a run",
             ) from None
@@ -160,14 +170,14 @@ def _refuse(path: Path, problem: str) -> NoReturn:
         " best.pt beside it",
         "best.pt": "restore it from a backup, or predict with last.pt of the same run",
     }
-    raise InvalidInput(f"{path} {problem}", hint=hints.get(path.name, "restore the file from a backup"))
+    raise DamagedCheckpoint(f"{path} {problem}", hint=hints.get(path.name, "restore the file from a backup"))
 
 
 def _validated(path: Path, content: object) -> Checkpoint:
     """The checkpoint in the content of a file, whose fields must be complete and of the right types."""
     is_ours = isinstance(content, dict) and isinstance(content.get("format"), str) and content["format"] == FORMAT
     if not isinstance(content, dict) or not is_ours:
-        raise InvalidInput(f"{path} is no checkpoint of unettrain", allowed="best.pt or last.pt of a run")
+        raise DamagedCheckpoint(f"{path} is no checkpoint of unettrain", allowed="best.pt or last.pt of a run")
     version = content.get("format_version")
     if not isinstance(version, int) or version != FORMAT_VERSION:
         raise InvalidInput(f"{path} is a checkpoint of format version {version}", allowed=str(FORMAT_VERSION))
@@ -177,8 +187,15 @@ def _validated(path: Path, content: object) -> Checkpoint:
         try:
             values["network"] = UNetConfig(**document)
         except InvalidInput as error:
-            raise InvalidInput(f"the network of {path} cannot be built: {error}") from None
-    return Checkpoint(**check_document(values, Checkpoint, str(path)))
+            raise DamagedCheckpoint(f"the network of {path} cannot be built: {error}") from None
+    try:
+        checkpoint = Checkpoint(**check_document(values, Checkpoint, str(path)))
+        DecodingParams(**check_document(checkpoint.decoding, DecodingParams, f"the decoding of {path}"))
+    except InvalidInput as error:
+        if values.keys() - {f.name for f in fields(Checkpoint)}:  # of a later release
+            raise
+        raise DamagedCheckpoint(error.problem, allowed=error.allowed, hint=error.hint) from None
+    return checkpoint
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
@@ -198,23 +215,23 @@ def dtype_name(tensor: torch.Tensor) -> str:
 
 
 def _check_weights(path: Path, network: UNetConfig, weights: dict[str, Any]) -> None:
-    """Raise InvalidInput for weights that do not fit the network or are not finite."""
+    """Raise DamagedCheckpoint for weights that do not fit the network or are not finite."""
     expected = UNet(network, seed=None).state_dict() if len(weights) == num_tensors(network) else {}
     if not expected or weights.keys() != expected.keys():
         norm = f" and {network.normalization} normalisation" if network.normalization != "none" else ""
-        raise InvalidInput(f"{path} does not hold the weights of its network, of depth {network.depth}{norm}")
+        raise DamagedCheckpoint(f"{path} does not hold the weights of its network, of depth {network.depth}{norm}")
     for name, tensor in weights.items():
         if (
             not isinstance(tensor, torch.Tensor)
             or tensor.shape != expected[name].shape
             or tensor.dtype != expected[name].dtype
         ):
-            raise InvalidInput(
+            raise DamagedCheckpoint(
                 f"{path} does not hold the weights of its network: {name}",
                 allowed=f"{dtype_name(expected[name])} of shape {tuple(expected[name].shape)}",
             )
         if not is_finite(tensor):
-            raise InvalidInput(
+            raise DamagedCheckpoint(
                 f"{path} holds weights that are not finite ({name}): its training diverged",
                 hint="train again with a lower learning-rate, a longer warmup-steps or a clip-norm",
             )

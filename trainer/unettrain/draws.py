@@ -8,7 +8,7 @@ from typing import Any
 from unettrain.augment.draw import Draw
 from unettrain.config import FitConfig
 from unettrain.errors import InvalidInput
-from unettrain.run_dir import read_record, recorded_store
+from unettrain.run_record import read_record, recorded_store
 from unettrain.stream.tile_stream import ORDER, TileStream
 
 

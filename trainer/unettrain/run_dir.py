@@ -1,74 +1,70 @@
 """Run directories: their files, their lock, and checks whether a training may continue in one."""
 
-import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import unetprep.errors
-from unetprep.credentials import MASK, mask_credentials
 from unetprep.storage.atomic import naming, replacing, sync_path
 from unetprep.storage.local import LocalStorage
 from unetprep.storage.lock import Lock, locked
 from unetprep.storage.output import check_folder
 from unetprep.storage.regular_files import read_regular
 from unetprep.storage.signals import deferred_signals
-from unettrain import __version__
+from unettrain import run_record
 from unettrain.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from unettrain.checkpoint_files import CheckpointFiles
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.errors import Conflict, InvalidInput
+from unettrain.run_record import ANEW, is_record, json_object, make_record, refuse_another
 from unettrain.training_log import parse_record
 
-FORMAT_VERSION = 1
-SOFTWARE = "unettrain"
 FILES = ("last.pt", "best.pt", "scores.json", "report.html", "log.jsonl", "config.json")  # in order of removal
 FOLDERS = {"examples": "step-*.png", "tensorboard": "events.out.tfevents.*"}  # and the names of the files in them
 OLD_TEMPORARY = re.compile(r"\.(last|best)\.pt\.\d+")  # as version 0.1.0 named them
-ANEW = "another directory, or --overwrite to start from the beginning"
+
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class RunDir:
-    """Paths of the files of a run. `fingerprint` identifies its configuration and data; "" if not known."""
+    """The files of a run. `fingerprint` identifies its configuration and data; "" if not known.
 
-    path: Path
-    fingerprint: str = ""
-    lock: Lock | None = None
+    `keep` is the number of states to continue from that are kept.
+    """
 
-    @property
-    def config(self) -> Path:
-        """Configuration, data and software version."""
-        return self.path / "config.json"
+    def __init__(self, path: Path, fingerprint: str = "", lock: Lock | None = None, keep: int = 1) -> None:
+        self.path, self.fingerprint, self._lock = path, fingerprint, lock
+        self.config = path / run_record.NAME  # configuration, data and software version
+        self.log = path / "log.jsonl"  # one JSON object for each logged step
+        self.best = path / "best.pt"  # the best network of the validations; the last one without a validation split
+        self.checkpoints = CheckpointFiles(path, keep)
+        self.last = self.checkpoints.last  # the newest state, to continue from
 
-    @property
-    def log(self) -> Path:
-        """The log: one JSON object for each logged step."""
-        return self.path / "log.jsonl"
+    def save_last(self, checkpoint: Checkpoint) -> None:
+        """Save the state to continue from. Raises Conflict if another process has taken over the directory."""
+        self._check_lock()
+        if self.log.exists():
+            sync_path(self.log)  # the run continues after the lines up to this state
+        self.checkpoints.save(checkpoint)
 
-    @property
-    def last(self) -> Path:
-        """The last saved state, to continue from."""
-        return self.path / "last.pt"
+    def save_best(self, checkpoint: Checkpoint) -> None:
+        """Save the best network. Raises Conflict if another process has taken over the directory."""
+        self._check_lock()
+        save_checkpoint(self.best, checkpoint)
 
-    @property
-    def best(self) -> Path:
-        """The network with the lowest validation loss; the last one without a validation split."""
-        return self.path / "best.pt"
-
-    def save(self, path: Path, checkpoint: Checkpoint) -> None:
-        """Save a checkpoint. Raises Conflict if another process has taken over the directory."""
-        if self.lock:
+    def _check_lock(self) -> None:
+        if self._lock:
             with _own_conflict():
-                self.lock.check()
-        save_checkpoint(path, checkpoint)
+                self._lock.check()
 
     def append_log(self, record: Mapping[str, Any]) -> None:
-        """Add a line to the log."""
+        """Add a line to the log. Raises Conflict if another process has taken over the directory."""
+        self._check_lock()
         with deferred_signals(), naming(self.log), self.log.open("a") as file:
             file.write(json.dumps(record) + "\n")
 
@@ -109,21 +105,6 @@ def _own_conflict() -> Iterator[None]:
         raise Conflict(str(error)) from None
 
 
-def read_record(run_dir: str | Path) -> dict[str, Any]:
-    """The config.json of a run. Raises InvalidInput, naming the command that helps, if it is missing or damaged."""
-    config, command = RunDir(Path(run_dir)).config, f"unettrain fit STORE --run {run_dir}"
-    if not config.is_file():
-        raise InvalidInput(f"there is no run at {run_dir}: it has no config.json", hint=command)
-    record = _json_object(config)
-    if record is None:
-        raise InvalidInput(f"{config} cannot be read: it is no JSON object", hint=f"{command} --overwrite")
-    if not _is_record(record):
-        raise InvalidInput(
-            f"{config} is not the record of a run: {_missing(record)}", allowed="a file that unettrain fit wrote"
-        )
-    return record
-
-
 def open_run(
     path: str | Path,
     store: str | Path,
@@ -139,12 +120,12 @@ def open_run(
     the directory holds another run. With `overwrite` its files are removed, checkpoints first and config.json last, so
     that no interruption leaves a checkpoint beside the configuration of another run.
     """
-    record = _record(store, data, network, config)
-    run = RunDir(Path(path), record["fingerprint"], lock)
+    record = make_record(store, data, network, config)
+    run = RunDir(Path(path), record["fingerprint"], lock, config.keep)
     if not run.config.exists():
         _refuse_files_of_others(run, overwrite)
     elif not overwrite:
-        _refuse_another(run, record, config)
+        refuse_another(run.path, record, config)
     if overwrite:
         _remove_files(run)
     run.path.mkdir(parents=True, exist_ok=True)
@@ -153,76 +134,10 @@ def open_run(
     return run
 
 
-def load_last(run: RunDir, config: FitConfig, network: UNetConfig) -> Checkpoint | None:
-    """The checkpoint to continue from; None at the beginning of a run.
-
-    Raises Conflict if last.pt belongs to another run than config.json, or if a run has best.pt but no last.pt.
-    """
-    if run.last.exists():
-        found = load_checkpoint(run.last)
-        _refuse_other_checkpoint(run.last, found, run.fingerprint, config, network)
-        return found
-    if run.best.exists() and load_checkpoint(run.best).step > config.validate_every:
-        raise Conflict(
-            f"{run.path} holds a best.pt without last.pt: the training would start from the beginning and replace it",
-            hint=f"restore last.pt from a backup, or move best.pt away, or {ANEW}",
-        )
-    return None
-
-
-def find_checkpoint(path: str | Path) -> Checkpoint:
-    """The checkpoint at a path. Of a run directory, its best network, or its last before the first validation."""
-    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)
-
-
-def load_best(run_dir: str | Path) -> Checkpoint:
-    """The best network of a run; the last one if none was validated yet.
-
-    Raises InvalidInput if there is none, Conflict if it belongs to another run than config.json.
-    """
-    run = RunDir(Path(run_dir))
-    path = next((path for path in (run.best, run.last) if path.exists()), None)
-    if path is None:
-        raise InvalidInput(
-            f"{run_dir} holds no network", allowed="a run, or a .pt file", hint=f"unettrain fit STORE --run {run_dir}"
-        )
-    found = load_checkpoint(path)
-    record = (_json_object(run.config) if run.config.is_file() else None) or {}
-    if found.run and record.get("fingerprint") and found.run != record["fingerprint"]:
-        raise Conflict(
-            f"{path} is of another run than {run.config}",
-            hint=f"give {path} itself to predict with it anyway, or restore the files of one run",
-        )
-    return found
-
-
-def _record(store: str | Path, data: Mapping[str, str], network: UNetConfig, config: FitConfig) -> dict[str, Any]:
-    record = {
-        "format_version": FORMAT_VERSION,
-        "software": f"{SOFTWARE} {__version__}",
-        "store": mask_credentials(str(store)),
-        "data": dict(data),
-        "network": asdict(network),
-        "fit": asdict(config),
-    }
-    canonical = json.dumps([record["data"], record["network"], config.decisive()], sort_keys=True)
-    return record | {"fingerprint": hashlib.sha256(canonical.encode()).hexdigest()}
-
-
-def recorded_store(record: Mapping[str, Any], run_dir: str | Path) -> str:
-    """The store of a run. Raises InvalidInput if its URL contained a password, which is not recorded."""
-    store = str(record["store"])
-    if MASK in store:
-        raise InvalidInput(
-            f"the store of {run_dir} was opened with a password in its URL, which is not recorded: {store}",
-            hint="give the store again: --store URL",
-        )
-    return store
-
-
 def _refuse_files_of_others(run: RunDir, overwrite: bool) -> None:
     """Raise Conflict if a directory without config.json holds files that the run would replace or change."""
-    found = next((path for path in (run.last, run.best, run.log) if os.path.lexists(path)), None)
+    ours = (run.last, *run.checkpoints.earlier(), run.best, run.log)
+    found = next((path for path in ours if os.path.lexists(path)), None)
     if found and not overwrite:
         raise Conflict(f"{run.path} holds a {found.name} without its config.json", hint=ANEW)
     if found and not _holds_files_of_a_run(run):
@@ -234,7 +149,7 @@ def _holds_files_of_a_run(run: RunDir) -> bool:
     if run.log.is_file():
         with run.log.open(errors="replace") as file:
             return parse_record(file.readline()) is not None
-    for path in (run.last, run.best):
+    for path in (run.last, *run.checkpoints.earlier(), run.best):
         try:
             load_checkpoint(path)
         except InvalidInput:
@@ -246,9 +161,10 @@ def _holds_files_of_a_run(run: RunDir) -> bool:
 def _remove_files(run: RunDir) -> None:
     """Remove the files of a run. Raises Conflict if there is a config.json that unettrain did not write."""
     if run.config.exists():
-        record = _json_object(run.config)
-        if not (_holds_files_of_a_run(run) if record is None else _is_record(record)):
+        record = json_object(run.config)
+        if not (_holds_files_of_a_run(run) if record is None else is_record(record)):
             raise Conflict(f"{run.config} was not written by unettrain, and is not removed", hint="another directory")
+    run.checkpoints.remove_earlier()
     for name in FILES:
         (run.path / name).unlink(missing_ok=True)
         if name == "best.pt":
@@ -263,62 +179,3 @@ def _remove_folders(run: RunDir) -> None:
             path.unlink(missing_ok=True)
         with suppress(OSError):  # there is none, or it holds other files
             (run.path / name).rmdir()
-
-
-def _refuse_another(run: RunDir, record: dict[str, Any], config: FitConfig) -> None:
-    """Raise Conflict if the existing run would give another result than `record`."""
-    there = _json_object(run.config)
-    if there is None:
-        raise Conflict(f"{run.config} cannot be read: it is no JSON object", hint=ANEW)
-    if not _is_record(there):
-        raise Conflict(f"{run.config} is not the record of a run: {_missing(there)}", hint="another directory")
-    free = asdict(config).keys() - config.decisive().keys()
-    differing = [
-        f"  {name.replace('_', '-')}: {there[group].get(name)} there, {record[group].get(name)} now"
-        for group in ("fit", "network", "data")
-        for name in record[group] | there[group]
-        if name not in free and there[group].get(name) != record[group].get(name)
-    ]
-    if differing:
-        raise Conflict("\n".join([f"{run.path} holds another run:", *dict.fromkeys(differing)]), hint=ANEW)
-
-
-def _refuse_other_checkpoint(
-    path: Path, found: Checkpoint, fingerprint: str, config: FitConfig, network: UNetConfig
-) -> None:
-    """Raise Conflict, naming what differs, if a checkpoint is not of the run with this configuration."""
-    pairs = {"seed": (found.seed, config.seed)}
-    pairs |= {name: (getattr(found.network, name), value) for name, value in asdict(network).items()}
-    differing = [
-        f"  {name.replace('_', '-')}: {a} in it, {b} in config.json" for name, (a, b) in pairs.items() if a != b
-    ]
-    if not differing and found.run not in ("", fingerprint):
-        differing = ["  other options or other data: the fingerprint recorded in it is not that of config.json"]
-    if differing:
-        raise Conflict(
-            "\n".join([f"{path} is of another run than the config.json beside it:", *differing]),
-            hint=f"restore last.pt of this run from a backup, or {ANEW}",
-        )
-
-
-def _json_object(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None if the file holds something else."""
-    try:
-        found = json.loads(read_regular(path))
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _is_record(record: Mapping[str, Any]) -> bool:
-    return not _missing(record)
-
-
-def _missing(record: Mapping[str, Any]) -> str:
-    """What is missing from a document for it to be the record of a run; "" if nothing."""
-    if record.get("format_version") != FORMAT_VERSION:
-        return f"its format_version is not {FORMAT_VERSION}"
-    if not str(record.get("software")).startswith(SOFTWARE) or not isinstance(record.get("store"), str):
-        return "it does not say what trained, and on which store"
-    lacking = [group for group in ("data", "network", "fit") if not isinstance(record.get(group), dict)]
-    return f"it has no {', '.join(lacking)}" if lacking else ""

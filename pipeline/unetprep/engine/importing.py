@@ -18,6 +18,7 @@ from unetprep.sources.kept_pixels import KEPT_BYTES, KeptPixels
 from unetprep.sources.layouts.data_set import DataSet
 from unetprep.stages.first_reading import first_readings_bytes
 from unetprep.stages.importing import Import, plan_import
+from unetprep.stages.leakage import refuse_leakage
 from unetprep.stages.ranges import range_summary, range_warnings
 from unetprep.stages.splits import Part, split_rule
 from unetprep.storage.lock import locked
@@ -91,11 +92,12 @@ def import_images(
         if check:
             check.before_writing(planned, has_images)
         store = Store.open_or_create(url)
+        shared = refuse_leakage(planned, store, overwrite=overwrite)
         total, done = _write(store, planned, has_images, scheduler, overwrite, on_progress)
         store.update_record(IMAGES, names=store.record(IMAGES).get("names", []), **split_rule(params))
         if planned.known:
             planned.known.put(store)
-    warnings = [*planned.notes, *range_warnings(planned.ranges), *_gone_warnings(store, planned)]
+    warnings = [*planned.notes, *range_warnings(planned.ranges), *shared, *_gone_warnings(store, planned)]
     for warning in warnings:
         log.warning("%s", warning)
     ranges = {name: seen.as_values() for name, seen in planned.ranges.items()}
@@ -133,7 +135,6 @@ def _write(
     store: Store, planned: Import, has_images: bool, scheduler: Scheduler, overwrite: bool, on_progress: OnProgress
 ) -> tuple[int, BatchResult]:
     """Create the arrays of a planned import, and copy the sources into them."""
-    planned.refuse_leakage(store)
     planned.refuse_other_classes(store)
     planned.refuse_other_channels(store)
     plans = plan_jobs(store, planned.jobs, overwrite)

@@ -11,6 +11,7 @@ from unetprep.estimate.dry_run_store import DryRunStore
 from unetprep.parameter import Params
 from unetprep.sources.synthetic import clock
 from unetprep.stages.importing import Import
+from unetprep.stages.leakage import refuse_leakage
 from unetprep.stages.table import Stage
 
 
@@ -30,7 +31,7 @@ class DryRun:
 
     def plan_import(self, planned: Import, has_images: bool) -> Iterator[list[JobPlan]]:
         """The pending shards of an import, as one step. The caller measures them while the generator waits."""
-        planned.refuse_leakage(self.store)
+        refuse_leakage(planned, self.store, overwrite=self.overwrite)
         planned.refuse_other_classes(self.store)
         planned.refuse_other_channels(self.store)
         added = planned.groups_to_write(self.store, has_images)

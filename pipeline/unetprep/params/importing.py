@@ -10,6 +10,7 @@ from unetprep.params.files import FileParams
 from unetprep.params.labels import DIMS, DIMS_HELP, EVERY_CONNECTIVITY, IGNORE_HELP, check_labels
 from unetprep.params.pixel_size import LENGTH_UNITS, check_spacing
 
+SPLITS = ("train", "val", "test")
 ANNOTATIONS = "annotations"  # instead of the path of a class table
 
 
@@ -58,6 +59,12 @@ class ImportParams(FileParams):
         " pixels; auto: dtype for uint8, percentile for all other types.",
         choices=INTENSITY_RULES,
     )
+    split: str | None = parameter(
+        None,
+        "Split of all these images, where a test or validation set has files of its own: import it by a command of its"
+        " own.  [default: train, or as the data set and the fractions say]",
+        choices=SPLITS,
+    )
     val_fraction: float = parameter(
         0.0, "Share of the images for validation. A single image is cut into strips.", least=0
     )
@@ -85,6 +92,15 @@ class ImportParams(FileParams):
             raise InvalidInput(
                 f"label-threshold is {self.label_threshold} with instances {self.instances}",
                 allowed="a threshold with --instances components",
+            )
+        self._check_split()
+
+    def _check_split(self) -> None:
+        if self.split and (self.val_fraction or self.test_fraction):
+            raise InvalidInput(
+                f"split is {self.split}, with val-fraction {self.val_fraction} and test-fraction {self.test_fraction}",
+                allowed="--split for all images of an import, or fractions",
+                hint="import the test set by a command of its own: --split test",
             )
         if self.val_fraction + self.test_fraction >= 1:
             raise InvalidInput(

@@ -15,7 +15,7 @@ import numpy as np
 from unetprep.credentials import mask_credentials
 from unetprep.errors import Conflict, Faults, InvalidInput
 from unetprep.format.boxes import Box, box_shape
-from unetprep.format.layout import SPLITS, Provenance, image_path, labels_path, pixel_array, pixels_path
+from unetprep.format.layout import Provenance, image_path, labels_path, pixel_array, pixels_path
 from unetprep.kernels.percentiles import RobustRange, intensity_limits
 from unetprep.kernels.weights import NUM_CLASSES
 from unetprep.params import ImportParams, LayoutParams, num_neighbours
@@ -62,6 +62,7 @@ class Import:
     ranges: Mapping[str, ImageRange] = field(default_factory=dict)
     known: KnownSources | None = None  # to be kept in the store
     notes: tuple[str, ...] = ()  # on labels that look odd
+    split: str | None = None  # that is asked for all images
 
     def groups_to_write(self, store: Store, has_images: bool) -> dict[str, dict[str, Any]]:
         """The attributes of the groups; an import of labels alone keeps what the store knows of pixels."""
@@ -86,19 +87,6 @@ class Import:
                     f"{other} would have {outputs[other]} channels, and {path} of {store.url} has {there}",
                     allowed="the same channels in all images of a store",
                     hint="save all as grey images or all as RGB, or import into another store",
-                )
-
-    def refuse_leakage(self, store: Store) -> None:
-        """Raise Conflict if the store holds strips of an image that is imported whole, or the whole of strips."""
-        places = store.places
-        for name in self.names:
-            whole, _, split = name.rpartition("-")
-            relatives = [f"{name}-{s}" for s in SPLITS] + ([whole] if split in SPLITS else [])
-            there = [relative for relative in relatives if relative in places]
-            if there:
-                raise Conflict(
-                    f"{store.url} holds {there[0]!r}, and {name!r} would share pixels with it across the splits",
-                    hint="import into another store",
                 )
 
 
@@ -174,7 +162,7 @@ def plan_parts(
     own = (replace(job, kept=kept) for job in jobs)
     names = tuple(part.name for part in parts)
     notes = (*checks.notes(), *_scale_notes(parts, params))
-    return Import(groups, (*own, *stacked), names, tuple(without_cells), ranges, notes=notes)
+    return Import(groups, (*own, *stacked), names, tuple(without_cells), ranges, notes=notes, split=params.split)
 
 
 def _scale_notes(parts: Sequence[Part], params: ImportParams) -> tuple[str, ...]:
@@ -306,7 +294,8 @@ def _refuse_other_split(stack: Stack, part: Part, store: Store | None, overwrite
         raise Conflict(
             f"image {part.name!r} is in {store.url if store else ''} already, in another split: it is {split} there and"
             f" {part.split} now",
-            hint="repeat the command with the fractions and the seed of the first import, or with --overwrite",
+            hint="repeat the command with the split, or the fractions and the seed, of the first import; give another"
+            " image another name; --overwrite replaces the image that is there",
         )
 
 

@@ -30,13 +30,22 @@ class Part:
 
 
 def split_rule(params: ImportParams) -> dict[str, float]:
-    """The parameters that assign the splits, as attributes of the store."""
+    """The parameters that assign the splits, as attributes of the store; empty if all images have one split.
+
+    So a test set that is added leaves the rule of the other images as it is.
+    """
+    if params.split:
+        return {}
     return {"val_fraction": params.val_fraction, "test_fraction": params.test_fraction, "seed": params.seed}
 
 
 def known_splits(store: Store | None, params: ImportParams) -> dict[str, str]:
     """The splits of the images of a store, by name; none if they were assigned by other parameters."""
-    if store is None or any(store.record(IMAGES).get(key) != value for key, value in split_rule(params).items()):
+    if (
+        store is None
+        or params.split
+        or any(store.record(IMAGES).get(key) != value for key, value in split_rule(params).items())
+    ):
         return {}
     records = {group: store.record(group) for group in store.groups}
     splits = ((place.name, place.value("split", records[place.group])) for place in store.places.values())
@@ -49,9 +58,13 @@ def split_parts(
     """Assign a split to every image; cut a single image along its longest side (a stack between its slices).
 
     Images of the store have `known` splits, and keep them if others are added to them; the new ones are assigned so
-    that all together have the fractions that are asked for.
+    that all together have the fractions that are asked for. With `params.split` all have that one; raises InvalidInput
+    if a `known` split, which is then one of the data set, differs from it.
     """
     known = known or {}
+    if params.split:
+        _refuse_other_splits(params.split, known)
+        known = dict.fromkeys((name for name, _, _ in pairs), params.split)
     fractions = {"val": params.val_fraction, "test": params.test_fraction}
     if len(pairs) == 1 and any(fractions.values()) and _is_cut(pairs[0][0], known):
         return _strips(*pairs[0], fractions, params)
@@ -71,6 +84,16 @@ def split_parts(
         )
         for i, (name, image, labels) in enumerate(pairs)
     ]
+
+
+def _refuse_other_splits(split: str, of_data_set: Mapping[str, str]) -> None:
+    other = next((name for name, assigned in of_data_set.items() if assigned != split), None)
+    if other:
+        raise InvalidInput(
+            f"split is {split}, and the data set says that {other} is in split {of_data_set[other]}",
+            allowed="a data set without splits, or with this one alone",
+            hint="leave --split out to take the splits of the data set; or give the folder of one split",
+        )
 
 
 def _is_cut(name: str, known: Mapping[str, str]) -> bool:

@@ -224,9 +224,14 @@ def _place() -> str:
 
 
 def _started(pid: int) -> str:
-    """Start time of a process of this machine, which distinguishes reused process numbers; "" if it is gone."""
+    """Start time of a process of this machine, which distinguishes reused process numbers; "" if it is gone.
+
+    A process that has ended and that its parent has not waited for (a zombie, as in a container without an init
+    process) is gone too.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        about = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if about[0] in "ZX" else about[19]
     except OSError:
         pass
     if Path("/proc/self").exists():

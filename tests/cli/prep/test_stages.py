@@ -72,6 +72,29 @@ def test_components_and_ignored_pixels_by_options_and_by_a_recipe(run: Run, cell
     np.testing.assert_array_equal(found[2], found[0])
 
 
+def test_a_test_set_is_imported_into_its_split_by_an_option_and_by_a_recipe(run: Run, cells: Path) -> None:
+    for store in ("one", "two"):
+        run(f"unetprep import --image img.tif --labels labels.tif --out {store}.zarr --val-fraction 0.3")
+    for name in ("img", "labels"):
+        tifffile.imwrite(cells / f"{name}-held-out.tif", np.rot90(tifffile.imread(cells / f"{name}.tif")))
+    held_out = "import --image img-held-out.tif --labels labels-held-out.tif"
+    run(f"unetprep {held_out} --out one.zarr --split test")
+    (cells / "recipe.toml").write_text(
+        'out = "two.zarr"\n[import]\nimage = "img-held-out.tif"\nlabels = "labels-held-out.tif"\nsplit = "test"\n'
+        "[deform]\nfields = 1\n[tiles]\ntile = 188\n"
+    )
+    run("unetprep run recipe.toml")
+    for store in ("one", "two"):
+        images = zarr.open_group(str(cells / f"{store}.zarr/images"), mode="r")
+        splits = {name: group.attrs["unetprep"]["split"] for name, group in images.groups()}  # type: ignore[index,call-overload]
+        assert splits == {"img-train": "train", "img-val": "val", "img-held-out": "test"}
+    said = run(f"unetprep {held_out} --out one.zarr --split val", 4).output
+    assert "it is test there and val now" in said
+    run(f"unetprep {held_out} --out one.zarr --split holdout", 2)
+    run(f"unetprep {held_out} --out three.zarr --split test --test-fraction 0.2", 3)
+    assert not (cells / "three.zarr").exists()
+
+
 def unreadable(folder: Path) -> None:
     (folder / "labels.tif").write_bytes(b"II*\x00\x08\x00")
 

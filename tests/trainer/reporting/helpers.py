@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 
 from unettrain.config import FitConfig
+from unettrain.decoding.params import DecodingParams
 from unettrain.metrics.components import label_components
 from unettrain.reporting.scores import (
     HeldOut,
@@ -65,4 +66,4 @@ def number_cells(store: Path, name: str) -> zarr.Array[Any]:
 
 
 def held_out(shown: Shown) -> HeldOut:
-    return HeldOut("test", (), 1, 1, True, True, {}, shown)
+    return HeldOut("test", (), 1, 1, True, True, {}, shown, DecodingParams())

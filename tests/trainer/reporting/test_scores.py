@@ -10,7 +10,9 @@ import numpy as np
 import zarr
 
 from tests.trainer.reporting.helpers import QUICK, MakeStore, Page, held_out, number_cells
-from unettrain.metrics.scores import foreground, score
+from unettrain.decoding.arrays import separate_instances
+from unettrain.decoding.params import DecodingParams
+from unettrain.metrics.scores import score_instances
 from unettrain.model import UNet
 from unettrain.prediction.image import predict_image
 from unettrain.reporting import report as write_report
@@ -22,8 +24,9 @@ from unettrain.reporting.regions import Region, plan_regions
 from unettrain.reporting.result_sections import prediction_section
 from unettrain.reporting.scores import (
     cells_are_brighter,
+    cells_of,
     make_shown,
-    network_mask,
+    network_foreground,
     otsu_mask,
     predict_region,
 )
@@ -35,14 +38,16 @@ def test_the_scores_are_those_of_the_whole_images(run: Path, make_store: MakeSto
     labels = np.asarray(number_cells(store, "cells2")[:])
     scores = write_report(run, store=store).scores
     opened = read_run(run, store)
+    decoding = opened.checkpoint.decoding_params
     image = np.asarray(opened.array("images/cells2/image", "import")[:])
     for method, network in (
         ("trained", opened.checkpoint.build()),
         ("untrained", UNet(opened.checkpoint.network, QUICK.seed)),
     ):
-        mask = foreground(predict_image(network, image, (0.0, 255.0)))
-        assert scores[method] == score(mask, labels)
-    assert scores["otsu"] == score(otsu_mask(image, True), labels)
+        cells = separate_instances(1 - predict_image(network, image, (0.0, 255.0))[0], decoding)
+        assert scores[method] == score_instances(cells, labels)
+    cells = separate_instances(otsu_mask(image, True).astype(np.float32), decoding)
+    assert scores["otsu"] == score_instances(cells, labels)
     assert scores["otsu"].as_dict()["cells"] == len(np.unique(labels)) - 1
 
 
@@ -76,8 +81,9 @@ def test_ignored_pixels_are_shown_neither_as_cells_nor_as_errors() -> None:
     labels[0, :, :5] = -1
     labels[1, 2:4, 2:4] = 1
     labels[1, 6:] = -1
-    probabilities = np.stack([(labels == 0) * 0.9, (labels != 0) * 0.9]).astype(np.float32)  # (class, z, y, x)
-    shown = make_shown(Region("a", 3, 0, 2, 0, 8, 0, 8), np.zeros((1, 2, 8, 8), np.uint8), labels, probabilities)
+    region, image = Region("a", 3, 0, 2, 0, 8, 0, 8), np.zeros((1, 2, 8, 8), np.uint8)
+    foreground = np.where(labels != 0, 0.9, 0.1).astype(np.float32)
+    shown = make_shown(region, image, labels, foreground, cells_of(foreground, region, DecodingParams()))
     np.testing.assert_array_equal(shown.labels, labels[1])  # not the slice with the most ignored pixels
     section = Page(prediction_section(held_out(shown)))
     *_, errors = (iio.imread(b64decode(src.partition(",")[2]), extension=".png") for src in section.values("src"))
@@ -88,11 +94,17 @@ def test_ignored_pixels_are_shown_neither_as_cells_nor_as_errors() -> None:
 
 
 def test_a_network_that_gives_nan_predicts_background() -> None:
-    nan = np.full((2, 1, 4, 4), np.nan, np.float32)
-    assert not network_mask(nan).any()
-    labels = np.ones((1, 4, 4), np.int32)
-    shown = make_shown(Region("a", 2, 0, 1, 0, 4, 0, 4), np.zeros((1, 1, 4, 4), np.uint8), labels, nan)
-    assert shown.probability.max() == 0
+    foreground = network_foreground(np.full((2, 1, 4, 4), np.nan, np.float32))
+    assert not foreground.any()
+    assert not cells_of(foreground, Region("a", 2, 0, 1, 0, 4, 0, 4), DecodingParams()).any()
+
+
+def test_a_volume_has_cells_through_its_slices() -> None:
+    foreground = np.zeros((3, 6, 6), np.float32)
+    foreground[:, 2:5, 2:5] = 1
+    cells = {dims: cells_of(foreground, Region("a", dims, 0, 3, 0, 6, 0, 6), DecodingParams()) for dims in (2, 3)}
+    assert cells[3].max() == 1
+    assert cells[2].max() == 3
 
 
 def test_ignored_pixels_do_not_decide_which_side_is_a_cell(make_store: MakeStore, run: Path) -> None:

@@ -30,7 +30,11 @@ class TrainingConfig(TrainerParams):
         changes_result=False,
     )
     batch_size: int = parameter(
-        1, "Tiles in each step. The paper prefers one large tile to a batch of small ones.", least=1, most=2**16
+        1,
+        "Tiles in each step, of all processes together; several processes take one each unless it is given. The paper"
+        " prefers one large tile to a batch of small ones.",
+        least=1,
+        most=2**16,
     )
     accumulate: int = parameter(
         1,
@@ -146,6 +150,22 @@ class TrainingConfig(TrainerParams):
     )
     validate_every: int = parameter(
         200, "Steps between validations. Each validation also saves the run.", least=1, changes_result=False
+    )
+    checkpoint_every: int = parameter(
+        0, "Also save the run every this many steps. 0: only by time.", least=0, changes_result=False
+    )
+    checkpoint_minutes: float = parameter(
+        10.0,
+        "Also save the run when this many minutes have passed since it was saved. 0: never.",
+        least=0,
+        changes_result=False,
+    )
+    keep: int = parameter(
+        2,
+        "States to continue from that are kept: last.pt and those before it, in RUN/checkpoints.",
+        least=1,
+        most=10_000,
+        changes_result=False,
     )
     log_every: int = parameter(10, "Steps between lines of log.jsonl.", least=1, changes_result=False)
     examples: int = parameter(

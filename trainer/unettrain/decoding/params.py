@@ -27,10 +27,10 @@ class DecodingParams(TrainerParams):
         choices=SEEDS,
     )
     smoothing_px: float = parameter(
-        1.5, "Standard deviation, in pixels, by which distance or probability is smoothed.", least=0, most=32
+        2.0, "Standard deviation, in pixels, by which distance or probability is smoothed.", least=0, most=32
     )
     min_depth: float = parameter(
-        0.15,
+        0.25,
         "Depth of the pass between two instances: they are one unless distance or probability falls, on the way from"
         " the lower peak to the other, by this fraction of it. 0: every peak is an instance; 1: none is split.",
         least=0,

@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from unetprep.kernels.quantizing import foreground_mask, quantized
 from unettrain.decoding.decoder import checked_probabilities
 from unettrain.decoding.numbering import Numbering
-from unettrain.decoding.params import DecodingParams
+from unettrain.decoding.params import MOST_AREA_PX, SEEDS, DecodingParams
 from unettrain.decoding.plane import Plane, find_parts, needs_values, objects_of
 from unettrain.decoding.spool import Spool
 from unettrain.decoding.strips import strips_of
 from unettrain.errors import InvalidInput
-from unettrain.metrics.instances import THRESHOLDS, Matching, match_at_thresholds
+from unettrain.metrics.instances import THRESHOLDS, Matching, OverlapTable, overlap_table
 
 # In the middle of each are the defaults. Depth 1 splits nothing.
-FOREGROUND_THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-SMOOTHINGS_PX = (0.75, 1.5, 3.0)
-DEPTHS = (0.05, 0.1, 0.15, 0.3, 1.0)
+FOREGROUND_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+SMOOTHINGS_PX = (1.0, 2.0, 4.0)
+DEPTHS = (0.08, 0.15, 0.25, 0.4, 1.0)
+AREAS = (1, 4, 16)  # times the least area of the base
 
 Batch = tuple[NDArray[np.floating[Any]], NDArray[np.integer[Any]], NDArray[np.bool_] | None]
 Matchings = tuple[Matching, ...]
@@ -35,7 +36,7 @@ class DecodingScores:
             scores.add(foreground, truth, ignored)
         best = scores.best()
 
-    Candidates that differ in `min_depth` alone share the computation.
+    Candidates that differ in `min_depth` and `min_area_px` alone share most of the computation.
     """
 
     def __init__(self, candidates: Sequence[DecodingParams]) -> None:
@@ -69,11 +70,11 @@ class DecodingScores:
     ) -> None:
         groups: dict[DecodingParams, list[int]] = {}
         for k, params in enumerate(self.candidates):
-            groups.setdefault(replace(params, min_depth=0.0), []).append(k)
+            groups.setdefault(replace(params, min_depth=0.0, min_area_px=0), []).append(k)
         for params, members in groups.items():
-            depths = [self.candidates[k].min_depth for k in members]
-            for k, labels in zip(members, labels_at_depths(foreground, params, depths), strict=True):
-                found = match_at_thresholds(truth, labels, THRESHOLDS, ignored)
+            candidates = [self.candidates[k] for k in members]
+            for k, table in zip(members, _overlaps(foreground, params, candidates, truth, ignored), strict=True):
+                found = tuple(map(table.matching, THRESHOLDS))
                 self._found[k] = tuple(a + b for a, b in zip(self._found[k], found, strict=True))
         self.num_images += 1
         self.num_cells += int(np.count_nonzero(np.unique(truth if ignored is None else np.where(ignored, 0, truth))))
@@ -95,21 +96,37 @@ class DecodingScores:
         return self.candidates[int(np.argmax([self.mean_ap(k) for k in range(len(self.candidates))]))]
 
 
-def labels_at_depths(
-    foreground: NDArray[np.float32], params: DecodingParams, depths: Sequence[float]
-) -> Iterator[NDArray[np.int32]]:
-    """The instances of one image (y, x) for each `min_depth`; those of `separate_instances`, in less time."""
-    (height, width), strips = foreground.shape, strips_of(*foreground.shape)
+def _overlaps(
+    foreground: NDArray[np.float32],
+    params: DecodingParams,
+    candidates: Sequence[DecodingParams],
+    truth: NDArray[np.integer[Any]],
+    ignored: NDArray[np.bool_] | None,
+) -> Iterator[OverlapTable]:
+    """Overlaps of true cells and instances in one image (y, x), for candidates with the parts that `params` gives.
+
+    Pixels are looked at once for all candidates, unless instances grow.
+    """
+    strips, height = strips_of(*foreground.shape), len(foreground)
     plane = Plane(strips, _spool(foreground_mask(foreground, params.threshold)), None)
     if needs_values(params):
         plane = plane._replace(values=_spool(quantized(foreground)))
-    parts = Spool(height, width, np.int32, None)
-    finder = find_parts(plane, params, parts)
-    for depth in depths:
-        labels = _spool(parts.read(0, height))
-        numbering = Numbering(params.grow_px)
-        numbering.apply(labels, 0, strips, objects_of(finder, depth, params.min_area_px))
-        yield labels.read(0, height)
+    labels = Spool(height, foreground.shape[1], np.int32, None)
+    finder = find_parts(plane, params, labels)
+    parts = labels.read(0, height)
+    table = overlap_table(truth, parts, ignored)
+    at_depth: dict[float, OverlapTable] = {}
+    for candidate in candidates:
+        depth = candidate.min_depth
+        if candidate.grow_px:
+            grown, numbering = _spool(parts), Numbering(candidate.grow_px)
+            numbering.apply(grown, 0, strips, objects_of(finder, depth, candidate.min_area_px))
+            yield overlap_table(truth, grown.read(0, height), ignored)
+            continue
+        if depth not in at_depth:
+            objects, into = np.unique(finder.objects(depth)[1:], return_inverse=True)
+            at_depth[depth] = table.merged(into, len(objects))
+        yield at_depth[depth].without_small(candidate.min_area_px)
 
 
 def _spool(rows: NDArray[Any]) -> Spool:
@@ -119,17 +136,21 @@ def _spool(rows: NDArray[Any]) -> Spool:
 
 
 def candidate_decodings(base: DecodingParams) -> tuple[DecodingParams, ...]:
-    """Decodings that differ from `base` in threshold, smoothing and depth; those nearest the middle of the grid first.
+    """Decodings that differ from `base` in threshold, seeds, smoothing, depth and least area.
 
-    Components have no depth, and "none" has no parameters.
+    Those nearest the middle of the grid come first, which has the defaults and the seeds and area of `base`. Components
+    have a threshold and a least area alone, and "none" has no parameters.
     """
     if base.instances == "none":
         return (base,)
-    is_split = base.instances == "watershed"
-    smoothings, depths = (SMOOTHINGS_PX, DEPTHS) if is_split else ((base.smoothing_px,), (base.min_depth,))
-    grid = [_from_middle(values) for values in (FOREGROUND_THRESHOLDS, smoothings, depths)]
-    order = sorted(product(*grid), key=lambda steps: sum(distance for distance, _ in steps))  # stable
-    return tuple(replace(base, threshold=t, smoothing_px=s, min_depth=d) for (_, t), (_, s), (_, d) in order)
+    axes: dict[str, list[tuple[int, Any]]] = {"threshold": _from_middle(FOREGROUND_THRESHOLDS)}
+    if base.instances == "watershed":
+        axes["seeds"] = [(int(seeds != base.seeds), seeds) for seeds in SEEDS]
+        axes |= {"smoothing_px": _from_middle(SMOOTHINGS_PX), "min_depth": _from_middle(DEPTHS)}
+    if base.min_area_px:
+        axes["min_area_px"] = [(k, min(MOST_AREA_PX, factor * base.min_area_px)) for k, factor in enumerate(AREAS)]
+    grid = sorted(product(*axes.values()), key=lambda point: sum(steps for steps, _ in point))  # stable
+    return tuple(replace(base, **{name: v for name, (_, v) in zip(axes, point, strict=True)}) for point in grid)
 
 
 def _from_middle(values: Sequence[float]) -> list[tuple[int, float]]:
@@ -139,7 +160,7 @@ def _from_middle(values: Sequence[float]) -> list[tuple[int, float]]:
 
 
 def choose_decoding(batches: Iterable[Batch], base: DecodingParams | None = None) -> DecodingParams:
-    """The decoding with the highest mean AP over IoU 0.5 to 0.9, of a grid of threshold, smoothing and depth.
+    """The decoding with the highest mean AP over IoU 0.5 to 0.9, of a grid of `candidate_decodings`.
 
     `batches` yields foreground probabilities, labels of true cells and ignored pixels (or None), see
     `DecodingScores.add`. Of equally good ones that nearest the middle of the grid is taken. Without a true cell there

@@ -15,7 +15,7 @@ from unetprep.errors import MOST_REPORTED
 from unetprep.sources.arrays import SupportsArray, open_array
 from unetprep.sources.source import Choice
 from unetprep.storage.output import check_folder
-from unettrain.checkpoint import Checkpoint, load_checkpoint
+from unettrain.checkpoint import Checkpoint
 from unettrain.data.intensity import TrainingImages
 from unettrain.data.stacked_images import open_image_file
 from unettrain.decoding.params import DecodingParams
@@ -32,7 +32,7 @@ from unettrain.prediction.params import PredictParams
 from unettrain.prediction.targets import check_name, check_targets
 from unettrain.prediction.work_folder import WorkFolder
 from unettrain.prediction.writing import write_instances, write_probabilities
-from unettrain.run_dir import load_best
+from unettrain.run_checkpoints import find_checkpoint
 
 LARGEST_SEAM = 1e-5
 IN_MEMORY_BYTES = 2**24  # scores of smaller images are kept in memory, and computed again after a kill
@@ -144,11 +144,6 @@ def _places(images: Sequence[Image], out: str, ending: str, is_one: bool) -> lis
         return [out]
     folder = check_folder(out, "--out")
     return [str(folder / f"{image.name}.{ending}") for image in images]
-
-
-def find_checkpoint(path: str | Path) -> Checkpoint:
-    """The checkpoint at a path. Of a run directory, its best network, or its last before the first validation."""
-    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)
 
 
 class _Predictor:

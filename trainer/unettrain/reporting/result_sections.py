@@ -20,11 +20,17 @@ from unettrain.reporting.pictures import (
 )
 from unettrain.reporting.scores import IMAGES, HeldOut, Shown
 
+KEPT = {
+    "loss": "network with the lowest validation loss",
+    "iou": "network with the highest validation IoU",
+    "ap": "network with the highest validation AP",
+    "last": "newest network",
+}
 LOG_FROM = 8.0  # least ratio of greatest to smallest loss for a logarithmic axis
 
 
 def training_section(run: Run) -> Html:
-    """Loss and validation IoU over the steps."""
+    """Loss, and validation IoU and AP, over the steps."""
     title, fit = "Training", run.record["fit"]
     deformed = ", each with a new deformation" if fit["deform"] else ""
     words = paragraph(
@@ -33,13 +39,13 @@ def training_section(run: Run) -> Html:
     )
     if not run.log:
         return section("training", title, words, paragraph("The log of this run is empty."))
-    steps, iou = _points(run.log, "val_iou")
+    steps, _ = _points(run.log, "val_iou")
     if not steps:
         none = paragraph("There is no validation curve: the store has no validation images (--val-fraction at import).")
         return section("training", title, words, grid(_loss_figure(run.log)), none)
     swings = f"With momentum {fit['momentum']:g} the validation loss varies too; the" if _is_sgd(fit) else "The"
-    kept = paragraph(f"{swings} network with the lowest validation loss is kept as best.pt.")
-    return section("training", title, words, kept, grid(_loss_figure(run.log), _iou_figure(steps, iou)))
+    kept = paragraph(f"{swings} {KEPT[fit.get('best_by', 'loss')]} is kept as best.pt.")
+    return section("training", title, words, kept, grid(_loss_figure(run.log), _scores_figure(run.log)))
 
 
 def _is_sgd(fit: dict[str, Any]) -> bool:
@@ -72,11 +78,13 @@ def _loss_figure(log: Sequence[dict[str, float]]) -> Html:
     return figure(chart, "Loss.", f"Faint: single steps. {kind} axis.", legend(entries))
 
 
-def _iou_figure(steps: Sequence[float], values: Sequence[float]) -> Html:
-    series = [Series(steps, values, "validation")]
-    chart = line_chart(series, "IoU on the validation images over the steps", "step", "validation IoU", (0.0, 1.0))
-    words = "Of the cells' pixels, on the validation tiles; the best is 1."
-    return figure(chart, "Validation IoU.", words)
+def _scores_figure(log: Sequence[dict[str, float]]) -> Html:
+    series, entries = [Series(*_points(log, "val_iou"), "validation")], [("var(--validation)", "IoU of the foreground")]
+    if any("val_ap" in record for record in log):
+        series.append(Series(*_points(log, "val_ap"), "train"))
+        entries.append(("var(--trained)", "AP of the instances, mean over IoU thresholds 0.5 to 0.9"))
+    chart = line_chart(series, "Scores on the validation images over the steps", "step", "score", (0.0, 1.0))
+    return figure(chart, "Validation scores.", "On the validation tiles; the best is 1.", legend(entries))
 
 
 def prediction_section(held_out: HeldOut) -> Html:
@@ -95,10 +103,10 @@ def prediction_section(held_out: HeldOut) -> Html:
 
 
 def _prediction_figures(shown: Shown) -> list[Html]:
-    image, (height, width) = grey(shown.image), shown.mask.shape
+    image, (height, width) = grey(shown.image), shown.cells.shape
     true, found = (
         element("path", d=outline_path(a), class_=kind)
-        for a, kind in ((np.maximum(shown.labels, 0), "true"), (shown.mask, "found"))
+        for a, kind in ((np.maximum(shown.labels, 0), "true"), (shown.cells, "found"))
     )
     heat = picture(mapped(shown.probability, VIRIDIS, 0, 1), "Predicted probability of a cell, 0 to 1")
     size = f"{height} \N{MULTIPLICATION SIGN} {width} pixels"
@@ -112,13 +120,13 @@ def _prediction_figures(shown: Shown) -> list[Html]:
         figure(
             heat,
             "Probability.",
-            "That a pixel belongs to a cell; above 0.5 it is classified as one.",
+            "That a pixel belongs to a cell.",
             colour_bar(VIRIDIS, (0, 0.25, 0.5, 0.75, 1), 0, 1),
         ),
         figure(
             picture(image, "The image with the outlines of the predicted cells", found),
             "Predicted outlines.",
-            "Of the connected components of the predicted mask.",
+            "Of the predicted cells.",
         ),
         _errors_figure(image, shown),
     ]
@@ -130,6 +138,8 @@ def _errors_figure(image: Picture, shown: Shown) -> Html:
         (WRONG, "predicted, but no cell (false positive)"),
         (MISSED, "cell, but missed (false negative)"),
     ]
-    pixels = errors_in_colour(image, shown.labels > 0, shown.mask & (shown.labels >= 0))  # ignored pixels: neither
+    pixels = errors_in_colour(
+        image, shown.labels > 0, (shown.cells > 0) & (shown.labels >= 0)
+    )  # ignored pixels: neither
     words = "Orange between two cells merges them: IoU hardly changes, AP decreases."
     return figure(picture(pixels, "The image with right and wrong pixels in colour"), "Errors.", words, legend(colours))

@@ -1,8 +1,8 @@
 """Scores on held-out images: the trained network, the same network untrained, and Otsu's threshold.
 
-All three get the same pixels, and their foreground is split into cells in the same way. Whether cells are brighter or
-darker than the background, which Otsu's method (1979) does not decide, follows from the training images, never from the
-scored ones.
+All three get the same pixels, and their foreground is separated into cells alike, as `predict` does it. Whether cells
+are brighter or darker than the background, which Otsu's method (1979) does not decide, follows from the training
+images, never from the scored ones.
 """
 
 import math
@@ -16,9 +16,12 @@ from skimage.filters import threshold_otsu
 from unetprep.kernels.tiling import border_px
 from unettrain.data.intensity import scale_intensity
 from unettrain.data.opening import open_image
+from unettrain.decoding.arrays import separate_instances
+from unettrain.decoding.params import DecodingParams
 from unettrain.device import pick_device
 from unettrain.errors import InvalidInput
-from unettrain.metrics.scores import Scores, foreground, pooled, score
+from unettrain.metrics.components import label_components
+from unettrain.metrics.scores import Scores, pooled, score_instances
 from unettrain.model import UNet
 from unettrain.prediction.image import predict_image
 from unettrain.reporting.inputs import (
@@ -41,7 +44,7 @@ POLARITY_PIXELS = 1_000_000
 
 @dataclass(frozen=True)
 class Shown:
-    """One slice of a scored region, for pictures: image (c, y, x), cells (y, x), probability of a cell (y, x).
+    """One slice of a scored region, for pictures: image (c, y, x), true labels, probability, predicted cells (y, x).
 
     Labels are 0 in the background and -1 where pixels are ignored.
     """
@@ -50,7 +53,7 @@ class Shown:
     image: NDArray[Any]
     labels: NDArray[np.integer]
     probability: NDArray[np.float32]
-    mask: NDArray[np.bool_]
+    cells: NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class HeldOut:
     cells_are_numbered: bool
     scores: dict[str, Scores]
     shown: Shown
+    decoding: DecodingParams
 
     @property
     def names(self) -> list[str]:
@@ -88,19 +92,22 @@ def score_held_out(run: Run) -> HeldOut:
     shapes = image_shapes(run, images_of(run, split))
     regions, brighter, networks = plan_regions(shapes), cells_are_brighter(run), _networks(run)
     found: list[dict[str, Scores]] = []
+    decoding = run.checkpoint.decoding_params
     shown: Shown | None = None
     for region in regions:
         image, labels = read_pixels(run, region), read_labels(run, region)
         predictions = {m: predict_region(run, net, region, shapes[region.name][0]) for m, net in networks.items()}
-        masks = {m: network_mask(p) for m, p in predictions.items()} | {"otsu": otsu_mask(image, brighter)}
-        found.append({method: score(mask, labels, region.connectivity) for method, mask in masks.items()})
+        foregrounds = {m: network_foreground(p) for m, p in predictions.items()}
+        foregrounds |= {"otsu": otsu_mask(image, brighter).astype(np.float32)}
+        cells = {method: cells_of(f, region, decoding) for method, f in foregrounds.items()}
+        found.append({method: score_instances(proposal, labels, region.dims) for method, proposal in cells.items()})
         if shown is None or not (shown.labels > 0).any():
-            shown = make_shown(region, image, labels, predictions["trained"])
+            shown = make_shown(region, image, labels, foregrounds["trained"], cells["trained"])
     assert shown is not None
     scores = {method: pooled([of_region[method] for of_region in found]) for method in METHODS}
     num_pixels = sum(math.prod(shape) for shape, _ in shapes.values())
     numbered = all(has_instances(run, region.name) for region in regions)
-    return HeldOut(split, tuple(regions), len(shapes), num_pixels, brighter, numbered, scores, shown)
+    return HeldOut(split, tuple(regions), len(shapes), num_pixels, brighter, numbered, scores, shown, decoding)
 
 
 def _networks(run: Run) -> dict[str, UNet]:
@@ -124,18 +131,29 @@ def predict_region(run: Run, network: UNet, region: Region, shape: tuple[int, ..
 
 
 def make_shown(
-    region: Region, image: NDArray[Any], labels: NDArray[np.integer], probabilities: NDArray[np.float32]
+    region: Region,
+    image: NDArray[Any],
+    labels: NDArray[np.integer],
+    probability: NDArray[np.float32],
+    cells: NDArray[np.integer],
 ) -> Shown:
     """The slice of a region with the most cell pixels, cut to the window with the most of them."""
     z = int((labels > 0).sum(axis=(1, 2)).argmax())
     y, x = densest_window(labels[z] > 0, SHOWN_PX)
-    cell = np.nan_to_num(1 - probabilities[0, z, y, x])
-    return Shown(region.name, image[:, z, y, x], labels[z, y, x], cell, network_mask(probabilities)[z, y, x])
+    return Shown(region.name, image[:, z, y, x], labels[z, y, x], probability[z, y, x], cells[z, y, x])
 
 
-def network_mask(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The foreground of a network's output; NaN, from a network whose training diverged, is background."""
-    return foreground(np.nan_to_num(probabilities))
+def network_foreground(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Foreground of probabilities (class, z, y, x); NaN, from a network whose training diverged, is background."""
+    foreground: NDArray[np.float32] = 1 - probabilities[0]
+    return np.nan_to_num(foreground, copy=False)
+
+
+def cells_of(foreground: NDArray[np.float32], region: Region, params: DecodingParams) -> NDArray[np.int32]:
+    """The cells of a region: decoded slice by slice; in a volume, connected components through the slices."""
+    if region.dims == 3:
+        return label_components(foreground >= params.threshold, region.connectivity)
+    return separate_instances(foreground, params)
 
 
 def cells_are_brighter(run: Run) -> bool:

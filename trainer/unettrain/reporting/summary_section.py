@@ -172,9 +172,21 @@ def how_scored(held_out: HeldOut) -> str:
         "" if held_out.cells_are_numbered else " Without instance labels in the store, true cells are components too."
     )
     return (
-        f"Split {held_out.split}: {used} of {held_out.num_images} images, {part}; counts are pooled. A pixel belongs to"
-        " a cell if background is not its most likely class (for two classes: probability over 0.5, a threshold fixed"
-        " beforehand). A cell is a 4-connected component of that mask (6-connected in a volume). It is found if its IoU"
+        f"Split {held_out.split}: {used} of {held_out.num_images} images, {part}; counts are pooled. All methods are"
+        f" decoded alike, as predict does it: {_decoding(held_out)}. A cell is found if its IoU"
         f" with a true cell reaches the threshold, one to one.{truth} Otsu's threshold is computed for each image;"
         f" cells are the {side} side, as in the training images."
     )
+
+
+def _decoding(held_out: HeldOut) -> str:
+    """How the foreground became cells."""
+    params = held_out.decoding
+    if held_out.regions[0].dims == 3:
+        return f"cells are 6-connected components of the pixels with a probability of at least {params.threshold:g}"
+    if params.instances == "watershed":
+        return (
+            f"pixels with a probability of at least {params.threshold:g} are separated by a watershed of the"
+            f" {params.seeds}, whose parameters were chosen on the validation split or are the defaults"
+        )
+    return f"cells are 4-connected components of the pixels with a probability of at least {params.threshold:g}"
