@@ -93,6 +93,7 @@ bench: $(READY)
 bench-gpu: $(READY)
 	python -m benchmarks.elastic.gpu
 	python -m benchmarks.stream.gpu build/gpu
+	python -m benchmarks.train.gpu
 
 # Random kills of clients, workers and an S3 server; then every store must be what it would have been. SEED=N repeats them.
 chaos: $(READY)

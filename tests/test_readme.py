@@ -53,7 +53,7 @@ def test_the_python_of_the_readme_runs(
     for statement in [s for block in blocks for s in block.body]:
         names |= batch() if "augment_batch" in ast.unparse(statement) else {}
         exec(compile(ast.Module([statement], []), str(README), "exec"), names)
-    assert tifffile.imread("prediction.tif").shape[-2:] == labels[0].shape
+    assert tifffile.imread("cells.tif").shape[-2:] == labels[0].shape
     assert 0 <= names["scores"].scores.mean_ap <= 1
     assert names["field"].shape == (2, 572, 572)
     assert sum(p.numel() for p in names["network"].parameters()) == 31_030_658

@@ -41,11 +41,11 @@ CODECS = ("lz4", "none")
 Step = Callable[[Batch], Any]
 
 
-def make_store(url: str, codec: str) -> str:
+def make_store(url: str, codec: str, side: int = SIDE, cells: int = CELLS) -> str:
     """A store of generated cells."""
     local, folder = Scheduler(), Path(url).parent
     folder.mkdir(parents=True, exist_ok=True)
-    labels = Cells((SIDE, SIDE), CELLS, 0.5).window((0, 0), (SIDE, SIDE))
+    labels = Cells((side, side), cells, 0.5).window((0, 0), (side, side))
     np.save(folder / "labels.npy", labels)
     np.save(folder / "image.npy", brightness(labels, [0]))
     import_images(url, [str(folder / "image.npy")], [str(folder / "labels.npy")], ImportParams(), local)

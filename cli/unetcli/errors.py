@@ -13,6 +13,7 @@ from unetcli import stopping
 from unetcli.stopping import INTERRUPTED, STOPPED
 from unetcli.system_errors import describe_memory_error, describe_os_error, is_memory_error
 from unetprep.credentials import mask_credentials
+from unettrain.errors import is_reported_elsewhere
 
 FAILURE, INVALID, CONFLICT = 1, 3, 4  # 0 is done; 2, wrong usage, is click's own; 75 and 130 are signals
 
@@ -42,7 +43,10 @@ def exit_codes(verbose: bool = False, when_repeated: str = FROM_THE_BEGINNING) -
         with stopping.stoppable():
             yield
     except KeyboardInterrupt as stop:
-        _stop(STOPPED if isinstance(stop, unetprep.errors.Stopped) else INTERRUPTED, when_repeated)
+        stopped = STOPPED if isinstance(stop, unetprep.errors.Stopped) else INTERRUPTED
+        if is_reported_elsewhere(stop):
+            _leave_silently(stopped)
+        _stop(stopped, when_repeated)
     except Exception as error:
         code = _code_of(error)
         if verbose and (code or stopping.received()):
@@ -51,6 +55,8 @@ def exit_codes(verbose: bool = False, when_repeated: str = FROM_THE_BEGINNING) -
             if stopping.received() is None:
                 raise
             _stop(stopping.received() or STOPPED, when_repeated)
+        if is_reported_elsewhere(error):
+            _leave_silently(code)
         _leave(_say(error), code)
 
 
@@ -74,6 +80,11 @@ def _say(error: Exception) -> str:
     if isinstance(error, ImportError):
         return f"{error}\n  to do:   pip install 'unetprep[all]', or only [prep] or [train]"
     return describe_os_error(error) if isinstance(error, OSError) else str(error)
+
+
+def _leave_silently(code: int) -> NoReturn:
+    stopping.decide(code)
+    raise SystemExit(code)
 
 
 def _leave(message: str, code: int) -> NoReturn:

@@ -13,6 +13,7 @@ from unetprep.parameter import value_from
 
 SCHEMA_VERSION = 1
 RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
+GOES_ON = "the same command goes on from here"
 
 Command = Callable[..., Any]
 
@@ -43,9 +44,11 @@ class Examples(WithExamples):
 
     def when_repeated(self, params: Mapping[str, Any]) -> str:
         """What the command does when it is repeated after it was stopped."""
+        if self.name == "predict":  # an output that is complete is not made again, also with --overwrite
+            return GOES_ON
         if self.name not in RESUMED or params.get("dry_run") or (params.get("overwrite") and self.name != "fit"):
             return FROM_THE_BEGINNING
-        return "the same command goes on from here" + (", without --overwrite" if params.get("overwrite") else "")
+        return GOES_ON + (", without --overwrite" if params.get("overwrite") else "")
 
 
 class ExamplesGroup(WithExamples, click.Group):
@@ -65,23 +68,36 @@ class PlanGroup(ExamplesGroup):
             return super().invoke(ctx)
 
 
-def from_fields(kind: type, name_of: Callable[[str], str], only: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """One option for each field of a parameter class (or `only` some), with its default, type, choices and help."""
+def from_fields(
+    kind: type, name_of: Callable[[str], str], only: tuple[str, ...] = (), unset: str = ""
+) -> Callable[[Command], Command]:
+    """One option for each field of a parameter class (or `only` some), with its default, type, choices and help.
+
+    With `unset`, which says in the help what holds instead, the value of an option that is not given is None.
+    """
 
     def decorate(command: Command) -> Command:
         types = get_type_hints(kind)
         for field in reversed(fields(kind)):
             if not only or field.name in only:
-                command = _option(field, name_of(field.name), types[field.name])(command)
+                command = _option(field, name_of(field.name), types[field.name], unset)(command)
         return command
 
     return decorate
 
 
-def _option(field: Field[Any], name: str, annotated: Any) -> Callable[[Command], Command]:
+def _option(field: Field[Any], name: str, annotated: Any, unset: str = "") -> Callable[[Command], Command]:
     kind = next((t for t in get_args(annotated) if t is not type(None)), annotated)  # of float | None: float
     choices = tuple(map(str, field.metadata["choices"]))
     kind = str if field.metadata.get("parse") else kind
+    if unset:
+        return click.option(
+            f"--{name}",
+            field.name,
+            type=click.Choice(choices) if choices else kind,
+            default=None,
+            help=f"{field.metadata['help']}  [default: {unset.format(default=field.default)}]",
+        )
     return click.option(
         f"--{name}/--no-{name}" if kind is bool else f"--{name}",
         field.name,

@@ -23,7 +23,9 @@ def test_the_endpoint_of_a_server_may_be_named(run: Run, cells: Path, monkeypatc
 @pytest.mark.parametrize(
     ("name", "params", "said"),
     [
-        ("predict", {}, "the same command starts from the beginning"),
+        ("evaluate", {}, "the same command starts from the beginning"),
+        ("predict", {}, "the same command goes on from here"),
+        ("predict", {"overwrite": True}, "the same command goes on from here"),
         ("weights", {"dry_run": False}, "the same command goes on from here"),
         ("weights", {"dry_run": True}, "the same command starts from the beginning"),
         ("weights", {"overwrite": True}, "the same command starts from the beginning"),

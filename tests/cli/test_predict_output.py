@@ -1,5 +1,6 @@
 """What `unettrain predict` writes and replaces, and what is left when it is stopped."""
 
+import json
 import os
 import re
 import shutil
@@ -23,10 +24,9 @@ from unetprep.sources.calibration import Calibration, read_calibration
 from unettrain.checkpoint import Checkpoint, save_checkpoint
 from unettrain.config import UNetConfig
 from unettrain.model import UNet
-from unettrain.prediction import files
+from unettrain.prediction import job
 
 PREDICT = "unettrain predict net.pt img.tif --threads 1 --tile 44"
-UNETTRAIN = (sys.executable, "-c", "from unetcli.train.main import main; main()")
 
 
 @pytest.fixture(autouse=True)
@@ -60,21 +60,27 @@ def test_neither_the_input_nor_anything_around_it_is_replaced(run: Run, cells: P
     spoiled(run, "unettrain predict net.npy img.tif --out net.npy", 3, "is the input net.npy")
 
 
-@pytest.mark.parametrize("ending", [".tif", ".npy", ".zarr"])
-def test_only_a_prediction_is_replaced(run: Run, cells: Path, ending: str) -> None:
+@pytest.mark.parametrize("instances", ["watershed", "none"])
+@pytest.mark.parametrize("ending", [".tif", ".npy", ".zarr", ".png"])
+def test_only_a_prediction_is_replaced(run: Run, cells: Path, ending: str, instances: str) -> None:
+    if (ending, instances) == (".png", "none"):
+        assert "a name that ends in .tif" in run(f"{PREDICT} --out p.png --instances none", 3).stderr
+        return
+    predict = f"{PREDICT} --instances {instances}"
     (cells / "folder").mkdir()
     (cells / "folder/mine.txt").write_text("mine")
     os.rename("folder", f"mine{ending}")
-    spoiled(run, f"{PREDICT} --out mine{ending}", 4, f"mine{ending} is a folder that unettrain predict did not write")
+    spoiled(run, f"{predict} --out mine{ending}", 4, f"mine{ending} is a folder that unettrain predict did not write")
     (cells / f"file{ending}").write_text("mine")
-    spoiled(run, f"{PREDICT} --out file{ending}", 4, f"file{ending} is a file that unettrain predict did not write")
-    spoiled(run, f"{PREDICT} --out s3://bucket/p{ending}", 3, "allowed: a path on this machine")
-    run(f"{PREDICT} --out p{ending}")
+    spoiled(run, f"{predict} --out file{ending}", 4, f"file{ending} is a file that unettrain predict did not write")
+    spoiled(run, f"{predict} --out s3://bucket/p{ending}", 3, "allowed: a path on this machine")
+    run(f"{predict} --out p{ending}")
     before = tree(cells)
-    assert f"p{ending} already exists" in run(f"{PREDICT} --out p{ending}", 4).stderr
+    assert f"p{ending} already exists" in run(f"{predict} --out p{ending} --tta 4", 4).stderr
+    assert "nothing to do" in run(f"{predict} --out p{ending} --tile 60").stdout
     assert tree(cells) == before
-    run(f"{PREDICT} --tile 60 --out new/p{ending}")
-    run(f"{PREDICT} --tile 60 --out p{ending} --overwrite")
+    run(f"{predict} --tta 4 --out new/p{ending}")
+    run(f"{predict} --tta 4 --out p{ending} --overwrite")
     assert {k: v for k, v in tree(cells).items() if f"p{ending}" in str(k)} != before
     assert not list(cells.rglob(".*"))
 
@@ -86,9 +92,9 @@ def test_an_error_while_predicting_leaves_nothing(run: Run, cells: Path, monkeyp
     def broken(*_: object) -> None:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("unettrain.prediction.image._probabilities", broken)
+    monkeypatch.setattr("unettrain.prediction.panels.StripNetwork", broken)
     for out in ("p.zarr", "new/p.tif"):
-        assert "the disk is gone" in run(f"{PREDICT} --out {out} --overwrite", 1).stderr
+        assert "the disk is gone" in run(f"{PREDICT} --out {out} --overwrite --tta 4", 1).stderr
     assert tree(cells) == before
     assert not (cells / "new").exists()
 
@@ -96,41 +102,43 @@ def test_an_error_while_predicting_leaves_nothing(run: Run, cells: Path, monkeyp
 def test_too_little_memory_is_told_before_anything_is_computed(
     run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "available_memory", lambda: 1000)
-    monkeypatch.setattr(files, "predict_windows", pytest.fail)
+    monkeypatch.setattr(job, "available_memory", lambda: 1000)
+    monkeypatch.setattr("unettrain.prediction.averaging.predict_units", pytest.fail)
     said = run(f"{PREDICT} --out p.tif", 1).stderr
     assert re.search(r"predicting img.tif takes [\d.]+ GiB of memory.*\n  allowed: 0.00 GiB, which is available", said)
     monkeypatch.undo()
     os.chdir(cells)
-    monkeypatch.setattr(files, "available_memory", lambda: None)
+    monkeypatch.setattr(job, "available_memory", lambda: None)
     run(f"{PREDICT} --out p.tif")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_prediction_leaves_the_old_one_and_says_that_it_starts_anew(
-    run: Run, cells: Path, how: signal.Signals
-) -> None:
-    run(f"{PREDICT} --out p.tif")
-    before = tree(cells)
-    tifffile.imwrite("large.tif", np.zeros((4096, 4096), np.uint8), tile=(256, 256))
-    line = ["predict", "net.pt", "large.tif", "--tile", "44", "--threads", "1", "--out", "p.tif", "--overwrite", "-q"]
-    with subprocess.Popen([*UNETTRAIN, *line], cwd=cells, stderr=subprocess.PIPE, text=True) as process:
+def test_a_stopped_prediction_leaves_the_old_one_and_continues(run: Run, cells: Path, how: signal.Signals) -> None:
+    tifffile.imwrite("large.tif", np.random.default_rng(0).integers(0, 255, (2200, 2200), np.uint8), tile=(256, 256))
+    predict = "unettrain predict net.pt large.tif --tile 1116 --threads 1 --instances none"
+    run(f"{predict} --out whole.npy")
+    run(f"{PREDICT} --out p.npy --instances none")
+    before, work = tree(cells), cells / ".unettrain-predict-p.npy"
+    line = [*predict.split()[1:], "--out", "p.npy", "--overwrite", "-q"]
+    slow = "import time; from unettrain.prediction import averaging, work_folder as w; w.SECONDS_BETWEEN_RECORDS = 0\n"
+    slow += "f = w.WorkFolder.reached\nw.WorkFolder.reached = lambda *a: (f(*a), time.sleep(0.02))\n"
+    program = (sys.executable, "-c", f"{slow}from unetcli.train.main import main; main()")
+    with subprocess.Popen([*program, *line], cwd=cells, stderr=subprocess.PIPE, text=True) as process:
         try:
-            until(lambda: [path for path in cells.glob(".unfinished-output-*/new/*") if path.stat().st_size])
+            until(lambda: (work / "record.json").exists())
             process.send_signal(how)
             said = process.communicate(timeout=60)[1]
         finally:
             process.kill()
-    os.remove("large.tif")
+    assert {path: content for path, content in tree(cells).items() if work.name not in str(path)} == before
     if how == signal.SIGKILL:
         assert process.returncode == -how
-        assert {k: v for k, v in tree(cells).items() if k in before} == before
-        run(f"{PREDICT} --out other.tif")
-        os.remove("other.tif")
     else:
         assert process.returncode == 75
-        assert "error: stopped; the same command starts from the beginning\n" in said
-    assert tree(cells) == before
+        assert "error: stopped; the same command goes on from here\n" in said
+    assert json.loads((work / "record.json").read_text())["unit"] > 0
+    run(f"{predict} --out p.npy --overwrite")
+    np.testing.assert_array_equal(np.load("p.npy"), np.load("whole.npy"))
     assert not list(cells.glob(".*"))
 
 
@@ -218,8 +226,9 @@ def test_the_pixel_size_of_the_image_is_that_of_the_prediction(
     run: Run, make: Callable[[str], str], expected: Calibration | None
 ) -> None:
     image = make("volume.tif")
-    run(f"unettrain predict net.pt {image} --out p.tif --threads 1")
-    for path in (image, "p.tif"):
+    run(f"unettrain predict net.pt {image} --out p.tif --instances none --threads 1")
+    run(f"unettrain predict net.pt {image} --out cells.tif --threads 1")
+    for path in (image, "p.tif", "cells.tif"):
         found = read_calibration(open_source(path))
         assert (found is None) == (expected is None), path
         if found and expected:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -44,8 +45,12 @@ def early(number: int) -> str:
 
 
 def flip(path: Path) -> None:
+    """Flip a bit of the largest tensor; between the entries of the archive it would change nothing."""
+    with ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        tensor = archive.read(largest)
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[content.index(tensor) + len(tensor) // 2] ^= 1
     path.write_bytes(content)
 
 
@@ -215,6 +220,22 @@ def test_a_training_continues_from_the_state_before_a_damaged_one(
     assert "last.pt is damaged" in caplog.text
     fit(store, tmp_path / "straight", config)
     assert_same_run(run, tmp_path / "straight")
+
+
+@pytest.mark.parametrize("lost", ["damaged", "missing"])
+def test_a_lost_best_network_is_said_and_replaced(
+    make_store: MakeStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, lost: str
+) -> None:
+    store, run = make_store(), tmp_path / "run"
+    fit(store, run, quick(steps=3))
+    last = load_checkpoint(run / "last.pt")
+    save_checkpoint(run / "last.pt", replace(last, best_loss=0.0))  # no other network will be better
+    flip(run / "best.pt") if lost == "damaged" else (run / "best.pt").unlink()
+    result = fit(store, run, quick())
+    assert f"best.pt is {lost}" in caplog.text
+    assert "the next validation replaces it by its network" in caplog.text
+    assert load_checkpoint(run / "best.pt").step == 6
+    assert result.best_loss == load_checkpoint(run / "best.pt").best_loss
 
 
 def test_the_state_of_another_run_is_not_passed_over(make_store: MakeStore, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from unettrain.config import FitConfig
-from unettrain.pace import Pace, long_training_notice
+from unettrain.pace import Pace, time_notice
 
 
 class Clock:
@@ -47,13 +47,17 @@ def test_a_pace_is_not_known_before_three_steps_and_five_seconds() -> None:
     assert paced(3, 1, 1).seconds_per_step == pytest.approx(2)
 
 
+def notice(steps_left: int, channels: int, on_gpu: bool = False) -> str | None:
+    return time_notice(paced(5, 0, 10), steps_left, FitConfig(base_channels=channels), on_gpu)
+
+
 def test_a_long_training_on_a_cpu_is_announced_with_what_takes_less() -> None:
-    pace, wide = paced(5, 0, 10), FitConfig(base_channels=64)
-    said = long_training_notice(pace, 1000, wide, on_gpu=False)
+    said = notice(1000, 64)
     assert said is not None
-    assert "1,000 steps of 10 s take about 2:46:40 on this CPU; --preset small (8 channels instead of 64" in said
-    assert long_training_notice(pace, 100, wide, on_gpu=False) is None
-    assert long_training_notice(pace, 1000, wide, on_gpu=True) == "1,000 steps of 10 s take about 2:46:40"
-    narrow = long_training_notice(pace, 1000, FitConfig(base_channels=4), on_gpu=False)
+    assert said.startswith("1,000 steps of 10 s take about 2.8 h on this CPU; --preset small (8 channels instead of 64")
+    assert notice(1000, 64, on_gpu=True) == "1,000 steps of 10 s take about 2.8 h"
+    assert notice(100, 64) == "100 steps of 10 s take about 17 min"
+    assert notice(5, 64) is None
+    narrow = notice(1000, 4)
     assert narrow is not None
     assert "fewer --steps" in narrow

@@ -19,7 +19,8 @@ from unetprep.storage.local import LocalStorage
 from unettrain import run_dir as rundir
 from unettrain.checkpoint import load_checkpoint, save_checkpoint
 from unettrain.errors import Conflict, Failure, InvalidInput
-from unettrain.run_dir import FILES, RunDir, load_best
+from unettrain.run_checkpoints import load_best
+from unettrain.run_dir import FILES, RunDir
 from unettrain.run_record import read_record
 from unettrain.training_loop import Progress, fit
 

@@ -10,9 +10,16 @@ import torch
 
 from tests.trainer.test_training_loop import assert_same_run, log_of, quick, stop_at
 from unettrain import tensorboard_log
+from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.checkpoint import load_checkpoint
+from unettrain.decoding.arrays import separate_instances
+from unettrain.decoding.params import DecodingParams
+from unettrain.decoding.selection import DecodingScores, candidate_decodings
 from unettrain.errors import Conflict, Failure, InvalidInput
+from unettrain.metrics.components import label_components
+from unettrain.metrics.instances import THRESHOLDS, Matching, match_at_thresholds
 from unettrain.metrics.overlap import Overlap
+from unettrain.stream.tile_stream import TileStream
 from unettrain.trainer import Trainer
 from unettrain.training_loop import fit
 from unettrain.validation import Validation
@@ -168,3 +175,49 @@ def test_progress_tells_throughput(make_store: MakeStore, tmp_path: Path, monkey
     assert seen[-1].tiles_per_s > 0
     assert 0 <= seen[-1].waiting <= 1
     assert '"waiting": ' in (tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1]
+
+
+def test_the_decoding_is_chosen_on_the_validation_split_at_the_end(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, run = make_store(), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit(store, run, quick(), on_progress=stop_at(4))
+    assert load_checkpoint(run / "best.pt").decoding == {}
+    fit(store, run, quick())
+    best, stream = load_checkpoint(run / "best.pt"), TileStream(store, "val", augmentation=NO_AUGMENTATION)
+    network, scores = best.build(), DecodingScores(candidate_decodings(DecodingParams()))
+    for k in range(len(stream.split_indices)):
+        batch = stream.batch(k)
+        with torch.no_grad():
+            foreground = network(batch.image).softmax(1)[:, 1].numpy()
+        scores.add(foreground, label_components(batch.target.numpy()), (batch.weights == 0).numpy())
+    ap = {params: scores.mean_ap(k) for k, params in enumerate(scores.candidates)}
+    assert ap[best.decoding_params] == pytest.approx(max(ap.values()), abs=1e-9)
+    before = (run / "best.pt").read_bytes()
+    fit(store, run, quick())
+    assert (run / "best.pt").read_bytes() == before
+
+
+def test_validation_ap_is_that_of_the_components_of_the_target(make_store: MakeStore, tmp_path: Path) -> None:
+    store, run = make_store(), tmp_path / "run"
+    fit(store, run, quick(steps=3))
+    network, stream = load_checkpoint(run / "last.pt").build(), TileStream(store, "val", augmentation=NO_AUGMENTATION)
+    found: tuple[Matching, ...] = (Matching(),) * len(THRESHOLDS)
+    for k in range(len(stream.split_indices)):
+        batch = stream.batch(k)
+        with torch.no_grad():
+            cells = separate_instances(network(batch.image).softmax(1)[0, 1].numpy())
+        truth, ignored = label_components(batch.target[0].numpy()), (batch.weights[0] == 0).numpy()
+        found = tuple(a + b for a, b in zip(found, match_at_thresholds(truth, cells, ignored=ignored), strict=True))
+    expected = sum(m.average_precision for m in found) / len(THRESHOLDS)
+    assert log_of(run)[-1]["val_ap"] == pytest.approx(expected)
+
+
+def test_a_validation_split_without_cells_chooses_no_decoding(
+    make_store: MakeStore, cells: Callable[..., Any], tmp_path: Path
+) -> None:
+    empty = cells(40, 2, "val")
+    empty.target[:] = 0
+    fit(make_store([cells(60, 0), empty]), tmp_path / "run", quick(steps=1))
+    assert load_checkpoint(tmp_path / "run" / "best.pt").decoding == {}

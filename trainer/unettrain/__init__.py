@@ -1,8 +1,8 @@
 """unettrain: the U-Net of Ronneberger et al. 2015, trained on the tiles, weight maps and fields that unetprep computed.
 
-`fit`, `predict_files`, `evaluate_files`, `report` and `sampled_draws` do what the commands do. `predict_image` and
-`evaluate_arrays` work on arrays, as does the package `unettrain.metrics`. Importing unettrain is fast: each name is
-loaded when it is first used, and torch with the first name that needs it.
+`fit`, `predict_files`, `predict_many`, `evaluate_files`, `report` and `sampled_draws` do what the commands do.
+`predict_image` and `evaluate_arrays` work on arrays, as does the package `unettrain.metrics`. Importing unettrain is
+fast: each name is loaded when it is first used, and torch with the first name that needs it.
 """
 
 from importlib import import_module
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from unettrain.paper_check.line import PaperCheck as PaperCheck
     from unettrain.prediction.files import Prediction as Prediction
     from unettrain.prediction.files import predict_files as predict_files
+    from unettrain.prediction.files import predict_many as predict_many
     from unettrain.prediction.image import predict_image as predict_image
+    from unettrain.prediction.params import PredictParams as PredictParams
     from unettrain.reporting.write import Report as Report
     from unettrain.reporting.write import report as report
     from unettrain.stream.dataset import TileDataset as TileDataset
@@ -54,7 +56,8 @@ __version__ = "0.1.0"
 # No name may equal that of a module of this package: importing the module would put itself in the name's place.
 _EXPORTS = {
     "unettrain.training_loop": ("fit", "FitResult", "Progress"),
-    "unettrain.prediction.files": ("predict_files", "Prediction"),
+    "unettrain.prediction.files": ("predict_files", "predict_many", "Prediction"),
+    "unettrain.prediction.params": ("PredictParams",),
     "unettrain.prediction.image": ("predict_image",),
     "unettrain.evaluation.files": ("evaluate_files",),
     "unettrain.evaluation.arrays": ("evaluate_arrays",),

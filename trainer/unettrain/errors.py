@@ -26,6 +26,19 @@ class Failure(UnettrainError):
     """Valid work that failed: a training that diverged, a write."""
 
 
+REPORTED_ELSEWHERE = "reported by another process of this training"  # a note of exceptions
+
+
+def mark_reported_elsewhere(error: BaseException) -> None:
+    """Mark an exception that another process of the training has reported."""
+    error.add_note(REPORTED_ELSEWHERE)
+
+
+def is_reported_elsewhere(error: BaseException) -> bool:
+    """Whether another process of the training has reported an exception."""
+    return REPORTED_ELSEWHERE in getattr(error, "__notes__", ())
+
+
 OWN = {
     unetprep.errors.InvalidInput: InvalidInput,
     unetprep.errors.Conflict: Conflict,
@@ -42,6 +55,9 @@ def raises_own_errors(function: Callable[A, R]) -> Callable[A, R]:
             return function(*args, **kwargs)
         except tuple(OWN) as error:
             own = next(ours for theirs, ours in OWN.items() if isinstance(error, theirs))
-            raise own(str(error)) from error
+            translated = own(str(error))
+            for note in getattr(error, "__notes__", ()):
+                translated.add_note(note)
+            raise translated from error
 
     return wrapped

@@ -13,7 +13,7 @@ from unetprep.storage.atomic import replacing
 from unettrain.decoding.arrays import separate_instances
 from unettrain.model import centre_crop
 from unettrain.stream.batches import Batch
-from unettrain.validation import Predict
+from unettrain.validation import Predict, foreground_of
 
 FOLDER = "examples"  # in a run directory
 GAP_PX = 4
@@ -30,9 +30,8 @@ def write_examples(run_dir: Path, step: int, predict: Predict, batches: Iterable
 
 
 def _rows(batch: Batch, scores: Tensor, target: Tensor) -> list[Picture]:
-    foreground = 1 - scores.detach().float().softmax(1)[:, 0].cpu().numpy()  # (b, y, x)
     image = centre_crop(batch.image.cpu(), scores.shape[2:]).numpy()
-    return [_row(*tile) for tile in zip(image, target.cpu().numpy(), foreground, strict=True)]
+    return [_row(*tile) for tile in zip(image, target.cpu().numpy(), foreground_of(scores), strict=True)]
 
 
 def _row(image: NDArray[np.float32], target: NDArray[np.int64], foreground: NDArray[np.float32]) -> Picture:

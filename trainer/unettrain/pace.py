@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
 from typing import TypeVar
 
 from unettrain.config import FitConfig
@@ -12,7 +11,7 @@ Item = TypeVar("Item")
 
 WINDOW = 50  # steps that the rates are measured over
 SETTLED_STEPS, SETTLED_S = 3, 5.0  # before a pace is believed: the first step compiles and fills caches
-LONG_S = 3600.0
+SAID_S, LONG_S = 60.0, 1800.0
 SMALL = "small"
 
 
@@ -61,19 +60,26 @@ class Pace:
         return sum(end - begun for begun, end in self._times) / whole if whole > 0 else 0.0
 
 
-def long_training_notice(pace: Pace, steps_left: int, config: FitConfig, on_gpu: bool) -> str | None:
-    """A sentence on how long the remaining steps take, if that is over an hour, and what takes less."""
+def time_notice(pace: Pace, steps_left: int, config: FitConfig, on_gpu: bool) -> str | None:
+    """A sentence on how long the remaining steps take and, if that is long on a CPU, what takes less.
+
+    None while the pace is not known, and for less than a minute.
+    """
     each = pace.seconds_per_step
-    if each is None or each * steps_left < LONG_S:
+    if each is None or each * steps_left < SAID_S:
         return None
-    left = timedelta(seconds=round(each * steps_left))
-    said = f"{steps_left:,} steps of {each:.3g} s take about {left}"
-    if on_gpu:
+    said = f"{steps_left:,} steps of {each:.2g} s take about {_duration(each * steps_left)}"
+    if on_gpu or each * steps_left < LONG_S:
         return said
     small = FitConfig.preset(SMALL)
     if config.base_channels <= small.base_channels:
-        return f"{said}; fewer --steps take less, or smaller tiles"
+        return f"{said} on this CPU; fewer --steps or smaller tiles take less"
     return (
         f"{said} on this CPU; --preset {SMALL} ({small.base_channels} channels instead of {config.base_channels},"
-        f" {small.steps:,} steps) learns in a fraction of it"
+        f" {small.steps:,} steps) takes a fraction of it"
     )
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{seconds / 3600:.1f} h"

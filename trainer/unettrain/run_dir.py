@@ -1,11 +1,11 @@
 """Run directories: their files, their lock, and checks whether a training may continue in one."""
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from unettrain.training_log import parse_record
 FILES = ("last.pt", "best.pt", "scores.json", "report.html", "log.jsonl", "config.json")  # in order of removal
 FOLDERS = {"examples": "step-*.png", "tensorboard": "events.out.tfevents.*"}  # and the names of the files in them
 OLD_TEMPORARY = re.compile(r"\.(last|best)\.pt\.\d+")  # as version 0.1.0 named them
+
+log = logging.getLogger(__name__)
 
 
 class RunDir:
@@ -132,51 +134,6 @@ def open_run(
     return run
 
 
-def load_last(run: RunDir, config: FitConfig, network: UNetConfig) -> Checkpoint | None:
-    """The checkpoint to continue from, the newest that is not damaged; None at the beginning of a run.
-
-    Raises Conflict if it belongs to another run than config.json, or if a run has best.pt and no state to continue
-    from; InvalidInput if all states are damaged.
-    """
-
-    def check(path: Path, found: Checkpoint) -> None:
-        _refuse_other_checkpoint(path, found, run.fingerprint, config, network)
-
-    found = run.checkpoints.load_newest(check)
-    if found is None and run.best.exists() and load_checkpoint(run.best).step > config.validate_every:
-        raise Conflict(
-            f"{run.path} holds a best.pt without last.pt: the training would start from the beginning and replace it",
-            hint=f"restore last.pt from a backup, or move best.pt away, or {ANEW}",
-        )
-    return found
-
-
-def find_checkpoint(path: str | Path) -> Checkpoint:
-    """The checkpoint at a path. Of a run directory, its best network, or its last before the first validation."""
-    return load_best(path) if Path(path).is_dir() else load_checkpoint(path)
-
-
-def load_best(run_dir: str | Path) -> Checkpoint:
-    """The best network of a run; the last one if none was validated yet.
-
-    Raises InvalidInput if there is none, Conflict if it belongs to another run than config.json.
-    """
-    run = RunDir(Path(run_dir))
-    path = next((path for path in (run.best, run.last) if path.exists()), None)
-    if path is None:
-        raise InvalidInput(
-            f"{run_dir} holds no network", allowed="a run, or a .pt file", hint=f"unettrain fit STORE --run {run_dir}"
-        )
-    found = load_checkpoint(path)
-    record = (json_object(run.config) if run.config.is_file() else None) or {}
-    if found.run and record.get("fingerprint") and found.run != record["fingerprint"]:
-        raise Conflict(
-            f"{path} is of another run than {run.config}",
-            hint=f"give {path} itself to predict with it anyway, or restore the files of one run",
-        )
-    return found
-
-
 def _refuse_files_of_others(run: RunDir, overwrite: bool) -> None:
     """Raise Conflict if a directory without config.json holds files that the run would replace or change."""
     ours = (run.last, *run.checkpoints.earlier(), run.best, run.log)
@@ -222,21 +179,3 @@ def _remove_folders(run: RunDir) -> None:
             path.unlink(missing_ok=True)
         with suppress(OSError):  # there is none, or it holds other files
             (run.path / name).rmdir()
-
-
-def _refuse_other_checkpoint(
-    path: Path, found: Checkpoint, fingerprint: str, config: FitConfig, network: UNetConfig
-) -> None:
-    """Raise Conflict, naming what differs, if a checkpoint is not of the run with this configuration."""
-    pairs = {"seed": (found.seed, config.seed)}
-    pairs |= {name: (getattr(found.network, name), value) for name, value in asdict(network).items()}
-    differing = [
-        f"  {name.replace('_', '-')}: {a} in it, {b} in config.json" for name, (a, b) in pairs.items() if a != b
-    ]
-    if not differing and found.run not in ("", fingerprint):
-        differing = ["  other options or other data: the fingerprint recorded in it is not that of config.json"]
-    if differing:
-        raise Conflict(
-            "\n".join([f"{path} is of another run than the config.json beside it:", *differing]),
-            hint=f"restore last.pt of this run from a backup, or {ANEW}",
-        )

@@ -5,7 +5,8 @@ one steep update can leave every ReLU dead, so gradients longer than `clip_norm`
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -15,7 +16,9 @@ from unettrain import rng
 from unettrain.checkpoint import Checkpoint
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.data.intensity import NO_IMAGES, TrainingImages
-from unettrain.device import pick_device
+from unettrain.decoding.params import DecodingParams
+from unettrain.decoding.selection import DecodingScores, candidate_decodings
+from unettrain.distributed import Group
 from unettrain.ema import averaged_copy, update_average
 from unettrain.errors import Failure, InvalidInput
 from unettrain.loss import divisor, weighted_sums
@@ -42,16 +45,23 @@ class Trainer:
     """
 
     def __init__(
-        self, network: UNetConfig, config: FitConfig, tile_px: int, images: TrainingImages = NO_IMAGES
+        self,
+        network: UNetConfig,
+        config: FitConfig,
+        tile_px: int,
+        images: TrainingImages = NO_IMAGES,
+        group: Group | None = None,
     ) -> None:
-        self.config, self.tile_px, self.images = config, tile_px, images
+        self.config, self.tile_px, self.images, self.group = config, tile_px, images, group or Group()
         self.run = ""  # fingerprint of the run's configuration and data
-        self.device = pick_device(config.device)
-        self.model = UNet(network, config.seed).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device = self.group.device(config.device)
+        model = self.group.prepare(UNet(network, config.seed), self.device)
+        self.model: UNet = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = averaged_copy(self.model) if config.ema else None
         self.optimizer = make_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.amp == "fp16")
-        self._compiled = torch.compile(self.model) if config.compile else self.model
+        compiled = torch.compile(self.model) if config.compile else self.model
+        self._trained = self.group.averaging(compiled, self.device)
         self.step = 0
         self.pending_loss: float | None = None
         self.best = BestScores()
@@ -140,8 +150,12 @@ class Trainer:
             raise Diverged(f"the training diverged: after step {self.step} weights are not finite", hint=ADVICE)
 
     def update(self, batch: Batch) -> None:
-        """Make one update. Sets torch's global seed for dropout, from (seed, step)."""
-        torch.manual_seed(int(rng.generator(rng.DROPOUT, self.config.seed, self.step).integers(2**63)))
+        """Make one update with this process's part of a batch. Sets torch's global seed for dropout.
+
+        The seed follows from (seed, step, rank), so several processes drop other activations than a single one.
+        """
+        draws = rng.generator(rng.DROPOUT, self.config.seed, self.step, self.group.ranks.rank)
+        torch.manual_seed(int(draws.integers(2**63)))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.config)
         self.model.train()
@@ -159,14 +173,18 @@ class Trainer:
             self.step, self.pending_loss, self.whole = self.step + 1, value, True
 
     def _gradient(self, batch: Batch) -> float:
-        """Compute the gradient of the loss of a batch, part by part, and return the loss."""
-        by = divisor(batch.weights.float().sum().to(self.device), batch.target.numel(), self.config.normalizer)
+        """Compute the gradient of the loss of a batch, part by part, and return the loss over all processes."""
+        size, parts = self.group.size, self.config.accumulate
+        weight = self.group.summed(batch.weights.float().sum().to(self.device))
+        # The divisor is that of the batch of all processes, divided by their number as their gradients are averaged.
+        by = divisor(weight, batch.target.numel() * size, self.config.normalizer) / size
         loss = torch.zeros((), device=self.device)
-        for part in _parts(batch, self.config.accumulate):
-            part_loss = weighted_sums(*self._forward(self._compiled, part))[0] / by
-            self.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
+        for k, part in enumerate(_parts(batch, parts)):
+            with self.group.local_gradient(self._trained) if k < parts - 1 else nullcontext():
+                part_loss = weighted_sums(*self._forward(self._trained, part))[0] / by
+                self.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
             loss += part_loss.detach()
-        return loss.item()
+        return self.group.summed(loss).item() / size
 
     def _check_gradient(self, loss: float, norm: float) -> None:
         """Raise Diverged for a loss or gradient that is not finite; fp16 may overflow until its scale has adapted."""
@@ -176,8 +194,15 @@ class Trainer:
             raise Diverged(f"the training diverged: at step {self.step} the {what}", hint=ADVICE)
 
     def validate(self, stream: TileStream) -> Validation:
-        """Scores over a finite stream, without dropout."""
-        return validate(self.predict, stream, self.config.normalizer, self.step)
+        """Scores over a finite stream, without dropout, with the default decoding."""
+        return validate(self.predict, stream, self.config.normalizer, self.step, DecodingScores([DecodingParams()]))
+
+    def choose_decoding(self, batches: Iterable[Batch], network: UNet) -> DecodingParams | None:
+        """The decoding with which a network has the highest AP over some batches; None if they hold no cell."""
+        network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        scores = DecodingScores(candidate_decodings(DecodingParams()))
+        validate(lambda batch: self._forward(network, batch), batches, self.config.normalizer, self.step, scores)
+        return scores.best() if scores.num_cells else None
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Training loop: updates, validation, log, checkpoints, and resuming."""
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,25 @@ import torch
 from unetprep.storage.lock import Lock
 from unetprep.storage.signals import deferred_signals
 from unettrain.augment.draw import NO_AUGMENTATION
+from unettrain.checkpoint import Checkpoint, load_checkpoint
 from unettrain.checkpoint_files import SaveSchedule
 from unettrain.config import FitConfig
-from unettrain.device import pick_device
-from unettrain.errors import Failure, InvalidInput, raises_own_errors
+from unettrain.distributed import Group, PeerLost, joined
+from unettrain.errors import Failure, InvalidInput, mark_reported_elsewhere, raises_own_errors
 from unettrain.examples import write_examples
 from unettrain.initial import KEY, InitialWeights, adopt_network, initial_weights
 from unettrain.memory import check_memory
 from unettrain.outcome import training_warnings
-from unettrain.pace import Pace, long_training_notice
-from unettrain.run_dir import RunDir, find_checkpoint, load_last, locked_run, open_run
+from unettrain.pace import Pace, time_notice
+from unettrain.run_checkpoints import find_checkpoint, load_last
+from unettrain.run_dir import RunDir, locked_run, open_run
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
 from unettrain.tensorboard_log import TensorBoardLog
 from unettrain.trainer import Diverged, Trainer
 from unettrain.validation import BestScores
+
+DECODED_TILES = 64  # that choose the decoding, about half a second each
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,9 @@ def fit(
 
     The run directory receives config.json, log.jsonl, last.pt (the state to continue from), best.pt (the network that
     is best by `config.best_by`) and examples/. They are saved at every validation, at the end and on Ctrl-C, and
-    last.pt also as often as `checkpoint_every` and `checkpoint_minutes` say. If last.pt is damaged, a warning names it
-    and the run continues from the state before it. On the CPU the result depends on store and configuration alone,
-    whether the run was interrupted or killed or not. A run that has reached
+    last.pt also as often as `config.checkpoint_every` and `checkpoint_minutes` say. If last.pt is damaged, a warning of
+    the logger `unettrain` names it, and the run continues from the state before it. On the CPU the result depends on
+    store and configuration alone, whether the run was interrupted, killed or neither. A run that has reached
     `config.steps` is left unchanged. The directory is locked during the training; other processes may read it.
 
     `initial` is a run directory or .pt file whose weights are trained further (fine-tuning); number of classes and
@@ -103,25 +107,51 @@ def fit(
     Raises InvalidInput for a store that cannot be trained on or, with `require_validation`, has no validation tiles;
     Conflict if `run_dir` holds another run or another process trains in it; Failure if the training diverges.
     """
-    config = config or FitConfig()
+    with joined() as group:
+        request = _Request(store, run_dir, config or FitConfig(), initial, overwrite, require_validation)
+        return _fit(request, group, on_progress, on_notice)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What `fit` was asked for."""
+
+    store: str | Path
+    run_dir: str | Path
+    config: FitConfig
+    initial: str | Path | None
+    overwrite: bool
+    require_validation: bool
+
+
+def _fit(
+    request: _Request, group: Group, on_progress: Callable[[Progress], None], on_notice: Callable[[str], None]
+) -> FitResult:
+    store, config, initial = request.store, request.config, request.initial
+    device = group.device(config.device)
     source = None if initial is None else find_checkpoint(initial)
     config = config if source is None or initial is None else adopt_network(config, source, initial)
-    stream = TileStream.of(store, config, pick_device(config.device))
+    stream = TileStream.of(store, config, device, group.ranks)
     config = config.for_classes(stream.tiles.num_classes)
     validation = _Validation(store, stream)
-    if require_validation and not validation.num_tiles:
+    if request.require_validation and not validation.num_tiles:
         raise InvalidInput(
             f"{store} has no validation tiles, so the validation IoU will not be known",
             hint="hold images out at import: unetprep import --val-fraction 0.2",
         )
     network = config.network(stream.tiles.num_channels, stream.tiles.depth)
-    check_memory(network, config, on_gpu=pick_device(config.device).type != "cpu")
+    check_memory(network, config, on_gpu=device.type != "cpu")
     begin = None
     if source is not None and initial is not None:
         begin = initial_weights(source, initial, network, config.seed)
-        on_notice(begin.text)
-    with locked_run(run_dir) as lock:
-        run, trainer = _open(store, run_dir, config, stream, overwrite, lock, begin)
+        if group.is_first:
+            on_notice(begin.text)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    tiles = stream.tiles
+    trainer = Trainer(network, config, tiles.tile_px, tiles.training_images(), group)
+    with locked_run(request.run_dir) if group.is_first else nullcontext() as lock:
+        run = _open(replace(request, config=config), stream, trainer, lock, begin)
         first = trainer.step
         with torch.random.fork_rng([trainer.device] if trainer.device.type == "cuda" else []):
             _Loop(run, trainer, stream, validation, on_progress, on_notice, SaveSchedule(config)).run_to_end()
@@ -157,37 +187,35 @@ class _Validation:
             self._sample = self._training.batch(0)
         return self._sample
 
-    def examples(self, num: int) -> list[Batch]:
+    def some(self, num: int) -> Iterator[Batch]:
         """Up to `num` validation tiles, spread over the split."""
         stream, num = self.stream(), min(num, self.num_tiles)
-        return [stream.batch(k * self.num_tiles // num) for k in range(num)] if stream else []
+        return (stream.batch(k * self.num_tiles // num) for k in range(num)) if stream else iter(())
 
 
 def _open(
-    store: str | Path,
-    run_dir: str | Path,
-    config: FitConfig,
-    stream: TileStream,
-    overwrite: bool,
-    lock: Lock,
-    begin: InitialWeights | None,
-) -> tuple[RunDir, Trainer]:
-    """The run directory, and the trainer in the state saved there, or at step 0."""
-    tiles = stream.tiles
-    network = config.network(tiles.num_channels, tiles.depth)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    trainer = Trainer(network, config, tiles.tile_px, tiles.training_images())  # may fail, before anything is replaced
+    request: _Request, stream: TileStream, trainer: Trainer, lock: Lock | None, begin: InitialWeights | None
+) -> RunDir:
+    """The run directory, which rank 0 opens. The trainer gets the state saved there, or begins at step 0."""
+    network, config = trainer.model.config, request.config
     data = stream.fingerprints | ({KEY: begin.digest} if begin else {})
-    run = open_run(run_dir, store, data, network, config, overwrite, lock)
+
+    opened: list[RunDir] = []
+
+    def open_first() -> Checkpoint | None:
+        opened.append(open_run(request.run_dir, request.store, data, network, config, request.overwrite, lock))
+        return load_last(opened[0], config, network)
+
+    last = trainer.group.from_first(open_first)
+    run = opened[0] if opened else RunDir(Path(request.run_dir))
     trainer.run = run.fingerprint
-    last = load_last(run, config, network)
     if last is not None:
         trainer.restore(last)
     elif begin is not None:
         trainer.begin_with(begin.weights)
-    run.cut_log(trainer.step if trainer.pending_loss is None else trainer.step - 1)
-    return run, trainer
+    if trainer.group.is_first:
+        run.cut_log(trainer.step if trainer.pending_loss is None else trainer.step - 1)
+    return run
 
 
 @dataclass
@@ -207,41 +235,56 @@ class _Loop:
 
     def run_to_end(self) -> None:
         """Make the remaining updates. A step that an interrupt left unlogged is finished first."""
-        config = self.trainer.config
-        self.tensorboard = TensorBoardLog(self.run.path, self.trainer.step) if config.tensorboard else None
+        config, group = self.trainer.config, self.trainer.group
+        if config.tensorboard and group.is_first:
+            self.tensorboard = TensorBoardLog(self.run.path, self.trainer.step)
         try:
-            if self.trainer.pending_loss is not None:
-                self._finish_step()
-            left = 0 if self._ends_early() else max(0, config.steps - self.trainer.step)
-            with closing(self.stream.batches(self.trainer.step, left)) as batches:
-                for batch in self.pace.timed(batches):
-                    self.trainer.update(batch)
-                    self._finish_step()
-                    if self._ends_early():
-                        break
-        except KeyboardInterrupt:
+            with group.peers():
+                self._make_updates()
+            if group.is_first:
+                self._choose_decoding()
+        except (KeyboardInterrupt, PeerLost):
             with deferred_signals():
-                if self.trainer.whole and self.trainer.is_finite:
+                if group.is_first and self.trainer.whole and self.trainer.is_finite:
                     self.run.save_last(self.trainer.checkpoint(with_optimizer=True))
             raise
         except Diverged as error:
+            if not group.is_first:  # it happens in all processes at once
+                mark_reported_elsewhere(error)
+                raise
             raise Failure(f"{error}\n  kept:    {self._last_good()}") from None
         finally:
             if self.tensorboard:
                 self.tensorboard.close()
 
+    def _make_updates(self) -> None:
+        trainer = self.trainer
+        if trainer.pending_loss is not None:
+            self._finish_step()
+        left = 0 if self._ends_early() else max(0, trainer.config.steps - trainer.step)
+        with closing(self.stream.batches(trainer.step, left)) as batches:
+            for batch in self.pace.timed(batches):
+                trainer.update(batch)
+                self._finish_step()
+                if trainer.step % trainer.config.validate_every == 0 and self._ends_early():
+                    break
+
     def _ends_early(self) -> bool:
-        patience = self.trainer.config.patience
-        return bool(patience) and self.trainer.best.num_worse >= patience
+        """Whether no better network was found for long, which rank 0 alone knows."""
+        patience, group = self.trainer.config.patience, self.trainer.group
+        return bool(patience) and group.from_first(lambda: self.trainer.best.num_worse >= patience)
 
     def _last_good(self) -> str:
         saved = [path for path in (self.run.last, self.run.best) if path.exists()]
         return f"{' and '.join(map(str, saved))}, from before" if saved else "nothing: no checkpoint was saved yet"
 
     def _finish_step(self) -> None:
-        """Validate and save if due, log the step and report it."""
+        """Validate and save if due, log the step and report it. Only rank 0 does; the others go on to the next step."""
         trainer, config = self.trainer, self.trainer.config
         assert trainer.pending_loss is not None
+        if not trainer.group.is_first:
+            trainer.pending_loss = None
+            return
         due = trainer.step % config.validate_every == 0 or trainer.step == config.steps
         best, scores = self._validate() if due else (trainer.best, {})
         each = self.pace.seconds_per_step
@@ -274,15 +317,26 @@ class _Loop:
         if best.num_worse == 0:
             self.run.save_best(trainer.checkpoint(with_optimizer=False, best=best))
         if config.examples:
-            write_examples(self.run.path, trainer.step, trainer.predict, self.validation.examples(config.examples))
+            write_examples(self.run.path, trainer.step, trainer.predict, self.validation.some(config.examples))
         return best, {"val_loss": found.loss, "val_iou": found.cells.iou, "val_ap": found.ap}
 
+    def _choose_decoding(self) -> None:
+        """Record the decoding of instances that is best on the validation split in best.pt, unless it is there."""
+        if not self.validation.num_tiles or not self.run.best.exists():
+            return
+        best = load_checkpoint(self.run.best)
+        found = None
+        if not best.decoding:
+            found = self.trainer.choose_decoding(self.validation.some(DECODED_TILES), best.build())
+        if found is not None:
+            self.run.save_best(replace(best, decoding=asdict(found)))
+
     def _estimate(self) -> None:
-        """Say once how long the training will take, if that is long."""
+        """Say once how long the training will take."""
         if self.has_estimated or self.pace.seconds_per_step is None:
             return
         self.has_estimated = True
         trainer, left = self.trainer, self.trainer.config.steps - self.trainer.step
-        sentence = long_training_notice(self.pace, left, trainer.config, on_gpu=trainer.device.type != "cpu")
+        sentence = time_notice(self.pace, left, trainer.config, on_gpu=trainer.device.type != "cpu")
         if sentence:
             self.on_notice(sentence)

@@ -4,11 +4,15 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from unettrain.decoding.selection import DecodingScores
 from unettrain.errors import Failure
 from unettrain.loss import divisor, weighted_sums
+from unettrain.metrics.components import label_components
 from unettrain.metrics.overlap import Overlap, overlap
 from unettrain.outcome import ADVICE
 from unettrain.stream.batches import Batch
@@ -54,8 +58,13 @@ class BestScores:
 
 
 @torch.no_grad()
-def validate(predict: Predict, batches: Iterable[Batch], normalizer: str, step: int) -> Validation:
-    """Scores over a finite stream. Raises Failure if the loss is not finite."""
+def validate(
+    predict: Predict, batches: Iterable[Batch], normalizer: str, step: int, instances: DecodingScores
+) -> Validation:
+    """Scores over a finite stream; `instances` collects those of its candidates, of which the first gives the AP.
+
+    Raises Failure if the loss is not finite.
+    """
     weighted, weight = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     cells, num_pixels, num_batches, spread = Overlap(), 0, 0, Spread()
     for batch in batches:
@@ -66,12 +75,20 @@ def validate(predict: Predict, batches: Iterable[Batch], normalizer: str, step: 
         counted = weights > 0
         truth, proposal = (a[counted].cpu().numpy() for a in (target, scores.argmax(1)))
         cells += overlap(truth > 0, proposal > 0)
+        if bool(scores.isfinite().all()):
+            instances.add(foreground_of(scores), label_components(target.cpu().numpy()), ~counted.cpu().numpy())
         num_pixels, num_batches = num_pixels + target.numel(), num_batches + 1
     loss = float(weighted / divisor(weight, num_pixels, normalizer))
     if not math.isfinite(loss):
         raise Failure(f"the training diverged: after step {step} the validation loss is {loss}", hint=ADVICE)
     loss = loss / num_batches if normalizer == "none" else loss
-    return Validation(loss, cells, 0.0, spread.is_constant)
+    return Validation(loss, cells, instances.mean_ap(), spread.is_constant)
+
+
+def foreground_of(scores: Tensor) -> NDArray[np.float32]:
+    """Probability of the foreground (b, y, x) of scores (b, class, y, x): of all classes but the background."""
+    probabilities = scores.detach().float().softmax(1)
+    return probabilities[:, 1:].sum(1).clamp(max=1).cpu().numpy()
 
 
 class Spread:

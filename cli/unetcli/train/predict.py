@@ -1,72 +1,86 @@
 """Command `predict`."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import click
 
-from unetcli.options import Examples, common, result
+from unetcli.options import Examples, chosen, common, from_fields, result
 from unetcli.progress import progress
-from unetprep.parameter import numbers
+from unetprep.parameter import option_name
+from unettrain.decoding.params import DecodingParams
+from unettrain.prediction.params import PredictParams
 
 
 @click.command(
     cls=Examples,
-    short_help="Predict an image of any size.",
-    examples="unettrain predict runs/ds image.tif --out prediction.tif\n"
-    "unettrain predict runs/ds/best.pt ds.zarr/images/img-test --out prediction.zarr",
+    short_help="Predict images of any size.",
+    examples="unettrain predict runs/ds image.tif --out cells.tif\n"
+    "unettrain predict runs/ds raw --out predicted --also table,overlay\n"
+    "unettrain predict runs/ds image.tif --out probabilities.tif --instances none\n"
+    "unettrain predict runs/ds/best.pt ds.zarr --split test --out predicted",
 )
 @click.argument("checkpoint")
-@click.argument("image")
-@click.option("--out", required=True, metavar="PATH", help="The prediction: .tif, .npy or .zarr.")
-@click.option("--axes", default="", help="Axes of the image file, as for unetprep import.  [default: the file's]")
-@click.option("--level", type=click.IntRange(0), default=0, help="Level of a pyramid.  [default: the full resolution]")
-@click.option("--series", type=click.IntRange(0), help="Which image of a file with several.  [default: the only one]")
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option(
-    "--tile", "tile_px", type=int, help="Side of a tile in pixels; does not affect the result.  [default: 572]"
+    "--out",
+    required=True,
+    metavar="PATH",
+    help="Of one image, a file: .tif, .npy, .zarr or, of labels, .png; or labels beside the image,"
+    " IMAGE.zarr/labels/NAME. Of several, a folder.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda ...")
-@click.option(
-    "--threads", type=click.IntRange(1, 1024), help="Threads of the network on the CPU.  [default: all cores]"
-)
-@click.option(
-    "--intensity",
-    metavar="LOW,HIGH|RULE",
-    default="",
-    help="Values that become 0 and 1, or a rule as for unetprep import: auto, dtype, minmax, percentile."
-    "  [default: as in the training]",
-)
-@click.option(
-    "--pixel-size",
-    type=click.Choice(["check", "resample", "ignore"]),
-    default="check",
-    show_default=True,
-    help="For an image whose pixels are larger or smaller than those of the training by more than a factor of 1.5."
-    " check: refuse it; resample: predict it at the pixel size of the training, and resample the prediction back;"
-    " ignore: predict it as it is.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace an earlier prediction at --out.")
+@from_fields(DecodingParams, option_name, unset="as the run has chosen, or {default}")
+@from_fields(PredictParams, option_name)
+@click.option("--overwrite", is_flag=True, help="Replace earlier predictions, unless they would be the same.")
 @common
 def predict(
     checkpoint: str,
-    image: str,
+    images: tuple[str, ...],
     out: str,
-    intensity: str,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
     **values: Any,
 ) -> None:
-    """Predict the probability of a cell at every pixel of IMAGE, of any size, without seams.
+    """Predict the cells in each IMAGE, of any size, without seams.
 
-    CHECKPOINT is a run, whose best network is used, or one of its .pt files. IMAGE is a file, or an image of a store,
-    STORE/images/NAME.
+    CHECKPOINT is a run, whose best network is used, or one of its .pt files. IMAGE is a file, a folder, a pattern such
+    as 'raw/*.tif', a URL, a store, or an image of a store, STORE/images/NAME. The output numbers the cells; with
+    --instances none it holds probabilities. The same command continues a prediction that was stopped, and skips images
+    whose output is complete.
     """
-    from unettrain import predict_files
+    params: PredictParams = chosen(PredictParams, values)
+    decoding = {f.name: values[f.name] for f in fields(DecodingParams) if values[f.name] is not None}
+    from unettrain import predict_many
 
+    options = {f.name: getattr(params, f.name) for f in fields(params)}
     with progress("predict", quiet) as report:
-        done = predict_files(checkpoint, image, out, intensity=numbers(intensity), on_progress=report, **values)
-    for warning in done.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    sides, (low, high) = " x ".join(map(str, done.shape)), done.intensity
-    text = f"predict: {sides} probabilities, with intensity {low:g},{high:g}\n-> {out}"
-    result("predict", done.as_dict() | {"out": out}, text, as_json)
+        done = predict_many(
+            checkpoint, images, out, decoding=decoding, overwrite=overwrite, on_progress=report, **options
+        )
+    for prediction in done:
+        for warning in prediction.warnings:
+            click.echo(f"Warning: {prediction.path.name + ': ' if len(done) > 1 else ''}{warning}", err=True)
+    if len(done) == 1:
+        found = done[0].as_dict()
+        result("predict", found | {"out": str(done[0].path)}, f"{_text(found)}\n-> {done[0].path}", as_json)
+        return
+    new = sum(prediction.is_new for prediction in done)
+    skipped = f", {len(done) - new} were there already" if new < len(done) else ""
+    lines = [f"predict: {new} images{skipped}\n-> {out}"]
+    result("predict", {"out": out, "predictions": [p.as_dict() for p in done]}, "\n".join(lines), as_json)
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    sides, (low, high) = " x ".join(map(str, found["shape"])), found["intensity"]
+    if not found.get("is_new", True):
+        return f"predict: nothing to do, {sides} pixels were predicted before"
+    what = (
+        f"{found['num_instances']} instances in {sides} pixels"
+        if "num_instances" in found
+        else f"{sides} probabilities"
+    )
+    seam = f"; largest seam {found['largest_seam']:.2g}" if "largest_seam" in found else ""
+    return f"predict: {what}, with intensity {low:g},{high:g}{seam}"

@@ -15,6 +15,7 @@ from unettrain.model import UNet
 from unettrain.prediction.files import predict_files
 from unettrain.prediction.image import predict_image
 
+NONE = {"instances": "none"}
 IMAGE = np.random.default_rng(0).integers(0, 200, (60, 45)).astype(np.uint8)
 
 
@@ -37,10 +38,11 @@ def test_a_file_and_an_array_are_predicted_alike(tmp_path: Path) -> None:
         checkpoint,
         tmp_path / "image.npy",
         tmp_path / "a.npy",
+        decoding=NONE,
         intensity=(0, 100),
         on_progress=lambda *at: calls.append(at),
     )
-    predict_files(checkpoint, IMAGE, tmp_path / "b.npy", intensity=(0, 100), tile_px=60)
+    predict_files(checkpoint, IMAGE, tmp_path / "b.npy", decoding=NONE, intensity=(0, 100), tile_px=60)
     a, b = np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy")
     assert (done.path, done.shape, done.intensity) == (tmp_path / "a.npy", (60, 45), (0, 100))
     assert done.as_dict() == {"out": str(done.path), "shape": [60, 45], "intensity": [0, 100], "warnings": []}
@@ -51,7 +53,7 @@ def test_a_file_and_an_array_are_predicted_alike(tmp_path: Path) -> None:
 
 def test_three_classes_and_several_slices_keep_their_axes(tmp_path: Path) -> None:
     checkpoint, volume = network(tmp_path, num_classes=3), np.stack([IMAGE, 200 - IMAGE])
-    done = predict_files(checkpoint, volume, tmp_path / "p.zarr", intensity="dtype")
+    done = predict_files(checkpoint, volume, tmp_path / "p.zarr", decoding=NONE, intensity="dtype")
     assert done.shape == (3, 2, 60, 45)
     assert done.intensity == (0, 255)
 

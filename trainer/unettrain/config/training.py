@@ -30,7 +30,11 @@ class TrainingConfig(TrainerParams):
         changes_result=False,
     )
     batch_size: int = parameter(
-        1, "Tiles in each step. The paper prefers one large tile to a batch of small ones.", least=1, most=2**16
+        1,
+        "Tiles in each step, of all processes together; several processes take one each unless it is given. The paper"
+        " prefers one large tile to a batch of small ones.",
+        least=1,
+        most=2**16,
     )
     accumulate: int = parameter(
         1,
@@ -158,7 +162,7 @@ class TrainingConfig(TrainerParams):
     )
     keep: int = parameter(
         2,
-        "States to continue from that are kept: last.pt and those before it, RUN/checkpoints/step-*.pt.",
+        "States to continue from that are kept: last.pt and those before it, in RUN/checkpoints.",
         least=1,
         most=10_000,
         changes_result=False,

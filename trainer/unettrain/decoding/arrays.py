@@ -33,5 +33,7 @@ def separate_instances(
     with Decoder(volume.shape, params or DecodingParams(), num_threads) as decoder:
         for z, plane in enumerate(volume):
             decoder.add(z, 0, plane)
-        labels = np.concatenate([band.labels for band in decoder.bands()])
+        labels = np.empty(volume.shape, np.int32)
+        for z, y0, band in decoder.bands():
+            labels[z, y0 : y0 + len(band)] = band
     return labels.reshape(foreground.shape)

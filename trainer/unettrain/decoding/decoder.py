@@ -46,7 +46,7 @@ class Decoder:
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         params: DecodingParams,
         num_threads: int = 1,
         folder: str | Path | None = None,
@@ -159,7 +159,7 @@ def _checked_classes(classes: NDArray[np.uint8] | None, shape: tuple[int, ...], 
 
 
 def checked_probabilities(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Values as float32. Raises InvalidInput unless they are real numbers from 0 to 1, up to 1e-5 beyond."""
+    """Values as float32, clipped to 0 to 1. Raises InvalidInput unless they are real numbers up to 1e-5 beyond."""
     if not np.issubdtype(values.dtype, np.floating):
         raise InvalidInput(f"probabilities are {values.dtype}", allowed="real numbers from 0 to 1")
     single = np.ascontiguousarray(values, np.float32)
@@ -167,4 +167,4 @@ def checked_probabilities(values: NDArray[np.floating[Any]]) -> NDArray[np.float
     if not (least >= -1e-5 and greatest <= 1 + 1e-5):  # NaN too
         seen = "NaN" if np.isnan(least) else f"{least:g} to {greatest:g}"
         raise InvalidInput(f"probabilities are {seen}", allowed="real numbers from 0 to 1")
-    return single
+    return single if least >= 0 and greatest <= 1 else single.clip(0, 1)

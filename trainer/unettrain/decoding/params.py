@@ -27,19 +27,19 @@ class DecodingParams(TrainerParams):
         choices=SEEDS,
     )
     smoothing_px: float = parameter(
-        1.0, "Standard deviation, in pixels, by which distance or probability is smoothed.", least=0, most=32
+        2.0, "Standard deviation, in pixels, by which distance or probability is smoothed.", least=0, most=32
     )
     min_depth: float = parameter(
-        0.1,
-        "Depth of the pass between two instances: they are one unless distance or probability falls by at least this"
-        " fraction of the lower peak on the way to the other.",
+        0.25,
+        "Depth of the pass between two instances: they are one unless distance or probability falls, on the way from"
+        " the lower peak to the other, by this fraction of it. 0: every peak is an instance; 1: none is split.",
         least=0,
         most=1,
     )
-    min_area_px: int = parameter(0, "Instances of fewer pixels are dropped.", least=0, most=MOST_AREA_PX)
+    min_area_px: int = parameter(20, "Instances of fewer pixels are dropped.", least=0, most=MOST_AREA_PX)
     fill_holes_px: int = parameter(
-        0,
-        "Holes of up to this many pixels become foreground, before instances are separated.",
+        50,
+        "Holes of up to this many pixels become foreground before instances are separated.",
         least=0,
         most=MOST_AREA_PX,
     )

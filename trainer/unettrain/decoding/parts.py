@@ -11,11 +11,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unetprep.kernels.basin_merging import merge_basins
+from unetprep.kernels.basin_merging import Peaks, highest_passes, merge_basins
 from unetprep.kernels.basins import Edge, Parts, label_basins, seam
 from unetprep.kernels.numbering import count_pixels
 from unetprep.kernels.strip_components import label_strip, touching
-from unetprep.kernels.union_find import joined
+from unetprep.kernels.union_find import DisjointSets
 from unettrain.decoding.landscape import Landscape
 from unettrain.decoding.spool import Spool
 from unettrain.decoding.strips import Strip
@@ -71,13 +71,20 @@ def counted_on(labels: NDArray[np.int32], before: int) -> NDArray[np.int32]:
     return labels
 
 
+def part_sets() -> DisjointSets:
+    """Sets of parts, with the background as part 0."""
+    sets = DisjointSets()
+    sets.add(1)
+    return sets
+
+
 class ComponentParts:
     """Parts of the connected components of the pixels of a mask (y, x) in a spool that equal `value`."""
 
     def __init__(self, mask: Spool, value: int = 1, diagonal: bool = False) -> None:
         self._mask, self._value, self._diagonal = mask, value, diagonal
         self._last = np.zeros(mask.width, np.int32)
-        self._pairs = [(np.zeros(0, np.int32), np.zeros(0, np.int32))]
+        self._sets = part_sets()
         self.sizes = PartSizes()
 
     def of(self, strip: Strip) -> tuple[NDArray[np.int32], int]:
@@ -90,14 +97,14 @@ class ComponentParts:
         before = self.sizes.count
         self.sizes.add(labels, num)
         labels = counted_on(labels, before)
-        self._pairs.append(touching(self._last, labels[0], self._diagonal))
+        self._sets.add(num)
+        self._sets.join(touching(self._last, labels[0], self._diagonal))
         self._last = labels[-1].copy()
         return labels
 
     def objects(self, min_depth: float = 1.0) -> NDArray[np.int32]:
         """For each part the smallest number of the parts of its component, whatever the depth."""
-        firsts, seconds = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
-        return joined(self.sizes.count + 1, firsts, seconds)
+        return self._sets.all_smallest()
 
 
 class WatershedParts:
@@ -106,8 +113,10 @@ class WatershedParts:
     def __init__(self, landscape: Landscape, width: int) -> None:
         self._landscape, self._width = landscape, width
         self._last: Edge | None = None
-        self._peaks, self._places = [np.zeros(1, np.int32)], [np.zeros(1, np.int64)]
-        self._same, self._contacts = [np.zeros((0, 2), np.int32)], [np.zeros((0, 3), np.int32)]
+        self._sets = part_sets()
+        self._peaks: list[Peaks] = [Peaks(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64))]
+        self._recent = np.zeros((0, 3), np.int32)  # contacts of the strip before
+        self._contacts = [self._recent]
         self.sizes = PartSizes()
 
     def of(self, strip: Strip) -> tuple[Parts, NDArray[np.uint16]]:
@@ -120,19 +129,29 @@ class WatershedParts:
         found, (first_heights, last_heights) = parts
         before = self.sizes.count
         self.sizes.add(found.labels, len(found.peaks))
+        self._sets.add(len(found.peaks))
         labels = counted_on(found.labels, before)
-        self._peaks.append(found.peaks)
-        self._places.append(found.places + strip.first * self._width)
-        self._contacts.append(found.contacts + np.array([before, before, 0], np.int32))
+        self._add_peaks(found, before, strip.first * self._width)
+        contacts = found.contacts + np.array([before, before, 0], np.int32)
         if self._last is not None:
             between = seam(self._last, Edge(labels[0], first_heights, found.exits[0]))
-            self._same.append(between.same)
-            self._contacts.append(between.contacts)
+            self._sets.join(between.same)
+            self._contacts.append(self._of_basins(np.concatenate([self._recent, between.contacts])))
+        self._recent = contacts
         self._last = Edge(labels[-1].copy(), last_heights, found.exits[1])
         return labels
 
+    def _add_peaks(self, found: Parts, before: int, start: int) -> None:
+        is_peak = np.flatnonzero(found.peaks)
+        parts = (is_peak + before + 1).astype(np.int32)
+        self._peaks.append(Peaks(parts, found.peaks[is_peak], found.places[is_peak] + start))
+
+    def _of_basins(self, contacts: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Contacts of parts as those of the basins known so far, of each pair the highest: far fewer."""
+        return highest_passes(np.column_stack([self._sets.smallest(contacts[:, :2]), contacts[:, 2]]))
+
     def objects(self, min_depth: float) -> NDArray[np.int32]:
         """For each part the smallest number of the parts of its object."""
-        peaks, places = np.concatenate(self._peaks), np.concatenate(self._places)
-        same, contacts = np.concatenate(self._same), np.concatenate(self._contacts)
-        return merge_basins(peaks, places, same, contacts, min_depth)
+        peaks = Peaks(*(np.concatenate(column) for column in zip(*self._peaks, strict=True)))
+        contacts = self._of_basins(np.concatenate([*self._contacts, self._recent]))
+        return merge_basins(self._sets.all_smallest(), peaks, contacts, min_depth)

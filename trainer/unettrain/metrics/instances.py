@@ -79,7 +79,7 @@ def match_instances(
 
     Raises InvalidInput if threshold is less than 0.5, and if the shapes differ.
     """
-    return _match(_overlaps(truth, proposal, ignored), threshold)
+    return overlap_table(truth, proposal, ignored).matching(threshold)
 
 
 def match_at_thresholds(
@@ -89,8 +89,8 @@ def match_at_thresholds(
     ignored: NDArray[np.bool_] | None = None,
 ) -> tuple[Matching, ...]:
     """`match_instances` at several thresholds; the IoUs are computed once."""
-    overlaps = _overlaps(truth, proposal, ignored)
-    return tuple(_match(overlaps, threshold) for threshold in thresholds)
+    overlaps = overlap_table(truth, proposal, ignored)
+    return tuple(overlaps.matching(threshold) for threshold in thresholds)
 
 
 def average_precision(
@@ -106,32 +106,77 @@ def average_precision(
 
 
 @dataclass(frozen=True)
-class _Overlaps:
-    """IoU (truth, proposal) of each pair of cells that share a pixel; which proposals are not mostly ignored."""
+class OverlapTable:
+    """Pixels of true cells, of proposals, and of each pair that shares pixels. Cells are given by index.
 
-    ious: sparse.coo_array
-    counted: NDArray[np.bool_]
+    truth_sizes and shared count no ignored pixels; proposal_sizes count all, proposal_ignored the ignored ones.
+    """
+
+    truth_sizes: NDArray[np.intp]
+    proposal_sizes: NDArray[np.intp]
+    proposal_ignored: NDArray[np.intp]
+    rows: NDArray[np.intp]  # true cell of each pair
+    columns: NDArray[np.intp]  # proposal of each pair
+    shared: NDArray[np.intp]
+
+    def merged(self, into: NDArray[np.integer], num: int) -> "OverlapTable":
+        """The table after proposals have been merged into `num` others; `into` is the index of that of each."""
+        sizes, ignored = (_sums(into, counts, num) for counts in (self.proposal_sizes, self.proposal_ignored))
+        codes, place = np.unique(self.rows * num + into[self.columns], return_inverse=True)
+        rows, columns = np.divmod(codes, max(1, num))
+        return OverlapTable(self.truth_sizes, sizes, ignored, rows, columns, _sums(place, self.shared, len(codes)))
+
+    def without_small(self, least_size: int) -> "OverlapTable":
+        """The table without proposals of fewer than `least_size` pixels."""
+        kept = self.proposal_sizes >= least_size
+        numbers, pairs = np.cumsum(kept) - 1, kept[self.columns]
+        pixels = (self.proposal_sizes[kept], self.proposal_ignored[kept])
+        places = (self.rows[pairs], numbers[self.columns[pairs]], self.shared[pairs])
+        return OverlapTable(self.truth_sizes, *pixels, *places)
+
+    def matching(self, threshold: float) -> Matching:
+        """The one-to-one matches where the IoU is at least `threshold`, as `match_instances` defines them."""
+        if not 0.5 <= threshold <= 1:
+            raise InvalidInput(f"threshold is {threshold}", allowed="0.5 to 1")
+        counted = 2 * self.proposal_ignored <= self.proposal_sizes
+        sizes = self.truth_sizes[self.rows] + (self.proposal_sizes - self.proposal_ignored)[self.columns]
+        ious = self.shared / (sizes - self.shared)
+        good = ious >= threshold
+        return _match(ious[good], self.rows[good], self.columns[good], len(self.truth_sizes), counted)
 
 
-def _overlaps(
-    truth: NDArray[np.integer], proposal: NDArray[np.integer], ignored: NDArray[np.bool_] | None
-) -> _Overlaps:
+def overlap_table(
+    truth: NDArray[np.integer], proposal: NDArray[np.integer], ignored: NDArray[np.bool_] | None = None
+) -> OverlapTable:
+    """The overlaps of labels of one shape, see `match_instances`. Cells are indexed in the order of their labels."""
     _check(truth, proposal)
     if ignored is not None:
         truth = np.where(ignored, 0, truth)
     truth_sizes, truth_index = _number(truth)
-    all_sizes, proposal_index = _number(proposal)
-    proposal_sizes, counted = all_sizes, np.ones(len(all_sizes), bool)
+    sizes, proposal_index = _number(proposal)
+    inside = np.zeros_like(sizes)
     if ignored is not None:
-        inside = np.bincount(proposal_index[ignored & (proposal != 0)], minlength=len(all_sizes))
-        proposal_sizes, counted = all_sizes - inside, 2 * inside <= all_sizes
+        inside = np.bincount(proposal_index[ignored & (proposal != 0)], minlength=len(sizes))
     both = (truth != 0) & (proposal != 0)
-    codes = truth_index[both] * len(proposal_sizes) + proposal_index[both]
-    pairs, shared = np.unique(codes, return_counts=True)
-    rows, columns = np.divmod(pairs, max(1, len(proposal_sizes)))
-    ious = shared / (truth_sizes[rows] + proposal_sizes[columns] - shared)
-    shape = (len(truth_sizes), len(proposal_sizes))
-    return _Overlaps(sparse.coo_array((ious, (rows, columns)), shape=shape), counted)
+    codes = truth_index[both] * len(sizes) + proposal_index[both]
+    pairs, shared = _count(codes, len(truth_sizes) * len(sizes))
+    rows, columns = np.divmod(pairs, max(1, len(sizes)))
+    return OverlapTable(truth_sizes, sizes, inside, rows, columns, shared)
+
+
+def _sums(index: NDArray[np.integer], counts: NDArray[np.intp], num: int) -> NDArray[np.intp]:
+    sums = np.zeros(num, np.intp)
+    np.add.at(sums, index, counts)
+    return sums
+
+
+def _count(codes: NDArray[np.intp], num: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The different codes, of those under `num`, and how often each occurs."""
+    if num > max(1024, 4 * codes.size):
+        return np.unique(codes, return_counts=True)
+    counts = np.bincount(codes, minlength=num)  # no sort
+    present = np.flatnonzero(counts)
+    return present, counts[present]
 
 
 def _check(truth: NDArray[np.integer], proposal: NDArray[np.integer]) -> None:
@@ -155,23 +200,30 @@ def _number(labels: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.i
     return sizes[cells], places[index.reshape(labels.shape)]
 
 
-def _match(overlaps: _Overlaps, threshold: float) -> Matching:
-    if not 0.5 <= threshold <= 1:
-        raise InvalidInput(f"threshold is {threshold}", allowed="0.5 to 1")
-    ious, counted = overlaps.ious, overlaps.counted
-    num_truth, num_counted = ious.shape[0], int(counted.sum())
-    good = ious.data >= threshold
-    if not good.any():
-        return Matching(0, num_counted, num_truth, 0.0, len(counted) - num_counted)
-    rows, columns = (axis[good] for axis in ious.coords)
-    graph = sparse.csr_array((ious.data[good], (rows, columns)), shape=ious.shape)
-    partner = maximum_bipartite_matching(graph, perm_type="column")
-    tp = int(np.count_nonzero(partner >= 0))
-    sum_iou = float(ious.data[good][partner[rows] == columns].sum())
-    # Of the largest matchings, take one that leaves as few as possible of the proposals that count unmatched.
-    tp_counted = tp if counted.all() else _num_matches(graph[:, counted])
+def _match(
+    ious: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    num_truth: int,
+    counted: NDArray[np.bool_],
+) -> Matching:
+    """Match pairs of true cell (row) and proposal (column); `counted` proposals are not mostly ignored."""
+    num_counted = int(counted.sum())
+    if _are_different(rows, num_truth) and _are_different(columns, len(counted)):  # always so above 0.5
+        tp, tp_counted, sum_iou = len(rows), int(counted[columns].sum()), float(ious.sum())
+    else:
+        graph = sparse.csr_array((ious, (rows, columns)), shape=(num_truth, len(counted)))
+        partner = maximum_bipartite_matching(graph, perm_type="column")
+        tp = int(np.count_nonzero(partner >= 0))
+        sum_iou = float(ious[partner[rows] == columns].sum())
+        # Of the largest matchings, take one that leaves as few as possible of the proposals that count unmatched.
+        tp_counted = tp if counted.all() else _num_matches(graph[:, counted])
     num_ignored = len(counted) - num_counted - (tp - tp_counted)
     return Matching(tp, num_counted - tp_counted, num_truth - tp, sum_iou, num_ignored)
+
+
+def _are_different(indices: NDArray[np.integer], num: int) -> bool:
+    return len(indices) < 2 or int(np.bincount(indices, minlength=num).max()) < 2
 
 
 def _num_matches(graph: sparse.csr_array) -> int:

@@ -1,54 +1,71 @@
-"""Prediction of image files, and of arrays, into prediction files."""
+"""Prediction of image files, and of arrays, into files of instance labels or probabilities."""
 
-import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from unetprep.host_memory import available_memory
-from unetprep.sources import Source
+import unetprep.errors
+from unetprep.errors import MOST_REPORTED
 from unetprep.sources.arrays import SupportsArray, open_array
-from unetprep.sources.calibration import Calibration, read_calibration
-from unetprep.sources.memory import PICTURES_KEPT, kept_bytes, reading_bytes
 from unetprep.sources.source import Choice
-from unetprep.storage.output import check_output
-from unettrain.data.intensity import ROWS_AT_ONCE, TrainingImages, scaling_of
-from unettrain.data.opening import stored_intensity
-from unettrain.data.stacked_images import StackedImage, open_image_file
+from unetprep.storage.output import check_folder
+from unettrain.checkpoint import Checkpoint
+from unettrain.data.intensity import TrainingImages
+from unettrain.data.stacked_images import open_image_file
+from unettrain.decoding.params import DecodingParams
 from unettrain.device import pick_device
-from unettrain.errors import Failure, raises_own_errors
-from unettrain.prediction.image import Window, legal_tile, predict_windows, step_px
-from unettrain.prediction.layout import Band, Layout
-from unettrain.prediction.outputs import PREDICTION, write_prediction
-from unettrain.prediction.pixel_size import resizing_of
-from unettrain.prediction.resampling import Resampled, resampled_bands
-from unettrain.run_dir import find_checkpoint
+from unettrain.errors import Conflict, Failure, InvalidInput, UnettrainError, raises_own_errors
+from unettrain.prediction.averaging import largest_difference, summed_scores
+from unettrain.prediction.bands import Probabilities
+from unettrain.prediction.fingerprints import digest_of_checkpoint, fingerprint
+from unettrain.prediction.inputs import Image, find_images
+from unettrain.prediction.job import Job
+from unettrain.prediction.label_zarr import list_beside_image
+from unettrain.prediction.outputs import fingerprint_of
+from unettrain.prediction.params import PredictParams
+from unettrain.prediction.targets import check_targets
+from unettrain.prediction.work_folder import WorkFolder
+from unettrain.prediction.writing import write_instances, write_probabilities
+from unettrain.run_checkpoints import find_checkpoint
+
+LARGEST_SEAM = 1e-5
+IN_MEMORY_BYTES = 2**24  # scores of smaller images are kept in memory, and computed again after a kill
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Prediction:
     """A written prediction: its path and shape, the intensity (low, high) that became 0 and 1, and warnings.
 
-    `warnings` are sentences that say how the image differs from the training images.
+    `warnings` are sentences that say how the image differs from the training images. `num_instances` is None for
+    probabilities. `largest_seam` is that of `check_seams`. `is_new` is False if the output was there already.
     """
 
     path: Path
     shape: tuple[int, ...]
     intensity: tuple[float, float]
     warnings: tuple[str, ...] = ()
+    num_instances: int | None = None
+    largest_seam: float | None = None
+    is_new: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """The result as plain values, for JSON."""
-        named = {"out": str(self.path), "shape": list(self.shape)}
-        return named | {"intensity": list(self.intensity), "warnings": list(self.warnings)}
+        more = {"num_instances": self.num_instances, "largest_seam": self.largest_seam}
+        return {
+            "out": str(self.path),
+            "shape": list(self.shape),
+            "intensity": list(self.intensity),
+            "warnings": list(self.warnings),
+            **{name: value for name, value in more.items() if value is not None},
+            **({} if self.is_new else {"is_new": False}),
+        }
 
 
 @raises_own_errors
@@ -57,62 +74,238 @@ def predict_files(
     image: str | Path | SupportsArray,
     out: str | Path,
     *,
-    axes: str = "",
-    level: int = 0,
-    series: int | None = None,
-    tile_px: int | None = None,
-    device: str = "auto",
-    threads: int | None = None,
-    intensity: str | tuple[float, ...] | None = None,
-    pixel_size: str = "check",
+    decoding: DecodingParams | Mapping[str, Any] | None = None,
     overwrite: bool = False,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
+    **options: Any,
 ) -> Prediction:
-    """Predict an image of any size with a trained network, and write the probabilities to a file.
+    """Predict an image of any size with a trained network, and write its instances or probabilities to a file.
 
-    `checkpoint` is a run directory, whose best network is used, or a .pt file. `image` is a file, an image of a store
-    (STORE/images/NAME) or an array; `axes` are its axes where it does not name them, `level` that of
-    a pyramid, `series` the image of a file with several. `out` ends in .tif, .npy or .zarr;
-    of two classes only the probability of the second is written. The result does not depend on `tile_px`. `intensity`
-    is (low, high), the values that become 0 and 1, or a rule (auto, dtype, minmax, percentile); by default it follows
-    from the training images. `pixel_size` says what happens to an image whose pixels are larger or smaller than those
-    of the training by more than a factor of 1.5: "check" refuses it, "resample" predicts it at the pixel size of the
-    training and resamples the prediction back, "ignore" predicts it as it is. `threads` limits the network on the CPU.
-    `on_progress` is called with the number of finished tiles and of all tiles.
+    `checkpoint` is a run directory, whose best network is used, or a .pt file. `image` is a file, a URL, an image of a
+    store (STORE/images/NAME) or an array. `out` ends in .tif, .npy, .zarr or, for labels, .png; or is
+    IMAGE.zarr/labels/NAME. `options` are the fields of `unettrain.PredictParams`.
 
-    The output is checked before anything is computed, and appears once it is complete. Memory does not grow with the
-    height of the image. Raises InvalidInput for a checkpoint, image or output that cannot be used, Conflict if `out`
-    exists and may not be replaced, Failure if memory does not suffice.
+    `decoding` says how probabilities become instances: a DecodingParams, or values that replace some of those that
+    the run has chosen. With `instances="none"` probabilities are written; of two classes only that of the second.
 
-        unettrain.predict_files("runs/ds", "image.tif", "prediction.tif", intensity=(0, 4095))
+    The output is checked before anything is computed, and appears once it is complete. Memory grows neither with the
+    height nor the width of the image. A prediction of many pixels that was killed continues when it is repeated; one
+    that is complete is not made again. `overwrite` replaces predictions of another network or image, or by other
+    options. The result does not depend on `tile_px` and `batch`, except for rounding.
+    `on_progress` is called with the number of finished strips and of all strips.
+
+    Raises InvalidInput for a checkpoint, image or output that cannot be used, Conflict if `out` exists and may not be
+    replaced, Failure if memory does not suffice, and for a seam that `check_seams` finds.
+
+        unettrain.predict_files("runs/ds", "image.tif", "cells.tif", also="table,overlay")
+        unettrain.predict_files("runs/ds", "image.tif", "p.tif", decoding={"instances": "none"}, intensity=(0, 4095))
     """
-    path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
-    inputs = [os.fspath(checkpoint)] if path is None else [path, os.fspath(checkpoint)]
-    output = check_output(os.fspath(out), PREDICTION, overwrite=overwrite, inputs=inputs)
-    trained = find_checkpoint(checkpoint)
-    with _threads(threads):
-        model = trained.build().to(pick_device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        choice = Choice(axes, level, series)
-        source = open_array("image", image, axes) if path is None else open_image_file(path, choice)  # type: ignore[arg-type]
-        pixels = _Pixels(source)
-        tile_px = legal_tile(tile_px, model.config.depth)
-        layout = _layout(pixels.shape, model.config.num_classes, step_px(tile_px, model.config.depth))
-        images = TrainingImages.of(trained.intensity_rule, trained.image_dtype, trained.training_intensity)
-        calibration = _calibration(source)
-        height, width = pixels.shape[2:]
-        resizing = resizing_of(images.pixel_um, calibration, (height, width), pixel_size, source.path)
-        _check_memory(source, layout, output.path, tile_px, resizing.size)
-        scaling = scaling_of(pixels, images, intensity, stored_intensity(path) if path else None)
-        seen = Resampled(pixels, resizing.size) if resizing.size else pixels
-        blocks = predict_windows(model, seen, scaling.range, tile_px, on_progress=on_progress)
-        bands = resampled_bands(blocks, resizing.size, layout) if resizing.size else _bands(blocks, layout)
-        with output.writing() as place:
-            write_prediction(place, bands, layout, calibration)
-    return Prediction(Path(out), layout.file_shape, scaling.range, (*scaling.warnings, *resizing.warnings))
+    with _Predictor(checkpoint, PredictParams(**options), decoding) as predictor:
+        given = Image(os.fspath(image), "") if isinstance(image, str | os.PathLike) else image
+        job = predictor.job(given, os.fspath(out), overwrite=overwrite)
+        return predictor.run([job], on_progress)[0]
 
 
-def _calibration(source: Source) -> Calibration | None:
-    return read_calibration(source.stack if isinstance(source, StackedImage) else source)
+@raises_own_errors
+def predict_many(
+    checkpoint: str | Path,
+    images: Sequence[str | Path],
+    out: str | Path,
+    *,
+    decoding: DecodingParams | Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    on_progress: OnProgress = lambda done, total: None,
+    **options: Any,
+) -> list[Prediction]:
+    """Predict several images into a folder, or a single one into a file.
+
+    `images` are files, folders, patterns ("raw/*.tif"), stores, images of stores and URLs. If it is a single file or
+    image of a store, `out` is a file as of `predict_files`, else a folder, in which each image has an output of its
+    name. All images and outputs are checked before anything is computed, and all that cannot be used are named at once.
+    A repeated call skips the images whose output is complete. Other arguments and errors are those of `predict_files`.
+
+        unettrain.predict_many("runs/ds", ["raw"], "predicted")
+    """
+    params = PredictParams(**options)
+    found = find_images([os.fspath(path) for path in images], params.split)
+    with _Predictor(checkpoint, params, decoding) as predictor:
+        places = _places(found.found, os.fspath(out), params.format, found.is_one)
+        jobs = predictor.jobs(list(zip(found.found, places, strict=True)), overwrite=overwrite)
+        return predictor.run(jobs, on_progress)
+
+
+def _places(images: Sequence[Image], out: str, ending: str, is_one: bool) -> list[str]:
+    """The output of each image."""
+    if is_one:
+        return [out]
+    folder = check_folder(out, "--out")
+    return [str(folder / f"{image.name}.{ending}") for image in images]
+
+
+class _Predictor:
+    """A network with the parameters of its use; limits the threads of torch inside of a `with` block."""
+
+    def __init__(
+        self, checkpoint: str | Path, params: PredictParams, decoding: DecodingParams | Mapping[str, Any] | None
+    ) -> None:
+        self._path, self._params = str(checkpoint), params
+        trained = find_checkpoint(checkpoint)
+        self._images = TrainingImages.of(trained.intensity_rule, trained.image_dtype, trained.training_intensity)
+        self._decoding = decoding_of(trained, decoding)
+        self._digest = digest_of_checkpoint(trained)
+        model = trained.build()
+        self._model = model.to(pick_device(params.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "_Predictor":
+        self._stack.enter_context(_threads(self._params.threads))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def jobs(self, images: Sequence[tuple[Image, str]], *, overwrite: bool) -> list[Job]:
+        """The jobs of several images. Raises one error that names all those that cannot be predicted."""
+        jobs: list[Job] = []
+        errors: list[UnettrainError | unetprep.errors.UnetprepError] = []
+        for image, out in images:
+            try:
+                jobs.append(self.job(image, out, overwrite=overwrite))
+            except (UnettrainError, unetprep.errors.UnetprepError) as error:
+                errors.append(error)
+        _refuse(errors)
+        return jobs
+
+    def job(self, image: Image | SupportsArray, out: str, *, overwrite: bool) -> Job:
+        """An image and its outputs, checked."""
+        params, path = self._params, image.path if isinstance(image, Image) else None
+        inputs = [self._path] if path is None else [path, self._path]
+        has_labels = self._decoding.instances != "none"
+        targets = check_targets(out, inputs, also=params.files_beside, has_labels=has_labels, overwrite=overwrite)
+        choice = Choice(params.axes, params.level, params.series)
+        source = open_image_file(path, choice) if path is not None else open_array("image", image, choice)  # type: ignore[arg-type]
+        job = Job(path, source, targets, self._model, self._images, params)
+        job.check()
+        if targets.main.path.exists() and not overwrite and not self._is_same(job):
+            raise Conflict(
+                f"{targets.main.path} already exists, and was predicted by another network, of another image or with"
+                " other options",
+                hint="--overwrite replaces it, or name another --out",
+            )
+        return job
+
+    def run(self, jobs: Sequence[Job], on_progress: OnProgress) -> list[Prediction]:
+        """Predict all images in turn, but those whose output is complete."""
+        total, done = sum(job.num_units for job in jobs), 0
+
+        def on_unit(num: int) -> None:
+            nonlocal done
+            done += num
+            if num:
+                on_progress(done, total)
+
+        found = []
+        for job in jobs:
+            is_done = job.targets.are_there and self._is_same(job)
+            found.append(self._existing(job) if is_done else self._predict(job, on_unit))
+            if is_done:
+                on_unit(job.num_units)
+        return found
+
+    def _is_same(self, job: Job) -> bool:
+        """Whether the output of an image is there and was made from the same network, image and options."""
+        path = job.targets.main.path
+        return path.exists() and fingerprint_of(path) == self._fingerprint(job)
+
+    def _existing(self, job: Job) -> Prediction:
+        if job.targets.is_in_image:
+            list_beside_image(job.targets.main.path)
+        return self._result(job, is_new=False)
+
+    def _predict(self, job: Job, on_unit: Callable[[int], None]) -> Prediction:
+        task, name = job.task(), self._fingerprint(job)
+        sides = job.pixels.shape[2], job.pixels.shape[3]
+        with ExitStack() as stack:
+            work = None
+            if 4 * prod(task.shape) > IN_MEMORY_BYTES:
+                out = job.targets.main.path
+                work = stack.enter_context(WorkFolder(out, self._fingerprint_of_scores(job)))
+            planes = summed_scores(task, work, on_unit)
+            stack.callback(planes.close)
+            seam = self._seam(job, planes) if self._params.check_seams else None
+            probabilities = Probabilities(planes, task.num_turns, sides)
+            if self._decoding.instances == "none":
+                with job.targets.main.writing() as path:
+                    write_probabilities(job, probabilities, path, name)
+                return self._result(job, seam=seam)
+            overwrite = job.targets.main.overwrite or self._is_same(job)
+            threads = self._params.threads or os.cpu_count() or 1
+            num = write_instances(job, probabilities, self._decoding, name, threads, overwrite=overwrite)
+        return self._result(job, num, seam)
+
+    def _seam(self, job: Job, planes: Any) -> float:
+        whole = summed_scores(job.task(is_whole=True))
+        found = largest_difference(planes, whole, self._params.tta)
+        if not found <= LARGEST_SEAM:
+            raise Failure(
+                f"the probabilities of {job.source.path} differ by {found:.2g} from those of whole slices",
+                allowed=f"at most {LARGEST_SEAM:g} with check-seams",
+            )
+        return found
+
+    def _result(
+        self, job: Job, num: int | None = None, seam: float | None = None, *, is_new: bool = True
+    ) -> Prediction:
+        layout = job.layout(is_labels=job.targets.has_labels)
+        scaling = job.scan.scaling
+        warnings = (*scaling.warnings, *job.resizing.warnings)
+        return Prediction(job.targets.main.path, layout.file_shape, scaling.range, warnings, num, seam, is_new)
+
+    def _fingerprint(self, job: Job) -> str:
+        """The fingerprint of an output: of everything that its content depends on."""
+        return fingerprint({**self._of_scores(job), "decoding": asdict(self._decoding)})
+
+    def _fingerprint_of_scores(self, job: Job) -> str:
+        """The fingerprint of scores, which continue bit for bit only on the same device, in the same strips."""
+        device = next(self._model.parameters()).device.type
+        plans = [repr(plan) for plan in job.task().plans()]
+        where = {"torch": torch.__version__, "device": device, "threads": torch.get_num_threads(), "plans": plans}
+        return fingerprint(self._of_scores(job) | where)
+
+    def _of_scores(self, job: Job) -> dict[str, Any]:
+        return {
+            "network": self._digest,
+            "image": job.scan.digest,
+            "intensity": job.scan.scaling.range,
+            "size": job.resizing.size,
+            "tta": self._params.tta,
+            "amp": self._params.amp,
+        }
+
+
+def decoding_of(trained: Checkpoint, asked: DecodingParams | Mapping[str, Any] | None) -> DecodingParams:
+    """How instances are separated: as asked for; where nothing is asked, as the run has chosen, or the default."""
+    if isinstance(asked, DecodingParams):
+        return asked
+    values = {**trained.decoding, **(asked or {})}
+    try:
+        return DecodingParams(**values)
+    except TypeError:
+        raise InvalidInput(
+            f"decoding is {values!r}", allowed=f"values of {', '.join(DecodingParams.__dataclass_fields__)}"
+        ) from None
+
+
+def _refuse(errors: Sequence[UnettrainError | unetprep.errors.UnetprepError]) -> None:
+    """Raise one error for several: a Conflict if all are, InvalidInput otherwise."""
+    if not errors:
+        return
+    if len(errors) == 1:
+        raise errors[0]
+    is_conflict = all(isinstance(error, Conflict | unetprep.errors.Conflict) for error in errors)
+    shown = "\n".join(map(str, errors[:MOST_REPORTED]))
+    more = f"\nand {len(errors) - MOST_REPORTED} more" if len(errors) > MOST_REPORTED else ""
+    raise (Conflict if is_conflict else InvalidInput)(f"{len(errors)} images cannot be predicted:\n{shown}{more}")
 
 
 @contextmanager
@@ -124,64 +317,3 @@ def _threads(num: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-class _Pixels:
-    """A source as an array (c, z, y, x), of which only the part that is indexed is read."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.shape: tuple[int, ...] = source.shape
-        self.dtype = np.dtype(source.dtype)
-
-    def __getitem__(self, key: int | slice | tuple[int | slice, ...]) -> NDArray[np.generic]:
-        keys = key if isinstance(key, tuple) else (key,)
-        keys += (slice(None),) * (4 - len(keys))
-        box = tuple(
-            slice(k, k + 1) if isinstance(k, int) else slice(*k.indices(n))
-            for k, n in zip(keys, self.shape, strict=True)
-        )
-        block = self.source.read(box)
-        return block[tuple(0 if isinstance(k, int) else slice(None) for k in keys)]
-
-
-def _layout(image: tuple[int, ...], num_classes: int, rows: int) -> Layout:
-    """The layout of a prediction: with two classes only the second is written, with one slice there is no axis z."""
-    _, slices, height, width = image
-    shape = (num_classes if num_classes != 2 else 1, slices, height, width)
-    return Layout(shape, rows, keeps_classes=num_classes != 2, keeps_slices=slices > 1)
-
-
-def _bands(blocks: Iterator[tuple[Window, NDArray[np.float32]]], layout: Layout) -> Iterator[Band]:
-    for (z, y0), row in groupby(blocks, key=lambda found: (found[0].z, found[0].y0)):
-        chosen = [block if layout.keeps_classes else block[1:2] for _, block in row]
-        yield Band(z, y0, np.concatenate(chosen, axis=2))
-
-
-def _check_memory(
-    source: Source, layout: Layout, out: Path, tile_px: int, resampled: tuple[int, int] | None = None
-) -> None:
-    """Raise Failure if the parts of image and prediction that are held at once do not fit into memory.
-
-    Of a `resampled` image the prediction of a slice is held.
-    """
-    channels, _, height, width = source.shape
-    boxes = ((channels, 1, min(tile_px, height), min(tile_px, width)), (1, 1, min(ROWS_AT_ONCE, height), width))
-    pixel_bytes = 2 * np.dtype(source.dtype).itemsize + 4
-    reading = max(reading_bytes(source, box) + pixel_bytes * math.prod(box) for box in boxes)
-    reading += kept_bytes(source) // PICTURES_KEPT
-    held = layout.memory_bytes(out) + 4 * layout.shape[0] * math.prod(resampled or (0,))
-    needed, available = reading + held, available_memory()
-    if available is not None and needed > available:
-        raise Failure(
-            f"predicting {source.path} takes {_gib(needed)} of memory besides the network: {_gib(reading)} to decode"
-            f" parts of the image, {_gib(held)} for rows of the prediction"
-            + ", which is resampled slice by slice"
-            * bool(resampled),
-            allowed=f"{_gib(available)}, which is available",
-            hint="store the image as a tiled TIFF or in a Zarr store, or take a smaller --tile and --out NAME.zarr",
-        )
-
-
-def _gib(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:.2f} GiB"

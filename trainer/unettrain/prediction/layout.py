@@ -1,39 +1,45 @@
 """Layout of a prediction file: its shape, its axes, and the bands it is written in.
 
-A band is the prediction of one row of tiles of one slice, so that memory does not grow with the height of the image.
+A band holds rows of one slice, so that memory does not grow with the height of the image.
 """
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unettrain import __version__
 
 COMMAND = "unettrain predict"
-MARK = f"{COMMAND} {__version__}"  # by which a prediction file is recognised
+MARK = f"{COMMAND} {__version__}"  # by which a prediction file is recognised; the fingerprint of its content follows
 TIFFS = (".tif", ".tiff")
 
 
 class Band(NamedTuple):
-    """Rows of one slice, starting at y0 and over the full width: (class, rows, x) float32."""
+    """Rows of one slice, starting at y0 and over the full width: (class, rows, x)."""
 
     z: int
     y0: int
-    pixels: NDArray[np.float32]
+    pixels: NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Shape of a prediction (class, z, y, x), the rows of its bands, and the axes that its file has."""
+    """Shape of a prediction (class, z, y, x), the rows of its bands, and the axes and dtype that its file has."""
 
     shape: tuple[int, int, int, int]
     rows: int
     keeps_classes: bool
     keeps_slices: bool
+    dtype: str = "float32"
+    fingerprint: str = ""
+
+    @property
+    def mark(self) -> str:
+        """The mark of the file."""
+        return f"{MARK} {self.fingerprint}".strip()
 
     @property
     def axes(self) -> str:
@@ -46,12 +52,25 @@ class Layout:
         return tuple(n for axis, n in zip("czyx", self.shape, strict=True) if axis in self.axes)
 
     @property
+    def itemsize(self) -> int:
+        """Bytes of a value."""
+        return {"uint8": 1, "uint16": 2, "uint32": 4, "float32": 4}[self.dtype]
+
+    @property
     def num_bytes(self) -> int:
         """Bytes of the pixels, not compressed."""
-        return 4 * math.prod(self.shape)
+        return self.itemsize * math.prod(self.shape)
 
     def memory_bytes(self, path: Path) -> int:
         """Bytes that writing takes besides the predicted tiles: bands, and a slice for several classes in TIFF."""
         classes, _, height, width = self.shape
         whole_slice = classes > 1 and path.suffix.lower() in TIFFS
         return 4 * classes * width * (2 * self.rows + height * whole_slice)
+
+
+def fingerprint_in(mark: str) -> str | None:
+    """The fingerprint in a mark; "" if it has none, None if it is no mark."""
+    if not mark.startswith(COMMAND):
+        return None
+    words = mark.removeprefix(COMMAND).split()
+    return words[1] if len(words) > 1 else ""

@@ -10,26 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from unettrain.prediction.layout import COMMAND, MARK, Band, Layout
+from unettrain.prediction.layout import Band, Layout
 
 
 def write_npy(path: Path, bands: Iterable[Band], layout: Layout) -> None:
     """Write a prediction; bands come in any order."""
     classes, slices, height, width = layout.shape
     with path.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": layout.file_shape}
+        dtype = np.dtype(layout.dtype).newbyteorder("<")
+        header = {"descr": dtype.str, "fortran_order": False, "shape": layout.file_shape}
         np.lib.format.write_array_header_1_0(file, header)
         start = file.tell()
         for band in bands:
             for c in range(classes):
-                file.seek(start + 4 * width * ((c * slices + band.z) * height + band.y0))
-                file.write(np.ascontiguousarray(band.pixels[c], "<f4").data)
+                file.seek(start + layout.itemsize * width * ((c * slices + band.z) * height + band.y0))
+                file.write(np.ascontiguousarray(band.pixels[c], dtype).data)
         file.seek(start + layout.num_bytes)
-        np.save(file, np.array(MARK))
+        np.save(file, np.array(layout.mark))
 
 
-def is_own_npy(path: Path) -> bool:
-    """Whether a file carries the mark of a prediction."""
+def npy_mark(path: Path) -> str:
+    """The mark of a prediction in a file; "" for any other file."""
     try:
         with path.open("rb") as file:
             shape, dtype = _npy_header(file)
@@ -37,11 +38,11 @@ def is_own_npy(path: Path) -> bool:
             start = file.tell()
             shape, dtype = _npy_header(file)
             if shape or dtype.kind != "U" or dtype.itemsize > 1024:
-                return False
+                return ""
             file.seek(start)
-            return str(np.load(file, allow_pickle=False)).startswith(COMMAND)
+            return str(np.load(file, allow_pickle=False))
     except (ValueError, EOFError, SyntaxError):
-        return False
+        return ""
 
 
 def _npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -4,17 +4,13 @@ Along each axis a pixel is a weighted mean of the pixels under a triangle: linea
 coarser, a triangle as wide as its pixels, so that no detail is skipped. The weights of a pixel have the sum 1.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unettrain.data.intensity import ArrayLike
-from unettrain.prediction.image import Window
-from unettrain.prediction.layout import Band, Layout
 
 
 class Resampled:
@@ -59,21 +55,3 @@ def resample(block: NDArray[Any], rows: Axis, columns: Axis) -> NDArray[np.float
     """The pixels (..., row, column) of two axes from those of their sources."""
     made: NDArray[np.float32] = rows.weights @ block.astype(np.float32, copy=False) @ columns.weights.T
     return made
-
-
-def resampled_bands(
-    blocks: Iterator[tuple[Window, NDArray[np.float32]]], size: tuple[int, int], layout: Layout
-) -> Iterator[Band]:
-    """The bands of a prediction from the windows of the prediction of a resampled image of `size` (y, x).
-
-    The prediction of one slice is held in memory.
-    """
-    height, width = layout.shape[2:]
-    for z, windows in groupby(blocks, key=lambda found: found[0].z):
-        whole = np.empty((layout.shape[0], *size), np.float32)
-        for w, block in windows:
-            whole[:, w.y0 : w.y1, w.x0 : w.x1] = block if layout.keeps_classes else block[1:2]
-        columns = Axis(size[1], width, 0, width)
-        for y0 in range(0, height, layout.rows):
-            rows = Axis(size[0], height, y0, min(y0 + layout.rows, height))
-            yield Band(z, y0, resample(whole[:, rows.source, columns.source], rows, columns))

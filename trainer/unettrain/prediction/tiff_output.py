@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from unetprep.sources.calibration import Calibration
 from unetprep.sources.source import DAMAGED
-from unettrain.prediction.layout import COMMAND, MARK, Band, Layout
+from unettrain.prediction.layout import Band, Layout
 
 STRIP_BYTES = 2**18
 IMAGEJ_UNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm"}
@@ -33,7 +33,7 @@ def write_tiff(path: Path, bands: Iterable[Band], layout: Layout, calibration: C
     is_big = needs_big_tiff(layout)
     is_imagej = not is_big and width > 1
     rows = _strip_rows(layout)
-    about = _imagej_metadata(calibration, layout) if is_imagej else _ome_metadata(calibration, layout)
+    about = _imagej_metadata(calibration, layout) if is_imagej else ome_metadata(calibration, layout)
     with tifffile.TiffWriter(path, bigtiff=is_big, imagej=is_imagej, ome=not is_imagej, byteorder="<") as tiff:
         tiff.write(
             _strips(_pages(bands, layout), rows),
@@ -42,9 +42,9 @@ def write_tiff(path: Path, bands: Iterable[Band], layout: Layout, calibration: C
             rowsperstrip=rows,
             compression="zlib",
             photometric="minisblack",
-            software=MARK,
+            software=layout.mark,
             metadata={"axes": axes, **about},
-            **_resolution(calibration),
+            **resolution_tags(calibration),
         )
 
 
@@ -95,7 +95,8 @@ def _imagej_metadata(calibration: Calibration | None, layout: Layout) -> dict[st
     return about | ({"unit": unit} if unit and unit.isascii() else {})
 
 
-def _ome_metadata(calibration: Calibration | None, layout: Layout) -> dict[str, Any]:
+def ome_metadata(calibration: Calibration | None, layout: Layout) -> dict[str, Any]:
+    """The pixel size as OME-TIFF states it."""
     unit = OME_UNITS.get(calibration.unit) if calibration else None
     if calibration is None or unit is None:
         return {}
@@ -106,7 +107,7 @@ def _ome_metadata(calibration: Calibration | None, layout: Layout) -> dict[str, 
     }
 
 
-def _resolution(calibration: Calibration | None) -> dict[str, Any]:
+def resolution_tags(calibration: Calibration | None) -> dict[str, Any]:
     """The resolution tags. TIFF has inches and centimetres only; ImageJ takes the unit from its own metadata."""
     if calibration is None:
         return {}
@@ -114,10 +115,10 @@ def _resolution(calibration: Calibration | None) -> dict[str, Any]:
     return {"resolution": (1 / calibration.x, 1 / calibration.y), "resolutionunit": unit}
 
 
-def is_own_tiff(path: Path) -> bool:
-    """Whether a file carries the mark of a prediction."""
+def tiff_mark(path: Path) -> str:
+    """The tag Software of a file; "" for any other file."""
     try:
         with tifffile.TiffFile(path) as tiff:
-            return str(tiff.pages.first.software).startswith(COMMAND)
+            return str(tiff.pages.first.software)
     except (*DAMAGED, TypeError, AttributeError):
-        return False
+        return ""

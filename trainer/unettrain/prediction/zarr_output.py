@@ -8,7 +8,7 @@ from typing import Any
 import zarr
 
 from unetprep.sources.calibration import Calibration
-from unettrain.prediction.layout import COMMAND, MARK, Band, Layout
+from unettrain.prediction.layout import Band, Layout
 
 CHUNK_COLUMNS = 512
 
@@ -17,7 +17,7 @@ def write_zarr(path: Path, bands: Iterable[Band], layout: Layout, calibration: C
     """Write a prediction, with the pixel size as attribute. A chunk has the rows of a band."""
     _, _, height, width = layout.shape
     sides = {"y": min(layout.rows, height), "x": min(width, CHUNK_COLUMNS)}
-    about: dict[str, Any] = {"software": MARK}
+    about: dict[str, Any] = {"software": layout.mark}
     if calibration:
         sizes = {"z": calibration.z, "y": calibration.y, "x": calibration.x}
         about |= {"spacing": [sizes[axis] for axis in layout.axes if axis != "c"], "unit": calibration.unit or None}
@@ -36,13 +36,13 @@ def write_zarr(path: Path, bands: Iterable[Band], layout: Layout, calibration: C
         array[(..., *slices, slice(band.y0, band.y0 + band.pixels.shape[1]), slice(None))] = pixels
 
 
-def is_own_zarr(path: Path) -> bool:
-    """Whether a folder holds a marked array, and nothing else."""
+def zarr_mark(path: Path) -> str:
+    """The mark of a folder that holds a marked array and nothing else; "" for any other folder."""
     try:
         document = json.loads((path / "zarr.json").read_bytes())
         mark = document["attributes"]["unettrain"]["software"]
-    except (ValueError, LookupError, TypeError):
-        return False
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
     if document.get("node_type") != "array" or {entry.name for entry in path.iterdir()} - {"zarr.json", "c"}:
-        return False
-    return str(mark).startswith(COMMAND)
+        return ""
+    return str(mark)

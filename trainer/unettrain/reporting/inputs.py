@@ -28,7 +28,8 @@ from unettrain.data.tiles import SPLITS
 from unettrain.errors import InvalidInput
 from unettrain.metrics.components import label_components
 from unettrain.reporting.regions import Region
-from unettrain.run_dir import RunDir, load_best
+from unettrain.run_checkpoints import load_best
+from unettrain.run_dir import RunDir
 from unettrain.run_record import read_record, recorded_store
 from unettrain.stream.tile_stream import ORDER
 from unettrain.training_log import read_log

@@ -22,6 +22,7 @@ from unettrain.data.on_the_fly import CACHE_BYTES
 from unettrain.data.opening import NO_FIELDS, StoredFields, open_fields, open_tiles
 from unettrain.data.tiles import SPLITS, Tiles
 from unettrain.errors import InvalidInput
+from unettrain.ranks import ALONE, Ranks
 from unettrain.stream.batches import Batch, BatchBuilder, DeviceBatchBuilder, Sample, ThreadBatchBuilder
 from unettrain.stream.prefetch import Buffers, Prefetcher
 from unettrain.stream.sampler import VERSION, Sampled, Sampler
@@ -92,18 +93,26 @@ class TileStream:
         self.sampler = Sampler(_ranges(self.split_indices), seed, shuffle, density=in_split)
 
     @classmethod
-    def of(cls, store: str | Path, config: FitConfig, device: torch.device | None = None) -> "TileStream":
-        """The training tiles as a run with this configuration sees them; augmented on `device` if it says so."""
+    def of(
+        cls, store: str | Path, config: FitConfig, device: torch.device | None = None, ranks: Ranks = ALONE
+    ) -> "TileStream":
+        """The training tiles as a run with this configuration sees them; augmented on `device` if it says so.
+
+        `batch_size` is that of all ranks, which share threads and cache of their machine.
+        """
         return cls(
             store,
             "train",
-            config.batch_size,
+            ranks.share(config.batch_size, config.accumulate),
             config.seed,
             config.augmentation(),
+            num_threads=max(1, usual_threads(store) // ranks.local_size),
+            rank=ranks.rank,
+            world_size=ranks.size,
             shuffle=config.shuffle,
             sampling=config.sampling,
             device=device if config.augment_on == "device" else None,
-            cache_bytes=config.cache_mib * 2**20,
+            cache_bytes=config.cache_mib * 2**20 // ranks.local_size,
         )
 
     def samples(self, step: int) -> list[Sampled]:

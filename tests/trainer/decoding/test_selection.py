@@ -1,0 +1,112 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from tests.trainer.decoding.images import Image, blobs, random_cells
+from tests.trainer.decoding.test_arrays import parameters
+from unettrain.decoding.arrays import separate_instances
+from unettrain.decoding.params import DecodingParams
+from unettrain.decoding.selection import Batch, DecodingScores, ap_of, candidate_decodings, choose_decoding
+from unettrain.errors import InvalidInput
+from unettrain.metrics.instances import THRESHOLDS, average_precision, match_at_thresholds
+
+
+def cells(seed: int) -> tuple[Image, NDArray[np.int32]]:
+    """Foreground of touching cells, too bright by half, and their true labels."""
+    image = random_cells((120, 120), 36, seed)
+    truth = separate_instances(image)
+    return np.clip(ndimage.gaussian_filter(image, 1) * 1.4, 0, 1), truth
+
+
+def batches() -> Iterator[Batch]:
+    for seed in range(3):
+        foreground, truth = cells(seed)
+        yield foreground[None], truth[None], None
+
+
+@settings(max_examples=60)
+@given(st.lists(parameters, min_size=1, max_size=5), st.integers(0, 9), st.booleans())
+def test_candidates_are_scored_as_decoded_one_by_one(
+    candidates: list[DecodingParams], seed: int, with_ignored: bool
+) -> None:
+    image, truth = blobs((50, 40), seed), separate_instances(blobs((50, 40), seed))
+    ignored = blobs((50, 40), seed + 1) > 0.6 if with_ignored else None
+    scores = DecodingScores(candidates)
+    scores.add(image, truth, ignored)
+    for k, params in enumerate(candidates):
+        found = match_at_thresholds(truth, separate_instances(image, params), THRESHOLDS, ignored)
+        assert [replace(m, sum_iou=0.0) for m in scores.matchings(k)] == [replace(m, sum_iou=0.0) for m in found]
+        assert [m.sum_iou for m in scores.matchings(k)] == pytest.approx([m.sum_iou for m in found])
+
+
+def test_the_best_of_the_grid_is_chosen() -> None:
+    chosen = choose_decoding(batches())
+    scores = DecodingScores(candidate_decodings(DecodingParams()))
+    for foreground, truth, ignored in batches():
+        scores.add(foreground, truth, ignored)
+    best = max(scores.mean_ap(k) for k in range(len(scores.candidates)))
+    assert np.mean(list(ap_of(batches(), chosen).values())) == best
+    assert chosen.threshold > 0.5
+    assert best > np.mean(list(ap_of(batches(), DecodingParams()).values()))
+
+
+def test_of_equal_candidates_the_middle_is_chosen() -> None:
+    image = np.zeros((1, 40, 40), np.float32)
+    image[:, 5:15, 5:15] = image[:, 25:35, 20:30] = 1
+    truth = separate_instances(image)
+    base = DecodingParams(min_area_px=7, grow_px=0)
+    assert choose_decoding([(image, truth, None)], base) == base
+
+
+def test_the_grid_surrounds_the_defaults() -> None:
+    candidates = candidate_decodings(DecodingParams())
+    assert candidates[0] == DecodingParams()
+    assert len(set(candidates)) == len(candidates)
+    assert candidate_decodings(DecodingParams(seeds="probability"))[0].seeds == "probability"
+
+
+def test_without_true_cells_or_without_instances_nothing_is_chosen() -> None:
+    base = DecodingParams(threshold=0.37)
+    image, truth = np.zeros((9, 9), np.float32), np.zeros((9, 9), np.int32)
+    assert choose_decoding([(image, truth, None)], base) == base
+    assert choose_decoding([], base) == base
+    ignored = np.ones((9, 9), bool)
+    assert choose_decoding([(image, truth + 1, ignored)], base) == base
+    none = DecodingParams(instances="none")
+    assert choose_decoding(batches(), none) == none
+
+
+def test_components_have_a_threshold_alone() -> None:
+    base = DecodingParams(instances="components")
+    candidates = candidate_decodings(base)
+    assert {replace(c, threshold=0.5, min_area_px=20) for c in candidates} == {base}
+    assert choose_decoding(batches(), base) in candidates
+
+
+def test_ignored_pixels_are_passed_on_and_batches_pooled() -> None:
+    foreground, truth = cells(0)
+    ignored = np.zeros(truth.shape, bool)
+    ignored[:60] = True
+    scores = DecodingScores([DecodingParams()])
+    scores.add(foreground, truth, ignored)
+    assert scores.ap() == average_precision(truth, separate_instances(foreground), ignored=ignored)
+    assert scores.num_cells == len(set(truth[60:].ravel()) - {0})
+    both = ap_of([(np.stack([foreground] * 2), np.stack([truth] * 2), None)], DecodingParams())
+    assert both == ap_of([(foreground, truth, None)], DecodingParams())
+    assert list(both) == list(THRESHOLDS)
+    assert all(a >= b for a, b in pairwise(both.values()))
+
+
+def test_shapes_that_differ_are_refused() -> None:
+    scores = DecodingScores([DecodingParams()])
+    with pytest.raises(InvalidInput, match=r"probabilities have shape \(3, 4\), true labels \(4, 3\)"):
+        scores.add(np.zeros((3, 4), np.float32), np.zeros((4, 3), np.int32))
+    with pytest.raises(InvalidInput, match="NaN"):
+        scores.add(np.full((3, 4), np.nan, np.float32), np.zeros((3, 4), np.int32))

@@ -1,0 +1,60 @@
+"""The files that a prediction writes: --out, and what is asked for beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from unetprep.errors import InvalidInput
+from unetprep.storage.output import Output, check_output, local_output
+from unettrain.prediction.label_zarr import check_beside_image, is_beside_image
+from unettrain.prediction.outputs import LABELS, LABELS_BESIDE, PICTURE, PREDICTION
+from unettrain.prediction.table_output import TABLE
+
+ENDINGS = {"probabilities": ".probabilities.tif", "overlay": ".overlay.png", "table": ".csv"}
+KINDS = {"probabilities": PREDICTION, "overlay": PICTURE, "table": TABLE}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Checked destinations: the main output, and those beside it by what they hold (names of `params.ALSO`).
+
+    The main output is written last, so that it exists only if all do. It may exist already: whether it may be replaced
+    depends on its content. Those beside it are replaced if a prediction wrote them.
+    """
+
+    main: Output
+    beside: dict[str, Output]
+    has_labels: bool
+    is_in_image: bool = False
+
+    @property
+    def are_there(self) -> bool:
+        """Whether all of the files exist."""
+        return all(output.path.exists() for output in (self.main, *self.beside.values()))
+
+
+def check_targets(
+    out: str, inputs: Sequence[str], *, also: Sequence[str], has_labels: bool, overwrite: bool
+) -> Targets:
+    """Check the destinations of a prediction. Nothing is written.
+
+    Raises InvalidInput and Conflict as `check_output` does, except for an earlier prediction at `out` itself; and
+    InvalidInput for files beside it without instances, or beside labels inside of an image.
+    """
+    if also and not has_labels:
+        raise InvalidInput(
+            f"also is {','.join(also)!r} with instances none", allowed="instances watershed or components"
+        )
+    path = local_output(out)
+    is_in_image = has_labels and is_beside_image(path)
+    if is_in_image:
+        if also:
+            raise InvalidInput(f"also is {','.join(also)!r} for {out}, inside of an image", hint="--out NAME.zarr")
+        check_beside_image(path)
+        return Targets(Output(path, LABELS_BESIDE, overwrite), {}, True, True)
+    main = check_output(out, LABELS if has_labels else PREDICTION, overwrite=True, inputs=inputs)
+    base = path.name.removesuffix(path.suffix)
+    beside = {
+        what: check_output(path.with_name(base + ENDINGS[what]), KINDS[what], overwrite=True, inputs=inputs)
+        for what in also
+    }
+    return Targets(replace(main, overwrite=overwrite), beside, has_labels)
