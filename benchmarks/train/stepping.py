@@ -164,7 +164,7 @@ def plain_training(url: str, config: FitConfig) -> Step:
     """One update of the bare loop after the other, on one tile in memory."""
     batch = TileStream.of(url, config).batch(0)
     layers = bare.weights_of(UNet(config.network(1, 4)).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD([p for layer in layers for p in layer], config.peak_learning_rate, config.momentum)
+    optimizer = torch.optim.SGD([p for layer in layers for p in layer], config.learning_rate, config.momentum)
     image = batch.image.clone(memory_format=torch.channels_last)
     target, weights = batch.target.clone(), batch.weights.clone()
 

@@ -61,7 +61,7 @@ def test_a_bad_value_is_refused(values: dict[str, Any], message: str) -> None:
 def test_the_network_takes_channels_and_depth_from_the_tiles() -> None:
     config = FitConfig(base_channels=8, variant="release", dropout=0.2, num_classes=3)
     assert config.network(2, 3) == UNetConfig(2, 3, 8, 3, "release", 0.2)
-    assert FitConfig(learning_rate=0.5).peak_learning_rate == 0.5
+    assert FitConfig().learning_rate == 1e-3
 
 
 def test_the_public_names_are_there_and_fit_stays_a_function() -> None:

@@ -16,7 +16,7 @@ def learning_rate_at(step: int, config: FitConfig) -> float:
     It rises linearly over `warmup_steps`, and then follows the schedule, of which it is a function: nothing has to be
     saved. "cosine" and "polynomial" fall to 0 after the last of `steps`.
     """
-    peak, warmup = config.peak_learning_rate, config.warmup_steps
+    peak, warmup = config.learning_rate, config.warmup_steps
     if step < warmup:
         return peak * (step + 1) / warmup
     left = max(0.0, 1 - (step - warmup) / max(1, config.steps - warmup))  # 1 at the peak, 0 after the last step
@@ -27,7 +27,7 @@ def learning_rate_at(step: int, config: FitConfig) -> float:
 
 def make_optimizer(model: UNet, config: FitConfig) -> torch.optim.Optimizer:
     """SGD with momentum (the paper), Adam (the authors' later plugin, Falk et al. 2019), or AdamW."""
-    parameters, rate = model.parameters(), config.peak_learning_rate
+    parameters, rate = model.parameters(), config.learning_rate
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, rate, config.momentum)
     if config.optimizer == "adam":

@@ -50,11 +50,16 @@ class BestScores:
 
         `measure` is one of `FitConfig.best_by`.
         """
-        now = {"loss": -found.loss, "iou": found.cells.iou, "ap": found.ap}.get(measure, math.inf)
-        before = {"loss": None if self.loss is None else -self.loss, "iou": self.iou, "ap": self.ap}.get(measure)
-        if before is None or now > before:
-            return BestScores(found.loss, found.cells.iou, found.ap)
+        now = BestScores(found.loss, found.cells.iou, found.ap)
+        if self.loss is None or measure == "last" or now._merit(measure) > self._merit(measure):
+            return now
         return replace(self, num_worse=self.num_worse + 1)
+
+    def _merit(self, measure: str) -> tuple[float, float]:
+        """What networks are ordered by: the measure, of which more is better; of equal ones the lower loss."""
+        loss = math.inf if self.loss is None else self.loss
+        value = {"loss": -loss, "iou": self.iou, "ap": self.ap}[measure]
+        return -math.inf if value is None else value, -loss
 
 
 @torch.no_grad()

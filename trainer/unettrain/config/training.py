@@ -23,8 +23,8 @@ class TrainingConfig(TrainerParams):
     """Training parameters. The paper gives momentum, batch size, dropout and loss, but no learning rate or steps."""
 
     steps: int = parameter(
-        10_000,
-        "Total number of updates. An existing run continues up to this number.",
+        2000,
+        "Total number of updates. A run without a schedule can be continued to a larger number.",
         least=1,
         most=10**12,
         changes_result=False,
@@ -43,16 +43,13 @@ class TrainingConfig(TrainerParams):
         least=1,
         most=2**16,
     )
-    optimizer: str = parameter("sgd", "sgd with momentum, as in the paper; adam; or adamw.", choices=OPTIMIZERS)
-    learning_rate: float | None = parameter(
-        None,
-        "Learning rate; the paper gives none. At 1e-2 sgd may diverge.  [default: 1e-3 for sgd, 1e-4 for adam and"
-        " adamw]",
-        above=0,
+    optimizer: str = parameter("adam", "sgd with momentum, as in the paper; adam; or adamw.", choices=OPTIMIZERS)
+    learning_rate: float = parameter(
+        1e-3, "Learning rate after the warm-up; the paper gives none. At 1e-2 sgd may diverge.", above=0
     )
     weight_decay: float = parameter(0.01, "Weight decay of adamw.", least=0, under=1)
     schedule: str = parameter(
-        "constant",
+        "cosine",
         "Learning rate after the warm-up: constant, or falling to 0 at the last step along half a cosine, or as a"
         " polynomial of power 0.9.",
         choices=SCHEDULES,
@@ -71,7 +68,7 @@ class TrainingConfig(TrainerParams):
         choices=("weights", "pixels", "none"),
     )
     base_channels: int = parameter(
-        64, "Channels of the first level: 64 in the paper; 8 to 16 train on a laptop.", least=1, most=MOST_CHANNELS
+        16, "Channels of the first level: 64 in the paper; 8 to 16 train on a laptop.", least=1, most=MOST_CHANNELS
     )
     num_classes: int | None = parameter(
         None,
@@ -82,7 +79,9 @@ class TrainingConfig(TrainerParams):
     variant: str = parameter(
         "paper", "paper, or release: the authors' 2015 network, with 31,100,354 parameters.", choices=VARIANTS
     )
-    dropout: float = parameter(0.5, "Fraction of activations dropped at the two deepest levels.", least=0, under=1)
+    dropout: float = parameter(
+        0.0, "Fraction of activations dropped at the two deepest levels; 0.5 in the paper.", least=0, under=1
+    )
     padding: str = parameter(
         "valid",
         "valid: no padding, as in the paper; same: zeros around each 3x3 convolution, so that the output has the side"
@@ -134,9 +133,10 @@ class TrainingConfig(TrainerParams):
         under=1,
     )
     best_by: str = parameter(
-        "loss",
+        "ap",
         "What decides which network best.pt is: the lowest validation loss, the highest IoU of the foreground, the"
-        " highest AP of the instances (mean over IoU thresholds 0.5 to 0.9), or last, the newest.",
+        " highest AP of the instances (mean over IoU thresholds 0.5 to 0.9), or last, the newest. Of equal ones the"
+        " one with the lower loss.",
         choices=BEST_BY,
     )
     patience: int = parameter(
@@ -209,13 +209,6 @@ class TrainingConfig(TrainerParams):
             self.padding,
             self.normalization,
         )
-
-    @property
-    def peak_learning_rate(self) -> float:
-        """Learning rate after the warm-up."""
-        if self.learning_rate is not None:
-            return self.learning_rate
-        return 1e-3 if self.optimizer == "sgd" else 1e-4
 
 
 @dataclass(frozen=True)

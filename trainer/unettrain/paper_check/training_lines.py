@@ -37,9 +37,7 @@ def training_lines() -> Iterator[Line]:
     yield _momentum()
     yield _update()
     defaults = FitConfig()
-    yield compared(
-        "learning rate", "section 3", "not given", f"{defaults.peak_learning_rate:g} by default", True, MEASURED
-    )
+    yield compared("learning rate", "section 3", "not given", f"{defaults.learning_rate:g} by default", True, MEASURED)
     for name, value in PAPER_TRAINING.items():
         found, option = getattr(defaults, name), name.replace("_", "-")
         asked = f"--{option}" if value is True else f"--{option} {value:g}" if isinstance(value, float) else ""

@@ -98,12 +98,7 @@ def as_words(value: Any) -> str:
 def _fit_rows(run: Run) -> Iterator[list[Html]]:
     help_of = {f.name: f.metadata["help"].split("  [default")[0] for f in fields(FitConfig)}
     for name, value in run.record["fit"].items():
-        said = (
-            f"default: {FitConfig().peak_learning_rate:g}"
-            if name == "learning_rate" and value is None
-            else as_words(value)
-        )
-        shown = "default" if value is None and name != "learning_rate" else said
+        shown = "default" if value is None else as_words(value)
         yield [text(name.replace("_", "-")), text(shown), text(help_of.get(name, ""))]
 
 
