@@ -7,7 +7,8 @@ import pytest
 
 from tests.cli.conftest import SMALL, Run
 from unettrain.config import PRESETS, FitConfig
-from unettrain.errors import InvalidInput
+from unettrain.errors import Failure, InvalidInput
+from unettrain.ranks import Ranks
 
 QUICK = "--steps 2 --threads 1 --examples 0"
 
@@ -31,6 +32,26 @@ def test_a_value_that_equals_the_default_counts_as_given(run: Run, store: Path) 
     line = f"unettrain fit ds.zarr --run s --preset small --base-channels {PRESETS['small']['base_channels']} --steps 1"
     run(f"{line} --threads 1 -q")
     assert recorded("s")["base_channels"] == PRESETS["small"]["base_channels"]
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [("", 4), ("--accumulate 2", 8), ("--batch-size 12", 12), ("--run done", 8), ("--run done --overwrite", 4)],
+)
+def test_several_processes_take_a_tile_each_unless_told_otherwise(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch, options: str, size: int
+) -> None:
+    run(f"unettrain fit ds.zarr --run done {QUICK} --base-channels 2 --batch-size 8 --steps 1 -q --accumulate 8")
+    asked = list[FitConfig]()
+
+    def fit(store: str, run_dir: str, config: FitConfig, **more: object) -> None:
+        asked.append(config)
+        raise Failure("far enough")
+
+    monkeypatch.setattr("unettrain.training_loop.fit", fit)
+    monkeypatch.setattr("unetcli.train.fit.launched", lambda: Ranks(1, 4, 1, 4))
+    run(f"unettrain fit ds.zarr {options}", 1)
+    assert asked[0].batch_size == size
 
 
 def test_an_unknown_preset_is_refused(run: Run, store: Path) -> None:

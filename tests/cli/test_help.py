@@ -54,7 +54,16 @@ def test_the_groups_list_their_commands_in_order_of_use() -> None:
         "relabel",
         "remove",
     ]
-    assert list(train.main.commands) == ["fit", "draws", "predict", "evaluate", "report", "paper-check"]
+    assert list(train.main.commands) == [
+        "fit",
+        "draws",
+        "predict",
+        "evaluate",
+        "report",
+        "export",
+        "import-weights",
+        "paper-check",
+    ]
     assert CliRunner().invoke(prep.main, ["--version"]).output.startswith("unetprep, version ")
 
 

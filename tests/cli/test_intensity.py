@@ -33,7 +33,7 @@ def made(run: Run, image: NDArray[Any], options: str = "") -> dict[str, Any]:
 def predicted(run: Run, image: NDArray[Any], options: str = "") -> tuple[NDArray[np.float32], dict[str, Any]]:
     """The prediction of an image, and what predict said."""
     tifffile.imwrite("new.tif", image)
-    line = f"unettrain predict runs/ds new.tif --out p.npy --threads 1 --overwrite --json {options}"
+    line = f"unettrain predict runs/ds new.tif --out p.npy --instances none --threads 1 --overwrite --json {options}"
     said = json.loads(run(line).stdout)
     return np.load("p.npy"), said
 

@@ -34,7 +34,7 @@ def test_fit_predict_evaluate_report(run: Run, store: Path) -> None:
     assert run(f"unettrain fit ds.zarr {SMALL}").stdout == "fit: nothing to do at step 3\n-> runs/ds\n"
     assert "trained 2 steps, 5 in all" in run(f"unettrain fit ds.zarr {SMALL} --steps 5").stdout
 
-    run("unettrain predict runs/ds ds.zarr/images/img-test --out p.tif --threads 1")
+    run("unettrain predict runs/ds ds.zarr/images/img-test --out p.tif --instances none --threads 1")
     prediction = tifffile.imread("p.tif")
     assert prediction.shape == (42, 110)
     assert prediction.dtype == np.float32
@@ -59,7 +59,8 @@ def test_formats_agree_and_a_file_is_predicted_as_its_image_in_the_store(run: Ru
     for k, (image, out) in enumerate(
         [("ds.zarr/images/img-test", "a.npy"), ("part.tif", "b.zarr"), ("part.tif", "c.tif")]
     ):
-        run(f"unettrain predict runs/ds/{('best', 'last', 'best')[k]}.pt {image} --out {out} --threads 1")
+        network = f"runs/ds/{('best', 'last', 'best')[k]}.pt"
+        run(f"unettrain predict {network} {image} --out {out} --instances none --threads 1")
     expected = np.load(cells / "a.npy")
     np.testing.assert_array_equal(zarr.open_array(str(cells / "b.zarr"), mode="r")[:], expected)
     np.testing.assert_array_equal(tifffile.imread(cells / "c.tif"), expected)
@@ -70,7 +71,7 @@ def test_an_image_in_a_bucket_is_predicted_and_scored_as_on_the_disk(run: Run, s
     run(f"unettrain fit {s3}/ds.zarr --run run {SMALL}")
     said = []
     for k, image in enumerate((f"{s3}/ds.zarr/images/img-test", "ds.zarr/images/img-test")):
-        run(f"unettrain predict run {image} --out {k}.npy --threads 1")
+        run(f"unettrain predict run {image} --out {k}.npy --instances none --threads 1")
         said.append(json.loads(run(f"unettrain evaluate {k}.npy {image} --json").stdout))
     assert said[0] == said[1]
     assert said[0]["cells"] == len(np.unique(zarr.open_array(str(store), path=OWN, mode="r")[:])) - 1
@@ -127,7 +128,7 @@ def test_a_store_without_fields_names_the_command(run: Run, cells: Path) -> None
         ("unettrain predict no img.tif --out p.tif", 3, "no checkpoint at no"),
         ("unettrain predict img.tif img.tif --out p.tif", 3, "img.tif is no checkpoint"),
         ("unettrain predict ds.zarr img.tif --out p.tif", 3, "ds.zarr holds no network"),
-        ("unettrain predict no img.tif --out p.jpg", 3, "a name that ends in .tif, .tiff, .npy, .zarr"),
+        ("unettrain predict no img.tif --out p.jpg", 3, "a name that ends in .tif, .tiff, .png, .npy, .zarr"),
         ("unettrain evaluate no.tif labels.tif", 3, "no.tif is not there"),
         ("unettrain evaluate img.tif no.tif", 3, "no.tif is not there"),
         ("unettrain evaluate half.tif labels.tif", 3, "half.tif and labels.tif differ in size: (1, 70, 110) and"),
@@ -161,7 +162,7 @@ def test_the_rule_of_the_import_holds_for_new_images(run: Run, cells: Path, rule
     run("unetprep tiles --out ds.zarr --depth 2 --tile 100 --margin 48")
     run(f"unettrain fit ds.zarr {SMALL} --no-deform")
     for name in ("img", "darker"):
-        run(f"unettrain predict runs/ds {name}.tif --out {name}.npy --threads 1")
+        run(f"unettrain predict runs/ds {name}.tif --out {name}.npy --instances none --threads 1")
     assert np.allclose(np.load(cells / "img.npy"), np.load(cells / "darker.npy"), atol=1e-5) == same
 
 

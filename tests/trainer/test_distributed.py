@@ -1,7 +1,6 @@
 """Trainings of two real processes: the result is that of one, and what ends one of them ends both."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -44,11 +43,12 @@ def environment(rank: int, size: int, port: int) -> dict[str, str]:
 
 
 @contextmanager
-def torchrun(folder: Path, run: str, *options: str) -> Iterator["subprocess.Popen[str]"]:
-    """A real torchrun with two processes on this machine."""
+def torchrun(folder: Path, run: str, options: str, *more: str) -> Iterator["subprocess.Popen[str]"]:
+    """A real torchrun with two processes on this machine; `more` are its own options."""
     launcher = [str(Path(sys.executable).with_name("torchrun")), "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
-    words = [*launcher, "--master-port", str(free_port()), "-m", "--", *COMMAND[1:], "--run", run, *OPTIONS.split()]
-    with subprocess.Popen([*words, *options], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+    words = [*launcher, "--master-port", str(free_port()), *more, "-m", "--", *COMMAND[1:], "--run", run]
+    words += [*OPTIONS.split(), *options.split()]
+    with subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
@@ -129,7 +129,7 @@ def test_the_gradient_of_two_processes_is_that_of_one(default_store: Path, tmp_p
 
 
 def test_two_processes_train_as_one_and_one_continues_what_two_began(folder: Path) -> None:
-    with torchrun(folder, "two", "--steps", "12") as process:
+    with torchrun(folder, "two", "--steps 12") as process:
         _, said = process.communicate(timeout=120)
         assert process.returncode == 0, said
     fit(folder / "ds.zarr", folder / "one", quick(**OURS, steps=12))
@@ -143,39 +143,86 @@ def logged(run: Path) -> int:
     return len(log_of(run)) if (run / "log.jsonl").exists() else 0
 
 
+def kill_second(launcher: "subprocess.Popen[str]", run: Path, at: int) -> None:
+    """Kill the process of rank 1 once a step is logged."""
+    while logged(run) < at and launcher.poll() is None:
+        time.sleep(0.02)
+    ranks = {child.environ().get("RANK"): child for child in psutil.Process(launcher.pid).children()}
+    ranks["1"].kill()
+
+
 def test_a_killed_process_ends_all_with_one_message(folder: Path) -> None:
-    with torchrun(folder, "two", "--steps", "100000", "--validate-every", "100000") as process:
-        while logged(folder / "two") < 7 and process.poll() is None:
-            time.sleep(0.02)
-        ranks = {child.environ().get("RANK"): child for child in psutil.Process(process.pid).children()}
-        ranks["1"].kill()
+    """The first time torchrun starts all of them again, and the second time it has been told to give up."""
+    options = "--steps 100000 --validate-every 100000"
+    with torchrun(folder, "two", options, "--max-restarts", "1") as process:
+        kill_second(process, folder / "two", at=7)
+        first = load_saved_step(folder / "two")
+        kill_second(process, folder / "two", at=first + 5)
         _, said = process.communicate(timeout=120)
     assert process.returncode not in (0, None)
-    assert said.count("error:") == 1 + said.count("errors:")  # torchrun adds a table of its own
-    assert "error: another of the 2 processes has ended: it was killed, or its machine failed\n  to do:" in said
+    # torchrun adds a table of its own, and may tell the survivor to stop before it sees that the other has ended.
+    messages = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(messages) == 2, said
+    assert set(messages) <= {
+        "error: another of the 2 processes has ended: it was killed, or its machine failed",
+        "error: stopped; the same command goes on from here",
+    }
     step = load_checkpoint(folder / "two" / "last.pt").step  # the survivor saved its state
-    assert step >= 7
+    assert step >= first + 5
     assert not (folder / "two" / ".lock").exists()
     for run in ("two", "one"):
         fit(folder / "ds.zarr", folder / run, quick(**OURS | {"validate_every": 100_000}, steps=step + 2))
     assert_close_runs(folder / "two", folder / "one")
 
 
-def test_all_processes_are_told_to_stop_and_one_says_so(folder: Path) -> None:
-    port = free_port()
-    words = [sys.executable, *COMMAND, "--run", "two", *OPTIONS.split(), "--steps", "100000"]
-    started = [
-        subprocess.Popen(words, cwd=folder, env=os.environ | environment(k, 2, port), stderr=subprocess.PIPE, text=True)
-        for k in range(2)
-    ]
-    while logged(folder / "two") < 7 and started[0].poll() is None:
+def load_saved_step(run: Path) -> int:
+    """Step of the state that is saved next."""
+    begun = time.monotonic()
+    while not (run / "last.pt").exists() and time.monotonic() - begun < 60:
         time.sleep(0.02)
-    for process in reversed(started):
-        process.send_signal(signal.SIGTERM)
-    said = [process.communicate(timeout=120)[1] for process in started]
-    assert [process.returncode for process in started] == [75, 75]
+    return load_checkpoint(run / "last.pt").step
+
+
+SRUN = """#!/bin/bash
+for k in 0 1; do
+    SLURM_PROCID=$k SLURM_LOCALID=$k "$@" 2> said-$k.txt &
+    started="$started $!"
+done
+while [ "$(cat runs/ds/log.jsonl 2> /dev/null | wc -l)" -lt 7 ] && kill -0 $started; do sleep 0.05; done
+kill -TERM $started
+highest=0
+for one in $started; do
+    code=0
+    wait $one || code=$?
+    [ $code -gt $highest ] && highest=$code
+done
+exit $highest
+"""
+SCONTROL = """#!/bin/bash
+[ "$1" = show ] && echo 127.0.0.1 && exit
+echo "$@" > scontrol.txt
+"""
+
+
+def test_the_job_script_of_the_guide_requeues_itself_at_the_time_limit(folder: Path) -> None:
+    """The script as it stands, with stand-ins for the commands of Slurm: srun sends SIGTERM to both of its tasks."""
+    guide = (Path(__file__).parents[2] / "docs" / "training-runs.md").read_text()
+    script = guide.partition("<!-- fit.sbatch -->\n```sh\n")[2].partition("```")[0]
+    assert "--batch-size 8" in script
+    (folder / "fit.sbatch").write_text(script.replace("--batch-size 8", f"--quiet --steps 100000 {OPTIONS}"))
+    for name, content in (("srun", SRUN), ("scontrol", SCONTROL)):
+        (folder / name).write_text(content)
+        (folder / name).chmod(0o755)
+    paths = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+    number = str(os.getpid() % 10_000)  # so is the port
+    job = {"SLURM_JOB_ID": number, "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
+    done = subprocess.run(["bash", "fit.sbatch"], cwd=folder, env=os.environ | job | {"PATH": paths}, timeout=240)
+    assert done.returncode == 75
+    assert (folder / "scontrol.txt").read_text() == f"requeue {number}\n"
+    said = [(folder / f"said-{k}.txt").read_text() for k in range(2)]
     assert said == ["error: stopped; the same command goes on from here\n", ""]
-    assert load_checkpoint(folder / "two" / "last.pt").step >= 7
+    assert load_checkpoint(folder / "runs" / "ds" / "last.pt").step >= 7
+    assert not (folder / "runs" / "ds" / ".lock").exists()
 
 
 def test_an_error_of_all_is_said_once(folder: Path) -> None:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from unettrain.evaluation.files import evaluate_files as evaluate_files
     from unettrain.evaluation.params import EvaluateParams as EvaluateParams
     from unettrain.evaluation.result import Evaluation as Evaluation
+    from unettrain.export.params import ExportParams as ExportParams
+    from unettrain.export.write import Exported as Exported
+    from unettrain.export.write import export_model as export_model
+    from unettrain.foreign.weights import load_foreign_weights as load_foreign_weights
     from unettrain.loss import weighted_cross_entropy as weighted_cross_entropy
     from unettrain.model import UNet as UNet
     from unettrain.paper_check.check import check_against_paper as check_against_paper
@@ -60,6 +64,9 @@ _EXPORTS = {
     "unettrain.evaluation.params": ("EvaluateParams",),
     "unettrain.evaluation.result": ("Evaluation",),
     "unettrain.reporting.write": ("report", "Report"),
+    "unettrain.export.write": ("export_model", "Exported"),
+    "unettrain.export.params": ("ExportParams",),
+    "unettrain.foreign.weights": ("load_foreign_weights",),
     "unettrain.paper_check.check": ("check_against_paper",),
     "unettrain.paper_check.line": ("PaperCheck",),
     "unettrain.draws": ("sampled_draws", "TileDraw"),

@@ -8,6 +8,7 @@ Every process holds the whole state. Rank 0 validates, saves and reports. What f
 reported once, by the process that claims it first.
 """
 
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -17,6 +18,7 @@ from typing import Any, Protocol, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
@@ -27,6 +29,8 @@ from unettrain.ranks import ALONE, Ranks, launched
 Result = TypeVar("Result")
 
 TIMEOUT = timedelta(hours=6)  # longer than a validation, during which all but rank 0 wait
+JOIN_TIMEOUT = timedelta(minutes=10)
+RESTART = "TORCHELASTIC_RESTART_COUNT"  # of torchrun --max-restarts, whose store still knows the processes before
 CLAIM = "unettrain/reported"  # counts the processes that want to report an error
 LOST = ("gloo", "nccl", "connection closed by peer", "connection reset by peer", "broken pipe", "socket")
 
@@ -152,7 +156,8 @@ def joined() -> Iterator[Group]:
 
 def _join(ranks: Ranks) -> Group:
     try:
-        store, _, _ = next(rendezvous("env://", timeout=timedelta(minutes=10)))
+        shared, _, _ = next(rendezvous("env://", timeout=JOIN_TIMEOUT))
+        store = PrefixStore(f"unettrain/{os.environ.get(RESTART, 0)}", shared)
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.size, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:

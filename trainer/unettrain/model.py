@@ -55,6 +55,10 @@ class UNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Scores of the part of the image with full context; of all of it if the network is padded."""
         self._check(image)
+        return self.unchecked(image)
+
+    def unchecked(self, image: Tensor) -> Tensor:
+        """`forward` without the check of channels and sides, for compilers, to which sides are symbols."""
         x = image  # (b, c, 572, 572)
         skips = []
         for level, convolve in enumerate(self.down):

@@ -1,6 +1,6 @@
 """Training loop: updates, validation, log, checkpoints, and resuming."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -10,7 +10,6 @@ import torch
 
 from unetprep.storage.lock import Lock
 from unetprep.storage.signals import deferred_signals
-from unettrain.augment.draw import NO_AUGMENTATION
 from unettrain.checkpoint import Checkpoint, load_checkpoint
 from unettrain.checkpoint_files import SaveSchedule
 from unettrain.config import FitConfig
@@ -23,11 +22,11 @@ from unettrain.outcome import training_warnings
 from unettrain.pace import Pace, time_notice
 from unettrain.run_checkpoints import find_checkpoint, load_last
 from unettrain.run_dir import RunDir, locked_run, open_run
-from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
 from unettrain.tensorboard_log import TensorBoardLog
 from unettrain.trainer import Diverged, Trainer
 from unettrain.validation import BestScores
+from unettrain.validation_tiles import ValidationTiles
 
 DECODED_TILES = 64  # that choose the decoding, about half a second each
 
@@ -133,7 +132,7 @@ def _fit(
     config = config if source is None or initial is None else adopt_network(config, source, initial)
     stream = TileStream.of(store, config, device, group.ranks)
     config = config.for_classes(stream.tiles.num_classes)
-    validation = _Validation(store, stream)
+    validation = ValidationTiles(store, stream)
     if request.require_validation and not validation.num_tiles:
         raise InvalidInput(
             f"{store} has no validation tiles, so the validation IoU will not be known",
@@ -163,34 +162,6 @@ def _result(run: RunDir, trainer: Trainer, first: int) -> FitResult:
     warnings = training_warnings(best.iou, trainer.val_iou, trainer.constant, trainer.step)
     updates, early = trainer.step - first, trainer.step < trainer.config.steps
     return FitResult(run.path, trainer.step, updates, best.loss, best.iou, warnings, best.ap, early)
-
-
-class _Validation:
-    """The tiles of the validation split; a training batch where there are none."""
-
-    def __init__(self, store: str | Path, training: TileStream) -> None:
-        self._store, self._training = store, training
-        self._stream: TileStream | None = None
-        self._sample: Batch | None = None
-        self.num_tiles = len(training.tiles.indices("val"))
-
-    def stream(self) -> TileStream | None:
-        """All validation tiles, in batches of one and without augmentation; None if there are none."""
-        num = self.num_tiles
-        if self._stream is None and num:
-            self._stream = TileStream(self._store, "val", augmentation=NO_AUGMENTATION, num_steps=num)
-        return self._stream
-
-    def sample(self) -> Batch:
-        """The first training batch."""
-        if self._sample is None:
-            self._sample = self._training.batch(0)
-        return self._sample
-
-    def some(self, num: int) -> Iterator[Batch]:
-        """Up to `num` validation tiles, spread over the split."""
-        stream, num = self.stream(), min(num, self.num_tiles)
-        return (stream.batch(k * self.num_tiles // num) for k in range(num)) if stream else iter(())
 
 
 def _open(
@@ -225,7 +196,7 @@ class _Loop:
     run: RunDir
     trainer: Trainer
     stream: TileStream
-    validation: _Validation
+    validation: ValidationTiles
     on_progress: Callable[[Progress], None]
     on_notice: Callable[[str], None]
     schedule: SaveSchedule

@@ -15,6 +15,7 @@ from unettrain.config import PRESETS, FitConfig
 from unettrain.errors import Failure, InvalidInput
 from unettrain.outcome import CHECKLIST, as_text
 from unettrain.ranks import launched
+from unettrain.run_record import NAME, is_record, json_object
 
 if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     from unettrain.training_loop import FitResult, Progress
@@ -70,10 +71,11 @@ def fit(
     """
     if fail_below is not None and not 0 <= fail_below <= 1:
         raise InvalidInput(f"fail-below is {fail_below}", allowed="an IoU, 0 to 1")
-    config = chosen(FitConfig, _with_preset(preset, values))
+    directory = str(local_output(run, "--run")) if run else f"runs/{Path(store.rstrip('/')).stem}"
+    values = _with_preset(preset, values)
+    config = chosen(FitConfig, values | _shared_batch(directory, values, overwrite))
     is_first = launched().is_first
     quiet = quiet or not is_first
-    directory = str(local_output(run, "--run")) if run else f"runs/{Path(store.rstrip('/')).stem}"
     with leaving_at_once():
         from unettrain.training_loop import fit as train
 
@@ -112,8 +114,21 @@ def fit(
 
 def _with_preset(preset: str, values: dict[str, Any]) -> dict[str, Any]:
     """The values of the options; of those that were not given, the values of the preset."""
-    source = click.get_current_context().get_parameter_source
-    return values | {k: v for k, v in PRESETS[preset].items() if source(k) is ParameterSource.DEFAULT}
+    return values | {name: value for name, value in PRESETS[preset].items() if not _is_given(name)}
+
+
+def _shared_batch(run_dir: str, values: dict[str, Any], overwrite: bool) -> dict[str, int]:
+    """The batch of several processes where none is given: that of the run, or one tile for each part and process."""
+    least = launched().size * int(values["accumulate"])
+    if launched().size == 1 or _is_given("batch_size") or values["batch_size"] % least == 0:
+        return {}
+    there = Path(run_dir) / NAME
+    recorded = (json_object(there) if there.is_file() and not overwrite else None) or {}
+    return {"batch_size": int(recorded["fit"]["batch_size"]) if is_record(recorded) else least}
+
+
+def _is_given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _text(done: "FitResult") -> str:

@@ -3,7 +3,7 @@
 import click
 
 from unetcli.options import ExamplesGroup
-from unetcli.train import evaluate, fit, paper_check, predict, runs
+from unetcli.train import evaluate, export, fit, foreign, paper_check, predict, runs
 from unettrain import __version__
 
 EXAMPLES = """
@@ -20,5 +20,14 @@ def main() -> None:
     """Train the U-Net of 2015 on a store of unetprep; predict without seams; evaluate; report."""
 
 
-for command in (fit.fit, runs.draws, predict.predict, evaluate.evaluate, runs.report, paper_check.paper_check):
+for command in (
+    fit.fit,
+    runs.draws,
+    predict.predict,
+    evaluate.evaluate,
+    runs.report,
+    export.export,
+    foreign.import_weights,
+    paper_check.paper_check,
+):
     main.add_command(command)

@@ -46,8 +46,8 @@ def predict(
 ) -> None:
     """Predict the cells in each IMAGE, of any size, without seams.
 
-    CHECKPOINT is a run, whose best network is used, or one of its .pt files. IMAGE is a file, a folder, a pattern such
-    as 'raw/*.tif', a URL, a store, or an image of a store, STORE/images/NAME. The output numbers the cells; with
+    CHECKPOINT is a run, whose best network is used, or one of its .pt files. IMAGE is a file, a folder, a pattern with
+    wildcards, a URL, a store, or an image of a store, STORE/images/NAME. The output numbers the cells; with
     --instances none it holds probabilities. The same command continues a prediction that was stopped, and skips images
     whose output is complete.
     """

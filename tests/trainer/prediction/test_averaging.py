@@ -9,7 +9,7 @@ from scipy.ndimage import rotate
 
 from tests.trainer.prediction.test_image import random_image
 from unettrain.config import UNetConfig
-from unettrain.errors import Conflict
+from unettrain.errors import Conflict, Failure
 from unettrain.model import UNet
 from unettrain.prediction.averaging import ScoreTask, largest_difference, probabilities, summed_scores
 from unettrain.prediction.panels import Window
@@ -123,7 +123,7 @@ def test_a_killed_prediction_continues_to_the_same_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num: int
 ) -> None:
     monkeypatch.setattr("unettrain.prediction.work_folder.SECONDS_BETWEEN_RECORDS", 0)
-    image = random_image(1, 2, 90, 41)
+    image = random_image(1, 1, 90, 21)
     task = ScoreTask(MODEL, image, (0.0, 1.0), num, tile_px=60)
     expected, total = all_of(summed_scores(task)), sum(plan.num_units for plan in task.plans())
     counts = list[int]()
@@ -175,4 +175,11 @@ def test_a_damaged_record_begins_anew(tmp_path: Path, content: bytes) -> None:
 def test_an_error_removes_the_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="broken"), WorkFolder(tmp_path / "p.tif", "this"):
         raise ValueError("broken")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_without_room_is_refused(tmp_path: Path) -> None:
+    message = r"scores take up to 9313225.7 GiB .*\n  allowed: .* GiB, which is free"
+    with WorkFolder(tmp_path / "p.tif", "this") as work, pytest.raises(Failure, match=message):
+        work.check_space(10**16)
     assert not list(tmp_path.iterdir())

@@ -77,6 +77,14 @@ class UNetConfig(TrainerParams):
         cut = 0 if self.padding == "valid" else 2 * self.halo_px
         return (self.output_px(tile_px) - cut) // self.pool_px * self.pool_px
 
+    @property
+    def least_tile_px(self) -> int:
+        """The smallest legal tile of which seamless prediction uses anything: 204 at depth 4."""
+        tile = self.legal_tiles_near(1)[0]
+        while self.used_px(tile) <= 0:
+            tile += self.pool_px
+        return tile
+
     def is_legal_tile(self, tile_px: int) -> bool:
         """Whether the network can process a tile of this side without an odd side before pooling.
 

@@ -30,7 +30,11 @@ class TrainingConfig(TrainerParams):
         changes_result=False,
     )
     batch_size: int = parameter(
-        1, "Tiles in each step. The paper prefers one large tile to a batch of small ones.", least=1, most=2**16
+        1,
+        "Tiles in each step, of all processes together; several processes take one each unless it is given. The paper"
+        " prefers one large tile to a batch of small ones.",
+        least=1,
+        most=2**16,
     )
     accumulate: int = parameter(
         1,

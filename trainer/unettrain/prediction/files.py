@@ -29,7 +29,7 @@ from unettrain.prediction.job import Job
 from unettrain.prediction.label_zarr import list_beside_image
 from unettrain.prediction.outputs import fingerprint_of
 from unettrain.prediction.params import PredictParams
-from unettrain.prediction.targets import check_targets
+from unettrain.prediction.targets import check_name, check_targets
 from unettrain.prediction.work_folder import WorkFolder
 from unettrain.prediction.writing import write_instances, write_probabilities
 from unettrain.run_checkpoints import find_checkpoint
@@ -100,7 +100,9 @@ def predict_files(
         unettrain.predict_files("runs/ds", "image.tif", "cells.tif", also="table,overlay")
         unettrain.predict_files("runs/ds", "image.tif", "p.tif", decoding={"instances": "none"}, intensity=(0, 4095))
     """
-    with _Predictor(checkpoint, PredictParams(**options), decoding) as predictor:
+    params = PredictParams(**options)
+    check_name(os.fspath(out))
+    with _Predictor(checkpoint, params, decoding) as predictor:
         given = Image(os.fspath(image), "") if isinstance(image, str | os.PathLike) else image
         job = predictor.job(given, os.fspath(out), overwrite=overwrite)
         return predictor.run([job], on_progress)[0]
@@ -119,7 +121,7 @@ def predict_many(
 ) -> list[Prediction]:
     """Predict several images into a folder, or a single one into a file.
 
-    `images` are files, folders, patterns ("raw/*.tif"), stores, images of stores and URLs. If it is a single file or
+    `images` are files, folders, patterns with wildcards, stores, images of stores and URLs. If it is a single file or
     image of a store, `out` is a file as of `predict_files`, else a folder, in which each image has an output of its
     name. All images and outputs are checked before anything is computed, and all that cannot be used are named at once.
     A repeated call skips the images whose output is complete. Other arguments and errors are those of `predict_files`.
@@ -128,6 +130,8 @@ def predict_many(
     """
     params = PredictParams(**options)
     found = find_images([os.fspath(path) for path in images], params.split)
+    if found.is_one:
+        check_name(os.fspath(out))
     with _Predictor(checkpoint, params, decoding) as predictor:
         places = _places(found.found, os.fspath(out), params.format, found.is_one)
         jobs = predictor.jobs(list(zip(found.found, places, strict=True)), overwrite=overwrite)
@@ -226,10 +230,10 @@ class _Predictor:
         task, name = job.task(), self._fingerprint(job)
         sides = job.pixels.shape[2], job.pixels.shape[3]
         with ExitStack() as stack:
-            work = None
-            if 4 * prod(task.shape) > IN_MEMORY_BYTES:
-                out = job.targets.main.path
-                work = stack.enter_context(WorkFolder(out, self._fingerprint_of_scores(job)))
+            work, num_bytes = None, 4 * prod(task.shape)
+            if num_bytes > IN_MEMORY_BYTES:
+                work = stack.enter_context(WorkFolder(job.targets.main.path, self._fingerprint_of_scores(job)))
+                work.check_space(num_bytes * (3 if task.num_turns > 1 else 1))
             planes = summed_scores(task, work, on_unit)
             stack.callback(planes.close)
             seam = self._seam(job, planes) if self._params.check_seams else None

@@ -54,11 +54,13 @@ def strip_bytes(config: UNetConfig, strips: StripPlan, width: int, itemsize: int
 
 
 def _memory(device: torch.device) -> int:
-    """Bytes that a prediction may use on a device."""
+    """Bytes that a prediction may use on a device: a power of 2, so that a repeated prediction has the same panels."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 2
-    available = available_memory()
-    return CPU_BYTES if available is None else min(CPU_BYTES, available // SHARE)
+        found = torch.cuda.mem_get_info(device)[0] // 2
+    else:
+        available = available_memory()
+        found = CPU_BYTES if available is None else min(CPU_BYTES, available // SHARE)
+    return 1 << max(0, found.bit_length() - 1)
 
 
 def _rows(depth: int, height: int, wanted: int) -> int:

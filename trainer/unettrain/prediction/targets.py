@@ -32,6 +32,13 @@ class Targets:
         return all(output.path.exists() for output in (self.main, *self.beside.values()))
 
 
+def check_name(out: str) -> None:
+    """Raise InvalidInput for a name that ends in no format of predictions, before a checkpoint is read."""
+    path = local_output(out)
+    if path.suffix.lower() not in LABELS.endings and not is_beside_image(path):
+        raise InvalidInput(f"--out is {out}", allowed=f"a name that ends in {', '.join(LABELS.endings)}")
+
+
 def check_targets(
     out: str, inputs: Sequence[str], *, also: Sequence[str], has_labels: bool, overwrite: bool
 ) -> Targets:

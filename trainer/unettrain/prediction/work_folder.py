@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from unetprep.storage.atomic import replacing
-from unettrain.errors import Conflict
+from unettrain.errors import Conflict, Failure
 from unettrain.prediction.planes import FilePlanes, Shape
 
 PREFIX = ".unettrain-predict-"
@@ -61,6 +61,17 @@ class WorkFolder:
         if kind is None or issubclass(kind, Exception):
             shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
+
+    def check_space(self, num_bytes: int) -> None:
+        """Raise Failure if the disk has no room for files of so many bytes in all, with those that are there."""
+        there = sum(path.stat().st_blocks * 512 for path in self.path.iterdir())
+        free = shutil.disk_usage(self.path).free + there
+        if num_bytes > free:
+            raise Failure(
+                f"scores take up to {num_bytes / 2**30:.1f} GiB in {self.path} until the prediction is complete",
+                allowed=f"{free / 2**30:.1f} GiB, which is free",
+                hint="name an --out on a larger disk",
+            )
 
     def planes(self, name: str, shape: Shape) -> FilePlanes:
         """The planes in a file of this folder, which is made if it does not exist."""

@@ -1,0 +1,1 @@
+"""Export of trained networks: ONNX, torch.export, and packages of the BioImage Model Zoo (bioimage.io)."""
