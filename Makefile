@@ -86,6 +86,7 @@ bench: $(READY)
 	python -m benchmarks.stream.cutting build/cutting
 	python -m benchmarks.stream.virtual build/virtual
 	python -m benchmarks.stream.results
+	python -m benchmarks.train.decoding
 	python -m benchmarks.many --out benchmarks/many/results.json
 	python -m benchmarks.many.results
 
