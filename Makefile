@@ -89,6 +89,7 @@ bench: $(READY)
 	python -m benchmarks.train.decoding
 	python -m benchmarks.many --out benchmarks/many/results.json
 	python -m benchmarks.many.results
+	python -m benchmarks.train.predicting benchmarks/train/predicting.json
 
 # Says so where there is no GPU. The build of torch that constraints.txt asks for may know none: install another before.
 bench-gpu: $(READY)

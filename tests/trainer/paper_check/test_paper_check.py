@@ -1,6 +1,7 @@
 """The comparison with the paper: all lines hold, and a line fails once the code it checks is broken."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from unettrain.paper_check.line import DIFFERS, FAIL, PASS, Line, PaperCheck, co
 from unettrain.paper_check.prediction_lines import prediction_lines
 from unettrain.paper_check.shape_lines import shape_lines
 from unettrain.paper_check.training_lines import training_lines
+from unettrain.prediction.turns import Rotation
 
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], object]
@@ -104,6 +106,11 @@ def of_tile_mean(patch: Patch) -> None:
     patch.setattr(UNet, "forward", lambda self, image: forward(self, image - image.mean()))
 
 
+def not_turned_back(patch: Patch) -> None:
+    back = Rotation.back
+    patch.setattr(Rotation, "back", lambda self, *where: back(replace(self, degrees=-self.degrees), *where))
+
+
 def dropout(change: Callable[[Tensor, float, bool], Tensor]) -> Break:
     return lambda patch: patch.setattr("unettrain.model.F.dropout", change)
 
@@ -159,6 +166,7 @@ BROKEN: dict[str, tuple[Callable[[], Iterator[Line]], str, Break]] = {
         "unettrain.paper_check.data_lines.warp_tile", lambda image, labels, weights, *_: (image, labels + 1, weights))),
     "no gray values": (data, "gray values", lambda patch: patch.setattr("unettrain.augment.draw.GRAY_SPREAD", 0.0)),
     "tile by tile": (prediction_lines, "tiled prediction", of_tile_mean),
+    "rotated once more": (prediction_lines, "rotated versions", not_turned_back),
 }  # fmt: skip
 
 
