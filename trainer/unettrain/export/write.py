@@ -20,7 +20,7 @@ from unettrain.export.description import describe
 from unettrain.export.intensity import scaling_of
 from unettrain.export.params import ENDINGS, ExportParams
 from unettrain.export.program import DESCRIPTION, network_for_export, program_bytes
-from unettrain.run_dir import find_checkpoint
+from unettrain.run_checkpoints import find_checkpoint
 
 COMMAND = "unettrain export"
 PRODUCER = f"{COMMAND} {__version__}"
