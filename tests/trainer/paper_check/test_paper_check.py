@@ -1,7 +1,6 @@
 """The comparison with the paper: all lines hold, and a line fails once the code it checks is broken."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ import unetprep.kernels.weights
 import unettrain.model
 from unetprep.kernels.weight_formula import Formula, Gaussian
 from unettrain.config import UNetConfig
+from unettrain.config.presets import PRESETS
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
 from unettrain.paper_check.check import check_against_paper
@@ -24,7 +24,7 @@ from unettrain.paper_check.line import DIFFERS, FAIL, PASS, Line, PaperCheck, co
 from unettrain.paper_check.prediction_lines import prediction_lines
 from unettrain.paper_check.shape_lines import shape_lines
 from unettrain.paper_check.training_lines import training_lines
-from unettrain.prediction.turns import Rotation
+from unettrain.prediction.turns import turns_of
 
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], object]
@@ -106,11 +106,6 @@ def of_tile_mean(patch: Patch) -> None:
     patch.setattr(UNet, "forward", lambda self, image: forward(self, image - image.mean()))
 
 
-def not_turned_back(patch: Patch) -> None:
-    back = Rotation.back
-    patch.setattr(Rotation, "back", lambda self, *where: back(replace(self, degrees=-self.degrees), *where))
-
-
 def dropout(change: Callable[[Tensor, float, bool], Tensor]) -> Break:
     return lambda patch: patch.setattr("unettrain.model.F.dropout", change)
 
@@ -144,6 +139,8 @@ BROKEN: dict[str, tuple[Callable[[], Iterator[Line]], str, Break]] = {
         "unettrain.loss.F.cross_entropy", lambda *args, **more: -CROSS_ENTROPY(*args, **more))),
     "less momentum": (training_lines, "momentum", lambda patch: patch.setattr(
         "unettrain.optimizer.torch.optim.SGD", lambda p, rate, momentum: SGD(p, rate, 0.9))),
+    "narrow preset": (training_lines, "choice of base-channels", lambda patch: patch.setitem(
+        PRESETS["paper"], "base_channels", 16)),
     "clipping": (training_lines, "one update", lambda patch: patch.setattr(
         "torch.nn.utils.clip_grad_norm_", lambda p, most: CLIP(p, 1e-3))),
     "narrow border": (data, "border term at (5, 5)", lambda patch: patch.setattr(
@@ -165,8 +162,12 @@ BROKEN: dict[str, tuple[Callable[[], Iterator[Line]], str, Break]] = {
     "labels stay": (data, "deformed tile", lambda patch: patch.setattr(
         "unettrain.paper_check.data_lines.warp_tile", lambda image, labels, weights, *_: (image, labels + 1, weights))),
     "no gray values": (data, "gray values", lambda patch: patch.setattr("unettrain.augment.draw.GRAY_SPREAD", 0.0)),
+    "not turned back": (prediction_lines, "averaging of 4 predictions", lambda patch: patch.setattr(
+        "unettrain.prediction.turns.Flip.back", lambda self, planes, z, y0, y1, sides: planes.read(
+            z, slice(y0, y1), slice(0, sides[1])))),
+    "six rotations": (prediction_lines, "averaging of 7 predictions", lambda patch: patch.setattr(
+        "unettrain.paper_check.prediction_lines.turns_of", lambda num: turns_of(num)[:-1])),
     "tile by tile": (prediction_lines, "tiled prediction", of_tile_mean),
-    "rotated once more": (prediction_lines, "rotated versions", not_turned_back),
 }  # fmt: skip
 
 
