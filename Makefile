@@ -86,6 +86,8 @@ bench: $(READY)
 	python -m benchmarks.stream.cutting build/cutting
 	python -m benchmarks.stream.virtual build/virtual
 	python -m benchmarks.stream.results
+	python -m benchmarks.train.stepping build/train
+	python -m benchmarks.train.results
 	python -m benchmarks.many --out benchmarks/many/results.json
 	python -m benchmarks.many.results
 
