@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 TILE_PX, OUTPUT_PX, DROPOUT = 572, 388, 0.5
 CHANNELS = (8, 16)
 PAIRS = 9  # of forward and backward, of each two steps
-BLOCKS, BLOCK = 7, 6  # of steps of `fit`
+BLOCKS, BLOCK = 7, 4  # of steps of `fit`
 SIDE, CELLS = 2048, 5000  # of the image whose tiles are streamed
 
 Times = tuple[float, float]  # CPU and wall seconds
