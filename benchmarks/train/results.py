@@ -113,10 +113,34 @@ def decoding_part(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def predicting_part(found: dict[str, Any]) -> list[str]:
+    """Prediction against MONAI's sliding window, and its memory."""
+    lines = ["## Prediction, against MONAI's SlidingWindowInferer", ""]
+    if row := found.get("compared"):
+        lines += [
+            f"{row['side']} x {row['side']} pixels, the same network of {row['base_channels']} channels, one thread;"
+            f" the times of others are multiples of ours, of {row['pairs']} turns. Seam: the largest difference of a"
+            f" probability from that of the whole image at once. {described(found)}.",
+            "",
+            "| method | megapixels a CPU second | CPU time | memory | seam |",
+            "|---|---|---|---|---|",
+        ]
+        for method in (name for name, value in row.items() if isinstance(value, dict)):
+            ratios = (row.get(f"{method}_to_ours_{key}", [1.0])[0] for key in ("cpu_seconds", "more_mib"))
+            seam, speed = found["largest_seam"].get(method), row[method]["megapixels_per_cpu_second"]
+            cells = (f"{speed:.3g}", *(f"{ratio:.3g}" for ratio in ratios), "" if seam is None else f"{seam:.2g}")
+            lines.append(f"| {method} | {' | '.join(cells)} |")
+        lines.append("")
+    for side, memory in found.get("memory_by_side", {}).items():
+        lines.append(f"- {side} px: {', '.join(f'{key} {value:g}' for key, value in memory.items())}")
+    return [*lines, ""]
+
+
 PARTS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "recipe": recipe_part,
     "stepping": stepping_part,
     "decoding": decoding_part,
+    "predicting": predicting_part,
 }
 
 
