@@ -85,7 +85,7 @@ def scores_of(images: list[tuple[NDArray[np.float16], NDArray[np.int32]]], data:
         found |= {f"{name}_ap50": pooled.ap[0.5], f"{name}_ap70": pooled.ap[0.7], f"{name}_ap": pooled.mean_ap}
         if data == "isbi2012":
             errors = [
-                adapted_rand_error(t, d, ignore_labels=(0,))[0]
+                adapted_rand_error(t, d, ignore_labels=(0,))[0]  # type: ignore[no-untyped-call]
                 for whole, (_, truths) in zip(decoded, images, strict=True)
                 for d, t in zip(whole, truths, strict=True)
             ]

@@ -146,12 +146,16 @@ def fitted(url: str, run: Path, base: int) -> dict[str, Any]:
     bare_step, pairs = plain_training(url, config), []
     begun: list[Times] = []
 
+    def bare_block() -> None:
+        for _ in range(BLOCK):
+            bare_step()
+
     def compare(progress: Progress) -> None:
         if progress.step % BLOCK or progress.step == steps:
             return
         now = time.process_time(), time.perf_counter()
         ours = (now[0] - begun[-1][0], now[1] - begun[-1][1]) if begun else None
-        theirs = timed(lambda: [bare_step() for _ in range(BLOCK)] and None)
+        theirs = timed(bare_block)
         if ours:
             pairs.append((ours, theirs))
         begun.append((time.process_time(), time.perf_counter()))
