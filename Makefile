@@ -12,7 +12,7 @@ LINKS := $(if $(wildcard $(PIP_FIND_LINKS)),--find-links $(PIP_FIND_LINKS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo docs test test-cluster lint bench bench-gpu chaos clean
+.PHONY: help setup demo docs test test-cluster lint bench bench-gpu bench-recipe chaos clean
 help:
 	@echo "make demo    set up and run the main job on a real image (a few minutes)"
 	@echo "make test    set up and run lint, types, import rules and all tests but those of test-cluster"
@@ -21,6 +21,7 @@ help:
 	@echo "make docs    build the documentation site into build/site; warnings are errors"
 	@echo "make bench   set up and measure what the documents claim of speed and memory (half an hour)"
 	@echo "make bench-gpu   what is claimed of a GPU, where torch sees one"
+	@echo "make bench-recipe DATA=FOLDER   train with one change of the recipe at a time, on three data sets"
 	@echo "make chaos   kill it at random for a quarter of an hour, and compare what it has come to"
 	@echo "make clean   remove the environment and what the demo made"
 
@@ -86,16 +87,24 @@ bench: $(READY)
 	python -m benchmarks.stream.cutting build/cutting
 	python -m benchmarks.stream.virtual build/virtual
 	python -m benchmarks.stream.results
+	python -m benchmarks.train.stepping build/train
 	python -m benchmarks.train.decoding
+	python -m benchmarks.train.predicting benchmarks/train/predicting.json
+	python -m benchmarks.train.results
 	python -m benchmarks.many --out benchmarks/many/results.json
 	python -m benchmarks.many.results
-	python -m benchmarks.train.predicting benchmarks/train/predicting.json
 
 # Says so where there is no GPU. The build of torch that constraints.txt asks for may know none: install another before.
 bench-gpu: $(READY)
 	python -m benchmarks.elastic.gpu
 	python -m benchmarks.stream.gpu build/gpu
 	python -m benchmarks.train.gpu
+
+# The recipe of training, on the data sets that benchmarks/train/data_sets.py describes: DATA=FOLDER. Two hours on a core.
+bench-recipe: $(READY)
+	python -m benchmarks.train.recipe build/recipe --data $(DATA) --minutes 240
+	python -m benchmarks.train.recipe_scores build/recipe
+	python -m benchmarks.train.results
 
 # Random kills of clients, workers and an S3 server; then every store must be what it would have been. SEED=N repeats them.
 chaos: $(READY)

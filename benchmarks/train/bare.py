@@ -5,6 +5,7 @@ which the loop uses them, so that both compute the same.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -17,13 +18,18 @@ Layer = tuple[Tensor, Tensor]  # weight and bias
 
 def weights_of(model: UNet) -> list[Layer]:
     """Copies of the weights of a network: the way down, the bottom, the way up, the head."""
-    up = [(model.up[k], *_convolutions(model.merge[k])) for k in reversed(range(model.config.depth))]
-    modules: list[nn.Module] = [
+    up: list[list[Any]] = [[model.up[k], *_convolutions(model.merge[k])] for k in reversed(range(model.config.depth))]
+    modules: list[nn.Conv2d | nn.ConvTranspose2d] = [
         *(conv for block in [*model.down, model.bottom] for conv in _convolutions(block)),
         *(module for level in up for module in level),
         model.head,
     ]
-    return [tuple(p.detach().clone().requires_grad_() for p in (m.weight, m.bias)) for m in modules]  # type: ignore[misc]
+    return [(_copy(module.weight), _copy(module.bias)) for module in modules]
+
+
+def _copy(values: Tensor | None) -> Tensor:
+    assert values is not None
+    return values.detach().clone().requires_grad_()
 
 
 def _convolutions(block: nn.Module) -> Iterator[nn.Conv2d]:

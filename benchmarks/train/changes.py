@@ -24,6 +24,7 @@ class Change:
     options: dict[str, Any] = field(default_factory=dict)
     variant: Variant = field(default_factory=Variant)
     selects: bool = False
+    turn: int = 1  # 0: trained before the others, 2: after them
     only: tuple[str, ...] = ()  # data sets where it changes something; all if empty
 
 
@@ -35,17 +36,25 @@ NONE = Variant(class_weights="none")
 
 def ours(name: str, about: str, *only: str, intensity: str = "auto", **options: Any) -> Change:
     """A change of the second recipe."""
-    return Change(f"ours, {name}", about, OURS | options, replace(NONE, intensity=intensity), only=only)
+    turn = 2 if options.keys() & {"normalization", "optimizer"} else 1
+    return Change(f"ours, {name}", about, OURS | options, replace(NONE, intensity=intensity), turn=turn, only=only)
 
 
 CHANGES = (
-    Change("ours", "w_c = 1, no dropout, learning rate from 1e-3 to 0 along half a cosine", OURS, NONE, selects=True),
-    Change("ours, balanced", "classes balanced", OURS),
+    Change(
+        "ours",
+        "w_c = 1, no dropout, learning rate from 1e-3 to 0 along half a cosine",
+        OURS,
+        NONE,
+        selects=True,
+        turn=0,
+    ),
+    Change("ours, balanced", "classes balanced", OURS, turn=0),
     ours("dropout 0.5", "dropout at the two deepest levels", dropout=0.5),
     ours("no deformation", "flips and gray values alone", deform=False),
+    ours("constant", "constant learning rate", *GREY_8, schedule="constant"),
     ours("percentile", "intensity by percentiles; the default for uint16", *GREY_8, intensity="percentile"),
     ours("minmax", "intensity by the range of each image", "dsb2018", "usiigaci", intensity="minmax"),
-    ours("constant", "constant learning rate", *GREY_8, schedule="constant"),
     ours("batch norm", "batch normalisation", *GREY_8, normalization="batch"),
     Change(
         "base",

@@ -10,9 +10,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from copy import deepcopy
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,18 @@ def main() -> None:
             print(found["data"], found["change"], found["seed"], found["seconds"], file=sys.stderr, flush=True)
 
 
-def planned() -> Iterator[tuple[Change, int, DataSet]]:
-    """All trainings, in the order in which they are made."""
-    for seed in SEEDS:
-        for change in CHANGES:
-            for data in DATA_SETS:
-                if not change.only or data.name in change.only:
-                    yield change, seed, data
+def planned() -> list[tuple[Change, int, DataSet]]:
+    """All trainings, in the order in which they are made: the next seed once every change has the one before it.
+
+    Changes of turn 0 have all seeds before the others, those of turn 2 and long trainings after them.
+    """
+    every = [
+        (change, seed, data)
+        for seed, change, data in product(SEEDS, CHANGES, DATA_SETS)
+        if not change.only or data.name in change.only
+    ]
+    shortest = min(data.steps for data in DATA_SETS)
+    return sorted(every, key=lambda run: run[0].turn + (run[0].turn > 0 and run[1] > 0 and run[2].steps > shortest))
 
 
 def read_runs(log: Path) -> list[dict[str, Any]]:

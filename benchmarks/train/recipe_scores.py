@@ -22,13 +22,13 @@ from benchmarks.measure import machine, write
 from benchmarks.train.changes import BASE, CHANGES
 from benchmarks.train.data_sets import DATA_SETS, TILE_PX, truth_of
 from benchmarks.train.recipe import HELD_OUT, SEEDS, file_of, read_runs
+from benchmarks.train.results import recipe_part
 from unettrain.decoding.arrays import separate_instances
 from unettrain.decoding.params import DecodingParams
 from unettrain.metrics import Scores, score_instances
 
 HERE = Path(__file__).parent
 DECODINGS = {name: DecodingParams(instances=name) for name in ("watershed", "components")}
-SHOWN = ("watershed_ap50", "watershed_ap70", "components_ap50", "iou", "pixel_error")
 
 
 def main(folder: str) -> None:
@@ -52,11 +52,11 @@ def main(folder: str) -> None:
         "seeds": SEEDS,
         "decodings": {name: asdict(params) for name, params in DECODINGS.items()},
         "changes": {change.name: change.about for change in CHANGES},
+        "selection": selection(runs),
         "runs": sorted(runs, key=lambda run: (run["data"], run["change"], run["seed"])),
     }
     write(HERE / "recipe.json", results)
-    for data in DATA_SETS:
-        print("\n".join(["", *table(results, data.name)]), file=sys.stderr)
+    print("\n".join(recipe_part(results)), file=sys.stderr)
 
 
 def score_run(run: dict[str, Any], build: Path) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def scores_of(images: list[tuple[NDArray[np.float16], NDArray[np.int32]]], data:
         found |= {f"{name}_ap50": pooled.ap[0.5], f"{name}_ap70": pooled.ap[0.7], f"{name}_ap": pooled.mean_ap}
         if data == "isbi2012":
             errors = [
-                adapted_rand_error(t, d, ignore_labels=(0,))[0]
+                adapted_rand_error(t, d, ignore_labels=(0,))[0]  # type: ignore[no-untyped-call]
                 for whole, (_, truths) in zip(decoded, images, strict=True)
                 for d, t in zip(whole, truths, strict=True)
             ]
@@ -98,20 +98,29 @@ def scores_of(images: list[tuple[NDArray[np.float16], NDArray[np.int32]]], data:
     return {name: round(value, 4) for name, value in found.items()}
 
 
-def table(results: dict[str, Any], data: str) -> list[str]:
-    """Scores on the test images of the last networks: the mean, and those of every seed."""
-    shown = (*SHOWN, *(["watershed_rand"] if data == "isbi2012" else []))
-    lines = [f"| {data} | {' | '.join(shown)} |", "|---|" + "---|" * len(shown)]
-    for change in results["changes"]:
-        runs = [run for run in results["runs"] if run["data"] == data and run["change"] == change]
-        if runs:
-            last = [run["scores"][str(run["steps"])]["test"] for run in runs]
-            cells = (
-                f"**{np.mean(v):.3f}** ({' '.join(f'{x:.2f}' for x in v)})"
-                for v in ([s[k] for s in last] for k in shown)
+def selection(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Test scores of the network that each rule takes from a training, for every training that kept some on the way."""
+    found = []
+    for run in runs:
+        validated = {str(v["step"]): v for v in run["validated"]}
+        steps = [key for key in run["scores"] if key in validated]
+        if len(steps) > 1:
+            of_val = {key: run["scores"][key]["val"] for key in steps}
+            taken = {
+                "last": str(run["steps"]),
+                "loss": min(steps, key=lambda key: validated[key]["loss"]),
+                "iou": max(steps, key=lambda key: of_val[key]["iou"]),
+                "ap": max(steps, key=lambda key: of_val[key]["watershed_ap"]),
+                "ema": "ema",
+            }
+            about = {key: run[key] for key in ("data", "change", "seed")}
+            scores = {rule: run["scores"][key]["test"] for rule, key in taken.items() if key in run["scores"]}
+            found.append(
+                about
+                | {"taken": taken, "ap50": {rule: s["watershed_ap50"] for rule, s in scores.items()}}
+                | {"ap": {rule: s["watershed_ap"] for rule, s in scores.items()}}
             )
-            lines.append(f"| {change} | {' | '.join(cells)} |")
-    return lines
+    return found
 
 
 if __name__ == "__main__":
