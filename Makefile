@@ -38,8 +38,7 @@ $(READY): pyproject.toml constraints.txt
 	    || python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# Every line is what a user would type. Repeated, the finished steps do nothing. A narrow network and Adam (as in the
-# authors' later plugin) learn in minutes on a laptop; the defaults are the paper's 64 channels and SGD.
+# Every line is what a user would type. Repeated, the finished steps do nothing.
 demo: $(READY)
 	unetprep fetch nuclei --out demo/nuclei
 	unetprep import --image demo/nuclei/img2d.tif --labels demo/nuclei/mask2d.tif --out demo/nuclei.zarr \
@@ -48,12 +47,12 @@ demo: $(READY)
 	unetprep preview demo/nuclei.zarr --out demo/preview.png --overwrite
 	unetprep deform --out demo/nuclei.zarr
 	unetprep tiles --out demo/nuclei.zarr --tile 316
-	unettrain fit demo/nuclei.zarr --run demo/run --base-channels 16 --steps 400 \
-	    --optimizer adam --learning-rate 0.001 --validate-every 50 --threads 1
-	unettrain predict demo/run demo/nuclei.zarr/images/img2d-test --out demo/prediction.tif --overwrite --threads 1
-	unettrain evaluate demo/prediction.tif demo/nuclei.zarr/images/img2d-test
+	unettrain fit demo/nuclei.zarr --run demo/run --steps 400 --validate-every 50 --threads 1
+	unettrain predict demo/run demo/nuclei.zarr/images/img2d-test --out demo/cells.tif --also table,overlay \
+	    --overwrite --threads 1
+	unettrain evaluate demo/cells.tif demo/nuclei.zarr/images/img2d-test
 	unettrain report demo/run
-	@echo; echo "Look at demo/run/report.html and demo/preview.png"
+	@echo; echo "Look at demo/run/report.html, demo/cells.overlay.png and demo/preview.png"
 
 test: lint docs
 	python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not cluster"

@@ -33,9 +33,9 @@ def main() -> None:
     ]
     top = beside([enlarged(panel) for panel in panels])
     held_out = grey(read("images/img2d-test/image")[:, 0])
-    prediction = tifffile.imread(DEMO / "prediction.tif") > 0.5
+    cells = tifffile.imread(DEMO / "cells.tif")
     wide = top.shape[1] // held_out.shape[1]
-    below = outlined(enlarged(held_out, wide), prediction.repeat(wide, 0).repeat(wide, 1))
+    below = outlined(enlarged(held_out, wide), cells.repeat(wide, 0).repeat(wide, 1))
     below = np.pad(below, ((2 * GAP_PX, 0), (0, 0), (0, 0)), constant_values=255)
     imageio.imwrite(Path(__file__).with_name("overview.png"), np.concatenate([top, below])[::2, ::2], plugin="pillow")
 
@@ -58,11 +58,12 @@ def enlarged(picture: Picture, factor: int = SCALE) -> Picture:
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def outlined(picture: Picture, mask: NDArray[np.bool_]) -> Picture:
-    """The edges of a mask in colour."""
-    edge = np.zeros(mask.shape, bool)
+def outlined(picture: Picture, labels: NDArray[np.integer]) -> Picture:
+    """The edges of cells in colour."""
+    edge = np.zeros(labels.shape, bool)
     for axis in (0, 1):
-        edge |= mask & (~np.roll(mask, 2, axis) | ~np.roll(mask, -2, axis))
+        edge |= (labels != np.roll(labels, 2, axis)) | (labels != np.roll(labels, -2, axis))
+    edge &= labels > 0
     picture = picture.copy()
     picture[edge] = rgb(CYAN)
     return picture

@@ -21,7 +21,8 @@ from unettrain.validation import Validation
 
 MakeStore = Callable[..., Path]
 QUICK: dict[str, Any] = {
-    "steps": 6, "base_channels": 2, "validate_every": 3, "log_every": 2, "examples": 0, "keep": 1, "schedule": "constant"
+    "steps": 6, "base_channels": 2, "validate_every": 3, "log_every": 2, "examples": 0, "keep": 1,
+    "schedule": "constant",
 }  # fmt: skip
 
 
