@@ -129,7 +129,8 @@ def in_file(side: int, base_channels: int) -> dict[str, float]:
         place, model = Path(folder), bright_parts(base_channels)
         save_checkpoint(place / "net.pt", Checkpoint(model.config, model.state_dict(), 572, 0, 0))
         for size, name in ((512, "small.tif"), (side, "image.tif")):
-            bands = (cells(size, y, 256)[:, x : x + 256] for y in range(0, size, 256) for x in range(0, size, 256))
+            rows = (cells(size, y, 256) for y in range(0, size, 256))
+            bands = (band[:, x : x + 256] for band in rows for x in range(0, size, 256))
             tifffile.imwrite(place / name, bands, shape=(size, size), dtype=np.uint8, tile=(256, 256))
         predict_files(place / "net.pt", place / "small.tif", place / "small-out.tif", threads=1)
         before = _peak_mib(reset=True)

@@ -57,7 +57,7 @@ def test_several_processes_take_a_tile_each_unless_told_otherwise(
 def test_an_unknown_preset_is_refused(run: Run, store: Path) -> None:
     said = run("unettrain fit ds.zarr --preset huge", 2).stderr
     assert all(name in said for name in PRESETS)
-    with pytest.raises(InvalidInput, match="preset is 'huge'\n  allowed: standard, small, paper"):
+    with pytest.raises(InvalidInput, match="preset is 'huge'\n  allowed: standard, small, large, paper"):
         FitConfig.preset("huge")
 
 

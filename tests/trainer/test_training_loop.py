@@ -85,7 +85,7 @@ def test_a_run_leaves_its_files(make_store: MakeStore, tmp_path: Path) -> None:
     assert record["software"].startswith("unettrain 0.")
     assert record["fit"]["base_channels"] == 2
     assert record["network"] == {"in_channels": 1, "num_classes": 2, "base_channels": 2, "depth": 2,
-                                 "variant": "paper", "dropout": 0.5, "padding": "valid",
+                                 "variant": "paper", "dropout": 0.0, "padding": "valid",
                                  "normalization": "none"}  # fmt: skip
     assert set(record["data"]) == {"tiles/image", "tiles/target", "tiles/weights", "fields/grids", "order of tiles"}
     assert [r["step"] for r in log_of(run)] == [2, 3, 4, 6]
@@ -153,7 +153,7 @@ def test_an_interrupt_within_an_update_saves_nothing_half_done(
 
     monkeypatch.setattr(torch.optim.SGD, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        fit(make_store(), tmp_path / "run", quick())
+        fit(make_store(), tmp_path / "run", quick(optimizer="sgd"))
     assert load_checkpoint(tmp_path / "run" / "last.pt").step == 3
 
 
@@ -185,7 +185,10 @@ def test_more_steps_continue_a_run_and_a_complete_one_is_left_alone(make_store: 
     ("values", "message"),
     [
         ({"seed": 1}, "seed: 0 there, 1 now"),
-        ({"learning_rate": 0.5, "flips": False}, r"learning-rate: None there, 0.5 now\n.*flips: True there, False now"),
+        (
+            {"learning_rate": 0.5, "flips": False},
+            r"learning-rate: 0.001 there, 0.5 now\n.*flips: True there, False now",
+        ),
         ({"base_channels": 4}, "base-channels: 2 there, 4 now"),
     ],
 )

@@ -22,7 +22,7 @@ from unettrain.metrics.overlap import Overlap
 from unettrain.stream.tile_stream import TileStream
 from unettrain.trainer import Trainer
 from unettrain.training_loop import fit
-from unettrain.validation import Validation
+from unettrain.validation import BestScores, Validation
 
 MakeStore = Callable[..., Path]
 SCORES = [(0.5, 10, 0.3), (0.4, 5, 0.2), (0.6, 20, 0.1), (0.7, 5, 0.4), (0.8, 5, 0.0)]  # loss, tp of 100, AP
@@ -42,6 +42,14 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[tuple[float, i
     return use
 
 
+def test_of_equal_networks_the_one_with_the_lower_loss_is_better() -> None:
+    none = BestScores()
+    first = none.after(Validation(0.5, Overlap(), 0.0), "ap")
+    assert first == BestScores(0.5, 1.0, 0.0)
+    assert first.after(Validation(0.4, Overlap(), 0.0), "ap") == BestScores(0.4, 1.0, 0.0)
+    assert first.after(Validation(0.6, Overlap(), 0.0), "ap") == BestScores(0.5, 1.0, 0.0, num_worse=1)
+
+
 @pytest.mark.parametrize(("measure", "step"), [("loss", 2), ("iou", 3), ("ap", 4), ("last", 5)])
 def test_best_is_kept_by_the_named_measure(
     make_store: MakeStore, tmp_path: Path, scored: Callable[..., None], measure: str, step: int
@@ -58,13 +66,13 @@ def test_a_training_ends_after_so_many_worse_validations(
     make_store: MakeStore, tmp_path: Path, scored: Callable[..., None]
 ) -> None:
     scored(SCORES)
-    store, config = make_store(), quick(steps=5, validate_every=1, patience=2)
+    store, config = make_store(), quick(steps=5, validate_every=1, patience=2, best_by="loss")
     result = fit(store, tmp_path / "run", config)
     assert (result.step, result.ended_early) == (4, True)
     assert load_checkpoint(tmp_path / "run" / "last.pt").num_worse == 2
     again = fit(store, tmp_path / "run", config)
     assert (again.step, again.updates, again.ended_early) == (4, 0, True)
-    more = fit(store, tmp_path / "run", quick(steps=5, validate_every=1, patience=0))
+    more = fit(store, tmp_path / "run", quick(steps=5, validate_every=1, patience=0, best_by="loss"))
     assert (more.step, more.ended_early) == (5, False)
 
 
@@ -73,7 +81,7 @@ def test_an_interrupt_does_not_count_a_validation_twice(
     make_store: MakeStore, tmp_path: Path, scored: Callable[..., None], monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     scored(SCORES)
-    store, config = make_store(), quick(steps=5, validate_every=1, examples=1)
+    store, config = make_store(), quick(steps=5, validate_every=1, examples=1, best_by="loss")
 
     def interrupted(run_dir: Path, at: int, *more: object) -> None:
         if at == step:

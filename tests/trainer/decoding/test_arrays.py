@@ -229,3 +229,18 @@ def test_parameters_are_checked(given: dict[str, float | str]) -> None:
 def test_none_separates_nothing() -> None:
     with pytest.raises(InvalidInput, match="instances is 'none'"):
         separate_instances(np.zeros((3, 3), np.float32), DecodingParams(instances="none"))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_of_two_equal_passes_that_between_the_earlier_peaks_is_taken_first(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The low peak in the middle joins the left one, whose peak is earlier, although the right one begins earlier."""
+    monkeypatch.setattr(strips, "LEAST_ROWS", rows)
+    monkeypatch.setattr(strips, "MOST_ROWS", rows)
+    tenths = [[0, 0, 0, 0, 4], [9, 0, 0, 0, 5], [7, 5, 6, 5, 7], [0, 0, 0, 0, 9]]
+    image: Image = (np.array(tenths) / 10).astype(np.float32)
+    params = replace(PLAIN, seeds="probability", smoothing_px=0.0, threshold=0.3)
+    expected = [[0, 0, 0, 0, 1], [2, 0, 0, 0, 1], [2, 2, 2, 1, 1], [0, 0, 0, 0, 1]]
+    np.testing.assert_array_equal(separate_instances(image, params), expected)
+    np.testing.assert_array_equal(reference.separate(image, params), expected)

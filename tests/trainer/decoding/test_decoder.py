@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tests.trainer.decoding.images import blobs, discs, random_cells
 from unettrain.decoding import spool
 from unettrain.decoding.arrays import separate_instances
-from unettrain.decoding.classes import foreground_of, likeliest_classes
+from unettrain.decoding.classes import ClassCounts, foreground_of, likeliest_classes
 from unettrain.decoding.decoder import Decoder
 from unettrain.decoding.params import DecodingParams
 from unettrain.errors import InvalidInput
@@ -81,26 +81,17 @@ def test_an_instance_has_the_class_of_most_of_its_pixels() -> None:
     first, second = discs((40, 60), (20, 15, 9)), discs((40, 60), (20, 45, 9))
     probabilities = np.stack([1 - first - second, 0.4 * first + 0.9 * second, 0.6 * first + 0.1 * second])
     probabilities[1:, 18, :] = probabilities[:0:-1, 18, :].copy()  # one row is of the other class
-    classes = likeliest_classes(probabilities)
-    with Decoder((1, 40, 60), PARAMS, num_classes=3) as decoder:
-        for y0 in range(0, 40, 7):
-            rows = np.s_[y0 : y0 + 7]
-            decoder.add(0, y0, foreground_of(probabilities[:, rows]), classes[rows])
-        assert decoder.instance_classes().tolist() == [0, 2, 1]
+    labels, counts = separate_instances(foreground_of(probabilities)), ClassCounts(2, 3)
+    for y0 in range(0, 40, 7):
+        rows = np.s_[y0 : y0 + 7]
+        counts.add(labels[rows], likeliest_classes(probabilities[:, rows]))
+    assert counts.classes().tolist() == [2, 1]
 
 
-@pytest.mark.parametrize(
-    ("classes", "message"),
-    [
-        (None, "classes of shape None"),
-        (np.zeros((1, 6), np.uint8), r"classes of shape \(1, 6\)"),
-        (np.full((2, 6), 3, np.uint8), "uint8 up to 3"),
-        (np.zeros((2, 6), np.int64), "int64"),
-    ],
-)
-def test_classes_that_do_not_fit_are_refused(classes: NDArray[np.generic] | None, message: str) -> None:
-    with Decoder((1, 2, 6), PARAMS, num_classes=3) as decoder, pytest.raises(InvalidInput, match=message):
-        decoder.add(0, 0, np.zeros((2, 6), np.float32), classes)  # type: ignore[arg-type]
+@pytest.mark.parametrize("classes", [np.zeros((1, 6), np.uint8), np.full((2, 6), 3, np.uint8)])
+def test_classes_that_do_not_fit_are_refused(classes: NDArray[np.uint8]) -> None:
+    with pytest.raises(InvalidInput, match=r"allowed: of the shape of the labels, \(2, 6\), and up to 2"):
+        ClassCounts(1, 3).add(np.ones((2, 6), np.int32), classes)
 
 
 def test_foreground_of_class_probabilities() -> None:

@@ -14,6 +14,7 @@ import unetprep.kernels.weights
 import unettrain.model
 from unetprep.kernels.weight_formula import Formula, Gaussian
 from unettrain.config import UNetConfig
+from unettrain.config.presets import PRESETS
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
 from unettrain.paper_check.check import check_against_paper
@@ -23,6 +24,7 @@ from unettrain.paper_check.line import DIFFERS, FAIL, PASS, Line, PaperCheck, co
 from unettrain.paper_check.prediction_lines import prediction_lines
 from unettrain.paper_check.shape_lines import shape_lines
 from unettrain.paper_check.training_lines import training_lines
+from unettrain.prediction.turns import turns_of
 
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], object]
@@ -137,6 +139,8 @@ BROKEN: dict[str, tuple[Callable[[], Iterator[Line]], str, Break]] = {
         "unettrain.loss.F.cross_entropy", lambda *args, **more: -CROSS_ENTROPY(*args, **more))),
     "less momentum": (training_lines, "momentum", lambda patch: patch.setattr(
         "unettrain.optimizer.torch.optim.SGD", lambda p, rate, momentum: SGD(p, rate, 0.9))),
+    "narrow preset": (training_lines, "choice of base-channels", lambda patch: patch.setitem(
+        PRESETS["paper"], "base_channels", 16)),
     "clipping": (training_lines, "one update", lambda patch: patch.setattr(
         "torch.nn.utils.clip_grad_norm_", lambda p, most: CLIP(p, 1e-3))),
     "narrow border": (data, "border term at (5, 5)", lambda patch: patch.setattr(
@@ -158,6 +162,11 @@ BROKEN: dict[str, tuple[Callable[[], Iterator[Line]], str, Break]] = {
     "labels stay": (data, "deformed tile", lambda patch: patch.setattr(
         "unettrain.paper_check.data_lines.warp_tile", lambda image, labels, weights, *_: (image, labels + 1, weights))),
     "no gray values": (data, "gray values", lambda patch: patch.setattr("unettrain.augment.draw.GRAY_SPREAD", 0.0)),
+    "not turned back": (prediction_lines, "averaging of 4 predictions", lambda patch: patch.setattr(
+        "unettrain.prediction.turns.Flip.back", lambda self, planes, z, y0, y1, sides: planes.read(
+            z, slice(y0, y1), slice(0, sides[1])))),
+    "six rotations": (prediction_lines, "averaging of 7 predictions", lambda patch: patch.setattr(
+        "unettrain.paper_check.prediction_lines.turns_of", lambda num: turns_of(num)[:-1])),
     "tile by tile": (prediction_lines, "tiled prediction", of_tile_mean),
 }  # fmt: skip
 

@@ -1,10 +1,11 @@
-"""The foreground of class probabilities, and the class of each of its pixels."""
+"""The foreground of class probabilities, and the classes of pixels and of instances."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unetprep.kernels.numbering import count_classes
 from unettrain.errors import InvalidInput
 
 
@@ -26,3 +27,24 @@ def likeliest_classes(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.ui
     Of equally likely ones it is the first. Classes number up to 255.
     """
     return np.asarray(probabilities[1:].argmax(axis=0) + 1, np.uint8)
+
+
+class ClassCounts:
+    """Counts the pixels of each class in the instances 1 to `num_instances`, from bands of labels; 8 bytes for each."""
+
+    def __init__(self, num_instances: int, num_classes: int) -> None:
+        self._counts = np.zeros((num_instances + 1, num_classes), np.int64)
+
+    def add(self, labels: NDArray[np.int32], classes: NDArray[np.uint8]) -> None:
+        """Add labels and the classes of their pixels, both (rows, x). Raises InvalidInput for other classes."""
+        num = self._counts.shape[1]
+        if classes.shape != labels.shape or classes.max(initial=0) >= num:
+            raise InvalidInput(
+                f"classes of shape {classes.shape} up to {classes.max(initial=0)}",
+                allowed=f"of the shape of the labels, {labels.shape}, and up to {num - 1}",
+            )
+        count_classes(labels, classes, self._counts)
+
+    def classes(self) -> NDArray[np.uint8]:
+        """The class of most pixels of each of the instances 1, 2, ...; of equally frequent ones the first."""
+        return np.asarray(self._counts[1:].argmax(axis=1), np.uint8)

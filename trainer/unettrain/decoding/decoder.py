@@ -40,8 +40,7 @@ class Decoder:
                 ...
 
     The result depends neither on the bands nor on the number of threads. `folder` takes temporary files of up to 7
-    bytes for each pixel, which nothing leaves behind (default: that of the system). With `num_classes`, bands come with
-    the class of each pixel, see `likeliest_classes`, and each instance gets one. Close it, or use `with`.
+    bytes for each pixel, which nothing leaves behind (default: that of the system). Close it, or use `with`.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Decoder:
         params: DecodingParams,
         num_threads: int = 1,
         folder: str | Path | None = None,
-        num_classes: int = 0,
     ) -> None:
         if len(shape) != 3 or min(shape) < 1:
             raise InvalidInput(f"the image has shape {tuple(shape)}", allowed="(z, y, x), at least one pixel a side")
@@ -59,15 +57,13 @@ class Decoder:
         self.shape, self.params = shape, params
         self._depth, self._height, self._width = shape
         self._next, self._done = 0, 0  # rows added, of all slices; slices decoded
-        self._num_classes = num_classes
-        self._numbering = Numbering(params.grow_px, num_classes)
+        self._numbering = Numbering(params.grow_px)
         self._stack = ExitStack()
         self._folder = None if folder is None else Path(folder)
         executor = self._stack.enter_context(ThreadPoolExecutor(num_threads)) if num_threads > 1 else None
         mask = self._spool(self._height, np.uint8)
         values = self._spool(self._height, np.uint16) if needs_values(params) else None
         self._plane = Plane(strips_of(self._height, self._width), mask, values, executor, num_threads)
-        self._classes = self._spool(self._height, np.uint8) if num_classes else None
         self._labels = self._spool(self._depth * self._height, np.int32)
 
     def _spool(self, num_rows: int, dtype: Any) -> Spool:
@@ -85,16 +81,13 @@ class Decoder:
         """Remove temporary files and end the threads."""
         self._stack.close()
 
-    def add(self, z: int, y0: int, band: NDArray[np.floating[Any]], classes: NDArray[np.uint8] | None = None) -> None:
+    def add(self, z: int, y0: int, band: NDArray[np.floating[Any]]) -> None:
         """Add the next rows (rows, x) of foreground probabilities, those of slice `z` from row `y0` on.
 
         Bands come in the order of z, then y. Values may exceed 0 to 1 by 1e-5, as rounding does, and are then clipped.
-        `classes` (rows, x), below `num_classes`, are needed if the decoder has classes. Raises InvalidInput for values
-        that are no probabilities, and for a band that is not the next one.
+        Raises InvalidInput for values that are no probabilities, and for a band that is not the next one.
         """
         rows = self._checked(z, y0, band)
-        if self._classes is not None:
-            self._classes.write(y0, _checked_classes(classes, rows.shape, self._num_classes))
         self._plane.mask.write(y0, foreground_mask(rows, self.params.threshold))
         if self._plane.values is not None:
             self._plane.values.write(y0, quantized(rows))
@@ -117,17 +110,13 @@ class Decoder:
         start = z * self._height
         finder = find_parts(self._plane, self.params, self._labels, start)
         objects = objects_of(finder, self.params.min_depth, self.params.min_area_px)
-        self._numbering.apply(self._labels, start, self._plane.strips, objects, self._classes)
+        self._numbering.apply(self._labels, start, self._plane.strips, objects)
         self._done += 1
 
     @property
     def num_instances(self) -> int:
         """Number of instances of all slices decoded so far."""
         return self._numbering.count
-
-    def instance_classes(self) -> NDArray[np.uint8]:
-        """The class of each instance, at the index of its label: that of most of its pixels, the smallest of equals."""
-        return self._numbering.classes()
 
     def bands(self) -> Iterator[LabelBand]:
         """The labels of the whole image, in the order of z, then y: numbers 1, 2, 3, ... of instances, 0 elsewhere.
@@ -145,17 +134,6 @@ class Decoder:
             for first, last in self._plane.strips:
                 rows = self._labels.read(z * self._height + first, z * self._height + last)
                 yield LabelBand(z, first, rows)
-
-
-def _checked_classes(classes: NDArray[np.uint8] | None, shape: tuple[int, ...], num_classes: int) -> NDArray[np.uint8]:
-    if classes is None or classes.shape != shape:
-        raise InvalidInput(
-            f"classes of shape {None if classes is None else classes.shape}", allowed=f"{shape}, as the probabilities"
-        )
-    if classes.dtype != np.uint8 or classes.max(initial=0) >= num_classes:
-        seen = f"{classes.dtype} up to {classes.max(initial=0)}"
-        raise InvalidInput(f"classes are {seen}", allowed=f"uint8 up to {num_classes - 1}")
-    return classes
 
 
 def checked_probabilities(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

@@ -75,10 +75,10 @@ def predict_windows(
     return predicted()
 
 
-def check_image(model: UNet, shape: tuple[int, ...]) -> None:
+def check_image(model: UNet, shape: tuple[int, ...], name: str = "an image") -> None:
     """Raise InvalidInput if an image of this shape is not (c, z, y, x) with the channels of the network."""
     if len(shape) != 4 or shape[0] != model.config.in_channels or 0 in shape:
         raise InvalidInput(
-            f"an image of shape {tuple(shape)} does not fit this network",
+            f"{name} of shape {tuple(shape)} does not fit this network",
             allowed=f"({model.config.in_channels}, z, y, x), at least one pixel a side",
         )

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from unetprep.errors import InvalidInput
 from unetprep.sources.folders import find_files
-from unetprep.sources.formats.table import split_name
+from unetprep.sources.formats.table import FILE_ENDINGS, ending_of, split_name
 from unetprep.sources.source import stem_of
 from unetprep.sources.urls import is_url, local_path
+from unettrain.data.stacked_images import split_path
 from unettrain.data.store import image_records, recorded
 
 SHOWN = 5
@@ -59,12 +60,18 @@ def _at(path: str, split: str) -> tuple[list[Image], bool]:
         if not matches:
             raise InvalidInput(f"no file matches {path}", allowed="a pattern that matches an image")
         return [image for match in matches for image in _at(match, split)[0]], False
-    if _is_store(path):
+    if not _is_in_store(path) and _is_store(path):
         return _of_store(path, split), False
     if split:
         raise InvalidInput(f"split is {split!r}, and {path} is no store", allowed="a store of unetprep with split")
     files = [file.path for file in find_files([path]).files]
     return [Image(file, _name(file)) for file in files], files == [path]
+
+
+def _is_in_store(path: str) -> bool:
+    """Whether a path is STORE/images/NAME of a store."""
+    named = split_path(path)
+    return named is not None and ending_of(path) not in FILE_ENDINGS and "format_version" in recorded(named[0], "")
 
 
 def _is_store(path: str) -> bool:

@@ -98,7 +98,7 @@ class Job:
 
         Raises InvalidInput for an image that does not fit the network or the output, Failure for too little memory.
         """
-        check_image(self.model, self.pixels.shape)
+        check_image(self.model, self.pixels.shape, self.source.path)
         _ = self.resizing
         slices, name = self.pixels.shape[1], self.targets.main.path.name
         if slices > 1 and (name.lower().endswith(".png") or "overlay" in self.targets.beside):

@@ -79,7 +79,7 @@ def predict_slices(
 def whole_scores(
     model: UNet, pixels: NDArray[np.generic], intensity: tuple[float, float], dtype: torch.dtype = torch.float32
 ) -> NDArray[np.float32]:
-    """Scores (class, y, x) of a slice (c, y, x), mirrored outside of its edges."""
+    """Scores (class, y, x) of a slice (c, y, x), mirrored outside of its edges, by a model in evaluation mode."""
     depth, device = model.config.depth, next(model.parameters()).device
     height, width = pixels.shape[1:]
     more = ALIGNMENT_PX if model.config.padding == "same" else 0

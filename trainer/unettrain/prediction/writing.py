@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from unetprep.format.ome import PixelSize
 from unetprep.lengths import METERS
+from unettrain.decoding.classes import ClassCounts, likeliest_classes
 from unettrain.decoding.decoder import Decoder
 from unettrain.decoding.params import DecodingParams
 from unettrain.decoding.table import InstanceTable
@@ -76,7 +77,7 @@ class _Extras:
         beside = job.targets.beside
         self._table = InstanceTable(num, channels) if "table" in beside else None
         self._table_path = stack.enter_context(beside["table"].writing()) if "table" in beside else None
-        self._classes = np.zeros((num + 1, num_classes), np.int64) if self._table and num_classes > 2 else None
+        self._classes = ClassCounts(num, num_classes) if self._table and num_classes > 2 else None
         self._overlay: Overlay | None = None
         if "overlay" in beside:
             path = stack.enter_context(beside["overlay"].writing())
@@ -97,10 +98,7 @@ class _Extras:
         if self._table:
             self._table.add(z, y0, labels, image)
         if self._classes is not None:
-            num_classes = self._classes.shape[1]
-            likeliest = self._found.rows(z, y0, y1)[1:].argmax(axis=0) + 1
-            both = labels.astype(np.int64) * num_classes + likeliest
-            self._classes += np.bincount(both.ravel(), minlength=self._classes.size).reshape(self._classes.shape)
+            self._classes.add(labels, likeliest_classes(self._found.rows(z, y0, y1)))
         if self._overlay:
             self._picture.write(self._overlay.band(labels, image))
 
@@ -108,7 +106,7 @@ class _Extras:
         """Write the table."""
         if self._table is None or self._table_path is None:
             return
-        classes = None if self._classes is None else self._classes[1:].argmax(axis=1)
+        classes = None if self._classes is None else self._classes.classes()
         write_table(self._table_path, self._table.rows(), self._job.pixels.shape[0], classes, _pixel_um2(self._job))
 
 
