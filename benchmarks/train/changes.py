@@ -9,6 +9,7 @@ BASE: dict[str, Any] = {
     "base_channels": 8,
     "optimizer": "adam",
     "learning_rate": 1e-3,
+    "schedule": "constant",
     "dropout": 0.5,
     "device": "cpu",
     "threads": 1,

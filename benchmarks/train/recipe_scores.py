@@ -4,7 +4,8 @@
 
 Scores are pooled over the held-out images of a split: AP of the instances at IoU 0.5 and 0.7, decoded by watershed
 (`separate_instances` with its defaults) and as connected components; IoU of the foreground; the share of wrong pixels;
-of isbi2012 also the adapted Rand error, the mean over slices, without the membranes of the truth.
+of isbi2012 also the adapted Rand error, the mean over slices, without the membranes of the truth. `chosen`: decoded by
+what was best on the validation images, watershed or components, at one of seven thresholds.
 """
 
 import json
@@ -29,6 +30,11 @@ from unettrain.metrics import Scores, score_instances
 
 HERE = Path(__file__).parent
 DECODINGS = {name: DecodingParams(instances=name) for name in ("watershed", "components")}
+CHOICES = [
+    DecodingParams(instances=name, threshold=threshold)
+    for name in DECODINGS
+    for threshold in (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)
+]
 
 
 def main(folder: str) -> None:
@@ -42,6 +48,8 @@ def main(folder: str) -> None:
         if key not in scores:
             scores[key] = score_run(run, build)
             kept.write_text(json.dumps(scores))
+    chosen = chosen_decodings(runs, build)
+    runs = [run | {"chosen": chosen[f"{run['data']}/{run['change']}/{run['seed']}"]} for run in runs]
     runs = [run | {"scores": scores[f"{run['data']}/{run['change']}/{run['seed']}"]} for run in runs]
     results = {
         "machine": machine("numpy", "torch"),
@@ -68,6 +76,36 @@ def score_run(run: dict[str, Any], build: Path) -> dict[str, Any]:
         split, name, key = path.split("/")
         found.setdefault(key, {}).setdefault(split, []).append((predicted[path], truth(url, name)))
     return {key: {split: scores_of(of[split], run["data"]) for split in HELD_OUT} for key, of in found.items()}
+
+
+def chosen_decodings(runs: list[dict[str, Any]], build: Path) -> dict[str, Any]:
+    """For every training the decoding of CHOICES that is best on the validation images, and its test scores."""
+    kept = build / "chosen.json"
+    found: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    for run in runs:
+        key = f"{run['data']}/{run['change']}/{run['seed']}"
+        if key not in found:
+            found[key] = chosen_decoding(run, build)
+            kept.write_text(json.dumps(found))
+    return found
+
+
+def chosen_decoding(run: dict[str, Any], build: Path) -> dict[str, Any]:
+    """The best decoding of the last network of a training."""
+    url = str(build / "stores" / run["store"])
+    predicted = np.load(file_of(build, run["data"], run["change"], run["seed"]))
+    last = [path for path in predicted.files if path.endswith(f"/{run['steps']}")]
+
+    def scored(split: str, params: DecodingParams) -> Scores:
+        images = ((predicted[path], truth(url, path.split("/")[1])) for path in last if path.startswith(split))
+        decoded = ((separate_instances(p.astype(np.float32), params), t) for p, t in images)
+        return sum((score_instances(labels, t) for labels, t in decoded), start=Scores())
+
+    best = max(CHOICES, key=lambda params: scored("val", params).mean_ap)
+    test = scored("test", best)
+    scores = {"ap50": test.ap[0.5], "ap70": test.ap[0.7], "ap": test.mean_ap, "iou": test.pixels.iou}
+    about = {"instances": best.instances, "threshold": best.threshold}
+    return about | {name: round(value, 4) for name, value in scores.items()}
 
 
 @cache

@@ -13,8 +13,8 @@ from benchmarks.measure import described, spread
 
 HERE = Path(__file__).parent
 SCORES = {
-    "watershed_ap50": "AP@0.5",
-    "watershed_ap70": "AP@0.7",
+    "watershed_ap50": "AP@0.5, watershed",
+    "watershed_ap70": "AP@0.7, watershed",
     "components_ap50": "AP@0.5, components",
     "iou": "IoU of the foreground",
     "pixel_error": "pixel error",
@@ -44,12 +44,15 @@ def recipe_part(found: dict[str, Any]) -> list[str]:
 def recipe_table(found: dict[str, Any], data: str) -> list[str]:
     """Scores of the last networks on the test images of a data set."""
     shown = SCORES | ({"components_rand": "adapted Rand error, components"} if data == "isbi2012" else {})
-    lines = [f"| {data} | {' | '.join(shown.values())} |", "|---|" + "---|" * len(shown)]
+    titles = ["AP@0.5, chosen decoding", "IoU, chosen threshold", *shown.values()]
+    lines = [f"| {data} | {' | '.join(titles)} |", "|---|" + "---|" * len(titles)]
     for change in found["changes"]:
         runs = [run for run in found["runs"] if (run["data"], run["change"]) == (data, change)]
         if runs:
             last = [run["scores"][str(run["steps"])]["test"] for run in runs]
-            lines.append(f"| {change} | {' | '.join(of_seeds(scores[key] for scores in last) for key in shown)} |")
+            cells = [of_seeds(run["chosen"][key] for run in runs) for key in ("ap50", "iou")]
+            cells += [of_seeds(scores[key] for scores in last) for key in shown]
+            lines.append(f"| {change} | {' | '.join(cells)} |")
     return lines
 
 
