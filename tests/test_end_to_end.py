@@ -47,7 +47,7 @@ def test_synthetic_cells_are_learned(tmp_path: Path) -> None:
     assert trained["iou"] > max(0.8, untrained["iou"] + 0.2)
     assert trained["ap"]["0.50"] > untrained["ap"]["0.50"] + 0.3
 
-    run(tmp_path, "unettrain predict run ds.zarr/images/img-test --out p.npy --instances none --threads 1")
+    run(tmp_path, "unettrain predict run ds.zarr/images/img-test --out p.npy --threads 1")
     alone = run(tmp_path, "unettrain evaluate p.npy ds.zarr/images/img-test")
     assert {k: alone[k] for k in ("iou", "ap", "cells")} == {k: trained[k] for k in ("iou", "ap", "cells")}
 

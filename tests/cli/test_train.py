@@ -15,7 +15,7 @@ from unettrain.config import Augmentation
 from unettrain.stream.tile_stream import TileStream
 
 OWN = "images/img-test/labels/instances/instances"
-SMALL = "--base-channels 2 --steps 3 --threads 1 --validate-every 2"
+SMALL = "--base-channels 2 --steps 3 --threads 1 --validate-every 2 --schedule constant"
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_pieces_hang_together_through_slices_only_in_a_volume(run: Run, cells: P
 def test_existing_output_is_kept(run: Run, store: Path, cells: Path) -> None:
     run(f"unettrain fit ds.zarr {SMALL}")
     before = tree(cells / "runs")
-    assert "learning-rate: None there, 0.5 now" in run(f"unettrain fit ds.zarr {SMALL} --learning-rate 0.5", 4).stderr
+    assert "learning-rate: 0.001 there, 0.5 now" in run(f"unettrain fit ds.zarr {SMALL} --learning-rate 0.5", 4).stderr
     assert tree(cells / "runs") == before
     assert "--run is s3://bucket/run" in run("unettrain fit ds.zarr --run s3://bucket/run", 3).stderr
     assert not (cells / "s3:").exists()
