@@ -40,8 +40,8 @@ if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     type=click.Choice([*PRESETS]),
     default="standard",
     show_default=True,
-    help="Values of the options below that are not given: standard, their defaults; small, for a CPU; paper, what"
-    " Ronneberger et al. 2015 say.",
+    help="Values of the options below that are not given: standard, their defaults; small, for a CPU; large, for a"
+    " GPU; paper, what Ronneberger et al. 2015 say.",
 )
 @click.option(
     "--from",
@@ -67,7 +67,7 @@ def fit(
 
     The same command continues an interrupted run, and does nothing once the run is complete. The directory of a run is
     locked while it trains. The command says how long a long training will take, and warns at the end if the network
-    predicts nothing. On several GPUs: torchrun --nproc-per-node 4 -m unettrain fit STORE.
+    predicts nothing. On several GPUs: torchrun --nproc-per-node 4 -m -- unettrain fit STORE.
     """
     if fail_below is not None and not 0 <= fail_below <= 1:
         raise InvalidInput(f"fail-below is {fail_below}", allowed="an IoU, 0 to 1")

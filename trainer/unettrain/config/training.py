@@ -24,7 +24,7 @@ class TrainingConfig(TrainerParams):
 
     steps: int = parameter(
         2000,
-        "Total number of updates. A run without a schedule can be continued to a larger number.",
+        "Total number of updates. A run with a constant schedule can be continued to a larger number.",
         least=1,
         most=10**12,
         changes_result=False,
