@@ -202,7 +202,7 @@ class Trainer:
         network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         scores = DecodingScores(candidate_decodings(DecodingParams()))
         validate(lambda batch: self._forward(network, batch), batches, self.config.normalizer, self.step, scores)
-        return scores.best() if scores.num_cells else None
+        return scores.best()
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,7 +12,7 @@ from tests.trainer.decoding.images import Image, blobs, random_cells
 from tests.trainer.decoding.test_arrays import parameters
 from unettrain.decoding.arrays import separate_instances
 from unettrain.decoding.params import DecodingParams
-from unettrain.decoding.selection import Batch, DecodingScores, ap_of, candidate_decodings, choose_decoding
+from unettrain.decoding.selection import DecodingScores, candidate_decodings
 from unettrain.errors import InvalidInput
 from unettrain.metrics.instances import THRESHOLDS, average_precision, match_at_thresholds
 
@@ -25,10 +24,11 @@ def cells(seed: int) -> tuple[Image, NDArray[np.int32]]:
     return np.clip(ndimage.gaussian_filter(image, 1) * 1.4, 0, 1), truth
 
 
-def batches() -> Iterator[Batch]:
-    for seed in range(3):
-        foreground, truth = cells(seed)
-        yield foreground[None], truth[None], None
+def scores_of(*candidates: DecodingParams, images: int = 3) -> DecodingScores:
+    scores = DecodingScores(candidates)
+    for seed in range(images):
+        scores.add(*cells(seed))
+    return scores
 
 
 @settings(max_examples=60)
@@ -47,14 +47,13 @@ def test_candidates_are_scored_as_decoded_one_by_one(
 
 
 def test_the_best_of_the_grid_is_chosen() -> None:
-    chosen = choose_decoding(batches())
-    scores = DecodingScores(candidate_decodings(DecodingParams()))
-    for foreground, truth, ignored in batches():
-        scores.add(foreground, truth, ignored)
+    scores = scores_of(*candidate_decodings(DecodingParams()))
+    chosen = scores.best()
     best = max(scores.mean_ap(k) for k in range(len(scores.candidates)))
-    assert np.mean(list(ap_of(batches(), chosen).values())) == best
+    assert chosen is not None
     assert chosen.threshold > 0.5
-    assert best > np.mean(list(ap_of(batches(), DecodingParams()).values()))
+    assert scores_of(chosen).mean_ap() == best
+    assert best > scores_of(DecodingParams()).mean_ap()
 
 
 def test_of_equal_candidates_the_middle_is_chosen() -> None:
@@ -62,7 +61,9 @@ def test_of_equal_candidates_the_middle_is_chosen() -> None:
     image[:, 5:15, 5:15] = image[:, 25:35, 20:30] = 1
     truth = separate_instances(image)
     base = DecodingParams(min_area_px=7, grow_px=0)
-    assert choose_decoding([(image, truth, None)], base) == base
+    scores = DecodingScores(candidate_decodings(base))
+    scores.add(image, truth)
+    assert scores.best() == base
 
 
 def test_the_grid_surrounds_the_defaults() -> None:
@@ -73,21 +74,21 @@ def test_the_grid_surrounds_the_defaults() -> None:
 
 
 def test_without_true_cells_or_without_instances_nothing_is_chosen() -> None:
-    base = DecodingParams(threshold=0.37)
+    scores = DecodingScores([DecodingParams(threshold=0.37)])
+    assert scores.best() is None
     image, truth = np.zeros((9, 9), np.float32), np.zeros((9, 9), np.int32)
-    assert choose_decoding([(image, truth, None)], base) == base
-    assert choose_decoding([], base) == base
-    ignored = np.ones((9, 9), bool)
-    assert choose_decoding([(image, truth + 1, ignored)], base) == base
+    scores.add(image, truth)
+    scores.add(image, truth + 1, np.ones((9, 9), bool))
+    assert scores.best() is None
     none = DecodingParams(instances="none")
-    assert choose_decoding(batches(), none) == none
+    assert candidate_decodings(none) == (none,)
 
 
 def test_components_have_a_threshold_alone() -> None:
     base = DecodingParams(instances="components")
     candidates = candidate_decodings(base)
     assert {replace(c, threshold=0.5, min_area_px=20) for c in candidates} == {base}
-    assert choose_decoding(batches(), base) in candidates
+    assert scores_of(*candidates, images=1).best() in candidates
 
 
 def test_ignored_pixels_are_passed_on_and_batches_pooled() -> None:
@@ -98,8 +99,10 @@ def test_ignored_pixels_are_passed_on_and_batches_pooled() -> None:
     scores.add(foreground, truth, ignored)
     assert scores.ap() == average_precision(truth, separate_instances(foreground), ignored=ignored)
     assert scores.num_cells == len(set(truth[60:].ravel()) - {0})
-    both = ap_of([(np.stack([foreground] * 2), np.stack([truth] * 2), None)], DecodingParams())
-    assert both == ap_of([(foreground, truth, None)], DecodingParams())
+    twice = DecodingScores([DecodingParams()])
+    twice.add(np.stack([foreground] * 2), np.stack([truth] * 2))
+    both = twice.ap()
+    assert both == scores_of(DecodingParams(), images=1).ap()
     assert list(both) == list(THRESHOLDS)
     assert all(a >= b for a, b in pairwise(both.values()))
 

@@ -1,6 +1,6 @@
 """Scores of decodings, and the choice of decoding parameters by average precision (AP) on validation images."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -24,7 +24,6 @@ SMOOTHINGS_PX = (1.0, 2.0, 4.0)
 DEPTHS = (0.08, 0.15, 0.25, 0.4, 1.0)
 AREAS = (1, 4, 16)  # times the least area of the base
 
-Batch = tuple[NDArray[np.floating[Any]], NDArray[np.integer[Any]], NDArray[np.bool_] | None]
 Matchings = tuple[Matching, ...]
 
 
@@ -91,8 +90,10 @@ class DecodingScores:
         """Mean of the AP of a candidate over the IoU thresholds, 0.5 to 0.9."""
         return float(np.mean(list(self.ap(k).values())))
 
-    def best(self) -> DecodingParams:
-        """The candidate with the highest mean AP, of equal ones the first."""
+    def best(self) -> DecodingParams | None:
+        """The candidate with the highest mean AP, of equal ones the first; None without a true cell to choose by."""
+        if not self.num_cells:
+            return None
         return self.candidates[int(np.argmax([self.mean_ap(k) for k in range(len(self.candidates))]))]
 
 
@@ -157,27 +158,3 @@ def _from_middle(values: Sequence[float]) -> list[tuple[int, float]]:
     """Values with their distance from the middle of the sequence in steps, the nearest first."""
     middle = len(values) // 2
     return sorted((abs(k - middle), value) for k, value in enumerate(values))
-
-
-def choose_decoding(batches: Iterable[Batch], base: DecodingParams | None = None) -> DecodingParams:
-    """The decoding with the highest mean AP over IoU 0.5 to 0.9, of a grid of `candidate_decodings`.
-
-    `batches` yields foreground probabilities, labels of true cells and ignored pixels (or None), see
-    `DecodingScores.add`. Of equally good ones that nearest the middle of the grid is taken. Without a true cell there
-    is nothing to choose by, and `base` is returned, as it is for `instances` "none".
-    """
-    params = base or DecodingParams()
-    if params.instances == "none":
-        return params
-    scores = DecodingScores(candidate_decodings(params))
-    for foreground, truth, ignored in batches:
-        scores.add(foreground, truth, ignored)
-    return scores.best() if scores.num_cells else params
-
-
-def ap_of(batches: Iterable[Batch], params: DecodingParams) -> dict[float, float]:
-    """AP at each IoU threshold of one decoding, pooled over batches, see `DecodingScores.add`."""
-    scores = DecodingScores((params,))
-    for foreground, truth, ignored in batches:
-        scores.add(foreground, truth, ignored)
-    return scores.ap()
