@@ -1,8 +1,9 @@
 """unettrain: the U-Net of Ronneberger et al. 2015, trained on the tiles, weight maps and fields that unetprep computed.
 
-`fit`, `predict_files`, `predict_many`, `evaluate_files`, `report` and `sampled_draws` do what the commands do.
-`predict_image` and `evaluate_arrays` work on arrays, as does the package `unettrain.metrics`. Importing unettrain is
-fast: each name is loaded when it is first used, and torch with the first name that needs it.
+`fit`, `predict_files`, `predict_many`, `evaluate_files`, `report`, `sampled_draws`, `export_model`,
+`load_foreign_weights` and `check_against_paper` do what the commands do. `predict_image`, `separate_instances` and
+`evaluate_arrays` work on arrays, as does the package `unettrain.metrics`. Importing unettrain is fast: each name is
+loaded when it is first used, and torch with the first name that needs it.
 """
 
 from importlib import import_module
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from unettrain.data.intensity import intensity_range as intensity_range
     from unettrain.data.opening import StoredFields as StoredFields
     from unettrain.data.opening import open_fields as open_fields
+    from unettrain.decoding.arrays import separate_instances as separate_instances
+    from unettrain.decoding.params import DecodingParams as DecodingParams
     from unettrain.draws import TileDraw as TileDraw
     from unettrain.draws import sampled_draws as sampled_draws
     from unettrain.errors import Conflict as Conflict
@@ -59,6 +62,8 @@ _EXPORTS = {
     "unettrain.prediction.files": ("predict_files", "predict_many", "Prediction"),
     "unettrain.prediction.params": ("PredictParams",),
     "unettrain.prediction.image": ("predict_image",),
+    "unettrain.decoding.arrays": ("separate_instances",),
+    "unettrain.decoding.params": ("DecodingParams",),
     "unettrain.evaluation.files": ("evaluate_files",),
     "unettrain.evaluation.arrays": ("evaluate_arrays",),
     "unettrain.evaluation.params": ("EvaluateParams",),
