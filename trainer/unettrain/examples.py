@@ -13,7 +13,7 @@ from unetprep.storage.atomic import replacing
 from unettrain.decoding.arrays import separate_instances
 from unettrain.model import centre_crop
 from unettrain.stream.batches import Batch
-from unettrain.validation import Predict, foreground_of
+from unettrain.validation import Predict, predicted_foreground
 
 FOLDER = "examples"  # in a run directory
 GAP_PX = 4
@@ -31,7 +31,7 @@ def write_examples(run_dir: Path, step: int, predict: Predict, batches: Iterable
 
 def _rows(batch: Batch, scores: Tensor, target: Tensor) -> list[Picture]:
     image = centre_crop(batch.image.cpu(), scores.shape[2:]).numpy()
-    return [_row(*tile) for tile in zip(image, target.cpu().numpy(), foreground_of(scores), strict=True)]
+    return [_row(*tile) for tile in zip(image, target.cpu().numpy(), predicted_foreground(scores), strict=True)]
 
 
 def _row(image: NDArray[np.float32], target: NDArray[np.int64], foreground: NDArray[np.float32]) -> Picture:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unettrain.decoding.classes import foreground_of
 from unettrain.decoding.selection import DecodingScores
 from unettrain.errors import Failure
 from unettrain.loss import divisor, weighted_sums
@@ -81,7 +82,7 @@ def validate(
         truth, proposal = (a[counted].cpu().numpy() for a in (target, scores.argmax(1)))
         cells += overlap(truth > 0, proposal > 0)
         if bool(scores.isfinite().all()):
-            instances.add(foreground_of(scores), label_components(target.cpu().numpy()), ~counted.cpu().numpy())
+            instances.add(predicted_foreground(scores), label_components(target.cpu().numpy()), ~counted.cpu().numpy())
         num_pixels, num_batches = num_pixels + target.numel(), num_batches + 1
     loss = float(weighted / divisor(weight, num_pixels, normalizer))
     if not math.isfinite(loss):
@@ -90,10 +91,9 @@ def validate(
     return Validation(loss, cells, instances.mean_ap(), spread.is_constant)
 
 
-def foreground_of(scores: Tensor) -> NDArray[np.float32]:
-    """Probability of the foreground (b, y, x) of scores (b, class, y, x): of all classes but the background."""
-    probabilities = scores.detach().float().softmax(1)
-    return probabilities[:, 1:].sum(1).clamp(max=1).cpu().numpy()
+def predicted_foreground(scores: Tensor) -> NDArray[np.float32]:
+    """Probability of the foreground (b, y, x) of scores (b, class, y, x), as `foreground_of` of probabilities."""
+    return foreground_of(scores.detach().float().softmax(1).movedim(1, 0).cpu().numpy())
 
 
 class Spread:

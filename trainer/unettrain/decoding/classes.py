@@ -12,12 +12,10 @@ from unettrain.errors import InvalidInput
 def foreground_of(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Probability of any class but background: (class, ...) -> (...) float32.
 
-    Of two classes it is that of the second; of more, 1 - P(background), from 0 on. Raises InvalidInput for one class.
+    Of two classes it is that of the second, which may be given alone; of more, 1 - P(background), from 0 on.
     """
-    if len(probabilities) < 2:
-        raise InvalidInput(f"probabilities of {len(probabilities)} class", allowed="background and at least one more")
-    if len(probabilities) == 2:
-        return np.asarray(probabilities[1], np.float32)
+    if len(probabilities) <= 2:
+        return np.asarray(probabilities[-1], np.float32)
     return np.asarray(np.maximum(1 - np.asarray(probabilities[0], np.float32), 0), np.float32)
 
 

@@ -46,11 +46,6 @@ class Probabilities:
                 yield Band(z, y0, self.rows(z, y0, min(y0 + ROWS, self.sides[0])))
 
 
-def foreground_of(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Foreground probabilities (rows, x) from those of classes, as `Probabilities.rows` gives them."""
-    return np.asarray(np.clip(rows[0] if len(rows) == 1 else 1 - rows[0], 0, 1), np.float32)
-
-
 def regrouped(bands: Iterable[Band], height: int) -> Iterator[Band]:
     """Bands of `ROWS` rows from bands of any number of rows, in the order of z, then y, of slices of this height."""
     held: list[NDArray[np.generic]] = []

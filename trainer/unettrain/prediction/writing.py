@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from unetprep.format.ome import PixelSize
 from unetprep.lengths import METERS
-from unettrain.decoding.classes import ClassCounts, likeliest_classes
+from unettrain.decoding.classes import ClassCounts, foreground_of, likeliest_classes
 from unettrain.decoding.decoder import Decoder
 from unettrain.decoding.params import DecodingParams
 from unettrain.decoding.table import InstanceTable
 from unettrain.errors import Failure
-from unettrain.prediction.bands import Probabilities, foreground_of, regrouped
+from unettrain.prediction.bands import Probabilities, regrouped
 from unettrain.prediction.job import Job
 from unettrain.prediction.label_zarr import list_beside_image, write_label_zarr
 from unettrain.prediction.layout import Band
