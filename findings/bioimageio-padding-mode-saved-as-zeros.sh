@@ -66,4 +66,5 @@ for text in ("ReflectPadding()", 'ReflectPadding(mode="reflect")'):
     found[text] = read
     print(f"{text} is saved as pad: {saved} and read back as {read}")
 assert found == {"ReflectPadding()": "ConstantPadding", 'ReflectPadding(mode="reflect")': "ReflectPadding"}, found
+print("reproduced")
 PY
