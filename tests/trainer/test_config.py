@@ -36,7 +36,7 @@ def test_every_field_has_help_that_ends_in_a_stop(cls: type) -> None:
         ({"learning_rate": float("nan")}, "learning-rate is nan"),
         ({"learning_rate": 0.0}, "learning-rate is 0.0\n  allowed: above 0, and finite"),
         ({"learning_rate": float("inf")}, "learning-rate is inf\n  allowed: above 0, and finite"),
-        ({"learning_rate": "0.1"}, "learning-rate is '0.1'\n  allowed: a number or none"),
+        ({"learning_rate": "0.1"}, "learning-rate is '0.1'\n  allowed: a number"),
         ({"momentum": float("nan")}, "momentum is nan"),
         ({"steps": 10, "warmup_steps": 11}, "warmup-steps is 11: .*\n  allowed: at most 10, the number of steps"),
         ({"steps": 1.5}, "steps is 1.5\n  allowed: an integer"),
@@ -117,6 +117,6 @@ def test_a_training_is_bounded_too(name: str) -> None:
 
 
 def test_the_number_of_steps_belongs_to_a_run_whose_rate_depends_on_it() -> None:
-    assert "steps" not in FitConfig().decisive()
+    assert "steps" not in FitConfig(schedule="constant").decisive()
     assert FitConfig(schedule="cosine", steps=7).decisive()["steps"] == 7
     assert "device" not in FitConfig(schedule="cosine").decisive()
