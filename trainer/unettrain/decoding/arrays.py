@@ -18,10 +18,10 @@ def separate_instances(
     Slices are independent. Instances are numbered 1, 2, 3, ... in scan order of their first pixels. Pixels of at least
     `params.threshold` are foreground. `params.instances` says how it is separated:
 
-    components  4-connected components
-    watershed   basins of the distance to the background (in 1/256 px, up to 255 px) or of the probability (in 1/65535),
-                smoothed. Two basins merge unless the pass between them is deeper than `min_depth` of the lower peak.
-                No instance extends over several components.
+    - components: 4-connected components.
+    - watershed: basins of the distance to the background (in 1/256 px, up to 255 px) or of the probability (in
+      1/65535), smoothed. Two basins merge unless the pass between them is deeper than `min_depth` of the lower peak. No
+      instance extends over several components.
 
     Values are taken as float32, and may exceed 0 to 1 by 1e-5. Raises InvalidInput for other values or axes.
     """
