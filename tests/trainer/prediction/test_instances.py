@@ -286,9 +286,8 @@ def test_all_images_that_cannot_be_used_are_named_before_anything_is_computed(tm
     np.save(tmp_path / "raw/a.npy", blobs(30, 30))
     np.save(tmp_path / "raw/b.npy", np.zeros((2, 2, 30, 30), np.uint8))
     (tmp_path / "raw/c.png").write_bytes(b"no picture")
-    with pytest.raises(
-        InvalidInput, match=r"(?s)2 images cannot be predicted:.*b\.npy of shape .* does not fit this network.*c\.png"
-    ):
+    message = r"(?s)2 images cannot be predicted:.*b\.npy of shape .* does not fit this network.*c\.png"
+    with pytest.raises(InvalidInput, match=message):
         predict_many(network, [tmp_path / "raw"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
     predict_many(network, [tmp_path / "raw/a.npy"], tmp_path / "a.tif")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import unetprep
 import unettrain
 from tests.synthetic import cell_image, cell_labels
-from tests.trainer.prediction.test_files import IMAGE, expected, network
+from tests.trainer.prediction.test_files import IMAGE, NONE, expected, network
 from unetprep.sources.calibration import Calibration
 from unettrain.checkpoint import load_checkpoint, save_checkpoint
 from unettrain.config import FitConfig
@@ -42,7 +42,7 @@ def test_an_image_of_other_pixels_is_refused_with_both_sizes(tmp_path: Path) -> 
     with pytest.raises(InvalidInput, match=r"0.5 x 0.5 um, and the training images of 0.2 x 0.2 um(.|\n)*resample"):
         predict_files(checkpoint, image, tmp_path / "p.tif")
     assert not (tmp_path / "p.tif").exists()
-    done = predict_files(checkpoint, image, tmp_path / "p.tif", pixel_size="ignore")
+    done = predict_files(checkpoint, image, tmp_path / "p.tif", decoding=NONE, pixel_size="ignore")
     assert any("has pixels of 0.5 x 0.5 um" in warning for warning in done.warnings)
     np.testing.assert_allclose(
         tifffile.imread(tmp_path / "p.tif"), expected(checkpoint, IMAGE[None, None], (0, 255))[1, 0], atol=1e-6
@@ -54,7 +54,8 @@ def test_an_image_of_other_pixels_is_refused_with_both_sizes(tmp_path: Path) -> 
 def test_it_is_predicted_at_the_pixel_size_of_the_training(tmp_path: Path, pixel_um: float, num_classes: int) -> None:
     checkpoint = trained(tmp_path, 0.2, num_classes=num_classes)
     image = write(tmp_path / "a.tif", IMAGE, pixel_um)
-    done = predict_files(checkpoint, image, tmp_path / "p.tif", pixel_size="resample", tile_px=44)
+    out = tmp_path / "p.tif"
+    done = predict_files(checkpoint, image, out, decoding=NONE, pixel_size="resample", tile_px=44)
     size = (round(60 * pixel_um / 0.2), round(45 * pixel_um / 0.2))
     seen = Resampled(IMAGE[None, None], size)[slice(None), 0, slice(None), slice(None)]
     probabilities = expected(checkpoint, seen[:, None], (0, 255))[:, 0]

@@ -88,10 +88,10 @@ def predict_files(
     `decoding` says how probabilities become instances: a DecodingParams, or values that replace some of those that
     the run has chosen. With `instances="none"` probabilities are written; of two classes only that of the second.
 
-    The output is checked before anything is computed, and appears once it is complete. Memory grows neither with the
-    height nor the width of the image. A prediction of many pixels that was killed continues when it is repeated; one
-    that is complete is not made again. `overwrite` replaces predictions of another network or image, or by other
-    options. The result does not depend on `tile_px` and `batch`, except for rounding.
+    The output is checked before anything is computed, and appears once it is complete. Memory does not grow with the
+    height of the image, and little with its width. A prediction of many pixels that was killed continues when it is
+    repeated; one that is complete is not made again. `overwrite` replaces predictions of another network or image, or
+    by other options. The result does not depend on `tile_px` and `batch`, except for rounding.
     `on_progress` is called with the number of finished strips and of all strips.
 
     Raises InvalidInput for a checkpoint, image or output that cannot be used, Conflict if `out` exists and may not be
