@@ -196,6 +196,18 @@ def test_everything_beside_the_labels(tmp_path: Path, image: Path) -> None:
     np.testing.assert_array_equal(drawn[~expected][:, 0], pixels[~expected])
 
 
+def test_the_overlay_of_a_colour_picture(tmp_path: Path) -> None:
+    config = UNetConfig(in_channels=3, base_channels=2, depth=1)
+    save_checkpoint(tmp_path / "net.pt", Checkpoint(config, UNet(config, seed=1).state_dict(), 44, 0, 0))
+    pixels = np.stack([blobs(40, 30)] * 3, axis=-1)
+    Image.fromarray(pixels).save(tmp_path / "rgb.png")
+    predict_files(
+        tmp_path / "net.pt", tmp_path / "rgb.png", tmp_path / "c.tif", also="overlay", decoding={"threshold": 1}
+    )
+    with Image.open(tmp_path / "c.overlay.png") as overlay:
+        np.testing.assert_array_equal(np.asarray(overlay), pixels)
+
+
 def test_classes_of_instances_are_in_the_table(tmp_path: Path, image: Path) -> None:
     predict_files(checkpoint(tmp_path, 3), image, tmp_path / "cells.tif", also="table")
     with (tmp_path / "cells.csv").open() as file:
