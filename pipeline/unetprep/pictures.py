@@ -40,7 +40,7 @@ def grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> Pict
     channels = image.astype(np.float64) if image.shape[0] == 3 else image.mean(axis=0, dtype=np.float64)[None]
     low, high = limits or display_range(channels)
     scaled = (np.clip((channels - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(scaled, (3, *scaled.shape[1:])).transpose(1, 2, 0))
+    return np.array(np.broadcast_to(scaled, (3, *scaled.shape[1:])).transpose(1, 2, 0), order="C")  # may be drawn on
 
 
 def picture(image: NDArray[Any] | None, shape: tuple[int, ...]) -> Picture:

@@ -58,7 +58,7 @@ def intensity_limits(rule: str, dtype: np.dtype[Any] | str, seen: RobustRange) -
         limits = np.iinfo(np.dtype(dtype))
         return float(limits.min), float(limits.max)
     low, high = (seen.least, seen.greatest) if rule == "minmax" else (seen.low, seen.high)
-    return low, high if high > low else low + 1.0
+    return low, high if high > low else low + max(1.0, float(np.spacing(abs(low))))
 
 
 def robust_range(blocks: Callable[[], Iterable[NDArray[Any]]], dtype: np.dtype[Any]) -> RobustRange:

@@ -73,3 +73,10 @@ def test_names_that_differ_in_case_alone_are_refused(folder: Path) -> None:
     tifffile.imwrite("raw/A.tif", np.zeros((5, 6), np.uint8))
     with pytest.raises(InvalidInput, match=r"raw/A\.tif and raw/a\.tif"):
         find_images(["raw"])
+
+
+def test_a_folder_is_not_its_own_output(folder: Path) -> None:
+    for paths, out in ((["raw"], "raw"), (["*"], "./raw/"), ([f"{folder}/raw"], "raw")):
+        with pytest.raises(InvalidInput, match="the folder of the images"):
+            find_images(paths, out=out)
+    assert len(find_images(["raw/*.tif", "raw/b.png"], out="raw").found) == 2

@@ -154,6 +154,16 @@ def test_labels_are_written_beside_images_alone(tmp_path: Path, image: Path, def
         predict_files(network, image, default_store / "images/cells0/labels/cells")
 
 
+def test_labels_of_another_image_are_not_written_beside_an_image(tmp_path: Path, image: Path) -> None:
+    network, place = checkpoint(tmp_path), ome_zarr(tmp_path / "image.zarr")
+    for other in (image, blobs(70, 61)):
+        with pytest.raises(
+            InvalidInput, match=r"labels/x, and the image that is predicted is .*\n  allowed: the labels"
+        ):
+            predict_files(network, other, place / "labels/x")
+    assert not (place / "labels").exists()
+
+
 def test_everything_beside_the_labels(tmp_path: Path, image: Path) -> None:
     network = checkpoint(tmp_path)
     done = predict_files(network, image, tmp_path / "cells.tif", also="table,overlay, probabilities")
@@ -184,6 +194,18 @@ def test_everything_beside_the_labels(tmp_path: Path, image: Path) -> None:
     expected[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     np.testing.assert_array_equal(coloured, expected)
     np.testing.assert_array_equal(drawn[~expected][:, 0], pixels[~expected])
+
+
+def test_the_overlay_of_a_colour_picture(tmp_path: Path) -> None:
+    config = UNetConfig(in_channels=3, base_channels=2, depth=1)
+    save_checkpoint(tmp_path / "net.pt", Checkpoint(config, UNet(config, seed=1).state_dict(), 44, 0, 0))
+    pixels = np.stack([blobs(40, 30)] * 3, axis=-1)
+    Image.fromarray(pixels).save(tmp_path / "rgb.png")
+    predict_files(
+        tmp_path / "net.pt", tmp_path / "rgb.png", tmp_path / "c.tif", also="overlay", decoding={"threshold": 1}
+    )
+    with Image.open(tmp_path / "c.overlay.png") as overlay:
+        np.testing.assert_array_equal(np.asarray(overlay), pixels)
 
 
 def test_classes_of_instances_are_in_the_table(tmp_path: Path, image: Path) -> None:
@@ -219,6 +241,37 @@ def test_a_complete_output_is_not_made_again(tmp_path: Path, image: Path, monkey
     for other in ({"tta": 4}, {"intensity": (0, 300)}, {"decoding": {"threshold": 0.4}}, {"decoding": NONE}):
         with pytest.raises(Conflict, match=r"cells\.tif already exists, and was predicted by another network"):
             predict_files(network, image, tmp_path / "cells.tif", **other)
+
+
+def test_files_beside_of_other_labels_are_made_again(tmp_path: Path, image: Path) -> None:
+    network, also = checkpoint(tmp_path), "table,overlay,probabilities"
+    other: dict[str, Any] = {"threshold": 0.9, "min_area_px": 0}
+    predict_files(network, image, tmp_path / "c.tif", also=also)
+    predict_files(network, image, tmp_path / "c.tif", decoding=other, overwrite=True)
+    assert predict_files(network, image, tmp_path / "c.tif", decoding=other, also="table").is_new
+    assert table_areas(tmp_path / "c.csv") == np.count_nonzero(tifffile.imread(tmp_path / "c.tif"))
+    assert not predict_files(network, image, tmp_path / "c.tif", decoding=other, also="table").is_new
+    assert predict_files(network, image, tmp_path / "c.tif", decoding=other, also="overlay").is_new
+    predict_files(network, image, tmp_path / "c.npy", also="table")
+    assert predict_files(network, image, tmp_path / "c.tif", decoding=other, also="table").is_new
+
+
+def table_areas(path: Path) -> int:
+    with path.open() as file:
+        return sum(int(row["area_px"]) for row in csv.DictReader(file))
+
+
+def test_another_pixel_size_is_another_prediction(tmp_path: Path, image: Path) -> None:
+    network = checkpoint(tmp_path)
+    predict_files(network, image, tmp_path / "c.tif")
+    about = {"axes": "YX", "unit": "um"}
+    tifffile.imwrite(image, blobs(70, 61), imagej=True, resolution=(4, 4), metadata=about)
+    with pytest.raises(Conflict, match="predicted by another network, of another image"):
+        predict_files(network, image, tmp_path / "c.tif")
+    predict_files(network, image, tmp_path / "c.tif", overwrite=True)
+    calibration = read_calibration(open_source(str(tmp_path / "c.tif")))
+    assert calibration is not None
+    assert calibration.y == 0.25
 
 
 def test_files_beside_are_of_instances(tmp_path: Path, image: Path) -> None:
@@ -293,3 +346,40 @@ def test_all_images_that_cannot_be_used_are_named_before_anything_is_computed(tm
     predict_many(network, [tmp_path / "raw/a.npy"], tmp_path / "a.tif")
     with pytest.raises(Conflict, match="already exists"):
         predict_many(network, [tmp_path / "raw/a.npy"], tmp_path / "a.tif", tta=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "also", "ending"), [("a.probabilities", "probabilities", "tif"), ("a.overlay", "overlay", "png")]
+)
+def test_outputs_of_two_images_are_never_one_file(tmp_path: Path, name: str, also: str, ending: str) -> None:
+    (tmp_path / "raw").mkdir()
+    np.save(tmp_path / "raw/a.npy", blobs(30, 30))
+    np.save(tmp_path / f"raw/{name}.npy", blobs(30, 30))
+    for _ in range(2):
+        with pytest.raises(InvalidInput, match=rf"out/{name}\.{ending} would be written, and is an output of another"):
+            predict_many(checkpoint(tmp_path), [tmp_path / "raw"], tmp_path / "out", also=also, format=ending)
+        assert not (tmp_path / "out").exists()
+
+
+def test_no_output_replaces_the_input_of_another_image(tmp_path: Path) -> None:
+    network = checkpoint(tmp_path)
+    np.save(tmp_path / "a.npy", blobs(30, 30))
+    predict_files(network, tmp_path / "a.npy", tmp_path / "a.probabilities.tif", decoding=NONE)
+    images = [tmp_path / "a.npy", tmp_path / "a.probabilities.tif"]
+    with pytest.raises(InvalidInput, match=r"a\.probabilities\.tif would be written, and is the input"):
+        predict_many(network, images, tmp_path, also="probabilities", format="zarr", overwrite=True)
+
+
+def test_the_image_whose_values_cannot_be_used_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.full((30, 30), np.nan))
+    np.save(tmp_path / "b.npy", np.full((30, 30), np.inf))
+    for name, found in (("a", "include NaN"), ("b", "reach from inf to inf")):
+        with pytest.raises(InvalidInput, match=rf"{name}\.npy: the image's values {found}\n  allowed: finite"):
+            predict_files(checkpoint(tmp_path), tmp_path / f"{name}.npy", tmp_path / "c.tif")
+
+
+@pytest.mark.parametrize("value", [np.uint64(2**63), np.float32(1e30), np.float64(-1e20)])
+def test_flat_images_of_large_values(tmp_path: Path, value: np.generic) -> None:
+    done = predict_files(checkpoint(tmp_path), np.full((30, 30), value), tmp_path / "c.tif")
+    assert done.intensity[0] < done.intensity[1]
+    assert done.num_instances == 0

@@ -175,8 +175,8 @@ def _robust_range(image: ArrayLike) -> RobustRange:
         raise InvalidInput(f"an image of shape {tuple(image.shape)} has no pixels")
     seen = robust_range(lambda: _blocks(image), image.dtype)
     if not np.isfinite(seen.greatest - seen.least):
-        problem = f"the image's values range from {seen.least} to {seen.greatest}"
-        raise InvalidInput(problem, allowed="finite numbers of float32")
+        seen_values = f"reach from {seen.least} to {seen.greatest}" if seen.least <= seen.greatest else "include NaN"
+        raise InvalidInput(f"the image's values {seen_values}", allowed="finite numbers of float32")
     return seen
 
 

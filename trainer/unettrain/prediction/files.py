@@ -26,10 +26,10 @@ from unettrain.prediction.bands import Probabilities
 from unettrain.prediction.fingerprints import digest_of_checkpoint, fingerprint
 from unettrain.prediction.inputs import Image, find_images
 from unettrain.prediction.job import Job
-from unettrain.prediction.label_zarr import list_beside_image
+from unettrain.prediction.label_zarr import check_image_of_labels, list_beside_image
 from unettrain.prediction.outputs import fingerprint_of
 from unettrain.prediction.params import PredictParams
-from unettrain.prediction.targets import check_name, check_targets
+from unettrain.prediction.targets import check_name, check_targets, refuse_collisions
 from unettrain.prediction.work_folder import WorkFolder
 from unettrain.prediction.writing import write_instances, write_probabilities
 from unettrain.run_checkpoints import find_checkpoint
@@ -129,7 +129,7 @@ def predict_many(
         unettrain.predict_many("runs/ds", ["raw"], "predicted")
     """
     params = PredictParams(**options)
-    found = find_images([os.fspath(path) for path in images], params.split)
+    found = find_images([os.fspath(path) for path in images], params.split, os.fspath(out))
     if found.is_one:
         check_name(os.fspath(out))
     with _Predictor(checkpoint, params, decoding) as predictor:
@@ -178,6 +178,7 @@ class _Predictor:
             except (UnettrainError, unetprep.errors.UnetprepError) as error:
                 errors.append(error)
         _refuse(errors)
+        refuse_collisions([job.targets for job in jobs], [image.path for image, _ in images])
         return jobs
 
     def job(self, image: Image | SupportsArray, out: str, *, overwrite: bool) -> Job:
@@ -186,6 +187,8 @@ class _Predictor:
         inputs = [self._path] if path is None else [path, self._path]
         has_labels = self._decoding.instances != "none"
         targets = check_targets(out, inputs, also=params.files_beside, has_labels=has_labels, overwrite=overwrite)
+        if targets.is_in_image:
+            check_image_of_labels(targets.main.path, path)
         choice = Choice(params.axes, params.level, params.series)
         source = open_image_file(path, choice) if path is not None else open_array("image", image, choice)  # type: ignore[arg-type]
         job = Job(path, source, targets, self._model, self._images, params)
@@ -210,7 +213,7 @@ class _Predictor:
 
         found = []
         for job in jobs:
-            is_done = job.targets.are_there and self._is_same(job)
+            is_done = job.targets.main.path.exists() and job.targets.are_of(self._fingerprint(job))
             found.append(self._existing(job) if is_done else self._predict(job, on_unit))
             if is_done:
                 on_unit(job.num_units)
@@ -267,7 +270,8 @@ class _Predictor:
 
     def _fingerprint(self, job: Job) -> str:
         """The fingerprint of an output: of everything that its content depends on."""
-        return fingerprint({**self._of_scores(job), "decoding": asdict(self._decoding)})
+        size = {"calibration": repr(job.calibration), "scale": repr((job.source.pixel_size, job.source.unit))}
+        return fingerprint({**self._of_scores(job), **size, "decoding": asdict(self._decoding)})
 
     def _fingerprint_of_scores(self, job: Job) -> str:
         """The fingerprint of scores, which continue bit for bit only on the same device, in the same strips."""

@@ -34,16 +34,17 @@ class Images:
     is_one: bool
 
 
-def find_images(paths: Sequence[str], split: str = "") -> Images:
+def find_images(paths: Sequence[str], split: str = "", out: str = "") -> Images:
     """The images at paths: files, images of a store, and those in folders, stores and patterns such as "*.tif".
 
     `split` selects among the images of stores. Raises InvalidInput for a pattern that matches nothing, a folder and a
-    store without images, and two images of one name.
+    store without images, two images of one name, and the folder `out` among the folders, whose outputs would be images
+    the next time.
     """
     found: list[Image] = []
     is_one = len(paths) == 1
     for path in map(local_path, paths):
-        images, is_plain = _at(path, split)
+        images, is_plain = _at(path, split, out)
         found += images
         is_one = is_one and is_plain
     if not found:
@@ -53,18 +54,24 @@ def find_images(paths: Sequence[str], split: str = "") -> Images:
     return Images(tuple(found), is_one)
 
 
-def _at(path: str, split: str) -> tuple[list[Image], bool]:
+def _at(path: str, split: str, out: str) -> tuple[list[Image], bool]:
     """The images at a path, and whether it is a single image."""
     if not is_url(path) and glob.has_magic(path) and not os.path.exists(path):
         matches = sorted(glob.glob(path, recursive=True))
         if not matches:
             raise InvalidInput(f"no file matches {path}", allowed="a pattern that matches an image")
-        return [image for match in matches for image in _at(match, split)[0]], False
+        return [image for match in matches for image in _at(match, split, out)[0]], False
     if not _is_in_store(path) and _is_store(path):
         return _of_store(path, split), False
     if split:
         raise InvalidInput(f"split is {split!r}, and {path} is no store", allowed="a store of unetprep with split")
     files = [file.path for file in find_files([path]).files]
+    if out and files != [path] and not is_url(path) and os.path.realpath(path) == os.path.realpath(local_path(out)):
+        raise InvalidInput(
+            f"--out is {out}, the folder of the images",
+            allowed="another folder",
+            hint="to write beside the images, name them by their ending, such as FOLDER/*.png",
+        )
     return [Image(file, _name(file)) for file in files], files == [path]
 
 

@@ -14,7 +14,7 @@ from unetprep.sources.memory import PICTURES_KEPT, kept_bytes, reading_bytes
 from unettrain.data.intensity import ROWS_AT_ONCE, ArrayLike, Scaling, TrainingImages, scaling_of
 from unettrain.data.opening import stored_intensity
 from unettrain.data.stacked_images import StackedImage
-from unettrain.errors import Failure
+from unettrain.errors import Failure, UnettrainError
 from unettrain.model import UNet
 from unettrain.prediction.averaging import ScoreTask
 from unettrain.prediction.bands import ROWS
@@ -74,7 +74,10 @@ class Job:
         """Reads the image once. Raises InvalidInput for values that are not finite, and an intensity that is none."""
         digested = Digested(self.pixels)
         recorded = stored_intensity(self.path) if self.path else None
-        scaling = scaling_of(digested, self.trained, self.params.intensity, recorded)
+        try:
+            scaling = scaling_of(digested, self.trained, self.params.intensity, recorded)
+        except UnettrainError as error:
+            raise InvalidInput(f"{self.source.path}: {error.problem}", allowed=error.allowed, hint=error.hint) from None
         return Scan(scaling, digested.digest)
 
     def task(self, intensity: tuple[float, float] | None = None, *, is_whole: bool = False) -> ScoreTask:

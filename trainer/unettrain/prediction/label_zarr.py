@@ -4,6 +4,7 @@ Beside means IMAGE.zarr/labels/NAME in the OME-Zarr image that was predicted, wh
 """
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import zarr
 
 from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.ome import PixelSize, image_attributes, label_attributes, labels_attributes
+from unetprep.sources.urls import is_url
 from unetprep.storage.atomic import replacing
 from unettrain.prediction.layout import Band, Layout
 
@@ -76,6 +78,17 @@ def check_beside_image(out: Path) -> None:
         )
     if "unetprep" in attributes:
         raise InvalidInput(f"--out is {out}, inside of a store of unetprep", hint="name a path outside of it")
+
+
+def check_image_of_labels(out: Path, image: str | None) -> None:
+    """Raise InvalidInput if IMAGE/labels/NAME would hold the labels of another image than IMAGE; None is an array."""
+    place = out.parent.parent
+    if image is None or is_url(image) or Path(os.path.realpath(image)) != Path(os.path.realpath(place)):
+        raise InvalidInput(
+            f"--out is {out}, and the image that is predicted is {image or 'an array'}",
+            allowed=f"the labels of {place} itself",
+            hint="predict this image, or name an --out NAME.zarr",
+        )
 
 
 def list_beside_image(out: Path) -> None:

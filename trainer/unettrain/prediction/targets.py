@@ -1,13 +1,15 @@
 """The files that a prediction writes: --out, and what is asked for beside it."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from unetprep.errors import InvalidInput
+from unetprep.sources.urls import is_url
 from unetprep.storage.output import Output, check_output, local_output
 from unettrain.prediction.label_zarr import check_beside_image, is_beside_image
-from unettrain.prediction.outputs import LABELS, LABELS_BESIDE, PICTURE, PREDICTION
-from unettrain.prediction.table_output import TABLE
+from unettrain.prediction.outputs import LABELS, LABELS_BESIDE, PICTURE, PREDICTION, fingerprint_of
+from unettrain.prediction.table_output import TABLE, fingerprint_in_table
 
 ENDINGS = {"probabilities": ".probabilities.tif", "overlay": ".overlay.png", "table": ".csv"}
 KINDS = {"probabilities": PREDICTION, "overlay": PICTURE, "table": TABLE}
@@ -27,9 +29,34 @@ class Targets:
     is_in_image: bool = False
 
     @property
-    def are_there(self) -> bool:
-        """Whether all of the files exist."""
-        return all(output.path.exists() for output in (self.main, *self.beside.values()))
+    def all(self) -> tuple[Output, ...]:
+        """The main output and those beside it."""
+        return self.main, *self.beside.values()
+
+    def are_of(self, fingerprint: str) -> bool:
+        """Whether all of the files exist and belong to the prediction with a fingerprint."""
+        return all(output.path.exists() and _fingerprint(output) == fingerprint for output in self.all)
+
+
+def _fingerprint(output: Output) -> str | None:
+    return fingerprint_in_table(output.path) if output.kind is TABLE else fingerprint_of(output.path)
+
+
+def refuse_collisions(all_targets: Sequence[Targets], inputs: Sequence[str]) -> None:
+    """Raise InvalidInput if two images would write one file, or one of them a file that is an input of another.
+
+    The files beside labels may have the names of the labels of another image: NAME.probabilities.tif.
+    """
+    taken = {os.path.realpath(path): f"the input {path}" for path in inputs if not is_url(path)}
+    for output in (output for targets in all_targets for output in targets.all):
+        key = os.path.realpath(output.path)
+        if key in taken:
+            raise InvalidInput(
+                f"{output.path} would be written, and is {taken[key]} too",
+                allowed="images and outputs of different names",
+                hint="name another --out, or predict these images in two commands",
+            )
+        taken[key] = "an output of another image"
 
 
 def check_name(out: str) -> None:

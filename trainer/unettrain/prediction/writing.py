@@ -71,7 +71,7 @@ class _Extras:
     """The overlay and the table, which are made while the labels are written."""
 
     def __init__(self, job: Job, found: Probabilities, num: int, fingerprint: str, stack: ExitStack) -> None:
-        self._job, self._found = job, found
+        self._job, self._found, self._mark = job, found, fingerprint
         channels, _, height, width = job.pixels.shape
         num_classes = job.model.config.num_classes
         beside = job.targets.beside
@@ -107,7 +107,9 @@ class _Extras:
         if self._table is None or self._table_path is None:
             return
         classes = None if self._classes is None else self._classes.classes()
-        write_table(self._table_path, self._table.rows(), self._job.pixels.shape[0], classes, _pixel_um2(self._job))
+        write_table(
+            self._table_path, self._table.rows(), self._job.pixels.shape[0], classes, _pixel_um2(self._job), self._mark
+        )
 
 
 def _pixel_um2(job: Job) -> float | None:
