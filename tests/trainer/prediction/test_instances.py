@@ -294,3 +294,12 @@ def test_all_images_that_cannot_be_used_are_named_before_anything_is_computed(tm
     predict_many(network, [tmp_path / "raw/a.npy"], tmp_path / "a.tif")
     with pytest.raises(Conflict, match="already exists"):
         predict_many(network, [tmp_path / "raw/a.npy"], tmp_path / "a.tif", tta=4)
+
+
+def test_dropped_instances_are_counted_and_warned_of(tmp_path: Path, image: Path) -> None:
+    network = checkpoint(tmp_path)
+    kept = predict_files(network, image, tmp_path / "all.tif", decoding={"min_area_px": 0})
+    assert (kept.num_dropped, kept.warnings) == (0, ())
+    lost = predict_files(network, image, tmp_path / "none.tif", decoding={"min_area_px": 100_000})
+    assert (lost.num_instances, lost.num_dropped) == (0, kept.num_instances)
+    assert f"{kept.num_instances} instances of fewer than 100000 pixels were dropped, and 0 kept" in lost.warnings[0]
