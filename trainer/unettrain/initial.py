@@ -1,16 +1,17 @@
 """Initial weights from a trained network (fine-tuning)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from unettrain.checkpoint import Checkpoint
-from unettrain.config import FitConfig, UNetConfig
+from unettrain.config import SHAPE, FitConfig, UNetConfig
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
+from unettrain.run_dir import RunDir
 
 KEY = "initial weights"  # beside the paths of arrays, in the data that identify a run
 RENEWED = {"head": ("num_classes", "classes"), "down.0.0": ("in_channels", "channels")}  # layers that may differ
@@ -28,20 +29,29 @@ class InitialWeights:
     text: str
 
 
-def adopt_network(config: FitConfig, source: Checkpoint, path: str | Path) -> FitConfig:
+def adopt_network(config: FitConfig, source: Checkpoint, path: str | Path, given: Collection[str] = ()) -> FitConfig:
     """The configuration with the shape of a trained network, where it does not ask for another one.
 
-    Raises InvalidInput if it does.
+    Raises InvalidInput if it does: by a value that is not the default, or by one of the fields in `given`.
     """
     there, asked, usual = asdict(source.network), asdict(config), asdict(FitConfig())
-    shape = {f.name for f in fields(UNetConfig)} & asked.keys() - {"num_classes", "dropout"}
-    for name in sorted(shape):
-        if asked[name] not in (there[name], usual[name]):
+    for name in SHAPE:
+        if asked[name] != there[name] and (asked[name] != usual[name] or name in given):
             raise InvalidInput(
                 f"{name.replace('_', '-')} is {asked[name]}, and the network of {path} has {there[name]}",
                 allowed="its own shape: leave the option out",
             )
-    return replace(config, **{name: there[name] for name in shape})
+    return replace(config, **{name: there[name] for name in SHAPE})
+
+
+def refuse_own_run(initial: str | Path, run_dir: str | Path) -> None:
+    """Raise InvalidInput if the initial weights are those of the run that is about to be overwritten."""
+    path, run = Path(initial).resolve(), RunDir(Path(run_dir).resolve())
+    if path in (run.path, run.best, run.last, *run.checkpoints.earlier()):
+        raise InvalidInput(
+            f"{initial} is of the run in {run_dir}, which would be overwritten, and the training could not be resumed",
+            allowed="another directory for the new run",
+        )
 
 
 def initial_weights(source: Checkpoint, path: str | Path, network: UNetConfig, seed: int) -> InitialWeights:

@@ -1,6 +1,8 @@
-"""Assessment of a completed training: whether its network predicts anything."""
+"""Assessment of a training: settings without effect, and whether its network predicts anything."""
 
 from collections.abc import Sequence
+
+from unettrain.config import FitConfig
 
 ADVICE = "a lower learning-rate, a longer warmup-steps, or a clip-norm"
 CHECKLIST = f"train again with {ADVICE}; look at the images' intensity range and their labels (unetprep lint, preview)"
@@ -27,6 +29,43 @@ def training_warnings(
         found.append(
             f"the validation IoU after step {step} is 0.000: the network no longer finds a cell; best.pt is from"
             " before" + (f" (IoU {best_iou:.3f})" if best_iou is not None else "")
+        )
+    return tuple(found)
+
+
+def unscored_warnings(best_loss: float | None, best_iou: float | None) -> tuple[str, ...]:
+    """Sentences on a validation split without cells, from the scores of best.pt."""
+    if best_loss is None or best_iou is not None:
+        return ()
+    return (
+        "IoU and AP are not known, as the validation split holds no cell; best.pt is the network with the lowest"
+        " validation loss, and instances are decoded by default values",
+    )
+
+
+def overflow_warnings(num_skipped: int, updates: int) -> tuple[str, ...]:
+    """Sentences on a training in fp16 most of whose updates were skipped, as their scaled gradient overflowed."""
+    if 2 * num_skipped <= updates or not updates:
+        return ()
+    return (
+        f"{num_skipped} of {updates} updates were skipped, as their gradient overflowed in fp16: the network learned"
+        " little or nothing; take --amp bf16 or none, or more steps",
+    )
+
+
+def settings_notices(config: FitConfig, num_validation_tiles: int) -> tuple[str, ...]:
+    """Sentences on settings that do not have the effect that their names promise."""
+    found = []
+    if not num_validation_tiles and (config.best_by != "last" or config.patience):
+        patience = f", and patience {config.patience} has no effect" if config.patience else ""
+        found.append(
+            f"the store has no validation split: best.pt will be the newest network, not the best by {config.best_by}"
+            f"{patience} (unetprep import --val-fraction 0.2 holds images out)"
+        )
+    if config.accumulate > 1 and config.normalization == "batch":
+        found.append(
+            f"batch normalisation takes its statistics over each of the {config.accumulate} parts of a batch"
+            f" (accumulate), {config.batch_size // config.accumulate} tiles, not over the whole batch"
         )
     return tuple(found)
 

@@ -46,7 +46,10 @@ def _without_lost_best(run: RunDir, last: Checkpoint) -> Checkpoint:
         problem = f"{run.best} is missing"
     except DamagedCheckpoint as error:
         problem = error.problem
-    log.warning("warning: %s; the next validation replaces it by its network", problem)
+    log.warning(
+        "warning: %s; it is replaced by the network of the next validation, or of the last step of a complete run",
+        problem,
+    )
     return replace(last, best_loss=None, best_iou=None, best_ap=None, num_worse=0)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unettrain.decoding.selection import DecodingScores
-from unettrain.errors import Failure
+from unettrain.errors import Failure, InvalidInput
 from unettrain.loss import divisor, weighted_sums
 from unettrain.metrics.components import label_components
 from unettrain.metrics.overlap import Overlap, overlap
@@ -25,15 +25,21 @@ Predict = Callable[[Batch], tuple[Tensor, Tensor, Tensor]]  # scores (b, class, 
 class Validation:
     """Loss over a split, normalised as in training; overlap of the foreground and AP where the weight is not 0.
 
-    `ap` is the mean over IoU thresholds from 0.5 to 0.9; its true cells are the connected components of the target, in
+    `ap` and `iou` are None if the split holds no cell, as a network that finds none would then be perfect. `ap` is the
+    mean over IoU thresholds from 0.5 to 0.9; its true cells are the connected components of the target, in
     which cells do not touch, and are cut at the edges of tiles. `constant`: every pixel had the same output although
     the images vary.
     """
 
     loss: float
     cells: Overlap
-    ap: float
+    ap: float | None
     constant: bool = False
+
+    @property
+    def iou(self) -> float | None:
+        """IoU of the foreground; None without true foreground."""
+        return self.cells.iou if self.cells.tp + self.cells.fn else None
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class BestScores:
 
         `measure` is one of `FitConfig.best_by`.
         """
-        now = BestScores(found.loss, found.cells.iou, found.ap)
+        now = BestScores(found.loss, found.iou, found.ap)
         if self.loss is None or measure == "last" or now._merit(measure) > self._merit(measure):
             return now
         return replace(self, num_worse=self.num_worse + 1)
@@ -66,9 +72,9 @@ class BestScores:
 def validate(
     predict: Predict, batches: Iterable[Batch], normalizer: str, step: int, instances: DecodingScores
 ) -> Validation:
-    """Scores over a finite stream; `instances` collects those of its candidates, of which the first gives the AP.
+    """Scores over a finite stream; `instances` collects those of its candidates, of which the best gives the AP.
 
-    Raises Failure if the loss is not finite.
+    Raises Failure if the loss is not finite, InvalidInput if the weights of all pixels are 0.
     """
     weighted, weight = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     cells, num_pixels, num_batches, spread = Overlap(), 0, 0, Spread()
@@ -83,11 +89,17 @@ def validate(
         if bool(scores.isfinite().all()):
             instances.add(foreground_of(scores), label_components(target.cpu().numpy()), ~counted.cpu().numpy())
         num_pixels, num_batches = num_pixels + target.numel(), num_batches + 1
+    if weight == 0:
+        raise InvalidInput(
+            "the weights of all pixels of the validation split are 0, so nothing can be validated",
+            hint="hold other images out, or none (unetprep import --val-fraction)",
+        )
     loss = float(weighted / divisor(weight, num_pixels, normalizer))
     if not math.isfinite(loss):
         raise Failure(f"the training diverged: after step {step} the validation loss is {loss}", hint=ADVICE)
     loss = loss / num_batches if normalizer == "none" else loss
-    return Validation(loss, cells, instances.mean_ap(), spread.is_constant)
+    ap = instances.highest_ap() if instances.num_cells else None
+    return Validation(loss, cells, ap, spread.is_constant)
 
 
 def foreground_of(scores: Tensor) -> NDArray[np.float32]:
