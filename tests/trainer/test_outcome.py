@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from unettrain.config import FitConfig
+from unettrain.notices import settings_notices
 from unettrain.outcome import (
     CHECKLIST,
     as_text,
     overflow_warnings,
-    settings_notices,
     training_warnings,
     unscored_warnings,
 )

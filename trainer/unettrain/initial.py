@@ -11,7 +11,6 @@ from unettrain.checkpoint import Checkpoint
 from unettrain.config import SHAPE, FitConfig, UNetConfig
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
-from unettrain.run_dir import RunDir
 
 KEY = "initial weights"  # beside the paths of arrays, in the data that identify a run
 RENEWED = {"head": ("num_classes", "classes"), "down.0.0": ("in_channels", "channels")}  # layers that may differ
@@ -42,16 +41,6 @@ def adopt_network(config: FitConfig, source: Checkpoint, path: str | Path, given
                 allowed="its own shape: leave the option out",
             )
     return replace(config, **{name: there[name] for name in SHAPE})
-
-
-def refuse_own_run(initial: str | Path, run_dir: str | Path) -> None:
-    """Raise InvalidInput if the initial weights are those of the run that is about to be overwritten."""
-    path, run = Path(initial).resolve(), RunDir(Path(run_dir).resolve())
-    if path in (run.path, run.best, run.last, *run.checkpoints.earlier()):
-        raise InvalidInput(
-            f"{initial} is of the run in {run_dir}, which would be overwritten, and the training could not be resumed",
-            allowed="another directory for the new run",
-        )
 
 
 def initial_weights(source: Checkpoint, path: str | Path, network: UNetConfig, seed: int) -> InitialWeights:

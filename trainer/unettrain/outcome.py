@@ -1,8 +1,6 @@
-"""Assessment of a training: settings without effect, and whether its network predicts anything."""
+"""Assessment of a completed training: whether its network predicts anything."""
 
 from collections.abc import Sequence
-
-from unettrain.config import FitConfig
 
 ADVICE = "a lower learning-rate, a longer warmup-steps, or a clip-norm"
 CHECKLIST = f"train again with {ADVICE}; look at the images' intensity range and their labels (unetprep lint, preview)"
@@ -51,23 +49,6 @@ def overflow_warnings(num_skipped: int, updates: int) -> tuple[str, ...]:
         f"{num_skipped} of {updates} updates were skipped, as their gradient overflowed in fp16: the network learned"
         " little or nothing; take --amp bf16 or none, or more steps",
     )
-
-
-def settings_notices(config: FitConfig, num_validation_tiles: int) -> tuple[str, ...]:
-    """Sentences on settings that do not have the effect that their names promise."""
-    found = []
-    if not num_validation_tiles and (config.best_by != "last" or config.patience):
-        patience = f", and patience {config.patience} has no effect" if config.patience else ""
-        found.append(
-            f"the store has no validation split: best.pt will be the newest network, not the best by {config.best_by}"
-            f"{patience} (unetprep import --val-fraction 0.2 holds images out)"
-        )
-    if config.accumulate > 1 and config.normalization == "batch":
-        found.append(
-            f"batch normalisation takes its statistics over each of the {config.accumulate} parts of a batch"
-            f" (accumulate), {config.batch_size // config.accumulate} tiles, not over the whole batch"
-        )
-    return tuple(found)
 
 
 def as_text(warnings: Sequence[str]) -> str:

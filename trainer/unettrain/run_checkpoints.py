@@ -95,3 +95,13 @@ def _refuse_other_checkpoint(
             "\n".join([f"{path} is of another run than the config.json beside it:", *differing]),
             hint=f"restore last.pt of this run from a backup, or {ANEW}",
         )
+
+
+def refuse_own_run(initial: str | Path, run_dir: str | Path) -> None:
+    """Raise InvalidInput if the initial weights are those of the run that is about to be overwritten."""
+    path, run = Path(initial).resolve(), RunDir(Path(run_dir).resolve())
+    if path in (run.path, run.best, run.last, *run.checkpoints.earlier()):
+        raise InvalidInput(
+            f"{initial} is of the run in {run_dir}, which would be overwritten, and the training could not be resumed",
+            allowed="another directory for the new run",
+        )

@@ -16,11 +16,12 @@ from unettrain.config import FitConfig
 from unettrain.distributed import Group, PeerLost, joined
 from unettrain.errors import Failure, InvalidInput, mark_reported_elsewhere, raises_own_errors
 from unettrain.examples import write_examples
-from unettrain.initial import KEY, InitialWeights, adopt_network, initial_weights, refuse_own_run
+from unettrain.initial import KEY, InitialWeights, adopt_network, initial_weights
 from unettrain.memory import check_memory
-from unettrain.outcome import overflow_warnings, settings_notices, training_warnings, unscored_warnings
+from unettrain.notices import settings_notices
+from unettrain.outcome import overflow_warnings, training_warnings, unscored_warnings
 from unettrain.pace import Pace, time_notice
-from unettrain.run_checkpoints import find_checkpoint, load_last
+from unettrain.run_checkpoints import find_checkpoint, load_last, refuse_own_run
 from unettrain.run_dir import RunDir, locked_run, open_run
 from unettrain.stream.tile_stream import TileStream
 from unettrain.tensorboard_log import TensorBoardLog
