@@ -34,6 +34,14 @@ def test_a_value_that_equals_the_default_counts_as_given(run: Run, store: Path) 
     assert recorded("s")["base_channels"] == PRESETS["small"]["base_channels"]
 
 
+def test_fine_tuning_takes_the_shape_of_its_source_unless_told_otherwise(run: Run, store: Path) -> None:
+    run(f"unettrain fit ds.zarr --run r {QUICK} --base-channels 2 --padding same -q")
+    run(f"unettrain fit ds.zarr --run s {QUICK} --preset small --from r -q")
+    assert (recorded("s")["base_channels"], recorded("s")["padding"]) == (2, "same")
+    said = run(f"unettrain fit ds.zarr --run t {QUICK} --padding valid --from r -q", 3).stderr
+    assert "padding is valid, and the network of r has same" in said
+
+
 @pytest.mark.parametrize(
     ("options", "size"),
     [("", 4), ("--accumulate 2", 8), ("--batch-size 12", 12), ("--run done", 8), ("--run done --overwrite", 4)],

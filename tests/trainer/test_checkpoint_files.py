@@ -233,7 +233,7 @@ def test_a_lost_best_network_is_said_and_replaced(
     flip(run / "best.pt") if lost == "damaged" else (run / "best.pt").unlink()
     result = fit(store, run, quick())
     assert f"best.pt is {lost}" in caplog.text
-    assert "the next validation replaces it by its network" in caplog.text
+    assert "it is replaced by the network of the next validation, or of the last step" in caplog.text
     assert load_checkpoint(run / "best.pt").step == 6
     assert result.best_loss == load_checkpoint(run / "best.pt").best_loss
 

@@ -63,6 +63,36 @@ def test_other_channels_get_a_new_first_layer(
     assert "all layers but down.0.0, which is new (1 channels there, 2 here)" in said[0]
 
 
+@pytest.mark.parametrize("normalization", ["batch", "instance"])
+def test_normalised_networks_get_new_first_and_last_layers(
+    make_store: MakeStore, cells: Callable[..., Any], tmp_path: Path, normalization: str
+) -> None:
+    sample = cells(60, 3)
+    two = type(sample)(torch.from_numpy(sample.image).repeat(2, 1, 1, 1).numpy(), sample.target, sample.weights)
+    fit(make_store(), tmp_path / "first", quick(steps=1, normalization=normalization, ema=0.5))
+    said = list[str]()
+    config = own(steps=1, num_classes=3, ema=0.5)
+    fit(make_store([two]), tmp_path / "second", config, initial=tmp_path / "first", on_notice=said.append)
+    assert all(f"{layer}, which is new" in said[0] for layer in ("down.0.0", "head"))
+
+
+def test_a_shape_that_was_asked_for_is_not_replaced_silently(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    store, first = trained
+    with pytest.raises(InvalidInput, match=r"base-channels is 16, and the network of .* has 3"):
+        fit(store, tmp_path / "second", own(), initial=first, given=["base_channels"])
+
+
+@pytest.mark.parametrize("source", [".", "best.pt", "last.pt"])
+def test_a_run_is_not_overwritten_by_one_that_begins_with_it(
+    trained: tuple[Path, Path], tmp_path: Path, source: str
+) -> None:
+    store, first = trained
+    before = (first / "best.pt").read_bytes()
+    with pytest.raises(InvalidInput, match="which would be overwritten, and the training could not be resumed"):
+        fit(store, first, own(steps=1), initial=first / source, overwrite=True)
+    assert (first / "best.pt").read_bytes() == before
+
+
 def test_another_shape_is_refused(trained: tuple[Path, Path], tmp_path: Path) -> None:
     store, first = trained
     with pytest.raises(InvalidInput, match=r"base-channels is 2, and the network of .* has 3\n  allowed: its own"):

@@ -45,9 +45,9 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[tuple[float, i
 def test_of_equal_networks_the_one_with_the_lower_loss_is_better() -> None:
     none = BestScores()
     first = none.after(Validation(0.5, Overlap(), 0.0), "ap")
-    assert first == BestScores(0.5, 1.0, 0.0)
-    assert first.after(Validation(0.4, Overlap(), 0.0), "ap") == BestScores(0.4, 1.0, 0.0)
-    assert first.after(Validation(0.6, Overlap(), 0.0), "ap") == BestScores(0.5, 1.0, 0.0, num_worse=1)
+    assert first == BestScores(0.5, None, 0.0)
+    assert first.after(Validation(0.4, Overlap(), 0.0), "ap") == BestScores(0.4, None, 0.0)
+    assert first.after(Validation(0.6, Overlap(), 0.0), "ap") == BestScores(0.5, None, 0.0, num_worse=1)
 
 
 @pytest.mark.parametrize(("measure", "step"), [("loss", 2), ("iou", 3), ("ap", 4), ("last", 5)])
@@ -229,3 +229,65 @@ def test_a_validation_split_without_cells_chooses_no_decoding(
     empty.target[:] = 0
     fit(make_store([cells(60, 0), empty]), tmp_path / "run", quick(steps=1))
     assert load_checkpoint(tmp_path / "run" / "best.pt").decoding == {}
+
+
+def test_a_validation_split_without_cells_has_no_iou_and_no_ap(
+    make_store: MakeStore, cells: Callable[..., Any], tmp_path: Path
+) -> None:
+    some = cells(50, 1, "val")
+    empty = type(some)(some.image, some.target * 0, some.weights * 0 + 1, "val")
+    run = tmp_path / "run"
+    result = fit(make_store([cells(50, 0), empty]), run, quick(steps=2, validate_every=1))
+    assert (result.val_iou, result.val_ap) == (None, None)  # not 1, which a network that finds nothing would get
+    assert "the validation split holds no cell" in result.warnings[-1]
+    losses = [line["val_loss"] for line in log_of(run)]
+    assert result.best_loss == min(losses)
+    assert "val_ap" not in log_of(run)[0]
+
+
+def test_a_validation_split_of_no_weight_is_refused(
+    make_store: MakeStore, cells: Callable[..., Any], tmp_path: Path
+) -> None:
+    some = cells(50, 1, "val")
+    ignored = type(some)(some.image, some.target, some.weights * 0, "val")
+    with pytest.raises(InvalidInput, match="weights of all pixels of the validation split are 0"):
+        fit(make_store([cells(50, 0), ignored]), tmp_path / "run", quick(steps=1))
+
+
+def test_a_training_whose_every_gradient_overflows_in_fp16_is_warned_of(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflow(self: Trainer, batch: object) -> float:
+        for parameter in self.model.parameters():
+            parameter.grad = torch.full_like(parameter, torch.inf)
+        self.scaler.scale(torch.zeros(()))  # begins scaling
+        return 0.5
+
+    monkeypatch.setattr(Trainer, "_gradient", overflow)
+    result = fit(make_store(), tmp_path / "run", quick(steps=3, amp="fp16"))
+    assert any(warning.startswith("3 of 3 updates were skipped") for warning in result.warnings)
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_bytes(b"cut short")])
+def test_a_complete_run_gets_a_new_best_for_one_that_is_lost(
+    make_store: MakeStore, tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    store, run, config = make_store(), tmp_path / "run", quick(steps=2, validate_every=1)
+    fit(store, run, config)
+    lose(run / "best.pt")
+    result = fit(store, run, config)
+    assert (result.updates, load_checkpoint(run / "best.pt").step) == (0, 2)
+    assert result.best_loss == load_checkpoint(run / "last.pt").best_loss is not None
+
+
+def test_overwriting_keeps_pictures_of_others(make_store: MakeStore, tmp_path: Path) -> None:
+    store, run, others = make_store(), tmp_path / "run", tmp_path / "others"
+    fit(store, run, quick(steps=1, examples=1))
+    (run / "examples" / "step-mine.png").touch()
+    fit(store, run, quick(steps=1, examples=0), overwrite=True)
+    assert [path.name for path in (run / "examples").iterdir()] == ["step-mine.png"]
+    (run / "examples").rename(others)
+    (others / "step-00000001.png").touch()
+    (run / "examples").symlink_to(others)
+    fit(store, run, quick(steps=1, examples=0), overwrite=True)
+    assert (others / "step-00000001.png").exists()

@@ -1,14 +1,14 @@
 """Initial weights from a trained network (fine-tuning)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from unettrain.checkpoint import Checkpoint
-from unettrain.config import FitConfig, UNetConfig
+from unettrain.config import SHAPE, FitConfig, UNetConfig
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
 
@@ -28,20 +28,19 @@ class InitialWeights:
     text: str
 
 
-def adopt_network(config: FitConfig, source: Checkpoint, path: str | Path) -> FitConfig:
+def adopt_network(config: FitConfig, source: Checkpoint, path: str | Path, given: Collection[str] = ()) -> FitConfig:
     """The configuration with the shape of a trained network, where it does not ask for another one.
 
-    Raises InvalidInput if it does.
+    Raises InvalidInput if it does: by a value that is not the default, or by one of the fields in `given`.
     """
     there, asked, usual = asdict(source.network), asdict(config), asdict(FitConfig())
-    shape = {f.name for f in fields(UNetConfig)} & asked.keys() - {"num_classes", "dropout"}
-    for name in sorted(shape):
-        if asked[name] not in (there[name], usual[name]):
+    for name in SHAPE:
+        if asked[name] != there[name] and (asked[name] != usual[name] or name in given):
             raise InvalidInput(
                 f"{name.replace('_', '-')} is {asked[name]}, and the network of {path} has {there[name]}",
                 allowed="its own shape: leave the option out",
             )
-    return replace(config, **{name: there[name] for name in shape})
+    return replace(config, **{name: there[name] for name in SHAPE})
 
 
 def initial_weights(source: Checkpoint, path: str | Path, network: UNetConfig, seed: int) -> InitialWeights:

@@ -31,6 +31,26 @@ def training_warnings(
     return tuple(found)
 
 
+def unscored_warnings(best_loss: float | None, best_iou: float | None) -> tuple[str, ...]:
+    """Sentences on a validation split without cells, from the scores of best.pt."""
+    if best_loss is None or best_iou is not None:
+        return ()
+    return (
+        "IoU and AP are not known, as the validation split holds no cell; best.pt is the network with the lowest"
+        " validation loss, and instances are decoded by default values",
+    )
+
+
+def overflow_warnings(num_skipped: int, updates: int) -> tuple[str, ...]:
+    """Sentences on a training in fp16 most of whose updates were skipped, as their scaled gradient overflowed."""
+    if 2 * num_skipped <= updates or not updates:
+        return ()
+    return (
+        f"{num_skipped} of {updates} updates were skipped, as their gradient overflowed in fp16: the network learned"
+        " little or nothing; take --amp bf16 or none, or more steps",
+    )
+
+
 def as_text(warnings: Sequence[str]) -> str:
     """The warnings as lines of text, with a remedy."""
     return "\n".join([*(f"warning: {warning}" for warning in warnings), f"  to do:   {CHECKLIST}"])

@@ -46,7 +46,10 @@ def _without_lost_best(run: RunDir, last: Checkpoint) -> Checkpoint:
         problem = f"{run.best} is missing"
     except DamagedCheckpoint as error:
         problem = error.problem
-    log.warning("warning: %s; the next validation replaces it by its network", problem)
+    log.warning(
+        "warning: %s; it is replaced by the network of the next validation, or of the last step of a complete run",
+        problem,
+    )
     return replace(last, best_loss=None, best_iou=None, best_ap=None, num_worse=0)
 
 
@@ -91,4 +94,14 @@ def _refuse_other_checkpoint(
         raise Conflict(
             "\n".join([f"{path} is of another run than the config.json beside it:", *differing]),
             hint=f"restore last.pt of this run from a backup, or {ANEW}",
+        )
+
+
+def refuse_own_run(initial: str | Path, run_dir: str | Path) -> None:
+    """Raise InvalidInput if the initial weights are those of the run that is about to be overwritten."""
+    path, run = Path(initial).resolve(), RunDir(Path(run_dir).resolve())
+    if path in (run.path, run.best, run.last, *run.checkpoints.earlier()):
+        raise InvalidInput(
+            f"{initial} is of the run in {run_dir}, which would be overwritten, and the training could not be resumed",
+            allowed="another directory for the new run",
         )

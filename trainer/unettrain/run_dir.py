@@ -25,7 +25,10 @@ from unettrain.run_record import ANEW, is_record, json_object, make_record, refu
 from unettrain.training_log import parse_record
 
 FILES = ("last.pt", "best.pt", "scores.json", "report.html", "log.jsonl", "config.json")  # in order of removal
-FOLDERS = {"examples": "step-*.png", "tensorboard": "events.out.tfevents.*"}  # and the names of the files in them
+FOLDERS = {
+    "examples": f"step-{'[0-9]' * 8}*.png",
+    "tensorboard": "events.out.tfevents.*",
+}  # and the names of the files in them
 OLD_TEMPORARY = re.compile(r"\.(last|best)\.pt\.\d+")  # as version 0.1.0 named them
 
 log = logging.getLogger(__name__)
@@ -173,8 +176,10 @@ def _remove_files(run: RunDir) -> None:
 
 
 def _remove_folders(run: RunDir) -> None:
-    """Remove the folders of pictures and events of a run, but for files of others in them."""
+    """Remove the folders of pictures and events of a run, but for files of others in them and behind links."""
     for name, pattern in FOLDERS.items():
+        if (run.path / name).is_symlink():
+            continue
         for path in (run.path / name).glob(pattern):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # there is none, or it holds other files

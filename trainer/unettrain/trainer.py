@@ -17,7 +17,7 @@ from unettrain.checkpoint import Checkpoint
 from unettrain.config import FitConfig, UNetConfig
 from unettrain.data.intensity import NO_IMAGES, TrainingImages
 from unettrain.decoding.params import DecodingParams
-from unettrain.decoding.selection import DecodingScores, candidate_decodings
+from unettrain.decoding.selection import DecodingScores, candidate_decodings, validation_decodings
 from unettrain.distributed import Group
 from unettrain.ema import averaged_copy, update_average
 from unettrain.errors import Failure, InvalidInput
@@ -63,6 +63,7 @@ class Trainer:
         compiled = torch.compile(self.model) if config.compile else self.model
         self._trained = self.group.averaging(compiled, self.device)
         self.step = 0
+        self.num_skipped = 0  # updates of this process whose gradient overflowed in fp16
         self.pending_loss: float | None = None
         self.best = BestScores()
         self.val_iou: float | None = None
@@ -166,6 +167,7 @@ class Trainer:
         self._check_gradient(value, norm)
         with deferred_signals():
             self.whole = False
+            self.num_skipped += not math.isfinite(norm)
             self.scaler.step(self.optimizer)  # skips an update whose scaled gradient overflowed in fp16
             self.scaler.update()
             if self.averaged:
@@ -194,8 +196,8 @@ class Trainer:
             raise Diverged(f"the training diverged: at step {self.step} the {what}", hint=ADVICE)
 
     def validate(self, stream: TileStream) -> Validation:
-        """Scores over a finite stream, without dropout, with the default decoding."""
-        return validate(self.predict, stream, self.config.normalizer, self.step, DecodingScores([DecodingParams()]))
+        """Scores over a finite stream, without dropout, with the default decoding or one that keeps smaller cells."""
+        return validate(self.predict, stream, self.config.normalizer, self.step, DecodingScores(validation_decodings()))
 
     def choose_decoding(self, batches: Iterable[Batch], network: UNet) -> DecodingParams | None:
         """The decoding with which a network has the highest AP over some batches; None if they hold no cell."""

@@ -1,6 +1,6 @@
 """Training loop: updates, validation, log, checkpoints, and resuming."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,9 +18,10 @@ from unettrain.errors import Failure, InvalidInput, mark_reported_elsewhere, rai
 from unettrain.examples import write_examples
 from unettrain.initial import KEY, InitialWeights, adopt_network, initial_weights
 from unettrain.memory import check_memory
-from unettrain.outcome import training_warnings
+from unettrain.notices import settings_notices
+from unettrain.outcome import overflow_warnings, training_warnings, unscored_warnings
 from unettrain.pace import Pace, time_notice
-from unettrain.run_checkpoints import find_checkpoint, load_last
+from unettrain.run_checkpoints import find_checkpoint, load_last, refuse_own_run
 from unettrain.run_dir import RunDir, locked_run, open_run
 from unettrain.stream.tile_stream import TileStream
 from unettrain.tensorboard_log import TensorBoardLog
@@ -87,6 +88,7 @@ def fit(
     initial: str | Path | None = None,
     overwrite: bool = False,
     require_validation: bool = False,
+    given: Collection[str] = (),
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_notice: Callable[[str], None] = lambda sentence: None,
 ) -> FitResult:
@@ -100,14 +102,15 @@ def fit(
     `config.steps` is left unchanged. The directory is locked during the training; other processes may read it.
 
     `initial` is a run directory or .pt file whose weights are trained further (fine-tuning); number of classes and
-    channels may differ. `on_notice` is called with sentences on what was taken from it, and on how long a long training
-    will take.
+    channels may differ. The other fields in `config.SHAPE` are taken from it; one that is named in `given`, or has a
+    value other than the default, must agree. `on_notice` is called with sentences on what was taken from it, on
+    settings without effect, and on how long a long training will take.
 
     Raises InvalidInput for a store that cannot be trained on or, with `require_validation`, has no validation tiles;
     Conflict if `run_dir` holds another run or another process trains in it; Failure if the training diverges.
     """
     with joined() as group:
-        request = _Request(store, run_dir, config or FitConfig(), initial, overwrite, require_validation)
+        request = _Request(store, run_dir, config or FitConfig(), initial, overwrite, require_validation, given)
         return _fit(request, group, on_progress, on_notice)
 
 
@@ -121,6 +124,7 @@ class _Request:
     initial: str | Path | None
     overwrite: bool
     require_validation: bool
+    given: Collection[str]
 
 
 def _fit(
@@ -128,8 +132,10 @@ def _fit(
 ) -> FitResult:
     store, config, initial = request.store, request.config, request.initial
     device = group.device(config.device)
+    if initial is not None and request.overwrite:
+        refuse_own_run(initial, request.run_dir)
     source = None if initial is None else find_checkpoint(initial)
-    config = config if source is None or initial is None else adopt_network(config, source, initial)
+    config = config if source is None or initial is None else adopt_network(config, source, initial, request.given)
     stream = TileStream.of(store, config, device, group.ranks)
     config = config.for_classes(stream.tiles.num_classes)
     validation = ValidationTiles(store, stream)
@@ -145,6 +151,9 @@ def _fit(
         begin = initial_weights(source, initial, network, config.seed)
         if group.is_first:
             on_notice(begin.text)
+    if group.is_first:
+        for sentence in settings_notices(config, validation.num_tiles):
+            on_notice(sentence)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     tiles = stream.tiles
@@ -161,6 +170,7 @@ def _result(run: RunDir, trainer: Trainer, first: int) -> FitResult:
     best = trainer.best
     warnings = training_warnings(best.iou, trainer.val_iou, trainer.constant, trainer.step)
     updates, early = trainer.step - first, trainer.step < trainer.config.steps
+    warnings += (*unscored_warnings(best.loss, best.iou), *overflow_warnings(trainer.num_skipped, updates))
     return FitResult(run.path, trainer.step, updates, best.loss, best.iou, warnings, best.ap, early)
 
 
@@ -233,12 +243,22 @@ class _Loop:
         if trainer.pending_loss is not None:
             self._finish_step()
         left = 0 if self._ends_early() else max(0, trainer.config.steps - trainer.step)
+        if not left and trainer.group.is_first:
+            self._restore_best()
         with closing(self.stream.batches(trainer.step, left)) as batches:
             for batch in self.pace.timed(batches):
                 trainer.update(batch)
                 self._finish_step()
                 if trainer.step % trainer.config.validate_every == 0 and self._ends_early():
                     break
+
+    def _restore_best(self) -> None:
+        """Replace a best.pt that is missing or damaged by the network of a complete run."""
+        trainer = self.trainer
+        is_lost = trainer.best.loss is None if self.validation.num_tiles else not self.run.best.exists()
+        if is_lost:
+            trainer.best, _ = self._validate()
+            self.run.save_last(trainer.checkpoint(with_optimizer=True))
 
     def _ends_early(self) -> bool:
         """Whether no better network was found for long, which rank 0 alone knows."""
@@ -283,13 +303,14 @@ class _Loop:
             self.run.save_best(trainer.checkpoint(with_optimizer=False))
             return trainer.best, {}
         found = trainer.validate(stream)
-        trainer.val_iou, trainer.val_ap, trainer.constant = found.cells.iou, found.ap, found.constant
+        trainer.val_iou, trainer.val_ap, trainer.constant = found.iou, found.ap, found.constant
         best = trainer.best.after(found, config.best_by)
         if best.num_worse == 0:
             self.run.save_best(trainer.checkpoint(with_optimizer=False, best=best))
         if config.examples:
             write_examples(self.run.path, trainer.step, trainer.predict, self.validation.some(config.examples))
-        return best, {"val_loss": found.loss, "val_iou": found.cells.iou, "val_ap": found.ap}
+        scores = {"val_loss": found.loss, "val_iou": found.iou, "val_ap": found.ap}
+        return best, {name: value for name, value in scores.items() if value is not None}
 
     def _choose_decoding(self) -> None:
         """Record the decoding of instances that is best on the validation split in best.pt, unless it is there."""

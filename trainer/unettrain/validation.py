@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unettrain.decoding.classes import foreground_of
 from unettrain.decoding.selection import DecodingScores
-from unettrain.errors import Failure
+from unettrain.errors import Failure, InvalidInput
 from unettrain.loss import divisor, weighted_sums
 from unettrain.metrics.components import label_components
 from unettrain.metrics.overlap import Overlap, overlap
@@ -26,15 +26,21 @@ Predict = Callable[[Batch], tuple[Tensor, Tensor, Tensor]]  # scores (b, class, 
 class Validation:
     """Loss over a split, normalised as in training; overlap of the foreground and AP where the weight is not 0.
 
-    `ap` is the mean over IoU thresholds from 0.5 to 0.9; its true cells are the connected components of the target, in
+    `ap` and `iou` are None if the split holds no cell, as a network that finds none would then be perfect. `ap` is the
+    mean over IoU thresholds from 0.5 to 0.9; its true cells are the connected components of the target, in
     which cells do not touch, and are cut at the edges of tiles. `constant`: every pixel had the same output although
     the images vary.
     """
 
     loss: float
     cells: Overlap
-    ap: float
+    ap: float | None
     constant: bool = False
+
+    @property
+    def iou(self) -> float | None:
+        """IoU of the foreground; None without true foreground."""
+        return self.cells.iou if self.cells.tp + self.cells.fn else None
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class BestScores:
 
         `measure` is one of `FitConfig.best_by`.
         """
-        now = BestScores(found.loss, found.cells.iou, found.ap)
+        now = BestScores(found.loss, found.iou, found.ap)
         if self.loss is None or measure == "last" or now._merit(measure) > self._merit(measure):
             return now
         return replace(self, num_worse=self.num_worse + 1)
@@ -67,9 +73,9 @@ class BestScores:
 def validate(
     predict: Predict, batches: Iterable[Batch], normalizer: str, step: int, instances: DecodingScores
 ) -> Validation:
-    """Scores over a finite stream; `instances` collects those of its candidates, of which the first gives the AP.
+    """Scores over a finite stream; `instances` collects those of its candidates, of which the best gives the AP.
 
-    Raises Failure if the loss is not finite.
+    Raises Failure if the loss is not finite, InvalidInput if the weights of all pixels are 0.
     """
     weighted, weight = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     cells, num_pixels, num_batches, spread = Overlap(), 0, 0, Spread()
@@ -84,11 +90,17 @@ def validate(
         if bool(scores.isfinite().all()):
             instances.add(predicted_foreground(scores), label_components(target.cpu().numpy()), ~counted.cpu().numpy())
         num_pixels, num_batches = num_pixels + target.numel(), num_batches + 1
+    if weight == 0:
+        raise InvalidInput(
+            "the weights of all pixels of the validation split are 0, so nothing can be validated",
+            hint="hold other images out, or none (unetprep import --val-fraction)",
+        )
     loss = float(weighted / divisor(weight, num_pixels, normalizer))
     if not math.isfinite(loss):
         raise Failure(f"the training diverged: after step {step} the validation loss is {loss}", hint=ADVICE)
     loss = loss / num_batches if normalizer == "none" else loss
-    return Validation(loss, cells, instances.mean_ap(), spread.is_constant)
+    ap = instances.highest_ap() if instances.num_cells else None
+    return Validation(loss, cells, ap, spread.is_constant)
 
 
 def predicted_foreground(scores: Tensor) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """Command `fit`."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from unetcli.progress import messages, progress
 from unetcli.stopping import leaving_at_once
 from unetprep.parameter import option_name
 from unetprep.storage.output import local_output
-from unettrain.config import PRESETS, FitConfig
+from unettrain.config import PRESETS, SHAPE, FitConfig
 from unettrain.errors import Failure, InvalidInput
 from unettrain.outcome import CHECKLIST, as_text
 from unettrain.ranks import launched
@@ -47,7 +48,8 @@ if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     "--from",
     "initial",
     metavar="CHECKPOINT",
-    help="Train the network of a run or .pt file further (fine-tuning). Classes and channels may differ.",
+    help="Train the network of a run or .pt file further (fine-tuning). Classes and image channels may differ; the"
+    " rest of its shape is taken over, whatever the preset.",
 )
 @from_fields(FitConfig, option_name)
 @common
@@ -72,7 +74,8 @@ def fit(
     if fail_below is not None and not 0 <= fail_below <= 1:
         raise InvalidInput(f"fail-below is {fail_below}", allowed="an IoU, 0 to 1")
     directory = str(local_output(run, "--run")) if run else f"runs/{Path(store.rstrip('/')).stem}"
-    values = _with_preset(preset, values)
+    given = [name for name in values if _is_given(name)]
+    values = _with_preset(preset, values, SHAPE if initial else ())
     config = chosen(FitConfig, values | _shared_batch(directory, values, overwrite))
     is_first = launched().is_first
     quiet = quiet or not is_first
@@ -99,6 +102,7 @@ def fit(
             overwrite=overwrite,
             require_validation=fail_below is not None,
             initial=initial,
+            given=given,
             on_progress=show,
             on_notice=lambda sentence: click.echo(f"fit: {sentence}", err=True),
         )
@@ -108,13 +112,14 @@ def fit(
     if done.warnings:
         click.echo(as_text(done.warnings), err=True)
     if fail_below is not None and not (done.val_iou is not None and done.val_iou >= fail_below):
-        iou = "unknown, as this run was started by an older release" if done.val_iou is None else f"{done.val_iou:.3f}"
+        iou = "unknown" if done.val_iou is None else f"{done.val_iou:.3f}"
         raise Failure(f"the validation IoU is {iou}", allowed=f"at least {fail_below} (--fail-below)", hint=CHECKLIST)
 
 
-def _with_preset(preset: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The values of the options; of those that were not given, the values of the preset."""
-    return values | {name: value for name, value in PRESETS[preset].items() if not _is_given(name)}
+def _with_preset(preset: str, values: dict[str, Any], other: Collection[str]) -> dict[str, Any]:
+    """The values of the options; of those that were not given, the values of the preset, but for some `other` ones."""
+    taken = {name: value for name, value in PRESETS[preset].items() if name not in other}
+    return values | {name: value for name, value in taken.items() if not _is_given(name)}
 
 
 def _shared_batch(run_dir: str, values: dict[str, Any], overwrite: bool) -> dict[str, int]:

@@ -12,7 +12,7 @@ from tests.trainer.decoding.images import Image, blobs, random_cells
 from tests.trainer.decoding.test_arrays import parameters
 from unettrain.decoding.arrays import separate_instances
 from unettrain.decoding.params import DecodingParams
-from unettrain.decoding.selection import DecodingScores, candidate_decodings
+from unettrain.decoding.selection import DecodingScores, candidate_decodings, validation_decodings
 from unettrain.errors import InvalidInput
 from unettrain.metrics.instances import THRESHOLDS, average_precision, match_at_thresholds
 
@@ -113,3 +113,21 @@ def test_shapes_that_differ_are_refused() -> None:
         scores.add(np.zeros((3, 4), np.float32), np.zeros((4, 3), np.int32))
     with pytest.raises(InvalidInput, match="NaN"):
         scores.add(np.full((3, 4), np.nan, np.float32), np.zeros((3, 4), np.int32))
+
+
+def test_tiny_cells_are_kept_by_the_choice_and_counted_in_validation() -> None:
+    truth = np.zeros((60, 60), np.int32)
+    for k, (y, x) in enumerate(np.ndindex(7, 7)):
+        truth[4 + 8 * y : 7 + 8 * y, 4 + 8 * x : 7 + 8 * x] = k + 1  # 9 pixels each
+    foreground = np.where(truth > 0, 0.9, 0.1)
+    usual, every = DecodingScores([DecodingParams()]), DecodingScores(candidate_decodings(DecodingParams()))
+    for scores in (usual, every):
+        scores.add(foreground, truth)
+    assert usual.ap()[0.5] == 0
+    best = every.best()
+    assert best is not None
+    assert separate_instances(foreground, best).max() == truth.max()
+    scores = DecodingScores(validation_decodings())
+    scores.add(foreground, truth)
+    assert scores.highest_ap() == 1
+    assert validation_decodings()[0] == DecodingParams()

@@ -383,3 +383,12 @@ def test_flat_images_of_large_values(tmp_path: Path, value: np.generic) -> None:
     done = predict_files(checkpoint(tmp_path), np.full((30, 30), value), tmp_path / "c.tif")
     assert done.intensity[0] < done.intensity[1]
     assert done.num_instances == 0
+
+
+def test_dropped_instances_are_counted_and_warned_of(tmp_path: Path, image: Path) -> None:
+    network = checkpoint(tmp_path)
+    kept = predict_files(network, image, tmp_path / "all.tif", decoding={"min_area_px": 0})
+    assert (kept.num_dropped, kept.warnings) == (0, ())
+    lost = predict_files(network, image, tmp_path / "none.tif", decoding={"min_area_px": 100_000})
+    assert (lost.num_instances, lost.num_dropped) == (0, kept.num_instances)
+    assert f"{kept.num_instances} instances of fewer than 100000 pixels were dropped, and 0 kept" in lost.warnings[0]

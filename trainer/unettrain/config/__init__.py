@@ -7,7 +7,7 @@ from unettrain.config.augmentation import Augmentation
 from unettrain.config.base import TrainerParams
 from unettrain.config.network import MOST_CHANNELS, MOST_CLASSES, NORMALIZATIONS, PADDINGS, VARIANTS, UNetConfig
 from unettrain.config.presets import PRESETS
-from unettrain.config.training import SAMPLINGS, SHUFFLES, FitConfig, TrainingConfig
+from unettrain.config.training import SAMPLINGS, SHAPE, SHUFFLES, FitConfig, TrainingConfig
 
 __all__ = [
     "MOST_CHANNELS",
@@ -16,6 +16,7 @@ __all__ = [
     "PADDINGS",
     "PRESETS",
     "SAMPLINGS",
+    "SHAPE",
     "SHUFFLES",
     "VARIANTS",
     "Augmentation",

@@ -13,6 +13,7 @@ from unettrain.errors import InvalidInput
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "polynomial")
 AMP = ("none", "bf16", "fp16")
+SHAPE = ("base_channels", "normalization", "padding", "variant")  # of the network, which fine-tuning takes over
 BEST_BY = ("loss", "iou", "ap", "last")
 SHUFFLES = ("tiles", "shards")
 SAMPLINGS = ("uniform", "foreground")

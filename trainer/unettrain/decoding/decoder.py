@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from unetprep.kernels.quantizing import foreground_mask, quantized
 from unettrain.decoding.numbering import Numbering
 from unettrain.decoding.params import DecodingParams
-from unettrain.decoding.plane import Plane, find_parts, needs_values, objects_of
+from unettrain.decoding.plane import Plane, find_parts, needs_values, num_objects, objects_of
 from unettrain.decoding.spool import Spool
 from unettrain.decoding.strips import strips_of
 from unettrain.errors import InvalidInput
@@ -57,6 +57,7 @@ class Decoder:
         self.shape, self.params = shape, params
         self._depth, self._height, self._width = shape
         self._next, self._done = 0, 0  # rows added, of all slices; slices decoded
+        self.num_dropped = 0  # objects of fewer pixels than `min_area_px`, of all slices decoded so far
         self._numbering = Numbering(params.grow_px)
         self._stack = ExitStack()
         self._folder = None if folder is None else Path(folder)
@@ -110,6 +111,7 @@ class Decoder:
         start = z * self._height
         finder = find_parts(self._plane, self.params, self._labels, start)
         objects = objects_of(finder, self.params.min_depth, self.params.min_area_px)
+        self.num_dropped += num_objects(finder.objects(self.params.min_depth)) - num_objects(objects)
         self._numbering.apply(self._labels, start, self._plane.strips, objects)
         self._done += 1
 

@@ -47,6 +47,11 @@ def objects_of(finder: PartFinder[Any], min_depth: float, min_area_px: int) -> N
     return np.where(is_small, 0, objects)
 
 
+def num_objects(objects: NDArray[np.int32]) -> int:
+    """Number of objects, from the object of each part."""
+    return len(np.unique(objects[objects > 0]))
+
+
 def needs_values(params: DecodingParams) -> bool:
     """Whether probabilities matter besides the mask."""
     return params.instances == "watershed" and params.seeds == "probability"

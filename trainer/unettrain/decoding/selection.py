@@ -22,7 +22,8 @@ from unettrain.metrics.instances import THRESHOLDS, Matching, OverlapTable, over
 FOREGROUND_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 SMOOTHINGS_PX = (1.0, 2.0, 4.0)
 DEPTHS = (0.08, 0.15, 0.25, 0.4, 1.0)
-AREAS = (1, 4, 16)  # times the least area of the base
+AREAS = (1, 4, 0.25, 16, 0)  # times the least area of the base, at least 1; the small ones for images of tiny cells
+VALIDATION_AREAS_PX = (20, 5, 1)
 
 Matchings = tuple[Matching, ...]
 
@@ -90,6 +91,10 @@ class DecodingScores:
         """Mean of the AP of a candidate over the IoU thresholds, 0.5 to 0.9."""
         return float(np.mean(list(self.ap(k).values())))
 
+    def highest_ap(self) -> float:
+        """The mean AP of the best candidate."""
+        return max(self.mean_ap(k) for k in range(len(self.candidates)))
+
     def best(self) -> DecodingParams | None:
         """The candidate with the highest mean AP, of equal ones the first; None without a true cell to choose by."""
         if not self.num_cells:
@@ -149,9 +154,15 @@ def candidate_decodings(base: DecodingParams) -> tuple[DecodingParams, ...]:
         axes["seeds"] = [(int(seeds != base.seeds), seeds) for seeds in SEEDS]
         axes |= {"smoothing_px": _from_middle(SMOOTHINGS_PX), "min_depth": _from_middle(DEPTHS)}
     if base.min_area_px:
-        axes["min_area_px"] = [(k, min(MOST_AREA_PX, factor * base.min_area_px)) for k, factor in enumerate(AREAS)]
+        areas = [min(MOST_AREA_PX, max(1, int(factor * base.min_area_px))) for factor in AREAS]
+        axes["min_area_px"] = [*enumerate(dict.fromkeys(areas))]
     grid = sorted(product(*axes.values()), key=lambda point: sum(steps for steps, _ in point))  # stable
     return tuple(replace(base, **{name: v for name, (_, v) in zip(axes, point, strict=True)}) for point in grid)
+
+
+def validation_decodings() -> tuple[DecodingParams, ...]:
+    """The decodings that a training is validated with: the default, and with smaller least areas for tiny cells."""
+    return tuple(replace(DecodingParams(), min_area_px=area) for area in VALIDATION_AREAS_PX)
 
 
 def _from_middle(values: Sequence[float]) -> list[tuple[int, float]]:

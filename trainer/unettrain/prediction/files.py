@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,8 @@ class Prediction:
     """A written prediction: its path and shape, the intensity (low, high) that became 0 and 1, and warnings.
 
     `warnings` are sentences that say how the image differs from the training images. `num_instances` is None for
-    probabilities. `largest_seam` is that of `check_seams`. `is_new` is False if the output was there already.
+    probabilities; `num_dropped` counts those of fewer than `min_area_px` pixels. `largest_seam` is that of
+    `check_seams`. `is_new` is False if the output was there already.
     """
 
     path: Path
@@ -54,10 +55,12 @@ class Prediction:
     num_instances: int | None = None
     largest_seam: float | None = None
     is_new: bool = True
+    num_dropped: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The result as plain values, for JSON."""
-        more = {"num_instances": self.num_instances, "largest_seam": self.largest_seam}
+        more: dict[str, Any] = {"num_instances": self.num_instances, "num_dropped": self.num_dropped}
+        more["largest_seam"] = self.largest_seam
         return {
             "out": str(self.path),
             "shape": list(self.shape),
@@ -66,6 +69,16 @@ class Prediction:
             **{name: value for name, value in more.items() if value is not None},
             **({} if self.is_new else {"is_new": False}),
         }
+
+
+def dropped_warnings(num: int, num_dropped: int, min_area_px: int) -> tuple[str, ...]:
+    """A sentence if more instances were dropped as too small than were kept: their size may be that of the cells."""
+    if num_dropped <= num:
+        return ()
+    return (
+        f"{num_dropped} instances of fewer than {min_area_px} pixels were dropped, and {num} kept; if the cells are so"
+        " small, give a smaller min-area-px",
+    )
 
 
 @raises_own_errors
@@ -247,8 +260,10 @@ class _Predictor:
                 return self._result(job, seam=seam)
             overwrite = job.targets.main.overwrite or self._is_same(job)
             threads = self._params.threads or os.cpu_count() or 1
-            num = write_instances(job, probabilities, self._decoding, name, threads, overwrite=overwrite)
-        return self._result(job, num, seam)
+            num, dropped = write_instances(job, probabilities, self._decoding, name, threads, overwrite=overwrite)
+        said = dropped_warnings(num, dropped, self._decoding.min_area_px)
+        found = self._result(job, num, seam)
+        return replace(found, num_dropped=dropped, warnings=(*found.warnings, *said))
 
     def _seam(self, job: Job, planes: Any) -> float:
         whole = summed_scores(job.task(is_whole=True))

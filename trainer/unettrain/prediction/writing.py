@@ -36,8 +36,10 @@ def write_probabilities(job: Job, found: Probabilities, path: Path, fingerprint:
 
 def write_instances(
     job: Job, found: Probabilities, decoding: DecodingParams, fingerprint: str, num_threads: int, *, overwrite: bool
-) -> int:
-    """Separate the instances of an image, and write its labels and what is asked for beside them; their number.
+) -> tuple[int, int]:
+    """Separate the instances of an image, and write its labels and what is asked for beside them.
+
+    Returns the number of instances, and that of those that were dropped as too small.
 
     The labels get their name after everything else. Raises Failure for more instances than a PNG can number.
     """
@@ -64,7 +66,7 @@ def write_instances(
         else:
             write_labels(place, bands, layout, job.calibration)
         extras.finish()
-    return num
+    return num, decoder.num_dropped
 
 
 class _Extras:
