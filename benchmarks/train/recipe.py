@@ -137,7 +137,7 @@ def validate(trainer: Trainer, stream: TileStream) -> dict[str, float]:
         "step": trainer.step,
         "loss": round(found.loss, 5),
         "iou": round(found.cells.iou, 5),
-        "ap": round(found.ap, 5),
+        "ap": round(found.ap or 0.0, 5),
     }
 
 
