@@ -137,7 +137,7 @@ def validate(trainer: Trainer, stream: TileStream) -> dict[str, float]:
         "step": trainer.step,
         "loss": round(found.loss, 5),
         "iou": round(found.cells.iou, 5),
-        "ap": round(found.ap or 0.0, 5),  # the split holds cells
+        "ap": round(found.ap or 0.0, 5),
     }
 
 

@@ -77,7 +77,7 @@ def dropped_warnings(num: int, num_dropped: int, min_area_px: int) -> tuple[str,
         return ()
     return (
         f"{num_dropped} instances of fewer than {min_area_px} pixels were dropped, and {num} kept; if the cells are so"
-        " small, give a smaller min-area-px",
+        " small, give a smaller min-area",
     )
 
 
