@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unettrain import load_foreign_weights
-from unettrain.checkpoint import load_checkpoint
+from unettrain.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from unettrain.config import UNetConfig
 from unettrain.errors import Conflict, InvalidInput
 from unettrain.model import UNet
@@ -193,3 +193,10 @@ def test_damaged_and_missing_files_are_refused(tmp_path: Path, save: Save) -> No
         imported(tmp_path / "none.pth")
     with pytest.raises(InvalidInput, match="padding is 'reflect'\n  allowed: valid, same"):
         imported(path, padding="reflect")
+
+
+def test_a_checkpoint_of_unettrain_is_refused_as_its_layers_would_be_reordered(tmp_path: Path) -> None:
+    network = UNetConfig(base_channels=2, depth=1)
+    save_checkpoint(tmp_path / "best.pt", Checkpoint(network, UNet(network).state_dict(), 28, 1, 0))
+    with pytest.raises(InvalidInput, match=r"best\.pt is a checkpoint of unettrain already[^$]*use it as it is"):
+        imported(tmp_path / "best.pt")

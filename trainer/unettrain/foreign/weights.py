@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unetprep.kernels.intensity_rules import INTENSITY_RULES
 from unetprep.storage.output import OutputKind, check_output
-from unettrain.checkpoint import FOREIGN_CONTENT, Checkpoint, is_finite, load_checkpoint, save_checkpoint
+from unettrain.checkpoint import FOREIGN_CONTENT, FORMAT, Checkpoint, is_finite, load_checkpoint, save_checkpoint
 from unettrain.config import PADDINGS, UNetConfig
 from unettrain.errors import InvalidInput, raises_own_errors
 from unettrain.foreign.layers import layers_of
@@ -94,6 +94,12 @@ def _state_dict(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     content = _load(path)
     if not isinstance(content, dict):
         raise InvalidInput(f"{path} holds {type(content).__name__}", allowed="a state dict: tensors by name")
+    if content.get("format") == FORMAT:
+        raise InvalidInput(
+            f"{path} is a checkpoint of unettrain already",
+            allowed="the weights of other software",
+            hint=f"use it as it is: unettrain predict {path} ..., or unettrain fit STORE --from {path}",
+        )
     inner = [key for key, value in content.items() if isinstance(value, dict) and _tensors_of(value)]
     if not _tensors_of(content) and len(inner) == 1:
         others = tuple(str(key) for key in content if key != inner[0])
