@@ -75,7 +75,9 @@ def refuse_another(run_dir: Path, record: Mapping[str, Any], config: FitConfig) 
         if name not in free and there[group].get(name) != record[group].get(name)
     ]
     if differing:
-        raise Conflict("\n".join([f"{run_dir} holds another run:", *dict.fromkeys(differing)]), hint=ANEW)
+        steps_alone = all(line.startswith("  steps: ") for line in differing)
+        hint = f"train its network further in another directory, --from {run_dir}, or {ANEW}" if steps_alone else ANEW
+        raise Conflict("\n".join([f"{run_dir} holds another run:", *dict.fromkeys(differing)]), hint=hint)
 
 
 def json_object(path: Path) -> dict[str, Any] | None:
