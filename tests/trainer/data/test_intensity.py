@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unetprep.kernels.percentiles import intensity_limits, robust_range
 from unetprep.parameter import numbers
 from unettrain.data.intensity import (
     Scaling,
     TrainingImages,
     checked_intensity,
     intensity_range,
+    rows_at_once,
     scale_intensity,
     scaling_of,
 )
@@ -115,3 +117,14 @@ def test_the_range_is_that_of_the_whole_whatever_is_read_at_once() -> None:
     assert intensity_range(image) == turned
     with pytest.raises(InvalidInput, match="the image has dtype float32, which has no range of its own"):
         intensity_range(image.astype(np.float32), "dtype")
+
+
+@pytest.mark.parametrize(("width", "rows"), [(1, 1024), (4096, 1024), (6001, 698), (16384, 256), (10**6, 256)])
+def test_the_range_of_a_wide_image_is_found_in_blocks_of_a_bounded_number_of_pixels(width: int, rows: int) -> None:
+    assert rows_at_once(width) == rows
+
+
+def test_the_range_of_a_wide_image_does_not_depend_on_the_blocks() -> None:
+    image = np.random.default_rng(0).integers(0, 4000, (1, 1, 300, 20_001)).astype(np.uint16)
+    whole = robust_range(lambda: [image], image.dtype)
+    assert intensity_range(image, "percentile") == intensity_limits("percentile", image.dtype, whole)

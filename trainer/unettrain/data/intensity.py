@@ -17,7 +17,8 @@ from unetprep.kernels.percentiles import RobustRange, intensity_limits, robust_r
 from unetprep.parameter import as_text
 from unettrain.errors import InvalidInput
 
-ROWS_AT_ONCE = 1024
+BLOCK_PIXELS = 2**22  # that are read at once, in at least LEAST_ROWS: of a tiled file, rows of its tiles
+LEAST_ROWS, MOST_ROWS = 256, 1024
 FACTOR = 4.0  # a range this many times wider or narrower than those of the training images gives a warning
 
 Range = tuple[float, float]
@@ -180,10 +181,16 @@ def _robust_range(image: ArrayLike) -> RobustRange:
     return seen
 
 
+def rows_at_once(width: int) -> int:
+    """Rows of an image that are read at once to find its intensity range; an even number."""
+    return max(LEAST_ROWS, min(MOST_ROWS, BLOCK_PIXELS // width // 2 * 2))
+
+
 def _blocks(image: ArrayLike) -> Iterator[NDArray[Any]]:
+    rows = rows_at_once(image.shape[-1])
     for index in np.ndindex(image.shape[:-2]):
-        for top in range(0, image.shape[-2], ROWS_AT_ONCE):
-            yield np.asarray(image[(*index, slice(top, top + ROWS_AT_ONCE))])
+        for top in range(0, image.shape[-2], rows):
+            yield np.asarray(image[(*index, slice(top, top + rows))])
 
 
 def _limits(rule: str, image: ArrayLike, seen: RobustRange) -> Range:

@@ -11,7 +11,7 @@ from unetprep.host_memory import available_memory
 from unetprep.sources import Source
 from unetprep.sources.calibration import Calibration, read_calibration
 from unetprep.sources.memory import PICTURES_KEPT, kept_bytes, reading_bytes
-from unettrain.data.intensity import ROWS_AT_ONCE, ArrayLike, Scaling, TrainingImages, scaling_of
+from unettrain.data.intensity import ArrayLike, Scaling, TrainingImages, rows_at_once, scaling_of
 from unettrain.data.opening import stored_intensity
 from unettrain.data.stacked_images import StackedImage
 from unettrain.errors import Failure, UnettrainError
@@ -119,7 +119,7 @@ class Job:
         channels, _, height, width = self.source.shape
         plan = self.task((0, 1)).plans()[0]
         strip = (plan.rows, plan.input_width) if isinstance(plan, PanelPlan) else (height, width)
-        boxes = [(channels, 1, min(h, height), min(w, width)) for h, w in (strip, (ROWS_AT_ONCE, width))]
+        boxes = [(channels, 1, min(h, height), min(w, width)) for h, w in (strip, (rows_at_once(width), width))]
         pixel_bytes = 2 * np.dtype(self.source.dtype).itemsize + 4
         reading = max(reading_bytes(self.source, box) + pixel_bytes * math.prod(box) for box in boxes)
         reading += kept_bytes(self.source) // PICTURES_KEPT
