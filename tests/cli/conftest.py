@@ -49,7 +49,7 @@ def labels_of(folder: Path) -> np.ndarray:
     return np.asarray(tifffile.imread(folder / "labels.tif"))
 
 
-SMALL = "--base-channels 2 --steps 4 --threads 1 --validate-every 2 --log-every 1"
+SMALL = "--base-channels 2 --steps 4 --threads 1 --validate-every 2 --log-every 1 --schedule constant"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from unettrain.checkpoint import load_checkpoint
 
 FIT = (
     "--base-channels 4 --steps 60 --batch-size 2 --threads 1 --validate-every 60"
-    " --optimizer adam --learning-rate 0.003 --no-deform"
+    " --optimizer adam --learning-rate 0.003 --no-deform --schedule constant --dropout 0.5"
 )
 HOT = (70, 50)
 

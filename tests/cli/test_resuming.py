@@ -14,6 +14,7 @@ from tests.trainer.test_training_loop import assert_same_run
 from unettrain.checkpoint import load_checkpoint
 
 OPTIONS = "--base-channels 2 --threads 1 --validate-every 40 --log-every 1 --checkpoint-every 20 --keep 2"
+OPTIONS += " --schedule constant"
 
 
 def step_of(run: Path) -> int:

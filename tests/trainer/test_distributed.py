@@ -25,6 +25,7 @@ from unettrain.training_loop import fit
 
 OPTIONS = (
     "--base-channels 2 --batch-size 4 --dropout 0 --threads 1 --validate-every 5 --log-every 1 --learning-rate 0.01"
+    " --schedule constant"
 )
 COMMAND = ["-m", "unettrain", "fit", "ds.zarr", "--quiet"]
 OURS = {"base_channels": 2, "batch_size": 4, "dropout": 0.0, "validate_every": 5, "log_every": 1, "learning_rate": 0.01}

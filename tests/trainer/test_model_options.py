@@ -148,7 +148,14 @@ def test_options_of_a_run_reach_the_network() -> None:
 
 def test_a_run_with_all_options_continues_bit_for_bit(make_store: Callable[..., Path], tmp_path: Path) -> None:
     options = FitConfig(
-        padding="same", normalization="batch", base_channels=2, steps=4, validate_every=2, threads=1, device="cpu"
+        padding="same",
+        normalization="batch",
+        base_channels=2,
+        steps=4,
+        validate_every=2,
+        threads=1,
+        device="cpu",
+        schedule="constant",
     )
     store = make_store()
     fit(store, tmp_path / "whole", options)

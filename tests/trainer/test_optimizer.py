@@ -9,7 +9,7 @@ from unettrain.optimizer import learning_rate_at, make_optimizer
 
 
 def test_the_step_size_warms_up() -> None:
-    config = FitConfig(learning_rate=0.1, warmup_steps=4)
+    config = FitConfig(learning_rate=0.1, warmup_steps=4, schedule="constant")
     assert [learning_rate_at(k, config) for k in (0, 1, 3, 4, 1000)] == pytest.approx([0.025, 0.05, 0.1, 0.1, 0.1])
     assert learning_rate_at(0, FitConfig(learning_rate=0.1, warmup_steps=0)) == 0.1
 
@@ -31,9 +31,9 @@ def test_the_rate_falls_from_the_end_of_the_warm_up_to_the_last_step(schedule: s
 @pytest.mark.parametrize(
     ("options", "kind", "rate"),
     [
-        ({}, torch.optim.SGD, 1e-3),
-        ({"optimizer": "adam"}, torch.optim.Adam, 1e-4),
-        ({"optimizer": "adamw"}, torch.optim.AdamW, 1e-4),
+        ({}, torch.optim.Adam, 1e-3),
+        ({"optimizer": "sgd"}, torch.optim.SGD, 1e-3),
+        ({"optimizer": "adamw"}, torch.optim.AdamW, 1e-3),
         ({"optimizer": "adam", "learning_rate": 0.5}, torch.optim.Adam, 0.5),
     ],
 )
@@ -51,7 +51,7 @@ def test_the_optimizer_has_the_rate_of_the_configuration(
 
 def test_an_update_of_sgd_is_that_of_the_definition() -> None:
     """v = 0.9 v + gradient; w = w - rate v: with a gradient of 1, twice."""
-    config = FitConfig(base_channels=1, momentum=0.9, learning_rate=0.1)
+    config = FitConfig(base_channels=1, optimizer="sgd", momentum=0.9, learning_rate=0.1)
     model = UNet(config.network(1, 1))
     optimizer = make_optimizer(model, config)
     before = [p.detach().clone() for p in model.parameters()]

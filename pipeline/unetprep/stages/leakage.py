@@ -10,6 +10,7 @@ from typing import Any
 
 from unetprep.errors import Conflict
 from unetprep.format.layout import SPLITS, pixels_path
+from unetprep.format.metadata import DamagedDocument
 from unetprep.format.places import TABLE, places_in
 from unetprep.sources.first_pass import UNKNOWN
 from unetprep.stages.importing import Import
@@ -122,12 +123,15 @@ def _planned_images(planned: Import) -> Iterator[tuple[str, str, str]]:
 
 
 def _stored_images(store: Store) -> Iterator[tuple[str, str, str]]:
-    """(name, split, digest) of every image of a store."""
+    """(name, split, digest) of every image of a store, but for those whose document is damaged: an import mends it."""
     for group in store.groups:
-        pixels = store.record(pixels_path(group))
+        try:
+            pixels, record = store.record(pixels_path(group)), store.record(group)
+        except DamagedDocument:
+            continue
         digests = pixels.get("digests") or [pixels.get("inputs", {}).get("pixels", UNKNOWN)]
         if pixels:
-            yield from _images_of(group, store.record(group), digests)
+            yield from _images_of(group, record, digests)
 
 
 def _images_of(group: str, record: Mapping[str, Any], digests: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -90,6 +90,8 @@ def test_classes_are_learned_and_scored_from_files_to_scores(tmp_path: Path) -> 
         base_channels=8,
         steps=120,
         optimizer="adam",
+        schedule="constant",
+        best_by="loss",
         learning_rate=0.003,
         deform=False,
         gray_values=False,

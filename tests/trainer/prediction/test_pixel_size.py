@@ -72,7 +72,8 @@ def test_it_is_predicted_at_the_pixel_size_of_the_training(tmp_path: Path, pixel
 def test_similar_pixels_are_predicted_as_they_are(tmp_path: Path) -> None:
     checkpoint, image = trained(tmp_path, 0.2), write(tmp_path / "a.tif", IMAGE, 0.29)
     for rule in ("check", "resample"):
-        done = predict_files(checkpoint, image, tmp_path / "p.tif", pixel_size=rule, overwrite=True)
+        kept = {"min_area_px": 0}
+        done = predict_files(checkpoint, image, tmp_path / "p.tif", decoding=kept, pixel_size=rule, overwrite=True)
         assert done.warnings == ()
 
 

@@ -100,9 +100,9 @@ def test_a_network_that_gives_nan_predicts_background() -> None:
 
 
 def test_a_volume_has_cells_through_its_slices() -> None:
-    foreground = np.zeros((3, 6, 6), np.float32)
-    foreground[:, 2:5, 2:5] = 1
-    cells = {dims: cells_of(foreground, Region("a", dims, 0, 3, 0, 6, 0, 6), DecodingParams()) for dims in (2, 3)}
+    foreground = np.zeros((3, 9, 9), np.float32)
+    foreground[:, 2:7, 2:7] = 1
+    cells = {dims: cells_of(foreground, Region("a", dims, 0, 3, 0, 9, 0, 9), DecodingParams()) for dims in (2, 3)}
     assert cells[3].max() == 1
     assert cells[2].max() == 3
 
