@@ -12,8 +12,8 @@ from unettrain.evaluation.params import EvaluateParams
 @click.command(
     cls=Examples,
     short_help="Score a prediction.",
-    examples="unettrain evaluate prediction.tif labels.tif\n"
-    "unettrain evaluate prediction.tif ds.zarr/images/img-test --json\n"
+    examples="unettrain evaluate cells.tif labels.tif\n"
+    "unettrain evaluate cells.tif ds.zarr/images/img-test --json\n"
     "unettrain evaluate cells.png labels.png --prediction instances",
 )
 @click.argument("prediction_file", metavar="PREDICTION")

@@ -8,8 +8,8 @@ from unettrain import __version__
 
 EXAMPLES = """
 unettrain fit ds.zarr
-unettrain predict runs/ds image.tif --out prediction.tif
-unettrain evaluate prediction.tif labels.tif
+unettrain predict runs/ds image.tif --out cells.tif
+unettrain evaluate cells.tif labels.tif
 unettrain report runs/ds
 """
 
