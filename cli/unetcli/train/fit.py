@@ -83,18 +83,6 @@ def fit(
         from unettrain.training_loop import fit as train
 
     with messages(quiet), progress("fit", quiet) as report:
-
-        def show(p: "Progress") -> None:
-            shown = {
-                "loss": p.loss,
-                "val-loss": p.val_loss,
-                "val-iou": p.val_iou,
-                "val-ap": p.val_ap,
-                "tiles/s": p.tiles_per_s,
-                "waiting": p.waiting,
-            }
-            report(p.step, p.steps, **{name: value for name, value in shown.items() if value is not None})
-
         done = train(
             store,
             directory,
@@ -103,7 +91,7 @@ def fit(
             require_validation=fail_below is not None,
             initial=initial,
             given=given,
-            on_progress=show,
+            on_progress=lambda p: report(p.step, p.steps, **_shown(p)),
             on_notice=lambda sentence: click.echo(f"fit: {sentence}", err=True),
         )
     if not is_first:
@@ -111,9 +99,28 @@ def fit(
     result("fit", done.as_dict(), f"{_text(done)}\n-> {directory}", as_json)
     if done.warnings:
         click.echo(as_text(done.warnings), err=True)
-    if fail_below is not None and not (done.val_iou is not None and done.val_iou >= fail_below):
-        iou = "unknown" if done.val_iou is None else f"{done.val_iou:.3f}"
-        raise Failure(f"the validation IoU is {iou}", allowed=f"at least {fail_below} (--fail-below)", hint=CHECKLIST)
+    if fail_below is not None:
+        _check_iou(done.val_iou, fail_below)
+
+
+def _shown(p: "Progress") -> dict[str, float]:
+    """The values beside the step, as far as they are known."""
+    values = {
+        "loss": p.loss,
+        "val-loss": p.val_loss,
+        "val-iou": p.val_iou,
+        "val-ap": p.val_ap,
+        "tiles/s": p.tiles_per_s,
+        "waiting": p.waiting,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_iou(iou: float | None, least: float) -> None:
+    """Raise Failure if the validation IoU is below `least`, or unknown."""
+    if iou is None or not iou >= least:
+        said = "unknown" if iou is None else f"{iou:.3f}"
+        raise Failure(f"the validation IoU is {said}", allowed=f"at least {least} (--fail-below)", hint=CHECKLIST)
 
 
 def _with_preset(preset: str, values: dict[str, Any], other: Collection[str]) -> dict[str, Any]:
