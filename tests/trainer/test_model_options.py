@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from unetprep.kernels.tiling import border_px, smallest_tile
@@ -99,6 +100,17 @@ def test_the_sizes_of_the_papers_network_and_of_its_padded_form() -> None:
     assert (paper.halo_px, paper.border_px, paper.output_px(572), paper.used_px(572)) == (92, 184, 388, 384)
     assert (same.halo_px, same.border_px, same.output_px(576), same.used_px(576)) == (96, 0, 576, 384)
     assert same.legal_tiles_near(572) == (560, 576)
+
+
+@pytest.mark.parametrize("normalization", ["batch", "instance"])
+def test_normalisation_does_not_make_the_gradient_of_a_tile_of_one_gray_value_explode(normalization: str) -> None:
+    model = UNet(UNetConfig(base_channels=2, normalization=normalization))
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d | nn.InstanceNorm2d):
+            nn.init.constant_(layer.bias, 0.1)  # at 0, as initially, all gradients are 0
+    scores = model(torch.full((1, 1, 188, 188), 0.02))
+    F.cross_entropy(scores, torch.zeros(1, 4, 4, dtype=torch.long)).backward()
+    assert max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None) < 1e8  # 1e13 at 1e-5
 
 
 @pytest.mark.parametrize(("normalization", "layer"), [("batch", nn.BatchNorm2d), ("instance", nn.InstanceNorm2d)])

@@ -21,6 +21,10 @@ from unettrain.config import UNetConfig
 from unettrain.config.network import ALIGNMENT_PX
 from unettrain.errors import InvalidInput
 
+# Keras' value. With torch's 1e-5 the gradient of a tile of a single gray value, amplified by 1 / sqrt(eps) at each of
+# 18 layers, exceeds float32 at the paper's depth.
+NORM_EPS = 1e-3
+
 
 class UNet(nn.Module):
     """The network: image (b, c, tile, tile) float -> scores (logits) of every class (b, class, output, output).
@@ -152,7 +156,8 @@ def convolution(c_in: int, c_out: int, config: UNetConfig) -> list[nn.Module]:
     padding = 1 if config.padding == "same" else 0
     if config.normalization == "none":
         return [nn.Conv2d(c_in, c_out, 3, padding=padding), nn.ReLU(inplace=True)]
-    norm = nn.BatchNorm2d(c_out) if config.normalization == "batch" else nn.InstanceNorm2d(c_out, affine=True)
+    batch = config.normalization == "batch"
+    norm = nn.BatchNorm2d(c_out, NORM_EPS) if batch else nn.InstanceNorm2d(c_out, NORM_EPS, affine=True)
     return [nn.Conv2d(c_in, c_out, 3, padding=padding, bias=False), norm, nn.ReLU(inplace=True)]
 
 
