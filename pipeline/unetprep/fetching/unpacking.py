@@ -82,6 +82,12 @@ def unpack_all(archive: Path, folder: Path) -> int:
     return len(missing)
 
 
+def holds(archive: Path, file: DataFile) -> bool:
+    """Whether a file is in the archive. Raises Failure where that is damaged, or holds several of the name."""
+    with _opened(archive) as opened:
+        return bool(_entries(opened, archive, file))
+
+
 @contextmanager
 def new_file(folder: Path, key: str) -> Iterator[BinaryIO]:
     """A file to write to, which gets its name below the folder when the block ends without an error."""
@@ -118,12 +124,19 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         yield opened
 
 
-def _find(opened: zipfile.ZipFile, archive: Path, file: DataFile) -> zipfile.ZipInfo:
+def _entries(opened: zipfile.ZipFile, archive: Path, file: DataFile) -> list[str]:
+    """The name of a file in an archive, in a list; an empty list if it is not there."""
     names = [name for name in opened.namelist() if not _is_left_out(name)]
     found = [name for name in names if name == file.member] or [n for n in names if n.endswith(f"/{file.member}")]
-    if len(found) != 1:
-        seen = f"several: {', '.join(found)}"[:200] if found else "none"
-        raise Failure(f"{archive.name} holds no {file.member}", allowed=f"one file of this name; it holds {seen}")
+    if len(found) > 1:
+        raise Failure(f"{archive.name} holds {file.member} several times: {', '.join(found)}"[:300])
+    return found
+
+
+def _find(opened: zipfile.ZipFile, archive: Path, file: DataFile) -> zipfile.ZipInfo:
+    found = _entries(opened, archive, file)
+    if not found:
+        raise Failure(f"{archive.name} holds no {file.member}")
     entry = opened.getinfo(found[0])
     if entry.file_size > file.max_bytes or (file.sha256 and file.num_bytes not in (None, entry.file_size)):
         raise _wrong_size(archive, file, f"{entry.file_size} bytes")
