@@ -32,6 +32,7 @@ DAMAGED = (  # what readers raise; a SyntaxError for a damaged PNG, and a ValueE
     OSError, ValueError, LookupError, RuntimeError, ArithmeticError, TypeError, AttributeError, AssertionError,
     EOFError, SyntaxError, MemoryError, BufferError, struct.error, zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)  # what zipfile raises
 
 Fields = dict[str, Any]
 BASE = ("path", "axes", "file_shape", "dtype", "endpoint")

@@ -56,4 +56,4 @@ def test_fetch_keeps_nothing_that_fails_its_checksum(run: Run, index: bytes, tmp
 
 def test_fetch_names_what_can_be_fetched(run: Run) -> None:
     assert {"nuclei", "nuclei3d"} <= set(manifest_names())
-    assert "allowed: nuclei, nuclei3d" in run("unetprep fetch nothing", 3).stderr
+    assert "nuclei, nuclei3d" in run("unetprep fetch nothing", 3).stderr

@@ -20,9 +20,8 @@ from unetprep.sources.layouts.beside import files_near, plan_beside
 from unetprep.sources.layouts.data_set import DataSet
 from unetprep.sources.outlines.objects import OfOneImage, Outline, Outlines
 from unetprep.sources.outlines.shapes import Ellipse, Polygon, Shape, polygon_of
-from unetprep.sources.source import DAMAGED, stem_of
+from unetprep.sources.source import DAMAGED, DAMAGED_ZIP, stem_of
 from unetprep.storage.regular_files import open_regular, read_regular
-from unetprep.unpacking import DAMAGED as DAMAGED_ZIP
 
 if TYPE_CHECKING:
     from roifile import ImagejRoi

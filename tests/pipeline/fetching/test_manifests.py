@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from unetprep import fetching
 from unetprep.errors import Failure, InvalidInput
-from unetprep.fetching import fetch, manifest_names, read_manifest
+from unetprep.fetching import fetch, manifest_names, manifests, read_manifest
 from unetprep.toml_files import MAX_BYTES
 
 CONTENT = b"pixels" * 1000
@@ -133,8 +132,8 @@ def test_toml_of_other_types_is_one_error(tmp_path: Path, text: str) -> None:
 
 def test_names_of_data_sets_are_no_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in manifest_names():
-        assert all(file.num_bytes for file in read_manifest(name).files)
-    monkeypatch.setattr(fetching, "MANIFESTS", (tmp_path / "sets",))
+        assert read_manifest(name.upper()).name == name
+    monkeypatch.setattr(manifests, "MANIFESTS", (tmp_path / "sets",))
     write_manifest(tmp_path)
     with pytest.raises(InvalidInput, match="no data set is called"):
         read_manifest("../cells")

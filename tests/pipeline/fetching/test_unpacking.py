@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from unetprep.errors import Conflict, Failure
-from unetprep.unpacking import Member, is_present, unpack
+from unetprep.fetching.data_set import DataFile
+from unetprep.fetching.unpacking import is_present, unpack
 
 CONTENT = b"pixels" * 1000
 FILE = {"member": "cellpack/img.tif", "path": "img.tif", "sha256": hashlib.sha256(CONTENT).hexdigest()}
@@ -19,15 +20,18 @@ def archive_of(path: Path, content: bytes = CONTENT) -> Path:
     return path
 
 
-def member(num_bytes: int | None = None, max_bytes: int = 10**6, path: str = "img.tif") -> Member:
-    return Member(FILE["member"], path, FILE["sha256"], num_bytes, max_bytes)
+def member(num_bytes: int | None = None, path: str = "img.tif") -> DataFile:
+    return DataFile(path, FILE["member"], sha256=FILE["sha256"], num_bytes=num_bytes)
 
 
 @pytest.mark.parametrize("num_bytes", [None, 10])
-def test_no_more_is_unpacked_than_stated(tmp_path: Path, num_bytes: int | None) -> None:
+def test_no_more_is_unpacked_than_stated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_bytes: int | None
+) -> None:
+    monkeypatch.setattr("unetprep.fetching.data_set.DEFAULT_MAX_BYTES", 10**6)
     archive = archive_of(tmp_path / "a.whl", bytes(10**7))
     with pytest.raises(Failure, match="has 10000000 bytes"):
-        unpack(archive, [member(num_bytes, num_bytes or 10**6)], tmp_path / "out")
+        unpack(archive, [member(num_bytes)], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -35,13 +39,13 @@ def test_an_archive_that_lies_about_a_size_is_read_no_further(tmp_path: Path) ->
     archive = archive_of(tmp_path / "a.whl", bytes(10**7))
     data = archive.read_bytes()
     archive.write_bytes(data.replace((10**7).to_bytes(4, "little"), (100).to_bytes(4, "little")))
-    with pytest.raises(Failure, match=r"cannot be unpacked|has SHA-256|more than"):
-        unpack(archive, [member(None, 1000)], tmp_path / "out")
+    with pytest.raises(Failure, match=r"cannot be unpacked|SHA-256|has 100 bytes|more than"):
+        unpack(archive, [member(1000)], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_what_a_disk_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unetprep.unpacking.shutil.disk_usage", lambda path: type("Usage", (), {"free": 10}))
+    monkeypatch.setattr("unetprep.fetching.unpacking.shutil.disk_usage", lambda path: type("Usage", (), {"free": 10}))
     with pytest.raises(Failure, match="needs 6000 bytes, and 10 are free"):
         unpack(archive_of(tmp_path / "a.whl"), [member()], tmp_path / "out")
 
