@@ -1,0 +1,115 @@
+"""This project: `unetprep weights`, `deform` and `tiles`, then `unettrain fit`, as many steps as the time allows."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.accuracy.budget import clock_of
+from benchmarks.accuracy.data import Splits
+from benchmarks.accuracy.methods.trained import Trained
+from unetprep.engine.importing import import_images
+from unetprep.engine.run import Scheduler, run_stage
+from unetprep.params import DeformParams, ImportParams, TilesParams, WeightsParams
+from unetprep.sources.arrays import open_array
+from unetprep.stages import STAGES
+from unetprep.store import Store
+from unettrain import FitConfig, Progress, fit, load_checkpoint, predict_image
+from unettrain.data.intensity import intensity_range
+
+VALIDATIONS = 5
+PACE_STEPS = 16  # of the short training that measures how long a step takes
+
+
+def train(
+    splits: Splits,
+    seed: int,
+    seconds: float,
+    build: Path,
+    *,
+    tile: int = 316,
+    weights: dict[str, Any] | None = None,
+    intensity: str = "auto",
+    device: str = "cpu",
+    **options: Any,
+) -> Trained:
+    """Train with the options of `fit`; `weights`, `tile` and `intensity` are those of the preparation."""
+    store = make_store(splits, build, tile, weights or {}, intensity)
+    asked = {"device": device, "threads": 1, "seed": seed, "examples": 0, "checkpoint_minutes": 0.0, **options}
+    run = build / f"run-{time.time_ns()}"
+    pace = Clock(device)
+    fit(store, run, FitConfig(**asked, steps=PACE_STEPS, validate_every=PACE_STEPS), on_progress=pace)
+    steps = max(2 * VALIDATIONS, int((seconds - VALIDATIONS * pace.validation) / pace.step))
+    clock = Clock(device)
+    config = FitConfig(**asked, steps=steps, validate_every=-(-steps // VALIDATIONS))
+    fit(store, run, config, overwrite=True, on_progress=clock)
+    best = load_checkpoint(run / "best.pt")
+    shutil.rmtree(run)
+    model = best.build().to(device)
+
+    def predict(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pixels = image[None, None]
+        probabilities = predict_image(model, pixels, intensity_range(pixels, intensity), best.tile_px)
+        return 1 - np.asarray(probabilities[0, 0])
+
+    about = {"tile_px": tile, "best_step": best.step, "val_ap": best.best_ap}
+    return Trained(predict, steps, clock.seconds, num_parameters(model), best.decoding_params, about)
+
+
+def num_parameters(model: Any) -> int:
+    """Number of the trained values of a torch network."""
+    return sum(p.numel() for p in model.parameters())
+
+
+class Clock:
+    """Seconds of a training up to its last step: in total, of a step (the median), and of a validation."""
+
+    def __init__(self, device: str) -> None:
+        self._now = clock_of(device)
+        self._start = self._last = self._now()
+        self._steps: list[float] = []
+        self._validations: list[float] = []
+
+    def __call__(self, progress: Progress) -> None:
+        """Note the time of a step."""
+        now = self._now()
+        (self._steps if progress.val_loss is None else self._validations).append(now - self._last)
+        self._last = now
+
+    @property
+    def seconds(self) -> float:
+        """Time up to the last step, with its validation."""
+        return self._last - self._start
+
+    @property
+    def step(self) -> float:
+        """Time of a step."""
+        return float(np.median(self._steps[2:]))
+
+    @property
+    def validation(self) -> float:
+        """Time of a validation, without the step before it."""
+        return max(0.0, float(np.median(self._validations)) - self.step)
+
+
+def make_store(splits: Splits, build: Path, tile: int, weights: dict[str, Any], intensity: str) -> str:
+    """The store of the images that train and validate; what is there already is used."""
+    changes = "-".join(str(v) for v in weights.values()) or "standard"
+    url = str(build / f"{splits.name}-{tile}-{intensity}-{changes}.zarr")
+    local = Scheduler()
+    for split in ("train", "val"):
+        samples = splits.of(split)
+        images = [open_array(s.name, s.image) for s in samples]
+        labels = [open_array(s.name, s.labels) for s in samples]
+        import_images(url, images, labels, ImportParams(instances="ids", intensity=intensity, split=split), local)
+    stages: tuple[tuple[str, Any], ...] = (
+        ("weights", WeightsParams(**weights)),
+        ("deform", DeformParams()),
+        ("tiles", TilesParams(tile_px=tile)),
+    )
+    for name, params in stages:
+        run_stage(Store.open(url), STAGES[name], params, local)
+    return url
