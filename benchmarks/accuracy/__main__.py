@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,7 +100,10 @@ def planned(name: str, groups: tuple[str, ...], size: Size, folds: list[int]) ->
     for fold in folds:
         for seed in size.seeds:
             for variant in variants(groups, name):
-                yield fold, seed, variant
+                if all(map(find_spec, variant.packages)):
+                    yield fold, seed, variant
+                elif seed == size.seeds[0]:
+                    print(f"{variant.name} is left out: {', '.join(variant.packages)} not installed", file=sys.stderr)
 
 
 def made(record: Path, request: dict[str, Any]) -> bool:

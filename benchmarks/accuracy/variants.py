@@ -16,18 +16,32 @@ class Variant:
     options: dict[str, Any] = field(default_factory=dict)
     group: str = "ablations"
     data: tuple[str, ...] = DATA
+    packages: tuple[str, ...] = ()  # to import; left out without them
 
 
 VARIANTS = (
     Variant("unettrain", "the recommended recipe", group="ours"),
-    Variant("MONAI UNet", "batch normalisation, Dice and cross-entropy", "monai_unet", group="peers"),
     Variant(
-        "nnU-Net 2D", "its architecture, loss, optimizer and augmentation, without its planner", "nnunet", group="peers"
+        "MONAI UNet", "batch normalisation, Dice and cross-entropy", "monai_unet", group="peers", packages=("monai",)
     ),
-    Variant("StarDist 2D", "32 rays on a grid of 2 x 2 pixels", "stardist_2d", group="peers", data=("nuclei",)),
+    Variant(
+        "nnU-Net 2D",
+        "its network, loss, optimizer and augmentation, without its planner",
+        "nnunet",
+        group="peers",
+        packages=("dynamic_network_architectures", "batchgeneratorsv2", "monai"),
+    ),
+    Variant(
+        "StarDist 2D",
+        "32 rays on a grid of 2 x 2 pixels",
+        "stardist_2d",
+        group="peers",
+        data=("nuclei",),
+        packages=("stardist", "tensorflow"),
+    ),
     Variant(
         "no weight map",
-        "w0 = 0: every pixel counts the same",
+        "every pixel counts the same",
         options={"weights": {"w0": 0.0, "class_weights": "none"}},
     ),
     Variant("no elastic deformation", "flips and gray values alone", options={"deform": False}),

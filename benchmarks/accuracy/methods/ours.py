@@ -1,4 +1,8 @@
-"""This project: `unetprep weights`, `deform` and `tiles`, then `unettrain fit`, as many steps as the time allows."""
+"""This project: `unetprep weights`, `deform` and `tiles`, then `unettrain fit`, as many steps as the time allows.
+
+The network of the last step is validated, which chooses its decoding; no other network is. As for the peers, the time
+of a training is that of its steps.
+"""
 
 import shutil
 import time
@@ -20,7 +24,6 @@ from unetprep.store import Store
 from unettrain import FitConfig, Progress, fit, load_checkpoint, predict_image
 from unettrain.data.intensity import intensity_range
 
-VALIDATIONS = 5
 PACE_STEPS = 16  # of the short training that measures how long a step takes
 
 
@@ -42,10 +45,8 @@ def train(
     run = build / f"run-{time.time_ns()}"
     pace = Clock(device)
     fit(store, run, FitConfig(**asked, steps=PACE_STEPS, validate_every=PACE_STEPS), on_progress=pace)
-    steps = max(2 * VALIDATIONS, int((seconds - VALIDATIONS * pace.validation) / pace.step))
-    clock = Clock(device)
-    config = FitConfig(**asked, steps=steps, validate_every=-(-steps // VALIDATIONS))
-    fit(store, run, config, overwrite=True, on_progress=clock)
+    steps, clock = max(PACE_STEPS, int(seconds / pace.step)), Clock(device)
+    fit(store, run, FitConfig(**asked, steps=steps, validate_every=steps), overwrite=True, on_progress=clock)
     best = load_checkpoint(run / "best.pt")
     shutil.rmtree(run)
     model = best.build().to(device)
@@ -65,34 +66,29 @@ def num_parameters(model: Any) -> int:
 
 
 class Clock:
-    """Seconds of a training up to its last step: in total, of a step (the median), and of a validation."""
+    """Seconds of a training without its validation after the last step: in total, and of a step (the median)."""
 
     def __init__(self, device: str) -> None:
         self._now = clock_of(device)
         self._start = self._last = self._now()
         self._steps: list[float] = []
-        self._validations: list[float] = []
 
     def __call__(self, progress: Progress) -> None:
         """Note the time of a step."""
-        now = self._now()
-        (self._steps if progress.val_loss is None else self._validations).append(now - self._last)
-        self._last = now
+        if progress.val_loss is None:
+            now = self._now()
+            self._steps.append(now - self._last)
+            self._last = now
 
     @property
     def seconds(self) -> float:
-        """Time up to the last step, with its validation."""
-        return self._last - self._start
+        """Time up to the last step, which is taken to be as long as the others, as a validation follows it."""
+        return self._last - self._start + self.step
 
     @property
     def step(self) -> float:
         """Time of a step."""
         return float(np.median(self._steps[2:]))
-
-    @property
-    def validation(self) -> float:
-        """Time of a validation, without the step before it."""
-        return max(0.0, float(np.median(self._validations)) - self.step)
 
 
 def make_store(splits: Splits, build: Path, tile: int, weights: dict[str, Any], intensity: str) -> str:
