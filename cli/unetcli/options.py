@@ -12,7 +12,16 @@ from unetprep.credentials import mask_credentials
 from unetprep.parameter import value_from
 
 SCHEMA_VERSION = 1
-RESUMED = ("import", "weights", "deform", "tiles", "run", "relabel", "fit")  # commands that continue where they stopped
+RESUMED = (
+    "fetch",
+    "import",
+    "weights",
+    "deform",
+    "tiles",
+    "run",
+    "relabel",
+    "fit",
+)  # commands that continue where they stopped
 GOES_ON = "the same command goes on from here"
 
 Command = Callable[..., Any]

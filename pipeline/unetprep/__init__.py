@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from unetprep.estimate.forecast import Forecast as Forecast
     from unetprep.estimate.forecast import StageForecast as StageForecast
     from unetprep.fetching import Fetched as Fetched
+    from unetprep.fetching import Manifest as Manifest
+    from unetprep.fetching import datasets as datasets
     from unetprep.fetching import fetch as fetch
+    from unetprep.fetching import pixel_digest as pixel_digest
+    from unetprep.fetching import verify_local as verify_local
     from unetprep.kernels.mirror import mirrored_tile as mirrored_tile
     from unetprep.kernels.separate import separate_instances as separate_instances
     from unetprep.kernels.spline import displacement_field as displacement_field
@@ -80,7 +84,7 @@ _EXPORTS = {
     "unetprep.sources.layouts.scanning": ("scan", "Scanned"),
     "unetprep.verification": ("verify", "Verified", "Fault"),
     "unetprep.previews.drawing": ("preview", "preview_fields", "PreviewFigure", "FieldsFigure"),
-    "unetprep.fetching": ("fetch", "Fetched"),
+    "unetprep.fetching": ("fetch", "datasets", "verify_local", "pixel_digest", "Fetched", "Manifest"),
     "unetprep.params": (
         *("ImportParams", "WeightsParams", "DeformParams", "TilesParams"),
         *("FileParams", "LayoutParams", "LintParams", "VerifyParams", "ClusterParams"),

@@ -38,6 +38,7 @@ def test_examples_name_commands_and_options_that_exist(main: click.Group) -> Non
 
 def test_the_groups_list_their_commands_in_order_of_use() -> None:
     assert list(prep.main.commands) == [
+        "datasets",
         "fetch",
         "formats",
         "scan",

@@ -3,7 +3,7 @@
 import click
 
 from unetcli.options import ExamplesGroup
-from unetcli.prep import fetch, formats, lint, plan, preview, scan, stages, store
+from unetcli.prep import datasets, fetch, formats, lint, plan, preview, scan, stages, store
 from unetprep import __version__
 from unetprep.stages.table import STAGES
 
@@ -24,6 +24,7 @@ def make_group() -> click.Group:
     group: click.Group = ExamplesGroup("unetprep", examples=EXAMPLES, context_settings=settings, help=HELP)
     planned = [stages.import_, *map(stages.stage_command, STAGES.values()), stages.run]
     commands: list[click.Command] = [
+        datasets.datasets,
         fetch.fetch,
         formats.formats,
         scan.scan,

@@ -125,10 +125,9 @@ class Manifest:
         return sum(known) if known and len(known) == len(sizes) else self.approximate_bytes
 
     @property
-    def num_verified(self) -> tuple[int, int]:
-        """How many of the archives and files have a digest, and how many there are."""
-        everything: tuple[Archive | DataFile, ...] = (*self.archives, *self.files)
-        return sum(bool(each.sha256 or each.pixels) for each in everything), len(everything)
+    def contents(self) -> tuple[Archive | DataFile, ...]:
+        """The archives and the files."""
+        return (*self.archives, *self.files)
 
     def import_command(self, folder: Path) -> str:
         """The command that imports the data set from a folder, for a POSIX shell; "" if the manifest names none."""

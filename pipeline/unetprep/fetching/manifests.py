@@ -66,6 +66,11 @@ def manifest_names() -> list[str]:
     return sorted(path.stem for folder in MANIFESTS for path in folder.glob("*.toml"))
 
 
+def datasets() -> list[Manifest]:
+    """The public data sets that can be fetched by name: their terms, sources, files and digests."""
+    return [read_manifest(name) for name in manifest_names()]
+
+
 def read_manifest(name: str) -> Manifest:
     """The manifest of this name, in upper or lower case, or at this path.
 

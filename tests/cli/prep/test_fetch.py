@@ -1,12 +1,14 @@
 """Fetching a data set by its manifest."""
 
 import hashlib
+import json
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
+from tests.http_server import Served, serving
 from unetprep.fetching import manifest_names
 
 
@@ -57,3 +59,50 @@ def test_fetch_keeps_nothing_that_fails_its_checksum(run: Run, index: bytes, tmp
 def test_fetch_names_what_can_be_fetched(run: Run) -> None:
     assert {"nuclei", "nuclei3d"} <= set(manifest_names())
     assert "nuclei, nuclei3d" in run("unetprep fetch nothing", 3).stderr
+
+
+def test_fetch_shows_the_terms_first_and_ends_with_the_import(run: Run, tmp_path: Path) -> None:
+    content = b"pixels"
+    (tmp_path / "img.tif").write_bytes(content)
+    (tmp_path / "cells.toml").write_text(
+        'title = "Cells"\nterms = "CC0"\ncite = "Someone"\n[source]\nkind = "local"\n[[files]]\npath = "img.tif"\n'
+        f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n[import]\nimage = "img.tif"\nlabels = "img.tif"\n'
+    )
+    fetched = run("unetprep fetch cells.toml --from .")
+    assert fetched.stderr.splitlines() == ["Cells", "  terms: CC0", "  cite:  Someone"]
+    command = "unetprep import --image data/cells/img.tif --labels data/cells/img.tif --out cells.zarr"
+    assert fetched.stdout.splitlines() == [
+        "data/cells/img.tif  (from img.tif)",
+        f"import it:  {command}",
+    ]
+    again = run("unetprep fetch cells.toml --json --quiet")
+    values = json.loads(again.stdout)
+    assert (values["import_command"], values["unverified"]) == (command, {})
+    assert "terms: CC0" in again.stderr
+
+
+def test_fetch_takes_local_files_and_says_what_is_not_verified(run: Run, tmp_path: Path) -> None:
+    text = 'title = "Cells"\nterms = "CC0"\n[source]\nkind = "local"\n[[files]]\npath = "a.bin"\nsha256 = "unknown"\n'
+    (tmp_path / "cells.toml").write_text(text)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/a.bin").write_bytes(b"pixels")
+    assert "nobody serves" in run("unetprep fetch cells.toml", 1).stderr
+    fetched = run("unetprep fetch cells.toml --from mine").stdout.splitlines()
+    digest = hashlib.sha256(b"pixels").hexdigest()
+    assert fetched == [
+        "data/cells/a.bin  (from mine/a.bin)",
+        f"NOT VERIFIED: the manifest knows no digest of data/cells/a.bin; its SHA-256 is {digest}",
+    ]
+
+
+def test_fetch_shows_its_progress(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    content = bytes(5000)
+    with serving(Served(content)) as served:
+        file = f'path = "a.bin"\nurl = "{served.url}"\nsha256 = "{hashlib.sha256(content).hexdigest()}"\n'
+        text = f'title = "Cells"\nterms = "CC0"\n[source]\nkind = "http"\n[[files]]\n{file}'
+        (tmp_path / "cells.toml").write_text(text)
+        assert "fetch a.bin, KiB 4/4" in run("unetprep fetch cells.toml").stderr
+        served.chunked = True
+        assert "fetch a.bin 0/1 KiB 4" in run("unetprep fetch cells.toml --out two").stderr
+        assert "KiB" not in run("unetprep fetch cells.toml --out three --quiet").stderr
