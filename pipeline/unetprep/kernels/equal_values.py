@@ -13,7 +13,8 @@ def label_equal_values(values: NDArray[np.integer]) -> tuple[NDArray[np.int32], 
     Returns int32 labels, 0 elsewhere, and their number. For a mask, `label_strip` does this in a fraction of the time.
     """
     labels = np.zeros(values.shape, np.int32)
-    return labels, int(_label(np.ascontiguousarray(values), labels))
+    wide = np.ascontiguousarray(values, values.dtype if values.dtype == np.uint64 else np.int64)  # compiled once
+    return labels, int(_label(wide, labels))
 
 
 @njit(nogil=True, cache=True)
