@@ -1,6 +1,6 @@
 """unettrain: the U-Net of Ronneberger et al. 2015, trained on the tiles, weight maps and fields that unetprep computed.
 
-`fit`, `predict_files`, `predict_many`, `evaluate_files`, `report`, `sampled_draws`, `export_model`,
+`fit`, `predict_files`, `predict_many`, `evaluate_files`, `evaluate_metrics`, `report`, `sampled_draws`, `export_model`,
 `load_foreign_weights` and `check_against_paper` do what the commands do. `predict_image`, `separate_instances` and
 `evaluate_arrays` work on arrays, as does the package `unettrain.metrics`. Importing unettrain is fast: each name is
 loaded when it is first used, and torch with the first name that needs it.
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from unettrain.errors import UnettrainError as UnettrainError
     from unettrain.evaluation.arrays import evaluate_arrays as evaluate_arrays
     from unettrain.evaluation.files import evaluate_files as evaluate_files
+    from unettrain.evaluation.many import MetricScores as MetricScores
+    from unettrain.evaluation.many import evaluate_metrics as evaluate_metrics
     from unettrain.evaluation.params import EvaluateParams as EvaluateParams
     from unettrain.evaluation.result import Evaluation as Evaluation
     from unettrain.export.params import ExportParams as ExportParams
@@ -66,6 +68,7 @@ _EXPORTS = {
     "unettrain.decoding.params": ("DecodingParams",),
     "unettrain.evaluation.files": ("evaluate_files",),
     "unettrain.evaluation.arrays": ("evaluate_arrays",),
+    "unettrain.evaluation.many": ("evaluate_metrics", "MetricScores"),
     "unettrain.evaluation.params": ("EvaluateParams",),
     "unettrain.evaluation.result": ("Evaluation",),
     "unettrain.reporting.write": ("report", "Report"),

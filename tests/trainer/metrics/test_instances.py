@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
-from unettrain.metrics import Matching, average_precision, label_components, match_instances, number_per_slice
+from unettrain.metrics import Matching, average_precision, label_components, match_instances
 
 labels_1d = arrays(np.int32, 12, elements=st.integers(0, 3))
 
@@ -105,7 +105,7 @@ def test_what_are_no_labels_is_refused() -> None:
     with pytest.raises(InvalidInput, match="one shape for both"):
         match_instances(strip((2, 1)), strip((3, 1)))
     with pytest.raises(InvalidInput, match=r"proposal is float64\n.*label_components"):
-        match_instances(strip((2, 1)), np.zeros((1, 2)))  # type: ignore[arg-type]
+        match_instances(strip((2, 1)), np.zeros((1, 2)))
 
 
 def test_components() -> None:
@@ -138,11 +138,3 @@ def test_proposals_in_ignored_pixels_alone_are_dropped() -> None:
     assert average_precision(truth, proposal, (0.5, 0.9), ignored) == {0.5: 1, 0.9: 1}
     assert match_instances(truth, proposal, 0.5, np.zeros_like(ignored)) == Matching(1, 1, 0, 1.0)
     assert match_instances(truth, proposal, 0.5, np.ones_like(ignored)) == Matching(ignored=2)
-
-
-def test_labels_of_slices_become_different_numbers() -> None:
-    labels = np.array([[[0, 1, 1]], [[1, 0, 5]], [[0, 0, 0]]], np.uint8)
-    found = number_per_slice(labels)
-    np.testing.assert_array_equal(found > 0, labels > 0)
-    assert found[0, 0, 1] == found[0, 0, 2]
-    assert len(np.unique(found[found > 0])) == 3

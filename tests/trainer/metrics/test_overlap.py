@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
-from unettrain.metrics import Overlap, overlap
+from unettrain.metrics import Overlap, dice, iou, overlap
 
 masks = arrays(np.uint8, (2, 4, 3), elements=st.integers(0, 2))
 
@@ -39,3 +39,12 @@ def test_empty_masks(found: Overlap, expected: tuple[float, ...]) -> None:
 def test_other_shapes_are_refused() -> None:
     with pytest.raises(InvalidInput, match="one shape for both"):
         overlap(np.zeros((3, 1)), np.zeros((1, 3)))
+
+
+def test_classes_have_an_overlap_each() -> None:
+    labels, proposal = np.array([[0, 1, 1, 2, -1, 2]]), np.array([[0, 1, 2, 2, 2, 0]])
+    assert iou(labels, proposal) == {0: 1 / 2, 1: 1 / 2, 2: 1 / 3}
+    assert dice(labels, proposal) == {0: 2 / 3, 1: 2 / 3, 2: 2 / 4}
+    mask = labels > 0
+    assert iou(mask, proposal > 0)[1] == overlap(mask, proposal > 0).iou
+    assert dice(mask, mask) == {0: 1, 1: 1}

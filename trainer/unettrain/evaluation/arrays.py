@@ -15,6 +15,7 @@ from unettrain.evaluation.labels import check_label_dtype, read_labels
 from unettrain.evaluation.params import EvaluateParams
 from unettrain.evaluation.predictions import read_prediction
 from unettrain.evaluation.result import Evaluation
+from unettrain.evaluation.segmentation import Segmentation
 from unettrain.metrics.scores import score_instances
 
 
@@ -47,17 +48,9 @@ def evaluate_sources(
 
     Raises InvalidInput as `evaluate_arrays` does.
     """
-    if proposed.axes == "cyx" and truth.shape[1] > 1 and np.dtype(proposed.dtype).kind in "bui":
-        proposed = replace(proposed, axes="zyx")  # as for labels: ImageJ calls the slices of a stack channels
-    check_label_dtype(truth.path, truth.shape[0], np.dtype(truth.dtype))
-    _check_sizes(proposed, truth)
-    dims, reason = _find_dims(truth, stored_dims, params.dims)
+    proposed, dims, reason = checked_sources(proposed, truth, stored_dims, params.dims)
     num_classes = classes[1] if classes else params.num_classes
-    by_value = None if classes else num_classes
-    cells = read_labels(_pixels(truth), truth.path, dims, params.instances, params.ignore_label, by_value)
-    if classes:
-        cells = replace(cells, classes=_pixels(classes[0])[0])
-    found = read_prediction(_pixels(proposed), proposed.path, dims, params.prediction, params.threshold, num_classes)
+    found, cells = read_sources(proposed, truth, params, dims, classes)
     scores = score_instances(found.objects, cells.objects, dims)
     counts = scores.cells[0]
     return Evaluation(
@@ -70,6 +63,30 @@ def evaluate_sources(
         reason,
         score_classes(found, cells, num_classes, dims) if num_classes else None,
     )
+
+
+def checked_sources(
+    proposed: Source, truth: Source, stored_dims: int | None, asked: int | None
+) -> tuple[Source, int, str]:
+    """The prediction with axes that fit the labels, `dims`, and why. Raises InvalidInput for sizes that differ."""
+    if proposed.axes == "cyx" and truth.shape[1] > 1 and np.dtype(proposed.dtype).kind in "bui":
+        proposed = replace(proposed, axes="zyx")  # as for labels: ImageJ calls the slices of a stack channels
+    check_label_dtype(truth.path, truth.shape[0], np.dtype(truth.dtype))
+    _check_sizes(proposed, truth)
+    return proposed, *_find_dims(truth, stored_dims, asked)
+
+
+def read_sources(
+    proposed: Source, truth: Source, params: EvaluateParams, dims: int, classes: tuple[Source, int] | None
+) -> tuple[Segmentation, Segmentation]:
+    """Read prediction and labels into memory, and interpret them."""
+    num_classes = classes[1] if classes else params.num_classes
+    by_value = None if classes else num_classes
+    cells = read_labels(_pixels(truth), truth.path, dims, params.instances, params.ignore_label, by_value)
+    if classes:
+        cells = replace(cells, classes=_pixels(classes[0])[0])
+    found = read_prediction(_pixels(proposed), proposed.path, dims, params.prediction, params.threshold, num_classes)
+    return found, cells
 
 
 def _check_sizes(proposed: Source, truth: Source) -> None:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from unetprep.format.layout import labels_path
 from unetprep.kernels.weight_formula import IGNORED
@@ -24,30 +25,47 @@ OWN_LABELS, OWN_CLASSES = "labels/instances", "labels/classes"  # of an image in
 def evaluate_files(prediction: str | Path, labels: str | Path, params: EvaluateParams | None = None) -> Evaluation:
     """Evaluate a prediction file against a label file, or against the labels of an image of a store, STORE/images/NAME.
 
-    `params` say how the files are interpreted. `dims` is by default what the store records, and 2 for a single slice;
-    any other stack needs it. Raises InvalidInput if the sizes differ, or if a file cannot be interpreted.
+    The scores are those of one image: IoU of the foreground and AP of the cells; `evaluate_metrics` takes several
+    images and all metrics. `params` say how the files are interpreted. `dims` is by default what the store records, and
+    2 for a single slice; any other stack needs it. Raises InvalidInput if the sizes differ, or if a file cannot be
+    interpreted.
 
         unettrain.evaluate_files("prediction.tif", "labels.tif").scores.mean_ap
     """
-    params, image = params or EvaluateParams(), os.fspath(labels)
-    proposed, truth = open_image_file(os.fspath(prediction)), _own_labels(image, OWN_LABELS)
+    pair = open_pair(os.fspath(prediction), os.fspath(labels), params or EvaluateParams())
+    return evaluate_sources(pair.proposed, pair.truth, pair.params, pair.stored_dims, pair.classes)
+
+
+class OpenedPair(NamedTuple):
+    """Sources of a prediction and of its labels, how they are interpreted, and what a store says about the labels."""
+
+    proposed: Source
+    truth: Source
+    params: EvaluateParams
+    stored_dims: int | None = None
+    classes: tuple[Source, int] | None = None  # of the labels, and their number
+
+
+def open_pair(prediction: str, labels: str, params: EvaluateParams) -> OpenedPair:
+    """Open a prediction and its labels, of a file or of STORE/images/NAME. Raises InvalidInput as `evaluate_files`."""
+    proposed, truth = open_image_file(prediction), _own_labels(labels, OWN_LABELS)
     if truth is None:
         choice = Choice(params.label_axes, channel=params.label_channel, is_labels=True)
-        return evaluate_sources(proposed, as_labels(open_image_file(image, choice), choice.channel), params)
+        return OpenedPair(proposed, as_labels(open_image_file(labels, choice), choice.channel), params)
     if params.ignore_label not in (None, IGNORED):
         raise InvalidInput(
-            f"--ignore-label is {params.ignore_label}, but the labels of {image} in a store mark ignored pixels as"
+            f"--ignore-label is {params.ignore_label}, but the labels of {labels} in a store mark ignored pixels as"
             f" {IGNORED}",
             hint="leave out --ignore-label",
         )
-    classes = _stored_classes(image)
+    classes = _stored_classes(labels)
     if params.num_classes not in (None, classes[1] if classes else None):
         raise InvalidInput(
-            f"--num-classes is {params.num_classes}, but {image} is an image of a store, which "
+            f"--num-classes is {params.num_classes}, but {labels} is an image of a store, which "
             + (f"has {classes[1]} classes" if classes else "holds cells without classes"),
             hint="leave out --num-classes",
         )
-    return evaluate_sources(proposed, truth, replace(params, ignore_label=IGNORED), _stored_dims(image), classes)
+    return OpenedPair(proposed, truth, replace(params, ignore_label=IGNORED), _stored_dims(labels), classes)
 
 
 def _own_labels(image: str, part: str) -> Source | None:

@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetprep.sources.label_values import Labels
 from unettrain.errors import InvalidInput
 from unettrain.evaluation.segmentation import CONNECTIVITY, Segmentation, components_of_classes
 from unettrain.evaluation.value_checks import (
     check_classes,
     check_numbers,
+    examine_pixels,
     fault_of_numbers,
-    has_one_number,
     num_parts,
     number_of_unlabelled,
 )
 from unettrain.metrics.components import label_components
+
+IGNORE_HINT = "--ignore-label {} if it marks pixels that are neither cell nor background"
 
 
 def check_label_dtype(path: str, num_channels: int, dtype: np.dtype[Any]) -> None:
@@ -31,6 +34,12 @@ def check_label_dtype(path: str, num_channels: int, dtype: np.dtype[Any]) -> Non
             allowed="integers in a single channel: 0 for background and one number for each cell",
             hint="save the labels as integers, not as colours or floating-point numbers",
         )
+
+
+def check_ignore_label(ignore_label: int | None) -> None:
+    """Raise InvalidInput for 0."""
+    if ignore_label == 0:
+        raise InvalidInput("--ignore-label is 0, which is background", allowed="any other number that the labels hold")
 
 
 def read_labels(
@@ -48,15 +57,14 @@ def read_labels(
     connected component of a class is a cell. Raises InvalidInput, naming `path`, for other values.
     """
     check_label_dtype(path, len(pixels), pixels.dtype)
-    if ignore_label == 0:
-        raise InvalidInput("--ignore-label is 0, which is background", allowed="any other number that the labels hold")
+    check_ignore_label(ignore_label)
     ignored = np.zeros(pixels.shape, bool) if ignore_label is None else pixels == ignore_label
     cells = np.where(ignored, 0, pixels)
-    check_numbers(cells, path, hint="--ignore-label {} if it marks pixels that are neither cell nor background")
+    check_numbers(cells, path, hint=IGNORE_HINT)
     if num_classes is not None:
         return _of_classes(cells[0], ignored[0], path, dims, num_classes)
     if instances != "ids":
-        _check_labels(cells, path, dims, instances)
+        check_cells(examine_pixels(cells, path, dims), path, instances)
     num = int(ignored.sum())
     remarks = (f"{num} pixels ignored",) if num else ()
     if instances == "components":
@@ -76,17 +84,18 @@ def _of_classes(
     return replace(found, objects=np.where(ignored, -1, found.objects))
 
 
-def _check_labels(cells: NDArray[Any], path: str, dims: int, instances: str) -> None:
-    if has_one_number(cells):
-        parts = num_parts(cells, path, dims)
+def check_cells(found: Labels, path: str, instances: str) -> None:
+    """Raise InvalidInput for a mask, and for values that change gradually or are like classes; see `read_labels`."""
+    if len(found.values) < 2:
+        parts = num_parts(found)
         if instances == "auto" and parts.max(initial=1) > 1:
             raise InvalidInput(
-                f"{path} holds a binary mask: {parts.sum()} separate parts of the only number {int(cells.max())}",
+                f"{path} holds a binary mask: {parts.sum()} separate parts of the only number {found.values.max()}",
                 allowed="labels that give each cell a number of its own",
                 hint="--instances components if each part is a cell (cells that touch become one);"
                 " --instances ids if the parts are one cell",
             )
-    elif fault := fault_of_numbers(cells, path, dims):
+    elif fault := fault_of_numbers(found):
         raise InvalidInput(
             f"{path} holds neither instance labels nor a clean mask: {fault}",
             allowed="labels that give each cell a number of its own, or a mask of 0 and one other number",
@@ -94,7 +103,7 @@ def _check_labels(cells: NDArray[Any], path: str, dims: int, instances: str) -> 
             " classes need --num-classes N, or --instances components if each part is a cell;"
             " --instances ids if each number is one cell after all",
         )
-    elif instances == "auto" and (number := number_of_unlabelled(cells, path, dims)) is not None:
+    elif instances == "auto" and (number := number_of_unlabelled(found)) is not None:
         raise InvalidInput(
             f"{path} holds {number}, which seems to mark pixels without a label",
             allowed="labels that give each cell a number of its own",

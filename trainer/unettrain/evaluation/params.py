@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from unetprep.parameter import parameter
 from unettrain.config import MOST_CLASSES, TrainerParams
+from unettrain.errors import InvalidInput
+from unettrain.evaluation.metric_table import named_metrics
 
 PREDICTIONS = ("auto", "instances", "probability", "mask", "classes")
 INSTANCES = ("auto", "ids", "components")
@@ -45,7 +47,24 @@ class EvaluateParams(TrainerParams):
         most=MOST_CLASSES,
     )
     ignore_label: int | None = parameter(None, "Number in LABELS of pixels that are neither cell nor background.")
+    metrics: str = parameter(
+        "",
+        "Metrics, separated by commas: iou, dice, ap, seg, variation_of_information, adapted_rand; and of"
+        " probabilities, at several thresholds, pixel_error, rand_error, v_rand, v_info, warping_error."
+        "  [default: iou,ap]",
+    )
+    ignore_background: bool = parameter(
+        False,
+        "Leave out pixels where LABELS are 0 from variation_of_information and adapted_rand, as CREMI and SNEMI3D do.",
+    )
+    split: str = parameter("", "Of a store, only the images of this split: train, val or test.")
     label_axes: str = parameter("", "Axes of LABELS, as zyx.  [default: as the file says]")
     label_channel: int | None = parameter(
         None, "Channel of LABELS that holds the numbers of the cells; 0 is the first.  [default: the only one]", least=0
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        named_metrics(self.metrics)
+        if self.split not in ("", "train", "val", "test"):
+            raise InvalidInput(f"split is {self.split!r}", allowed="train, val or test")

@@ -30,12 +30,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetprep.sources.label_values import Labels
 from unettrain.errors import InvalidInput
 from unettrain.evaluation.segmentation import Segmentation, components, components_of_classes
 from unettrain.evaluation.value_checks import (
     check_classes,
     check_numbers,
     check_one_channel,
+    examine_pixels,
     fault_of_numbers,
     has_one_number,
     is_finite,
@@ -90,13 +92,18 @@ def _find_kind(pixels: NDArray[Any], path: str, dims: int) -> str:
     check_numbers(pixels, path)
     if has_one_number(pixels):
         return "mask"
-    if fault := fault_of_numbers(pixels, path, dims):
-        raise InvalidInput(
-            f"what {path} ({pixels.dtype}) holds is ambiguous: {fault}",
-            allowed="instance labels, floating-point probabilities, or a mask of 0 and one other number",
-            hint=f"{_remedy(pixels)}; --prediction classes if each number is a class",
-        )
+    check_instances(examine_pixels(pixels, path, dims), path, pixels.dtype.name)
     return "instances"
+
+
+def check_instances(found: Labels, path: str, dtype: str) -> None:
+    """Raise InvalidInput for several numbers that change gradually, or are like classes."""
+    if fault := fault_of_numbers(found):
+        raise InvalidInput(
+            f"what {path} ({dtype}) holds is ambiguous: {fault}",
+            allowed="instance labels, floating-point probabilities, or a mask of 0 and one other number",
+            hint=f"{_remedy(dtype, int(found.values.max()))}; --prediction classes if each number is a class",
+        )
 
 
 def _has_classes(pixels: NDArray[Any]) -> bool:
@@ -137,13 +144,13 @@ def _classes(
     return replace(found, classes=classes)
 
 
-def _remedy(pixels: NDArray[Any]) -> str:
+def _remedy(dtype: str, largest: int) -> str:
     """Remedies for numbers that may be probabilities or a damaged mask."""
-    top, middle = FULL_SCALE.get(pixels.dtype.name), int(pixels.max()) // 2
+    top, middle = FULL_SCALE.get(dtype), largest // 2
     probability = (
         f"--prediction probability if {top} is probability 1"
         if top
-        else f"if it holds probabilities, save them divided by their largest possible value (at least {pixels.max():g})"
+        else f"if it holds probabilities, save them divided by their largest possible value (at least {largest:g})"
     )
     return (
         f"{probability}; --prediction mask --threshold {middle} if it is a mask that was resized or saved as JPEG;"
@@ -168,7 +175,7 @@ def _mask(pixels: NDArray[Any], path: str, dims: int, threshold: float | None) -
         return components(pixels[0] > threshold, dims, "mask", "mask", threshold=threshold)
     if not has_one_number(pixels):
         whole = is_whole(pixels)
-        fault = fault_of_numbers(pixels, path, dims) if whole else "values are no whole numbers"
+        fault = fault_of_numbers(examine_pixels(pixels, path, dims)) if whole else "values are no whole numbers"
         if fault:
             middle = (float(pixels.min()) + float(pixels.max())) / 2
             raise InvalidInput(

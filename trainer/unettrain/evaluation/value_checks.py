@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetprep.sources import Source
 from unetprep.sources.arrays import ArraySource
 from unetprep.sources.first_pass import LARGEST_LABEL
 from unetprep.sources.label_scan import survey
@@ -61,30 +62,37 @@ def has_one_number(pixels: NDArray[Any]) -> bool:
     return not numbers.size or bool(numbers.min() == numbers.max())
 
 
-def num_parts(pixels: NDArray[Any], path: str, dims: int) -> NDArray[np.intp]:
-    """The number of connected parts of each object. With `dims` 2 each slice has objects of its own."""
-    return np.bincount(_table(pixels, path, dims).cell)
+def examine(source: Source, dims: int, ignore_label: int | None = None) -> Labels:
+    """The connected parts of the numbers of a source (c, z, y, x) with one channel, which is read block by block.
+
+    With `dims` 2 each slice has objects of its own. Pixels of `ignore_label` count as background.
+    """
+    return Labels(survey(source, dims, NEIGHBOURS[dims], ignore_label), dims, source.dtype)
 
 
-def fault_of_numbers(pixels: NDArray[Any], path: str, dims: int) -> str:
+def examine_pixels(pixels: NDArray[Any], path: str, dims: int) -> Labels:
+    """`examine` of pixels in memory."""
+    return examine(ArraySource(path, "czyx", pixels.shape, pixels.dtype.name, path, pixels), dims)
+
+
+def num_parts(found: Labels) -> NDArray[np.intp]:
+    """The number of connected parts of each object."""
+    return np.bincount(found.cell)
+
+
+def fault_of_numbers(found: Labels) -> str:
     """Why values cannot be the numbers of objects; "" if they can.
 
     Values that change gradually come from probabilities, interpolation or JPEG files. Values of which most have several
     parts come from an image of classes.
     """
-    table = _table(pixels, path, dims)
-    if gradual := gradual_values(table):
+    if gradual := gradual_values(found):
         return f"values change gradually ({gradual.message})"
-    classes = class_like(table)
+    classes = class_like(found)
     return classes.message if classes else ""
 
 
-def number_of_unlabelled(pixels: NDArray[Any], path: str, dims: int) -> int | None:
+def number_of_unlabelled(labels: Labels) -> int | None:
     """A number that marks pixels without a label among those of cells; None if there is none."""
-    found = unlabelled(_table(pixels, path, dims))
+    found = unlabelled(labels)
     return found.value if found and found.certain else None
-
-
-def _table(pixels: NDArray[Any], path: str, dims: int) -> Labels:
-    source = ArraySource(path, "czyx", pixels.shape, pixels.dtype.name, path, pixels)
-    return Labels(survey(source, dims, NEIGHBOURS[dims], None, lambda: None), dims, pixels.dtype.name)

@@ -1,4 +1,4 @@
-"""Segmentation metrics of arrays, written from their definitions.
+"""Segmentation metrics of arrays, written from their definitions. Arguments are the labels first, then the proposal.
 
 The metrics of the EM challenge are loaded when they are first used, as they load numba.
 """
@@ -7,14 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from unettrain.metrics.components import label_components
+from unettrain.metrics.contingency import ContingencyTable, contingency_table
 from unettrain.metrics.instances import (
     Matching,
+    Seg,
     average_precision,
     match_at_thresholds,
     match_instances,
-    number_per_slice,
+    seg,
 )
-from unettrain.metrics.overlap import Overlap, overlap
+from unettrain.metrics.overlap import Overlap, dice, iou, overlap
+from unettrain.metrics.partitions import (
+    AdaptedRand,
+    VariationOfInformation,
+    adapted_rand,
+    variation_of_information,
+)
 from unettrain.metrics.scores import Scores, foreground, pooled, score, score_instances
 
 if TYPE_CHECKING:
@@ -53,18 +61,25 @@ _MODULES = {name: module for module, names in _EXPORTS.items() for name in names
 
 __all__ = [
     "CHALLENGE_THRESHOLDS",
+    "AdaptedRand",
+    "ContingencyTable",
     "Matching",
     "Mismatch",
     "Overlap",
     "Scores",
+    "Seg",
     "ThresholdScores",
+    "VariationOfInformation",
+    "adapted_rand",
     "average_precision",
     "challenge_curves",
+    "contingency_table",
+    "dice",
     "foreground",
+    "iou",
     "label_components",
     "match_at_thresholds",
     "match_instances",
-    "number_per_slice",
     "overlap",
     "pixel_error",
     "pixel_error_curve",
@@ -73,10 +88,12 @@ __all__ = [
     "rand_error_curve",
     "score",
     "score_instances",
+    "seg",
     "v_info",
     "v_info_curve",
     "v_rand",
     "v_rand_curve",
+    "variation_of_information",
     "warping_error",
     "warping_error_curve",
     "warping_mismatches",

@@ -1,7 +1,9 @@
-"""Instance matching: one-to-one matches of true and proposed cells, and average precision (AP).
+"""Instance metrics: one-to-one matches of true and proposed cells, average precision (AP), and SEG.
 
-AP(t) = TP / (TP + FP + FN) at the IoU threshold t, as in DSB2018 and StarDist (Schmidt et al. 2018). Ignored pixels,
-whose class is unknown, follow the rule of panoptic quality (Kirillov et al. 2019, section 4.1).
+AP(t) = TP / (TP + FP + FN) at the IoU threshold t, as in DSB2018 and StarDist (Schmidt et al. 2018). SEG is the measure
+of the Cell Tracking Challenge (Maska et al. 2014). Ignored pixels, whose class is unknown, follow the rule of panoptic
+quality (Kirillov et al. 2019, section 4.1). Both follow from the contingency table, so volumes of any size are read in
+blocks.
 """
 
 from collections.abc import Iterable
@@ -13,6 +15,14 @@ from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from unettrain.errors import InvalidInput
+from unettrain.metrics.contingency import (
+    IGNORED,
+    ContingencyTable,
+    LabelArray,
+    check_labels,
+    contingency_table,
+    sums_by,
+)
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 
@@ -52,79 +62,104 @@ class Matching:
         return self.sum_iou / self.tp if self.tp else 0.0
 
 
-def number_per_slice(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Give labels (z, y, x) numbers that differ between slices, so that no object extends over more than one slice.
+@dataclass(frozen=True)
+class Seg:
+    """Sum of the Jaccard indices (IoU) of the true cells, 0 for those without a match, and their number.
 
-    0 stays background. Labels must not be negative. Within a slice, a label remains one object.
+    Those of several images add up (`+`): SEG is the mean over all cells of all images.
     """
-    numbers = labels.astype(np.int64)
-    first = np.arange(len(numbers), dtype=np.int64) * (int(numbers.max(initial=0)) + 1)
-    return np.where(numbers > 0, numbers + first[:, None, None], 0)
+
+    sum_iou: float = 0.0
+    num_cells: int = 0
+
+    def __add__(self, other: "Seg") -> "Seg":
+        return Seg(self.sum_iou + other.sum_iou, self.num_cells + other.num_cells)
+
+    @property
+    def value(self) -> float:
+        """The mean, 0 to 1. 0 if there is no true cell, as the software of the challenge and py-ctcmetrics have it."""
+        return self.sum_iou / self.num_cells if self.num_cells else 0.0
 
 
 def match_instances(
-    truth: NDArray[np.integer],
-    proposal: NDArray[np.integer],
+    labels: LabelArray,
+    proposal: LabelArray,
     threshold: float = 0.5,
     ignored: NDArray[np.bool_] | None = None,
 ) -> Matching:
     """Match true and proposed cells one to one where their IoU is at least `threshold`, as many as possible.
 
-    truth and proposal are labels of one shape: 0 is background, and each other number is one cell, which may have
+    labels and proposal are integers of one shape: 0 is background, and each other number is one cell, which may have
     several parts. Above a threshold of 0.5 a cell has at most one partner; at exactly 0.5 it may have two that are
     equally good. The number of matches and their summed IoU are therefore unique.
 
-    `ignored` is true at pixels that are neither cell nor background. They do not count towards the size of any cell,
-    and so not towards any IoU. An unmatched proposal with more than half of its pixels ignored is no false positive.
+    Labels below 0, and pixels where `ignored` is true, are neither cell nor background. They do not count towards the
+    size of any cell, and so not towards any IoU. An unmatched proposal with more than half of its pixels ignored is no
+    false positive.
 
     Raises InvalidInput if threshold is less than 0.5, and if the shapes differ.
     """
-    return overlap_table(truth, proposal, ignored).matching(threshold)
+    return overlap_table(labels, proposal, ignored).matching(threshold)
 
 
 def match_at_thresholds(
-    truth: NDArray[np.integer],
-    proposal: NDArray[np.integer],
+    labels: LabelArray,
+    proposal: LabelArray,
     thresholds: Iterable[float] = THRESHOLDS,
     ignored: NDArray[np.bool_] | None = None,
 ) -> tuple[Matching, ...]:
     """`match_instances` at several thresholds; the IoUs are computed once."""
-    overlaps = overlap_table(truth, proposal, ignored)
+    overlaps = overlap_table(labels, proposal, ignored)
     return tuple(overlaps.matching(threshold) for threshold in thresholds)
 
 
 def average_precision(
-    truth: NDArray[np.integer],
-    proposal: NDArray[np.integer],
+    labels: LabelArray,
+    proposal: LabelArray,
     thresholds: Iterable[float] = THRESHOLDS,
     ignored: NDArray[np.bool_] | None = None,
 ) -> dict[float, float]:
-    """AP of one image at each threshold; see `match_instances` and `Matching.average_precision`."""
+    """AP of one image at each threshold; see `match_instances` and `Matching.average_precision`.
+
+    1 if neither labels nor proposal have a cell, where StarDist gives 0. Otherwise they agree, except that StarDist
+    computes IoUs in float32.
+    """
     chosen = tuple(thresholds)
-    matchings = match_at_thresholds(truth, proposal, chosen, ignored)
+    matchings = match_at_thresholds(labels, proposal, chosen, ignored)
     return {t: matching.average_precision for t, matching in zip(chosen, matchings, strict=True)}
+
+
+def seg(labels: LabelArray, proposal: LabelArray) -> float:
+    """SEG of the Cell Tracking Challenge, 0 to 1: the mean IoU of the true cells and their matches.
+
+    labels and proposal are integers of one shape and of any number of axes, as `match_instances` takes them. A cell R
+    is matched by the object S with more than half of its pixels, |R and S| > |R| / 2; without one its IoU is 0. Objects
+    without a cell do not lower SEG. 0 if there is no true cell. Over several images, SEG is the mean over all cells
+    (`Seg`), not over images. Raises InvalidInput as `match_instances` does.
+    """
+    return overlap_table(labels, proposal).seg().value
 
 
 @dataclass(frozen=True)
 class OverlapTable:
     """Pixels of true cells, of proposals, and of each pair that shares pixels. Cells are given by index.
 
-    truth_sizes and shared count no ignored pixels; proposal_sizes count all, proposal_ignored the ignored ones.
+    label_sizes and shared count no ignored pixels; proposal_sizes count all, proposal_ignored the ignored ones.
     """
 
-    truth_sizes: NDArray[np.intp]
-    proposal_sizes: NDArray[np.intp]
-    proposal_ignored: NDArray[np.intp]
+    label_sizes: NDArray[np.int64]
+    proposal_sizes: NDArray[np.int64]
+    proposal_ignored: NDArray[np.int64]
     rows: NDArray[np.intp]  # true cell of each pair
     columns: NDArray[np.intp]  # proposal of each pair
-    shared: NDArray[np.intp]
+    shared: NDArray[np.int64]
 
     def merged(self, into: NDArray[np.integer], num: int) -> "OverlapTable":
         """The table after proposals have been merged into `num` others; `into` is the index of that of each."""
-        sizes, ignored = (_sums(into, counts, num) for counts in (self.proposal_sizes, self.proposal_ignored))
+        sizes, ignored = (sums_by(into, counts, num) for counts in (self.proposal_sizes, self.proposal_ignored))
         codes, place = np.unique(self.rows * num + into[self.columns], return_inverse=True)
         rows, columns = np.divmod(codes, max(1, num))
-        return OverlapTable(self.truth_sizes, sizes, ignored, rows, columns, _sums(place, self.shared, len(codes)))
+        return OverlapTable(self.label_sizes, sizes, ignored, rows, columns, sums_by(place, self.shared, len(codes)))
 
     def without_small(self, least_size: int) -> "OverlapTable":
         """The table without proposals of fewer than `least_size` pixels."""
@@ -132,94 +167,75 @@ class OverlapTable:
         numbers, pairs = np.cumsum(kept) - 1, kept[self.columns]
         pixels = (self.proposal_sizes[kept], self.proposal_ignored[kept])
         places = (self.rows[pairs], numbers[self.columns[pairs]], self.shared[pairs])
-        return OverlapTable(self.truth_sizes, *pixels, *places)
+        return OverlapTable(self.label_sizes, *pixels, *places)
 
     def matching(self, threshold: float) -> Matching:
         """The one-to-one matches where the IoU is at least `threshold`, as `match_instances` defines them."""
         if not 0.5 <= threshold <= 1:
             raise InvalidInput(f"threshold is {threshold}", allowed="0.5 to 1")
         counted = 2 * self.proposal_ignored <= self.proposal_sizes
-        sizes = self.truth_sizes[self.rows] + (self.proposal_sizes - self.proposal_ignored)[self.columns]
-        ious = self.shared / (sizes - self.shared)
+        ious = self._ious()
         good = ious >= threshold
-        return _match(ious[good], self.rows[good], self.columns[good], len(self.truth_sizes), counted)
+        return _match(ious[good], self.rows[good], self.columns[good], len(self.label_sizes), counted)
+
+    def seg(self) -> Seg:
+        """SEG, as `seg` defines it."""
+        matched = 2 * self.shared > self.label_sizes[self.rows]
+        return Seg(float(self._ious()[matched].sum()), len(self.label_sizes))
+
+    def _ious(self) -> NDArray[np.float64]:
+        """The IoU of each pair."""
+        sizes = self.label_sizes[self.rows] + (self.proposal_sizes - self.proposal_ignored)[self.columns]
+        return np.asarray(self.shared / (sizes - self.shared), np.float64)
 
 
-def overlap_table(
-    truth: NDArray[np.integer], proposal: NDArray[np.integer], ignored: NDArray[np.bool_] | None = None
-) -> OverlapTable:
+def overlap_table(labels: LabelArray, proposal: LabelArray, ignored: NDArray[np.bool_] | None = None) -> OverlapTable:
     """The overlaps of labels of one shape, see `match_instances`. Cells are indexed in the order of their labels."""
-    _check(truth, proposal)
+    check_labels(labels, proposal, "iu")
     if ignored is not None:
-        truth = np.where(ignored, 0, truth)
-    truth_sizes, truth_index = _number(truth)
-    sizes, proposal_index = _number(proposal)
-    inside = np.zeros_like(sizes)
-    if ignored is not None:
-        inside = np.bincount(proposal_index[ignored & (proposal != 0)], minlength=len(sizes))
-    both = (truth != 0) & (proposal != 0)
-    codes = truth_index[both] * len(sizes) + proposal_index[both]
-    pairs, shared = _count(codes, len(truth_sizes) * len(sizes))
-    rows, columns = np.divmod(pairs, max(1, len(sizes)))
-    return OverlapTable(truth_sizes, sizes, inside, rows, columns, shared)
+        labels = np.where(ignored, IGNORED, np.asarray(labels[(slice(None),) * ignored.ndim]).astype(np.int64))
+    return overlaps_of(contingency_table(labels, proposal))
 
 
-def _sums(index: NDArray[np.integer], counts: NDArray[np.intp], num: int) -> NDArray[np.intp]:
-    sums = np.zeros(num, np.intp)
-    np.add.at(sums, index, counts)
-    return sums
+def overlaps_of(table: ContingencyTable) -> OverlapTable:
+    """The overlaps in a contingency table."""
+    rows, label_sizes = _numbered(table.labels, table.counts)
+    columns, sizes = _numbered(table.proposals, table.counts)
+    unknown = (table.labels == IGNORED) & (table.proposals > 0)
+    inside = sums_by(columns[unknown], table.counts[unknown], len(sizes))
+    both = (table.labels > 0) & (table.proposals > 0)
+    return OverlapTable(label_sizes, sizes, inside, rows[both], columns[both], table.counts[both])
 
 
-def _count(codes: NDArray[np.intp], num: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The different codes, of those under `num`, and how often each occurs."""
-    if num > max(1024, 4 * codes.size):
-        return np.unique(codes, return_counts=True)
-    counts = np.bincount(codes, minlength=num)  # no sort
-    present = np.flatnonzero(counts)
-    return present, counts[present]
-
-
-def _check(truth: NDArray[np.integer], proposal: NDArray[np.integer]) -> None:
-    if truth.shape != proposal.shape:
-        raise InvalidInput(f"truth has shape {truth.shape}, proposal {proposal.shape}", allowed="one shape for both")
-    for name, labels in (("truth", truth), ("proposal", proposal)):
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise InvalidInput(f"{name} is {labels.dtype}", allowed="integer labels; label_components makes them")
-
-
-def _number(labels: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Sizes of the cells in pixels, and the index of the cell at each pixel (undefined in the background)."""
-    if labels.min(initial=0) >= 0 and labels.max(initial=0) <= labels.size:  # a table of all numbers; no sort
-        index: NDArray[np.intp] = labels.astype(np.intp)
-        sizes = np.bincount(index.ravel(), minlength=1)
-        cells = (sizes > 0) & (np.arange(len(sizes)) != 0)
-    else:
-        numbers, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-        cells = numbers != 0
-    places = np.cumsum(cells) - 1
-    return sizes[cells], places[index.reshape(labels.shape)]
+def _numbered(numbers: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """The index of the cell of each pair (undefined for other numbers), and the pixels of each cell."""
+    cells = numbers > 0
+    different, index = np.unique(numbers[cells], return_inverse=True)
+    places = np.zeros(len(numbers), np.intp)
+    places[cells] = index
+    return places, sums_by(index, counts[cells], len(different))
 
 
 def _match(
     ious: NDArray[np.float64],
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
-    num_truth: int,
+    num_labels: int,
     counted: NDArray[np.bool_],
 ) -> Matching:
     """Match pairs of true cell (row) and proposal (column); `counted` proposals are not mostly ignored."""
     num_counted = int(counted.sum())
-    if _are_different(rows, num_truth) and _are_different(columns, len(counted)):  # always so above 0.5
+    if _are_different(rows, num_labels) and _are_different(columns, len(counted)):  # always so above 0.5
         tp, tp_counted, sum_iou = len(rows), int(counted[columns].sum()), float(ious.sum())
     else:
-        graph = sparse.csr_array((ious, (rows, columns)), shape=(num_truth, len(counted)))
+        graph = sparse.csr_array((ious, (rows, columns)), shape=(num_labels, len(counted)))
         partner = maximum_bipartite_matching(graph, perm_type="column")
         tp = int(np.count_nonzero(partner >= 0))
         sum_iou = float(ious[partner[rows] == columns].sum())
         # Of the largest matchings, take one that leaves as few as possible of the proposals that count unmatched.
         tp_counted = tp if counted.all() else _num_matches(graph[:, counted])
     num_ignored = len(counted) - num_counted - (tp - tp_counted)
-    return Matching(tp, num_counted - tp_counted, num_truth - tp, sum_iou, num_ignored)
+    return Matching(tp, num_counted - tp_counted, num_labels - tp, sum_iou, num_ignored)
 
 
 def _are_different(indices: NDArray[np.integer], num: int) -> bool:

@@ -1,4 +1,4 @@
-"""Overlap of two masks: IoU, Dice, precision and recall from pixel counts."""
+"""Overlap of two masks, or of each class of two class images: IoU, Dice, precision and recall from pixel counts."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
+from unettrain.metrics.contingency import ContingencyTable, LabelArray, contingency_table
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Pixels that are foreground in both masks (tp), in the proposal alone (fp), the truth alone (fn), in neither (tn).
+    """Pixels of the foreground of both masks (tp), the proposal alone (fp), the labels alone (fn), and neither (tn).
 
     Counts of several images add up (`+`), so that a score can be pooled over a data set.
     """
@@ -40,18 +41,50 @@ class Overlap:
 
     @property
     def recall(self) -> float:
-        """tp / (tp + fn). 1 if the truth is empty: nothing of it is missed."""
+        """tp / (tp + fn). 1 if the labels are empty: nothing of it is missed."""
         return _ratio(self.tp, self.tp + self.fn)
 
 
-def overlap(truth: NDArray[np.generic], proposal: NDArray[np.generic]) -> Overlap:
+def overlap(labels: NDArray[np.generic], proposal: NDArray[np.generic]) -> Overlap:
     """Count the pixels of two masks of one shape, with any number of axes; pixels that are not 0 are foreground."""
-    if truth.shape != proposal.shape:
-        raise InvalidInput(f"truth has shape {truth.shape}, proposal {proposal.shape}", allowed="one shape for both")
-    in_truth, in_proposal = truth != 0, proposal != 0
-    tp = int(np.count_nonzero(in_truth & in_proposal))
-    fp, fn = int(np.count_nonzero(in_proposal)) - tp, int(np.count_nonzero(in_truth)) - tp
-    return Overlap(tp, fp, fn, truth.size - tp - fp - fn)
+    if labels.shape != proposal.shape:
+        raise InvalidInput(f"labels have shape {labels.shape}, proposal {proposal.shape}", allowed="one shape for both")
+    in_labels, in_proposal = labels != 0, proposal != 0
+    tp = int(np.count_nonzero(in_labels & in_proposal))
+    fp, fn = int(np.count_nonzero(in_proposal)) - tp, int(np.count_nonzero(in_labels)) - tp
+    return Overlap(tp, fp, fn, labels.size - tp - fp - fn)
+
+
+def iou(labels: LabelArray, proposal: LabelArray) -> dict[int, float]:
+    """IoU of each class in class images of one shape: integers, of any number of axes, or masks, whose class is 1.
+
+    The classes are all numbers that occur in one of the images, 0 (background) too. Labels below 0 are ignored pixels.
+    Raises InvalidInput as `contingency_table` does.
+    """
+    return {c: found.iou for c, found in class_overlaps(contingency_table(labels, proposal)).items()}
+
+
+def dice(labels: LabelArray, proposal: LabelArray) -> dict[int, float]:
+    """Dice of each class, the F score of its pixels; see `iou`."""
+    return {c: found.dice for c, found in class_overlaps(contingency_table(labels, proposal)).items()}
+
+
+def class_overlaps(table: ContingencyTable) -> dict[int, Overlap]:
+    """The overlap of each class in the contingency table of class images."""
+    table = table.counted()
+    num, found = int(table.counts.sum()), {}
+    for number in np.union1d(table.labels, table.proposals).tolist():
+        in_labels, in_proposal = table.labels == number, table.proposals == number
+        tp, whole, proposed = (int(table.counts[w].sum()) for w in (in_labels & in_proposal, in_labels, in_proposal))
+        found[number] = Overlap(tp, proposed - tp, whole - tp, num - whole - proposed + tp)
+    return found
+
+
+def foreground_overlap(table: ContingencyTable) -> Overlap:
+    """The overlap of the foreground, all numbers but 0, in a contingency table."""
+    table = table.counted()
+    mask = ContingencyTable(np.minimum(table.labels, 1), np.minimum(table.proposals, 1), table.counts)
+    return class_overlaps(mask).get(1, Overlap(tn=int(table.counts.sum())))
 
 
 def _ratio(part: int, whole: int) -> float:

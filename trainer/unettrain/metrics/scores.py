@@ -6,7 +6,7 @@ removed: otherwise the part of a proposal around an ignored region would fall ap
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from unettrain.errors import InvalidInput
 from unettrain.metrics.components import PLANES, label_components
-from unettrain.metrics.instances import THRESHOLDS, Matching, match_at_thresholds, number_per_slice
-from unettrain.metrics.overlap import Overlap, overlap
+from unettrain.metrics.contingency import ContingencyTable, check_labels, contingency_table
+from unettrain.metrics.instances import THRESHOLDS, Matching, overlaps_of
+from unettrain.metrics.overlap import Overlap, foreground_overlap
 
 THRESHOLD = 0.5  # fixed beforehand: tuning it on the scored images would bias the scores
 
@@ -79,18 +80,19 @@ def score_instances(proposal: NDArray[np.integer], labels: NDArray[np.integer], 
     """
     if dims not in (2, 3):
         raise InvalidInput(f"dims is {dims!r}", allowed="2 or 3")
-    if proposal.shape != labels.shape:
-        raise InvalidInput(f"labels have shape {labels.shape}, proposal {proposal.shape}", allowed="one shape for both")
+    check_labels(labels, proposal, "iu")
     if labels.ndim == 2:
         proposal, labels = proposal[None], labels[None]
-    ignored = labels < 0
-    truth: NDArray[np.integer] = np.maximum(labels, 0)
-    if dims == 2:
-        truth, proposal = number_per_slice(truth), number_per_slice(proposal)
-    if not ignored.any():
-        return Scores(overlap(truth, proposal), match_at_thresholds(truth, proposal), images=1)
-    pixels = overlap(truth[~ignored], proposal[~ignored])
-    return Scores(pixels, match_at_thresholds(truth, proposal, ignored=ignored), images=1)
+    if dims == 3:
+        return scores_of(contingency_table(labels, proposal))
+    slices = (scores_of(contingency_table(*both)) for both in zip(labels, proposal, strict=True))
+    return replace(pooled(tuple(slices)), images=1)
+
+
+def scores_of(table: ContingencyTable) -> Scores:
+    """The scores of one image from its contingency table."""
+    overlaps = overlaps_of(table)
+    return Scores(foreground_overlap(table), tuple(overlaps.matching(t) for t in THRESHOLDS), images=1)
 
 
 def foreground(probabilities: NDArray[Any], threshold: float | None = None) -> NDArray[np.bool_]:

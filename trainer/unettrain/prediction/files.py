@@ -256,7 +256,7 @@ class _Predictor:
             probabilities = Probabilities(planes, task.num_turns, sides)
             if self._decoding.instances == "none":
                 with job.targets.main.writing() as path:
-                    write_probabilities(job, probabilities, path, name)
+                    write_probabilities(job, probabilities, path, name, self._decoding.threshold)
                 return self._result(job, seam=seam)
             overwrite = job.targets.main.overwrite or self._is_same(job)
             threads = self._params.threads or os.cpu_count() or 1

@@ -14,6 +14,7 @@ from unettrain import __version__
 
 COMMAND = "unettrain predict"
 MARK = f"{COMMAND} {__version__}"  # by which a prediction file is recognised; the fingerprint of its content follows
+THRESHOLD = "threshold="
 TIFFS = (".tif", ".tiff")
 
 
@@ -35,11 +36,13 @@ class Layout:
     keeps_slices: bool
     dtype: str = "float32"
     fingerprint: str = ""
+    threshold: float | None = None  # of the foreground, which probabilities carry for their evaluation
 
     @property
     def mark(self) -> str:
         """The mark of the file."""
-        return f"{MARK} {self.fingerprint}".strip()
+        carried = f" {THRESHOLD}{self.threshold}" if self.fingerprint and self.threshold is not None else ""
+        return f"{MARK} {self.fingerprint}{carried}".strip()
 
     @property
     def axes(self) -> str:
@@ -74,3 +77,12 @@ def fingerprint_in(mark: str) -> str | None:
         return None
     words = mark.removeprefix(COMMAND).split()
     return words[1] if len(words) > 1 else ""
+
+
+def threshold_in(mark: str) -> float | None:
+    """The threshold of the foreground in the mark of probabilities; None if it carries none."""
+    carried = [word.removeprefix(THRESHOLD) for word in mark.split() if word.startswith(THRESHOLD)]
+    try:
+        return float(carried[0]) if mark.startswith(COMMAND) and carried else None
+    except ValueError:
+        return None

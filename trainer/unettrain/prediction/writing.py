@@ -28,9 +28,9 @@ MICROMETER = METERS["micrometer"]
 MOST_OF_PNG = 2**16 - 1
 
 
-def write_probabilities(job: Job, found: Probabilities, path: Path, fingerprint: str) -> None:
-    """Write the probabilities of an image to a file."""
-    layout = job.layout(is_labels=False, fingerprint=fingerprint)
+def write_probabilities(job: Job, found: Probabilities, path: Path, fingerprint: str, threshold: float) -> None:
+    """Write the probabilities of an image to a file, with the threshold of the foreground in its mark."""
+    layout = replace(job.layout(is_labels=False, fingerprint=fingerprint), threshold=threshold)
     write_prediction(path, found.bands(), layout, job.calibration)
 
 
@@ -56,7 +56,7 @@ def write_instances(
             raise Failure(problem, allowed=f"at most {MOST_OF_PNG} in a PNG", hint="--out NAME.tif")
         if "probabilities" in beside:
             path = stack.enter_context(beside["probabilities"].writing())
-            write_probabilities(job, found, path, fingerprint)
+            write_probabilities(job, found, path, fingerprint, decoding.threshold)
         extras = _Extras(job, found, num, fingerprint, stack)
         layout = job.layout(is_labels=True, fingerprint=fingerprint, dtype="uint16" if num < 2**16 else "uint32")
         bands = regrouped(extras.watched(decoder), height)
