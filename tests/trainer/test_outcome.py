@@ -40,6 +40,9 @@ def test_settings_without_their_effect_are_named() -> None:
     (said,) = settings_notices(parts, 3)
     assert "over each of the 2 parts of a batch (accumulate), 2 tiles" in said
     assert settings_notices(replace(parts, normalization="instance"), 3) == ()
+    (said,) = settings_notices(FitConfig(normalization="batch"), 3)
+    assert "batch normalisation with one tile a batch" in said
+    assert settings_notices(FitConfig(batch_size=8, normalization="batch"), 3) == ()
 
 
 def test_a_training_whose_updates_overflowed_is_warned_of() -> None:

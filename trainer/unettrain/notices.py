@@ -17,4 +17,9 @@ def settings_notices(config: FitConfig, num_validation_tiles: int) -> tuple[str,
             f"batch normalisation takes its statistics over each of the {config.accumulate} parts of a batch"
             f" (accumulate), {config.batch_size // config.accumulate} tiles, not over the whole batch"
         )
+    if config.batch_size // config.accumulate == 1 and config.normalization == "batch":
+        found.append(
+            "batch normalisation with one tile a batch trains with the statistics of each tile and predicts with their"
+            " average: where tiles differ in brightness, the network may find nothing (--batch-size 8 is usual)"
+        )
     return tuple(found)
