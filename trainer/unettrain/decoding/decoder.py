@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from unetprep.kernels.quantizing import foreground_mask, quantized
 from unettrain.decoding.numbering import Numbering
 from unettrain.decoding.params import DecodingParams
-from unettrain.decoding.plane import Plane, find_parts, needs_values, num_objects, objects_of
+from unettrain.decoding.plane import Plane, find_parts, needs_values, num_objects, without_small
 from unettrain.decoding.spool import Spool
 from unettrain.decoding.strips import strips_of
 from unettrain.errors import InvalidInput
@@ -110,9 +110,10 @@ class Decoder:
     def _decode_slice(self, z: int) -> None:
         start = z * self._height
         finder = find_parts(self._plane, self.params, self._labels, start)
-        objects = objects_of(finder, self.params.min_depth, self.params.min_area_px)
-        self.num_dropped += num_objects(finder.objects(self.params.min_depth)) - num_objects(objects)
-        self._numbering.apply(self._labels, start, self._plane.strips, objects)
+        objects = finder.objects(self.params.min_depth)
+        kept = without_small(objects, finder.sizes, self.params.min_area_px)
+        self.num_dropped += num_objects(objects) - num_objects(kept)
+        self._numbering.apply(self._labels, start, self._plane.strips, kept)
         self._done += 1
 
     @property
