@@ -1,45 +1,30 @@
-"""Layout of a prediction file: its shape, its axes, and the bands it is written in.
-
-A band holds rows of one slice, so that memory does not grow with the height of the image.
-"""
+"""Layout of a prediction file: its shape, its axes, and the mark by which it is recognised."""
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
-
-from numpy.typing import NDArray
 
 from unettrain import __version__
 
 COMMAND = "unettrain predict"
-MARK = f"{COMMAND} {__version__}"  # by which a prediction file is recognised; the fingerprint of its content follows
+MARK = f"{COMMAND} {__version__}"  # by which a file is recognised; its fingerprint follows, and the number of instances
 TIFFS = (".tif", ".tiff")
-
-
-class Band(NamedTuple):
-    """Rows of one slice, starting at y0 and over the full width: (class, rows, x)."""
-
-    z: int
-    y0: int
-    pixels: NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Shape of a prediction (class, z, y, x), the rows of its bands, and the axes and dtype that its file has."""
+    """Shape of a prediction (class, z, y, x), the axes and dtype that its file has, and what its mark says."""
 
     shape: tuple[int, int, int, int]
-    rows: int
     keeps_classes: bool
     keeps_slices: bool
     dtype: str = "float32"
     fingerprint: str = ""
+    num_instances: int | None = None  # of labels
 
     @property
     def mark(self) -> str:
         """The mark of the file."""
-        return f"{MARK} {self.fingerprint}".strip()
+        return " ".join([MARK, self.fingerprint, "" if self.num_instances is None else str(self.num_instances)]).strip()
 
     @property
     def axes(self) -> str:
@@ -61,12 +46,6 @@ class Layout:
         """Bytes of the pixels, not compressed."""
         return self.itemsize * math.prod(self.shape)
 
-    def memory_bytes(self, path: Path) -> int:
-        """Bytes that writing takes besides the predicted tiles: bands, and a slice for several classes in TIFF."""
-        classes, _, height, width = self.shape
-        whole_slice = classes > 1 and path.suffix.lower() in TIFFS
-        return 4 * classes * width * (2 * self.rows + height * whole_slice)
-
 
 def fingerprint_in(mark: str) -> str | None:
     """The fingerprint in a mark; "" if it has none, None if it is no mark."""
@@ -74,3 +53,9 @@ def fingerprint_in(mark: str) -> str | None:
         return None
     words = mark.removeprefix(COMMAND).split()
     return words[1] if len(words) > 1 else ""
+
+
+def num_instances_in(mark: str) -> int | None:
+    """The number of instances in the mark of labels; None if it has none."""
+    words = mark.removeprefix(COMMAND).split()
+    return int(words[2]) if mark.startswith(COMMAND) and len(words) > 2 and words[2].isdecimal() else None
