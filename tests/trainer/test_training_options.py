@@ -16,6 +16,7 @@ from unettrain.decoding.arrays import separate_instances
 from unettrain.decoding.params import DecodingParams
 from unettrain.decoding.selection import DecodingScores, candidate_decodings
 from unettrain.errors import Conflict, Failure, InvalidInput
+from unettrain.examples import Examples
 from unettrain.metrics.components import label_components
 from unettrain.metrics.instances import THRESHOLDS, Matching, match_at_thresholds
 from unettrain.metrics.overlap import Overlap
@@ -86,7 +87,7 @@ def test_an_interrupt_does_not_count_a_validation_twice(
     scored(SCORES)
     store, config = make_store(), quick(steps=5, validate_every=1, examples=1, best_by="loss")
 
-    def interrupted(run_dir: Path, at: int, *more: object) -> None:
+    def interrupted(self: Examples, run_dir: Path, at: int) -> None:
         if at == step:
             raise KeyboardInterrupt
 
