@@ -216,7 +216,10 @@ def main() -> None:
         print(json.dumps(found))
         return
     torch.set_num_threads(1)
-    results: dict[str, Any] = {"machine": machine("torch", "monai", "numpy")}
+    out = Path(a.what)
+    before: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    packages = ("torch", "monai", "numpy") if "compared" in a.parts else ("torch", "numpy")
+    results: dict[str, Any] = {"machine": before.get("machine", {}) | machine(*packages)}
     if "compared" in a.parts:
         results["compared"] = compared(a.side, a.base_channels, a.pairs)
         results["largest_seam"] = {k: float(f"{v:.2g}") for k, v in seams(a.base_channels).items()}
@@ -227,8 +230,7 @@ def main() -> None:
             side: {k: round(v, 2) for k, v in run_apart("file", "--side", side, "--base-channels", "4").items()}
             for side in sizes
         }
-    out = Path(a.what)
-    write(out, (json.loads(out.read_text()) if out.exists() else {}) | results)
+    write(out, before | results)
 
 
 if __name__ == "__main__":

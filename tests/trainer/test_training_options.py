@@ -1,6 +1,6 @@
 """Options of a training: the choice of best.pt, early stopping, averages, pictures, TensorBoard, divergence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from unettrain.decoding.arrays import separate_instances
 from unettrain.decoding.params import DecodingParams
 from unettrain.decoding.selection import DecodingScores, candidate_decodings
 from unettrain.errors import Conflict, Failure, InvalidInput
+from unettrain.examples import Examples
 from unettrain.metrics.components import label_components
 from unettrain.metrics.instances import THRESHOLDS, Matching, match_at_thresholds
 from unettrain.metrics.overlap import Overlap
+from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
 from unettrain.trainer import Trainer
 from unettrain.training_loop import fit
-from unettrain.validation import BestScores, Validation
+from unettrain.validation import BestScores, Look, Validation
 
 MakeStore = Callable[..., Path]
 SCORES = [(0.5, 10, 0.3), (0.4, 5, 0.2), (0.6, 20, 0.1), (0.7, 5, 0.4), (0.8, 5, 0.0)]  # loss, tp of 100, AP
@@ -33,7 +35,9 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[tuple[float, i
     """Replace the scores of the validations at steps 1, 2, ..."""
 
     def use(scores: Sequence[tuple[float, int, float]]) -> None:
-        def validate(self: Trainer, stream: object) -> Validation:
+        def validate(self: Trainer, stream: Iterable[Batch], look: Look) -> Validation:
+            for batch in stream:
+                look(batch, *self.predict(batch)[:2])
             loss, tp, ap = scores[self.step - 1]
             return Validation(loss, Overlap(tp, 100 - tp, 0, 0), ap)
 
@@ -83,13 +87,13 @@ def test_an_interrupt_does_not_count_a_validation_twice(
     scored(SCORES)
     store, config = make_store(), quick(steps=5, validate_every=1, examples=1, best_by="loss")
 
-    def interrupted(run_dir: Path, at: int, *more: object) -> None:
+    def interrupted(self: Examples, run_dir: Path, at: int) -> None:
         if at == step:
             raise KeyboardInterrupt
 
     fit(store, tmp_path / "straight", config)
     with monkeypatch.context() as patch:
-        patch.setattr("unettrain.training_loop.write_examples", interrupted)
+        patch.setattr("unettrain.training_loop.Examples.write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit(store, tmp_path / "stopped", config)
     fit(store, tmp_path / "stopped", config)
@@ -124,7 +128,18 @@ def test_a_run_with_a_schedule_has_a_fixed_number_of_steps(make_store: MakeStore
 
 def test_every_validation_shows_examples(make_store: MakeStore, tmp_path: Path) -> None:
     store, run = make_store(), tmp_path / "run"
-    fit(store, run, quick(examples=2))
+    passes = []
+    with pytest.MonkeyPatch.context() as patch:
+        predict = Trainer.predict
+
+        def counted(self: Trainer, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            passes.append(batch.indices.tolist())
+            return predict(self, batch)
+
+        patch.setattr(Trainer, "predict", counted)
+        fit(store, run, quick(examples=2))
+    num_tiles = len({tile for tiles in passes for tile in tiles})
+    assert len(passes) == 2 * num_tiles  # at two validations, each tile once, examples among them
     assert sorted(p.name for p in (run / "examples").iterdir()) == ["step-00000003.png", "step-00000006.png"]
     picture = iio.imread(run / "examples" / "step-00000006.png")
     output = 20

@@ -1,6 +1,6 @@
 """Pictures of validation tiles with their prediction, which show a training at work."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -13,20 +13,35 @@ from unetprep.storage.atomic import replacing
 from unettrain.decoding.arrays import separate_instances
 from unettrain.model import centre_crop
 from unettrain.stream.batches import Batch
-from unettrain.validation import Predict, predicted_foreground
+from unettrain.validation import predicted_foreground
 
 FOLDER = "examples"  # in a run directory
 GAP_PX = 4
 
 
-def write_examples(run_dir: Path, step: int, predict: Predict, batches: Iterable[Batch]) -> Path:
-    """Write a PNG with a row for each tile: image, target, probability of the foreground, and predicted cells."""
-    rows = [row for batch in batches for row in _rows(batch, *predict(batch)[:2])]
-    path = run_dir / FOLDER / f"step-{step:08d}.png"
-    path.parent.mkdir(exist_ok=True)
-    with replacing(path) as file:
-        file.write(iio.imwrite("<bytes>", _stacked(rows, axis=0), extension=".png", plugin="pillow"))
-    return path
+class Examples:
+    """A picture with a row for some batches of a validation: image, target, foreground probability, predicted cells.
+
+    `places` are those of the batches among all, in ascending order. Their scores are those of the validation.
+    """
+
+    def __init__(self, places: Collection[int]) -> None:
+        self._places, self._num_seen = places, 0
+        self._rows: list[Picture] = []
+
+    def look(self, batch: Batch, scores: Tensor, target: Tensor) -> None:
+        """Take the next batch, its scores (b, class, y, x) and its target (b, y, x), if it is one of them."""
+        if self._num_seen in self._places:
+            self._rows += _rows(batch, scores, target)
+        self._num_seen += 1
+
+    def write(self, run_dir: Path, step: int) -> Path:
+        """Write the PNG."""
+        path = run_dir / FOLDER / f"step-{step:08d}.png"
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as file:
+            file.write(iio.imwrite("<bytes>", _stacked(self._rows, axis=0), extension=".png", plugin="pillow"))
+        return path
 
 
 def _rows(batch: Batch, scores: Tensor, target: Tensor) -> list[Picture]:

@@ -27,7 +27,7 @@ from unettrain.optimizer import learning_rate_at, make_optimizer
 from unettrain.outcome import ADVICE
 from unettrain.stream.batches import Batch
 from unettrain.stream.tile_stream import TileStream
-from unettrain.validation import BestScores, Spread, Validation, validate
+from unettrain.validation import BestScores, Look, Spread, Validation, validate
 
 STATE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RuntimeError)
 AMP_DTYPES = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -195,9 +195,10 @@ class Trainer:
             what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient has the norm {norm}"
             raise Diverged(f"the training diverged: at step {self.step} the {what}", hint=ADVICE)
 
-    def validate(self, stream: TileStream) -> Validation:
+    def validate(self, stream: TileStream, look: Look = lambda batch, scores, target: None) -> Validation:
         """Scores over a finite stream, without dropout, with the default decoding or one that keeps smaller cells."""
-        return validate(self.predict, stream, self.config.normalizer, self.step, DecodingScores(validation_decodings()))
+        instances = DecodingScores(validation_decodings())
+        return validate(self.predict, stream, self.config.normalizer, self.step, instances, look)
 
     def choose_decoding(self, batches: Iterable[Batch], network: UNet) -> DecodingParams | None:
         """The decoding with which a network has the highest AP over some batches; None if they hold no cell."""

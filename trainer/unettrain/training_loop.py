@@ -15,7 +15,7 @@ from unettrain.checkpoint_files import SaveSchedule
 from unettrain.config import FitConfig
 from unettrain.distributed import Group, PeerLost, joined
 from unettrain.errors import Failure, InvalidInput, mark_reported_elsewhere, raises_own_errors
-from unettrain.examples import write_examples
+from unettrain.examples import Examples
 from unettrain.initial import KEY, InitialWeights, adopt_network, initial_weights
 from unettrain.memory import check_memory
 from unettrain.notices import settings_notices
@@ -302,13 +302,14 @@ class _Loop:
             trainer.constant = trainer.is_constant(self.validation.sample())
             self.run.save_best(trainer.checkpoint(with_optimizer=False))
             return trainer.best, {}
-        found = trainer.validate(stream)
+        examples = Examples(self.validation.places(config.examples))
+        found = trainer.validate(stream, examples.look)
         trainer.val_iou, trainer.val_ap, trainer.constant = found.iou, found.ap, found.constant
         best = trainer.best.after(found, config.best_by)
         if best.num_worse == 0:
             self.run.save_best(trainer.checkpoint(with_optimizer=False, best=best))
         if config.examples:
-            write_examples(self.run.path, trainer.step, trainer.predict, self.validation.some(config.examples))
+            examples.write(self.run.path, trainer.step)
         scores = {"val_loss": found.loss, "val_iou": found.iou, "val_ap": found.ap}
         return best, {name: value for name, value in scores.items() if value is not None}
 

@@ -19,6 +19,7 @@ from unettrain.outcome import ADVICE
 from unettrain.stream.batches import Batch
 
 SAME = 1e-6  # relative difference below which outputs count as equal
+Look = Callable[[Batch, Tensor, Tensor], None]  # at a batch, its scores (b, class, y, x) and its target (b, y, x)
 Predict = Callable[[Batch], tuple[Tensor, Tensor, Tensor]]  # scores (b, class, y, x), target and weights (b, y, x)
 
 
@@ -71,9 +72,16 @@ class BestScores:
 
 @torch.no_grad()
 def validate(
-    predict: Predict, batches: Iterable[Batch], normalizer: str, step: int, instances: DecodingScores
+    predict: Predict,
+    batches: Iterable[Batch],
+    normalizer: str,
+    step: int,
+    instances: DecodingScores,
+    look: Look = lambda batch, scores, target: None,
 ) -> Validation:
     """Scores over a finite stream; `instances` collects those of its candidates, of which the best gives the AP.
+
+    `look` is called with each batch in turn, until a score is not finite.
 
     Raises Failure if the loss is not finite, InvalidInput if the weights of all pixels are 0.
     """
@@ -88,6 +96,7 @@ def validate(
         truth, proposal = (a[counted].cpu().numpy() for a in (target, scores.argmax(1)))
         cells += overlap(truth > 0, proposal > 0)
         if bool(scores.isfinite().all()):
+            look(batch, scores, target)
             instances.add(predicted_foreground(scores), label_components(target.cpu().numpy()), ~counted.cpu().numpy())
         num_pixels, num_batches = num_pixels + target.numel(), num_batches + 1
     if weight == 0:

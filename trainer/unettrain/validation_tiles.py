@@ -30,7 +30,12 @@ class ValidationTiles:
             self._sample = self._training.batch(0)
         return self._sample
 
+    def places(self, num: int) -> list[int]:
+        """Places in the stream of up to `num` validation tiles, spread over the split."""
+        num = min(num, self.num_tiles)
+        return [k * self.num_tiles // num for k in range(num)]
+
     def some(self, num: int) -> Iterator[Batch]:
         """Up to `num` validation tiles, spread over the split."""
-        stream, num = self.stream(), min(num, self.num_tiles)
-        return (stream.batch(k * self.num_tiles // num) for k in range(num)) if stream else iter(())
+        stream = self.stream()
+        return map(stream.batch, self.places(num)) if stream else iter(())

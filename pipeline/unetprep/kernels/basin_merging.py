@@ -29,11 +29,11 @@ def merge_basins(
     two objects merge unless the lower of their peaks rises above it by at least `min_depth` of its own height, and by
     at least one unit.
     """
-    objects, heights, places = basins.copy(), np.zeros(len(basins), np.int32), np.zeros(len(basins), np.int64)
-    heights[basins[peaks.parts]], places[basins[peaks.parts]] = peaks.heights, peaks.places
-    passes = highest_passes(contacts)
-    first, second = np.sort(places[passes[:, :2]], axis=1).T
-    _merge(passes[np.lexsort((second, first, -passes[:, 2]))], heights, objects, min_depth)
+    owners = basins[peaks.parts][np.argsort(peaks.places, kind="stable")]  # basins in the order of their peaks
+    objects, heights, ranks = basins.copy(), np.zeros(len(basins), np.int32), np.zeros(len(basins), np.int32)
+    heights[basins[peaks.parts]], ranks[owners] = peaks.heights, np.arange(len(owners), dtype=np.int32)
+    order, ends = _by_height(contacts[:, 2])
+    _merge(contacts, order, ends, ranks, owners, heights, objects, min_depth)
     return objects
 
 
@@ -52,14 +52,35 @@ def highest_passes(contacts: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 @njit(nogil=True, cache=True)
-def _merge(passes, heights, parents, min_depth):  # type: ignore[no-untyped-def]
-    for k in range(len(passes)):
-        a, b = find(parents, passes[k, 0]), find(parents, passes[k, 1])
-        lower = min(heights[a], heights[b])
-        depth = lower - passes[k, 2]
-        if a != b and (depth < 1 or depth < min_depth * lower):
-            kept, other = min(a, b), max(a, b)
-            heights[kept] = max(heights[a], heights[b])
-            parents[other] = kept
+def _by_height(heights):  # type: ignore[no-untyped-def]
+    """Indices in the order of heights, and where those of each height 0, 1, ... end: a counting sort."""
+    ends = np.zeros((heights.max() if len(heights) else 0) + 1, np.int64)
+    for height in heights:
+        ends[height] += 1
+    ends = np.cumsum(ends)
+    order, nexts = np.empty(len(heights), np.int64), ends.copy()
+    for k in range(len(heights)):
+        nexts[heights[k]] -= 1
+        order[nexts[heights[k]]] = k
+    return order, ends
+
+
+@njit(nogil=True, cache=True)
+def _merge(contacts, order, ends, ranks, owners, heights, parents, min_depth):  # type: ignore[no-untyped-def]
+    for height in range(len(ends) - 1, -1, -1):
+        some = order[ends[height - 1] if height else 0 : ends[height]]
+        pairs = np.empty(len(some), np.int64)  # of the ranks of peaks, the earlier first
+        for k in range(len(some)):
+            a, b = np.int64(ranks[contacts[some[k], 0]]), np.int64(ranks[contacts[some[k], 1]])
+            pairs[k] = min(a, b) << 32 | max(a, b)
+        pairs.sort()
+        for pair in pairs:
+            a, b = find(parents, owners[pair >> 32]), find(parents, owners[pair & 0xFFFFFFFF])
+            lower = min(heights[a], heights[b])
+            depth = lower - height
+            if a != b and (depth < 1 or depth < min_depth * lower):
+                kept, other = min(a, b), max(a, b)
+                heights[kept] = max(heights[a], heights[b])
+                parents[other] = kept
     for item in range(len(parents)):
         parents[item] = parents[parents[item]]  # a parent is smaller, and stands for its set already

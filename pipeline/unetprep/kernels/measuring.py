@@ -1,4 +1,4 @@
-"""Sums over the pixels of labelled objects, from rows of an image."""
+"""Sums over the pixels of labelled objects, from parts of an image."""
 
 from typing import Any
 
@@ -7,21 +7,23 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-def measure_rows(labels: NDArray[np.int32], z: int, y0: int, sums: NDArray[np.int64], boxes: NDArray[np.int64]) -> None:
-    """Add labels (rows, x), those of slice `z` from row `y0` on.
+def measure_part(
+    labels: NDArray[np.int32], z: int, y0: int, x0: int, sums: NDArray[np.int64], boxes: NDArray[np.int64]
+) -> None:
+    """Add labels (rows, columns), those of slice `z` from row `y0` and column `x0` on.
 
     `sums` (label, 3) are area, sum of y and sum of x; `boxes` (label, 5) are z, y0, x0, y1, x1, the last two exclusive.
     Label 0 is not measured.
     """
-    _measure(labels, z, y0, sums, boxes)
+    _measure(labels, z, y0, x0, sums, boxes)
 
 
 @njit(nogil=True, cache=True)
-def _measure(labels, z, y0, sums, boxes):  # type: ignore[no-untyped-def]
+def _measure(labels, z, y0, x0, sums, boxes):  # type: ignore[no-untyped-def]
     for row in range(labels.shape[0]):
         y = y0 + row
-        for x in range(labels.shape[1]):
-            label = labels[row, x]
+        for column in range(labels.shape[1]):
+            label, x = labels[row, column], x0 + column
             if label:
                 sums[label, 0] += 1
                 sums[label, 1] += y
@@ -34,7 +36,7 @@ def _measure(labels, z, y0, sums, boxes):  # type: ignore[no-untyped-def]
 
 
 def sum_intensity(labels: NDArray[np.int32], image: NDArray[Any], sums: NDArray[np.float64]) -> None:
-    """Add the values of an image (rows, x) to the sum of each label; label 0 is not measured."""
+    """Add the values of an image (rows, columns) to the sum of each label; label 0 is not measured."""
     if image.shape != labels.shape:
         raise ValueError(f"labels have shape {labels.shape}, the image {image.shape}")
     _sum(labels, np.ascontiguousarray(image, np.float64), sums)

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from skimage.measure import regionprops
@@ -7,15 +9,16 @@ from unettrain.decoding.arrays import separate_instances
 from unettrain.decoding.table import InstanceTable
 
 
-def test_equals_the_measurements_of_scikit_image_whatever_the_bands() -> None:
+def test_equals_the_measurements_of_scikit_image_whatever_the_parts() -> None:
     labels = separate_instances(np.stack([random_cells((90, 80), 20, seed) for seed in (0, 1)]))
     image = np.random.default_rng(0).integers(0, 65536, (2, *labels.shape)).astype(np.uint16)
-    for rows in (7, 90):
+    for rows, columns in ((7, 80), (90, 33)):
         table = InstanceTable(int(labels.max()), num_channels=2)
         for z in range(2):
-            for y0 in range(0, 90, rows):
-                table.add(z, y0, labels[z, y0 : y0 + rows], image[:, z, y0 : y0 + rows])
-        found = table.rows()
+            for y0, x0 in product(range(0, 90, rows), range(0, 80, columns)):
+                part = np.s_[z, y0 : y0 + rows, x0 : x0 + columns]
+                table.add(z, y0, labels[part], image[:, *part], x0=x0)
+        found = list(table.rows())
         expected = [(z, p) for z in range(2) for p in regionprops(labels[z], np.moveaxis(image[:, z], 0, -1))]  # type: ignore[no-untyped-call]
         assert len(found) == len(expected) == labels.max()
         for row, (z, p) in zip(found, expected, strict=True):

@@ -64,10 +64,11 @@ def expected(checkpoint: Path, image: torch.Tensor) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("name", ["paper", "instance"])
 def test_an_onnx_model_gives_what_torch_gives_at_any_size(
-    tmp_path: Path, make_checkpoint: MakeCheckpoint, name: str
+    tmp_path: Path, make_checkpoint: MakeCheckpoint, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     checkpoint, out = make_checkpoint(NETWORKS[name]), tmp_path / "a.onnx"
     done = export_model(checkpoint, out)
+    assert "torchvision is not installed" not in caplog.text
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.onnx", "best.pt"]  # one file
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
     for image in images_of(NETWORKS[name]):

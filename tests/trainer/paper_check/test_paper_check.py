@@ -163,8 +163,8 @@ BROKEN: dict[str, tuple[Callable[[], Iterator[Line]], str, Break]] = {
         "unettrain.paper_check.data_lines.warp_tile", lambda image, labels, weights, *_: (image, labels + 1, weights))),
     "no gray values": (data, "gray values", lambda patch: patch.setattr("unettrain.augment.draw.GRAY_SPREAD", 0.0)),
     "not turned back": (prediction_lines, "averaging of 4 predictions", lambda patch: patch.setattr(
-        "unettrain.prediction.turns.Flip.back", lambda self, planes, z, y0, y1, sides: planes.read(
-            z, slice(y0, y1), slice(0, sides[1])))),
+        "unettrain.prediction.turns.Flip.back", lambda self, planes, w, sides: planes.read(
+            w.z, w.rows, w.columns))),
     "six rotations": (prediction_lines, "averaging of 7 predictions", lambda patch: patch.setattr(
         "unettrain.paper_check.prediction_lines.turns_of", lambda num: turns_of(num)[:-1])),
     "tile by tile": (prediction_lines, "tiled prediction", of_tile_mean),

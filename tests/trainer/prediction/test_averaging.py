@@ -12,10 +12,10 @@ from unettrain.config import UNetConfig
 from unettrain.errors import Conflict, Failure
 from unettrain.model import UNet
 from unettrain.prediction.averaging import ScoreTask, largest_difference, probabilities, summed_scores
-from unettrain.prediction.panels import Window
 from unettrain.prediction.planes import FilePlanes, MemoryPlanes, Planes
 from unettrain.prediction.turns import NUM_TURNS, Flip, Rotation, turns_of
 from unettrain.prediction.whole import whole_scores
+from unettrain.prediction.windows import Window
 from unettrain.prediction.work_folder import Position, WorkFolder
 
 MODEL = UNet(UNetConfig(base_channels=3, depth=2), seed=1).eval()
@@ -75,7 +75,7 @@ def test_an_image_is_rotated_as_scipy_does(degrees: float) -> None:
     if (expected.shape[0] - height) % 2 == (expected.shape[1] - width) % 2 == 0 and top >= 0 and left >= 0:
         cut = expected[top : top + height, left : left + width]
         np.testing.assert_allclose(rotated[0], cut, atol=1e-5 if degrees % 90 == 0 else 0.02)
-    back = Rotation(degrees).back(planes_of(rotated[None]), 0, 0, 41, (41, 61))
+    back = Rotation(degrees).back(planes_of(rotated[None]), Window(0, 0, 41, 0, 61), (41, 61))
     inner = np.s_[2:-2, 2:-2]  # at the edges the image has a fold, where it is mirrored
     np.testing.assert_allclose(back[0][inner], image[0, 0][inner], atol=1e-5 if degrees % 90 == 0 else 0.01)
 

@@ -21,10 +21,9 @@ from unettrain.decoding.arrays import separate_instances
 from unettrain.decoding.params import DecodingParams
 from unettrain.errors import Conflict, Failure, InvalidInput
 from unettrain.model import UNet
-from unettrain.prediction import files, writing
-from unettrain.prediction.bands import ROWS, regrouped
+from unettrain.prediction import files, windows, writing
 from unettrain.prediction.files import predict_files, predict_many
-from unettrain.prediction.layout import Band, Layout
+from unettrain.prediction.layout import Layout
 from unettrain.prediction.outputs import fingerprint_of, is_prediction, write_labels
 
 NONE = {"instances": "none"}
@@ -98,14 +97,16 @@ def test_label_tiffs_are_tiled_and_compressed(tmp_path: Path, image: Path) -> No
 
 @pytest.mark.parametrize("ending", [".tif", ".npy", ".zarr", ".png"])
 @pytest.mark.parametrize(("slices", "dtype"), [(1, "uint16"), (3, "uint32")])
-def test_large_labels_are_written_as_they_are(tmp_path: Path, ending: str, slices: int, dtype: str) -> None:
+def test_large_labels_are_written_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, slices: int, dtype: str
+) -> None:
     if ending == ".png" and (slices > 1 or dtype == "uint32"):
         return
-    shape = (slices, 2 * ROWS + 13, 300)
+    monkeypatch.setattr(windows, "BAND_PIXELS", 30_000)
+    shape = (slices, 2 * windows.ROWS + 13, 2 * windows.COLUMNS + 13)
     values = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype)
-    bands = (Band(z, y, values[z : z + 1, y : y + 100]) for z in range(slices) for y in range(0, shape[1], 100))
-    layout = Layout((1, *shape), ROWS, keeps_classes=False, keeps_slices=slices > 1, dtype=dtype, fingerprint="abc")
-    write_labels(tmp_path / f"l{ending}", regrouped(bands, shape[1]), layout, None)
+    layout = Layout((1, *shape), keeps_classes=False, keeps_slices=slices > 1, dtype=dtype, fingerprint="abc")
+    write_labels(tmp_path / f"l{ending}", lambda w: values[None, w.z, w.rows, w.columns], layout, None)
     source = open_source(str(tmp_path / f"l{ending}"))
     np.testing.assert_array_equal(source.read((slice(None),) * 4)[0], values)
     assert fingerprint_of(tmp_path / f"l{ending}") == "abc"
@@ -254,6 +255,16 @@ def test_files_beside_of_other_labels_are_made_again(tmp_path: Path, image: Path
     assert predict_files(network, image, tmp_path / "c.tif", decoding=other, also="overlay").is_new
     predict_files(network, image, tmp_path / "c.npy", also="table")
     assert predict_files(network, image, tmp_path / "c.tif", decoding=other, also="table").is_new
+
+
+def test_an_empty_table_is_that_of_labels_without_instances_alone(tmp_path: Path, image: Path) -> None:
+    network, none, some = checkpoint(tmp_path), {"min_area_px": 10**6}, {"min_area_px": 0}
+    assert predict_files(network, image, tmp_path / "c.tif", decoding=none, also="table").num_instances == 0
+    assert not predict_files(network, image, tmp_path / "c.tif", decoding=none, also="table").is_new
+    predict_files(network, image, tmp_path / "c.tif", decoding=some, overwrite=True)
+    assert table_areas(tmp_path / "c.csv") == 0
+    assert predict_files(network, image, tmp_path / "c.tif", decoding=some, also="table").is_new
+    assert table_areas(tmp_path / "c.csv") > 0
 
 
 def table_areas(path: Path) -> int:

@@ -1,6 +1,5 @@
 """Prediction files: what is in them, what size of pixels they state, and by what they are recognised."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from unetprep.sources import open_source
 from unetprep.sources.calibration import Calibration, read_calibration
-from unettrain.prediction import tiff_output
-from unettrain.prediction.layout import Band, Layout
+from unettrain.prediction import tiff_output, windows
+from unettrain.prediction.layout import Layout
 from unettrain.prediction.outputs import is_prediction, write_prediction
 from unettrain.prediction.tiff_output import needs_big_tiff
 
@@ -21,47 +20,44 @@ ENDINGS = (".tif", ".npy", ".zarr")
 MEASURED = Calibration(1.567, 0.235, 0.15, "micrometer")
 
 
-def bands_of(values: NDArray[np.float32], rows: int) -> Iterator[Band]:
-    for z in range(values.shape[1]):
-        for y in range(0, values.shape[2], rows):
-            yield Band(z, y, values[:, z, y : y + rows])
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "BAND_PIXELS", 300)
 
 
-def layout_of(shape: tuple[int, int, int, int], rows: int) -> Layout:
-    return Layout(shape, rows, keeps_classes=shape[0] > 1, keeps_slices=shape[1] > 1)
+def layout_of(shape: tuple[int, int, int, int]) -> Layout:
+    return Layout(shape, keeps_classes=shape[0] > 1, keeps_slices=shape[1] > 1)
 
 
 def values_of(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.random.default_rng(0).random(shape, np.float32)
 
 
-def write(path: Path, shape: tuple[int, int, int, int], rows: int, calibration: Calibration | None = None) -> Any:
+def write(path: Path, shape: tuple[int, int, int, int], calibration: Calibration | None = None) -> Any:
     values = values_of(shape)
-    write_prediction(path, bands_of(values, rows), layout_of(shape, rows), calibration)
+    write_prediction(path, lambda w: values[:, w.z, w.rows, w.columns], layout_of(shape), calibration)
     return values
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize(
-    ("shape", "rows"),
+    "shape",
     [
-        ((1, 1, 50, 30), 16),
-        ((1, 1, 1, 1), 8),
-        ((1, 1, 7, 1), 8),
-        ((1, 3, 5, 1), 2),
-        ((1, 4, 5, 3), 2),
-        ((1, 3, 40, 4), 384),
-        ((3, 1, 20, 12), 6),
-        ((3, 4, 20, 12), 6),
-        ((4, 2, 3, 3), 1),
+        (1, 1, 50, 30),
+        (1, 1, 1, 1),
+        (1, 1, 7, 1),
+        (1, 3, 5, 1),
+        (1, 4, 5, 3),
+        (1, 3, 40, 4),
+        (3, 1, 20, 12),
+        (3, 4, 20, 12),
+        (4, 2, 3, 3),
     ],
 )
-def test_values_are_those_that_were_predicted(
-    tmp_path: Path, ending: str, shape: tuple[int, int, int, int], rows: int
-) -> None:
+def test_values_are_those_that_were_predicted(tmp_path: Path, ending: str, shape: tuple[int, int, int, int]) -> None:
     path = tmp_path / f"p{ending}"
-    values = write(path, shape, rows)
-    source = open_source(str(path), layout_of(shape, rows).axes if ending == ".npy" else "")
+    values = write(path, shape)
+    source = open_source(str(path), layout_of(shape).axes if ending == ".npy" else "")
     assert source.dtype == "float32"
     np.testing.assert_array_equal(source.read(tuple(slice(0, n) for n in shape)), values)
     assert is_prediction(path)
@@ -70,7 +66,7 @@ def test_values_are_those_that_were_predicted(
 
 def test_strips_of_wide_images_lie_in_one_band(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiff_output, "STRIP_BYTES", 1000)
-    values = write(tmp_path / "p.tif", (1, 2, 50, 30), 24)
+    values = write(tmp_path / "p.tif", (1, 2, 50, 30))
     with tifffile.TiffFile(tmp_path / "p.tif") as tiff:
         assert tiff.pages.first.rowsperstrip == 8
         np.testing.assert_array_equal(tiff.asarray(), values[0])
@@ -86,7 +82,7 @@ def test_strips_of_wide_images_lie_in_one_band(tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_big_tiff_is_decided_by_the_size(shape: tuple[int, int, int, int], is_big: bool) -> None:
-    assert needs_big_tiff(layout_of(shape, 384)) == is_big
+    assert needs_big_tiff(layout_of(shape)) == is_big
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 20, 30), (1, 3, 20, 30), (3, 1, 20, 30), (3, 2, 20, 30)])
@@ -94,7 +90,7 @@ def test_a_big_tiff_is_read_like_any_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int, int]
 ) -> None:
     monkeypatch.setattr(tiff_output, "CLASSIC_TIFF_BYTES", 1000)
-    values = write(tmp_path / "p.tif", shape, 8, MEASURED)
+    values = write(tmp_path / "p.tif", shape, MEASURED)
     with tifffile.TiffFile(tmp_path / "p.tif") as tiff:
         assert tiff.is_bigtiff
     source = open_source(str(tmp_path / "p.tif"))
@@ -114,7 +110,7 @@ def test_a_big_tiff_is_read_like_any_other(
     ],
 )
 def test_pixel_sizes_are_written_for_imagej(tmp_path: Path, calibration: Calibration) -> None:
-    write(tmp_path / "p.tif", (1, 2, 20, 30), 8, calibration)
+    write(tmp_path / "p.tif", (1, 2, 20, 30), calibration)
     found = read_calibration(open_source(str(tmp_path / "p.tif")))
     assert found is not None
     assert found.unit == calibration.unit
@@ -126,7 +122,7 @@ def test_pixel_sizes_are_written_for_imagej(tmp_path: Path, calibration: Calibra
 
 
 def test_pixel_sizes_of_unknown_unit_are_no_micrometers(tmp_path: Path) -> None:
-    write(tmp_path / "p.tif", (1, 2, 20, 30), 8, Calibration(3, 1, 1, ""))
+    write(tmp_path / "p.tif", (1, 2, 20, 30), Calibration(3, 1, 1, ""))
     with tifffile.TiffFile(tmp_path / "p.tif") as tiff:
         about = tiff.imagej_metadata or {}
         assert about["spacing"] == 3
@@ -135,18 +131,18 @@ def test_pixel_sizes_of_unknown_unit_are_no_micrometers(tmp_path: Path) -> None:
 
 
 def test_pixel_sizes_are_attributes_of_a_zarr_array(tmp_path: Path) -> None:
-    write(tmp_path / "p.zarr", (1, 2, 20, 30), 8, MEASURED)
+    write(tmp_path / "p.zarr", (1, 2, 20, 30), MEASURED)
     about: Any = zarr.open_array(tmp_path / "p.zarr", mode="r").attrs["unettrain"]
     assert about["spacing"] == [1.567, 0.235, 0.15]
     assert about["unit"] == "micrometer"
-    write(tmp_path / "slice.zarr", (3, 1, 20, 30), 8, MEASURED)
+    write(tmp_path / "slice.zarr", (3, 1, 20, 30), MEASURED)
     about = zarr.open_array(tmp_path / "slice.zarr", mode="r").attrs["unettrain"]
     assert about["spacing"] == [0.235, 0.15]
 
 
 def test_every_chunk_of_a_prediction_of_nothing_is_written(tmp_path: Path) -> None:
     shape = (1, 1, 20, 30)
-    write_prediction(tmp_path / "p.zarr", bands_of(np.zeros(shape, np.float32), 8), layout_of(shape, 8), None)
+    write_prediction(tmp_path / "p.zarr", lambda w: np.zeros(shape, np.float32)[:, w.z], layout_of(shape), None)
     assert len(list((tmp_path / "p.zarr/c").rglob("0"))) > 0
 
 
@@ -190,7 +186,7 @@ def test_other_zarr_is_no_prediction(tmp_path: Path, document: str) -> None:
 
 
 def test_a_prediction_with_other_files_in_its_folder_is_not_replaced(tmp_path: Path) -> None:
-    write(tmp_path / "p.zarr", (1, 1, 5, 6), 8)
+    write(tmp_path / "p.zarr", (1, 1, 5, 6))
     assert is_prediction(tmp_path / "p.zarr")
     (tmp_path / "p.zarr/notes.txt").write_text("mine")
     assert not is_prediction(tmp_path / "p.zarr")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from unettrain.decoding.decoder import Decoder
 from unettrain.decoding.params import DecodingParams
+from unettrain.decoding.strips import strips_of
 from unettrain.errors import InvalidInput
 
 
@@ -34,6 +35,7 @@ def separate_instances(
         for z, plane in enumerate(volume):
             decoder.add(z, 0, plane)
         labels = np.empty(volume.shape, np.int32)
-        for z, y0, band in decoder.bands():
-            labels[z, y0 : y0 + len(band)] = band
+        for z in range(len(volume)):
+            for first, last in strips_of(*foreground.shape[-2:]):
+                labels[z, first:last] = decoder.read(z, slice(first, last), slice(None))
     return labels.reshape(foreground.shape)

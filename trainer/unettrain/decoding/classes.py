@@ -28,13 +28,16 @@ def likeliest_classes(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.ui
 
 
 class ClassCounts:
-    """Counts the pixels of each class in the instances 1 to `num_instances`, from bands of labels; 8 bytes for each."""
+    """Counts the pixels of each class in the instances 1 to `num_instances`, from parts of labels.
+
+    8 bytes are held for each class of each instance.
+    """
 
     def __init__(self, num_instances: int, num_classes: int) -> None:
         self._counts = np.zeros((num_instances + 1, num_classes), np.int64)
 
     def add(self, labels: NDArray[np.int32], classes: NDArray[np.uint8]) -> None:
-        """Add labels and the classes of their pixels, both (rows, x). Raises InvalidInput for other classes."""
+        """Add labels and the classes of their pixels, both (rows, columns). Raises InvalidInput for other classes."""
         num = self._counts.shape[1]
         if classes.shape != labels.shape or classes.max(initial=0) >= num:
             raise InvalidInput(

@@ -1,14 +1,13 @@
-"""Decoding of the foreground probabilities of an image of any size, from bands of rows to bands of labels.
+"""Decoding of the foreground probabilities of an image of any size, from bands of rows to parts of labels.
 
 A slice is decoded once its last row has been added. Until then, its mask is in a temporary file; labels are in
 another. What is held in memory are strips of rows, one for each thread, and a few numbers for each object.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +15,10 @@ from numpy.typing import NDArray
 from unetprep.kernels.quantizing import foreground_mask, quantized
 from unettrain.decoding.numbering import Numbering
 from unettrain.decoding.params import DecodingParams
-from unettrain.decoding.plane import Plane, find_parts, needs_values, num_objects, objects_of
+from unettrain.decoding.plane import Plane, find_parts, needs_values, num_objects, without_small
 from unettrain.decoding.spool import Spool
 from unettrain.decoding.strips import strips_of
 from unettrain.errors import InvalidInput
-
-
-class LabelBand(NamedTuple):
-    """Rows of one slice, starting at y0 and over the full width: (rows, x) int32, 0 for background."""
-
-    z: int
-    y0: int
-    labels: NDArray[np.int32]
 
 
 class Decoder:
@@ -36,8 +27,7 @@ class Decoder:
         with Decoder(shape, params, num_threads=4, folder=scratch) as decoder:
             for z, y0, band in probabilities:
                 decoder.add(z, y0, band)
-            for z, y0, labels in decoder.bands():
-                ...
+            labels = decoder.read(z, slice(0, 256), slice(0, 2048))
 
     The result depends neither on the bands nor on the number of threads. `folder` takes temporary files of up to 7
     bytes for each pixel, which nothing leaves behind (default: that of the system). Close it, or use `with`.
@@ -110,9 +100,10 @@ class Decoder:
     def _decode_slice(self, z: int) -> None:
         start = z * self._height
         finder = find_parts(self._plane, self.params, self._labels, start)
-        objects = objects_of(finder, self.params.min_depth, self.params.min_area_px)
-        self.num_dropped += num_objects(finder.objects(self.params.min_depth)) - num_objects(objects)
-        self._numbering.apply(self._labels, start, self._plane.strips, objects)
+        objects = finder.objects(self.params.min_depth)
+        kept = without_small(objects, finder.sizes, self.params.min_area_px)
+        self.num_dropped += num_objects(objects) - num_objects(kept)
+        self._numbering.apply(self._labels, start, self._plane.strips, kept)
         self._done += 1
 
     @property
@@ -120,8 +111,8 @@ class Decoder:
         """Number of instances of all slices decoded so far."""
         return self._numbering.count
 
-    def bands(self) -> Iterator[LabelBand]:
-        """The labels of the whole image, in the order of z, then y: numbers 1, 2, 3, ... of instances, 0 elsewhere.
+    def read(self, z: int, rows: slice, columns: slice) -> NDArray[np.int32]:
+        """Labels (rows, columns) of a part of slice `z`: numbers 1, 2, 3, ... of instances, 0 elsewhere.
 
         Instances are numbered in scan order of their first pixels. Raises InvalidInput unless all rows were added.
         """
@@ -129,13 +120,8 @@ class Decoder:
             raise InvalidInput(
                 f"{self._next} rows have been added", allowed=f"all {self._depth * self._height} rows before labels"
             )
-        return self._read_bands()
-
-    def _read_bands(self) -> Iterator[LabelBand]:
-        for z in range(self._depth):
-            for first, last in self._plane.strips:
-                rows = self._labels.read(z * self._height + first, z * self._height + last)
-                yield LabelBand(z, first, rows)
+        start, (first, last, _) = z * self._height, rows.indices(self._height)
+        return self._labels.read(start + first, start + last, columns)
 
 
 def checked_probabilities(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

@@ -153,5 +153,7 @@ class WatershedParts:
     def objects(self, min_depth: float) -> NDArray[np.int32]:
         """For each part the smallest number of the parts of its object."""
         peaks = Peaks(*(np.concatenate(column) for column in zip(*self._peaks, strict=True)))
-        contacts = self._of_basins(np.concatenate([*self._contacts, self._recent]))
+        self._contacts, self._recent = [np.concatenate([*self._contacts, self._recent])], self._recent[:0]
+        (contacts,) = self._contacts  # there may be as many as a quarter of the pixels, so without copies
+        contacts[:, :2] = self._sets.smallest(contacts[:, :2])
         return merge_basins(self._sets.all_smallest(), peaks, contacts, min_depth)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from unettrain.decoding.holes import fill_holes
 from unettrain.decoding.landscape import Landscape
 from unettrain.decoding.params import DecodingParams
-from unettrain.decoding.parts import ComponentParts, Found, PartFinder, WatershedParts
+from unettrain.decoding.parts import ComponentParts, Found, PartFinder, PartSizes, WatershedParts
 from unettrain.decoding.spool import Spool
 from unettrain.decoding.strips import Strip, in_order
 
@@ -40,16 +40,15 @@ def _labelled(plane: Plane, finder: PartFinder[Found], labels: Spool, start: int
     return finder
 
 
-def objects_of(finder: PartFinder[Any], min_depth: float, min_area_px: int) -> NDArray[np.int32]:
-    """The object of each part; 0 for the background and for objects that are too small."""
-    objects = finder.objects(min_depth)
-    is_small = finder.sizes.of_objects(objects)[objects] < min_area_px
-    return np.where(is_small, 0, objects)
+def without_small(objects: NDArray[np.int32], sizes: PartSizes, min_area_px: int) -> NDArray[np.int32]:
+    """The object of each part, 0 for the background and for objects of fewer pixels than `min_area_px`."""
+    is_small = sizes.of_objects(objects) < min_area_px
+    return np.where(is_small[objects], 0, objects)
 
 
 def num_objects(objects: NDArray[np.int32]) -> int:
-    """Number of objects, from the object of each part."""
-    return len(np.unique(objects[objects > 0]))
+    """Number of objects, from the object of each part, whose number is that of its smallest part."""
+    return int(np.count_nonzero(objects[1:] == np.arange(1, len(objects))))
 
 
 def needs_values(params: DecodingParams) -> bool:

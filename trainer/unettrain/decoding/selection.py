@@ -12,7 +12,7 @@ from unetprep.kernels.quantizing import foreground_mask, quantized
 from unettrain.decoding.decoder import checked_probabilities
 from unettrain.decoding.numbering import Numbering
 from unettrain.decoding.params import MOST_AREA_PX, SEEDS, DecodingParams
-from unettrain.decoding.plane import Plane, find_parts, needs_values, objects_of
+from unettrain.decoding.plane import Plane, find_parts, needs_values, without_small
 from unettrain.decoding.spool import Spool
 from unettrain.decoding.strips import strips_of
 from unettrain.errors import InvalidInput
@@ -126,7 +126,8 @@ def _overlaps(
         depth = candidate.min_depth
         if candidate.grow_px:
             grown, numbering = _spool(parts), Numbering(candidate.grow_px)
-            numbering.apply(grown, 0, strips, objects_of(finder, depth, candidate.min_area_px))
+            kept = without_small(finder.objects(depth), finder.sizes, candidate.min_area_px)
+            numbering.apply(grown, 0, strips, kept)
             yield overlap_table(truth, grown.read(0, height), ignored)
             continue
         if depth not in at_depth:

@@ -13,7 +13,7 @@ IN_MEMORY_BYTES = 32 << 20  # arrays up to this size are kept in memory
 
 
 class Spool:
-    """An array (rows, width) of which whole rows are written and read, initially 0.
+    """An array (rows, width) of which whole rows are written, and rows or parts of them read, initially 0.
 
     A file is removed from its folder as soon as it has been opened, so that its space is freed when the process ends.
     Rows may be written and read by several threads at a time. Raises OSError where a file cannot be written.
@@ -43,18 +43,24 @@ class Spool:
             written = os.pwrite(self._file, data, place)
             data, place = data[written:], place + written
 
-    def read(self, first: int, last: int) -> NDArray[Any]:
-        """A copy of rows `first` to `last` (exclusive)."""
+    def read(self, first: int, last: int, columns: slice = slice(None)) -> NDArray[Any]:
+        """A copy of rows `first` to `last` (exclusive), or of some columns of them."""
         if self._array is not None:
-            return self._array[first:last].copy()
-        rows = np.empty((last - first, self.width), self.dtype)
-        data, place = memoryview(rows.data).cast("B"), first * self._row_bytes
+            return self._array[first:last, columns].copy()
+        x0, x1, _ = columns.indices(self.width)
+        rows = np.empty((last - first, x1 - x0), self.dtype)
+        parts = [rows] if x1 - x0 == self.width else rows
+        for y, part in enumerate(parts, first):
+            self._read(part, y * self._row_bytes + x0 * self.dtype.itemsize)
+        return rows
+
+    def _read(self, out: NDArray[Any], place: int) -> None:
+        data = memoryview(out.data).cast("B")
         while data:
             num_bytes = os.preadv(self._file, [data], place)
             if num_bytes == 0:
                 raise OSError(f"the temporary file of the decoding ends at byte {place}")
             data, place = data[num_bytes:], place + num_bytes
-        return rows
 
     def close(self) -> None:
         """Free memory or file."""

@@ -1,7 +1,10 @@
 """ONNX models from a network, in one file, verified with ONNX Runtime."""
 
 import json
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ OPSET = 18
 INPUT, OUTPUT = "image", "probabilities"
 LARGEST_BYTES = 2**31 - 2**20  # of one protobuf message
 TOLERANCE = 1e-5  # of a probability
+REGISTRATION = "torch.onnx._internal.exporter._registration"  # the logger of the operators that torch can export
 
 
 def onnx_bytes(network: UNet, description: dict[str, Any], producer: str) -> bytes:
@@ -28,7 +32,7 @@ def onnx_bytes(network: UNet, description: dict[str, Any], producer: str) -> byt
     num_bytes = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     if num_bytes > LARGEST_BYTES:
         raise InvalidInput(f"the weights take {num_bytes:,} bytes", allowed="up to 2 GiB in one ONNX file")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_notices_of_torchvision():
         warnings.simplefilter("ignore")  # of the exporter, about its own parts
         converted = torch.onnx.export(
             exported_program(network),
@@ -44,6 +48,21 @@ def onnx_bytes(network: UNet, description: dict[str, Any], producer: str) -> byt
     model.producer_name = producer
     onnx.helper.set_model_props(model, {"unettrain": json.dumps(description)})
     return bytes(model.SerializeToString())
+
+
+@contextmanager
+def _without_notices_of_torchvision() -> Iterator[None]:
+    """Drop what the exporter logs for each operator of torchvision, which no network here uses."""
+    logger = logging.getLogger(REGISTRATION)
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("torchvision is not installed")
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 def verify_onnx(content: bytes, network: UNet, image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,9 +10,9 @@ from unettrain.config import UNetConfig
 from unettrain.model import UNet
 from unettrain.paper_check.line import Line, compared
 from unettrain.prediction.image import predict_image
-from unettrain.prediction.panels import Window
 from unettrain.prediction.planes import MemoryPlanes
 from unettrain.prediction.turns import turns_of
+from unettrain.prediction.windows import Window
 
 SIDES = (61, 45)
 SEAM = 1e-5  # of a probability
@@ -57,7 +57,7 @@ def _averaging() -> Iterator[Line]:
             angles.append(round(float(np.degrees(np.arctan2(right, down))) % 360))
             planes = MemoryPlanes((2, 1, *turned.shape[1:]))
             planes.write(Window(0, 0, turned.shape[1], 0, turned.shape[2]), turned)
-            back = turn.back(planes, 0, 0, SIDES[0], SIDES)
+            back = turn.back(planes, Window(0, 0, SIDES[0], 0, SIDES[1]), SIDES)
             off = max(off, float(abs(back - image[:, 0])[:, 2:-2, 2:-2].max()))
         expected = {round(360 * k / 7) for k in range(7)} if num == 7 else {0, 180}
         found = f"--tta {num}: rows run at {', '.join(map(str, sorted(angles)))} degrees; turned back to {off:.0e} px"

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from unettrain.data.intensity import ArrayLike
 from unettrain.model import UNet
-from unettrain.prediction.panels import Window
 from unettrain.prediction.planes import FilePlanes, MemoryPlanes, Planes, Shape
 from unettrain.prediction.scores import Plan, plan_prediction, predict_units
 from unettrain.prediction.turns import Flip, Rotation, turns_of
 from unettrain.prediction.whole import plan_whole
+from unettrain.prediction.windows import windows_of
 from unettrain.prediction.work_folder import Position, WorkFolder
 
-BAND_ROWS = 256  # that are added at once
 DTYPES = {"none": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -100,11 +99,8 @@ def _added(
     """The sum of planes and those of a turned version, turned back; both are closed."""
     out = work.planes(name, shape) if work else MemoryPlanes(shape)
     sides = (shape[2], shape[3])
-    for z in range(shape[1]):
-        for y0 in range(0, shape[2], BAND_ROWS):
-            y1 = min(y0 + BAND_ROWS, shape[2])
-            block = total.read(z, slice(y0, y1), slice(0, shape[3])) + turn.back(planes, z, y0, y1, sides)
-            out.write(Window(z, y0, y1, 0, shape[3]), block)
+    for w in windows_of(shape):
+        out.write(w, total.read(w.z, w.rows, w.columns) + turn.back(planes, w, sides))
     total.close()
     planes.close()
     return out
@@ -119,11 +115,8 @@ def probabilities(scores: NDArray[np.float32], num_turns: int = 1) -> NDArray[np
 
 def largest_difference(a: Planes, b: Planes, num_turns: int = 1) -> float:
     """The largest difference of the probabilities of two sums of scores."""
-    _, slices, height, width = a.shape
     most = 0.0
-    for z in range(slices):
-        for y0 in range(0, height, BAND_ROWS):
-            part = z, slice(y0, min(y0 + BAND_ROWS, height)), slice(0, width)
-            difference = probabilities(a.read(*part), num_turns) - probabilities(b.read(*part), num_turns)
-            most = max(most, float(abs(difference).max()))
+    for w in windows_of(a.shape):
+        found, other = (probabilities(planes.read(w.z, w.rows, w.columns), num_turns) for planes in (a, b))
+        most = max(most, float(abs(found - other).max()))
     return most

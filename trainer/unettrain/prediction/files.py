@@ -22,13 +22,13 @@ from unettrain.decoding.params import DecodingParams
 from unettrain.device import pick_device
 from unettrain.errors import Conflict, Failure, InvalidInput, UnettrainError, raises_own_errors
 from unettrain.prediction.averaging import largest_difference, summed_scores
-from unettrain.prediction.bands import Probabilities
 from unettrain.prediction.fingerprints import digest_of_checkpoint, fingerprint
 from unettrain.prediction.inputs import Image, find_images
 from unettrain.prediction.job import Job
 from unettrain.prediction.label_zarr import check_image_of_labels, list_beside_image
 from unettrain.prediction.outputs import fingerprint_of
 from unettrain.prediction.params import PredictParams
+from unettrain.prediction.probabilities import Probabilities
 from unettrain.prediction.targets import check_name, check_targets, refuse_collisions
 from unettrain.prediction.work_folder import WorkFolder
 from unettrain.prediction.writing import write_instances, write_probabilities
@@ -102,7 +102,7 @@ def predict_files(
     the run has chosen. With `instances="none"` probabilities are written; of two classes only that of the second.
 
     The output is checked before anything is computed, and appears once it is complete. Memory does not grow with the
-    height of the image, and little with its width. A prediction of many pixels that was killed continues when it is
+    image, but for a few numbers for each instance. A prediction of many pixels that was killed continues when it is
     repeated; one that is complete is not made again. `overwrite` replaces predictions of another network or image, or
     by other options. The result does not depend on `tile_px` and `batch`, except for rounding.
     `on_progress` is called with the number of finished strips and of all strips.

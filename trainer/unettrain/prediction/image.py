@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from unettrain.data.intensity import ArrayLike, intensity_range
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
-from unettrain.prediction.panels import Window
 from unettrain.prediction.scores import plan_prediction, predict_units
+from unettrain.prediction.windows import Window
 
 
 def predict_image(

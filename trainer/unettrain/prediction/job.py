@@ -17,7 +17,6 @@ from unettrain.data.stacked_images import StackedImage
 from unettrain.errors import Failure, UnettrainError
 from unettrain.model import UNet
 from unettrain.prediction.averaging import ScoreTask
-from unettrain.prediction.bands import ROWS
 from unettrain.prediction.fingerprints import Digested
 from unettrain.prediction.image import check_image
 from unettrain.prediction.layout import Layout
@@ -89,7 +88,7 @@ class Job:
         """The layout of labels, or of probabilities: of two classes only the second is written."""
         _, slices, height, width = self.pixels.shape
         num = 1 if is_labels or self.model.config.num_classes == 2 else self.model.config.num_classes
-        return Layout((num, slices, height, width), ROWS, num > 1, slices > 1, dtype, fingerprint)
+        return Layout((num, slices, height, width), num > 1, slices > 1, dtype, fingerprint)
 
     @cached_property
     def num_units(self) -> int:
@@ -115,7 +114,7 @@ class Job:
             self.task((0, 1), is_whole=True).plans()
 
     def _check_memory(self) -> None:
-        """Raise Failure if the parts of image and prediction that are held at once do not fit into memory."""
+        """Raise Failure if the parts of the image that are held at once do not fit into memory."""
         channels, _, height, width = self.source.shape
         plan = self.task((0, 1)).plans()[0]
         strip = (plan.rows, plan.input_width) if isinstance(plan, PanelPlan) else (height, width)
@@ -123,14 +122,12 @@ class Job:
         pixel_bytes = 2 * np.dtype(self.source.dtype).itemsize + 4
         reading = max(reading_bytes(self.source, box) + pixel_bytes * math.prod(box) for box in boxes)
         reading += kept_bytes(self.source) // PICTURES_KEPT
-        held = self.layout(is_labels=self.targets.has_labels).memory_bytes(self.targets.main.path)
-        needed, available = reading + held, available_memory()
-        if available is not None and needed > available:
+        available = available_memory()
+        if available is not None and reading > available:
             raise Failure(
-                f"predicting {self.source.path} takes {_gib(needed)} of memory besides the network: {_gib(reading)} to"
-                f" decode parts of the image, {_gib(held)} for rows of the prediction",
-                allowed=f"{_gib(available)}, which is available",
-                hint="store the image as a tiled TIFF or in a Zarr store, or take a smaller --tile and --out NAME.zarr",
+                f"predicting {self.source.path} takes {_gib(reading)} of memory to decode parts of the image",
+                allowed=f"{_gib(available)}, which is available besides the network",
+                hint="store the image as a tiled TIFF or in a Zarr store, or take a smaller --tile",
             )
 
 

@@ -1,6 +1,6 @@
 """Instance labels as tiled, compressed OME-TIFF, a BigTIFF where 4 GiB might not be enough."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,19 @@ import tifffile
 from numpy.typing import NDArray
 
 from unetprep.sources.calibration import Calibration
-from unettrain.prediction.layout import Band, Layout
+from unettrain.prediction.layout import Layout
 from unettrain.prediction.tiff_output import CLASSIC_TIFF_BYTES, ome_metadata, resolution_tags
+from unettrain.prediction.windows import Read, windows_of
 
 TILE_PX = 256
 
 
-def write_label_tiff(path: Path, bands: Iterable[Band], layout: Layout, calibration: Calibration | None) -> None:
-    """Write labels. Bands come in the order of z, then y, and begin at multiples of `TILE_PX`."""
+def write_label_tiff(path: Path, read: Read, layout: Layout, calibration: Calibration | None) -> None:
+    """Write labels. Windows are rows of whole tiles."""
     axes = layout.axes.upper()
     with tifffile.TiffWriter(path, bigtiff=_needs_big_tiff(layout), ome=True, byteorder="<") as tiff:
         tiff.write(
-            _tiles(bands, layout),
+            _tiles(read, layout),
             shape=layout.file_shape,
             dtype=layout.dtype,
             tile=(TILE_PX, TILE_PX),
@@ -41,14 +42,13 @@ def _needs_big_tiff(layout: Layout) -> bool:
     return tiles * (layout.itemsize * TILE_PX**2 + 16) + 1024 * slices > CLASSIC_TIFF_BYTES
 
 
-def _tiles(bands: Iterable[Band], layout: Layout) -> Iterator[bytes]:
+def _tiles(read: Read, layout: Layout) -> Iterator[bytes]:
     """Compressed tiles, filled up with 0 beyond the image."""
-    width, dtype = layout.shape[3], np.dtype(layout.dtype).newbyteorder("<")
+    dtype = np.dtype(layout.dtype).newbyteorder("<")
     with ThreadPoolExecutor() as executor:
-        for band in bands:
-            labels = band.pixels[0]
-            corners = ((y, x) for y in range(0, len(labels), TILE_PX) for x in range(0, width, TILE_PX))
-            tiles = (_full(labels[y : y + TILE_PX, x : x + TILE_PX].astype(dtype)) for y, x in corners)
+        for window in windows_of(layout.shape, TILE_PX):
+            labels = read(window)[0]
+            tiles = (_full(labels[:, x : x + TILE_PX].astype(dtype)) for x in range(0, labels.shape[1], TILE_PX))
             yield from executor.map(_compress, tiles)
 
 

@@ -5,7 +5,6 @@ Beside means IMAGE.zarr/labels/NAME in the OME-Zarr image that was predicted, wh
 
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from unetprep.errors import Conflict, InvalidInput
 from unetprep.format.ome import PixelSize, image_attributes, label_attributes, labels_attributes
 from unetprep.sources.urls import is_url
 from unetprep.storage.atomic import replacing
-from unettrain.prediction.layout import Band, Layout
+from unettrain.prediction.layout import Layout
+from unettrain.prediction.windows import ROWS, Read, windows_of
 
 ARRAY = "0"
 CHUNK_PX = 512
@@ -24,16 +24,14 @@ LABELS = "labels"
 DOCUMENT = "zarr.json"
 
 
-def write_label_zarr(
-    path: Path, bands: Iterable[Band], layout: Layout, pixel: PixelSize, *, is_beside: bool = False
-) -> None:
-    """Write labels as a group with one array. Bands come in the order of z, then y."""
+def write_label_zarr(path: Path, read: Read, layout: Layout, pixel: PixelSize, *, is_beside: bool = False) -> None:
+    """Write labels as a group with one array. Windows are whole chunks."""
     axes = tuple(layout.axes)
     ome = label_attributes(ARRAY, axes, pixel)
     if not is_beside:
         ome = image_attributes(ARRAY, axes, pixel) | {"image-label": {}}
     group = zarr.create_group(str(path), attributes={"ome": ome, "unettrain": {"software": layout.mark}})
-    sides = {"y": min(layout.rows, layout.shape[2]), "x": min(CHUNK_PX, layout.shape[3])}
+    sides = {"y": min(ROWS, layout.shape[2]), "x": min(CHUNK_PX, layout.shape[3])}
     array = group.create_array(
         ARRAY,
         shape=layout.file_shape,
@@ -42,10 +40,9 @@ def write_label_zarr(
         dimension_names=axes,
         config={"write_empty_chunks": True},  # so that a missing chunk is damage
     )
-    for band in bands:
-        z = (band.z,) if layout.keeps_slices else ()
-        labels = band.pixels[0].astype(np.dtype(layout.dtype))
-        array[(*z, slice(band.y0, band.y0 + len(labels)), slice(None))] = labels
+    for window in windows_of(layout.shape):
+        z = (window.z,) if layout.keeps_slices else ()
+        array[(*z, window.rows, window.columns)] = read(window)[0].astype(np.dtype(layout.dtype))
 
 
 def label_zarr_mark(path: Path) -> str:

@@ -1,48 +1,35 @@
-"""Layout of a prediction file: its shape, its axes, and the bands it is written in.
-
-A band holds rows of one slice, so that memory does not grow with the height of the image.
-"""
+"""Layout of a prediction file: its shape, its axes, and the mark by which it is recognised."""
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
-
-from numpy.typing import NDArray
 
 from unettrain import __version__
 
 COMMAND = "unettrain predict"
-MARK = f"{COMMAND} {__version__}"  # by which a prediction file is recognised; the fingerprint of its content follows
-THRESHOLD = "threshold="
+MARK = f"{COMMAND} {__version__}"  # by which a file is recognised; its fingerprint follows, and what it carries
+THRESHOLD, INSTANCES = "threshold=", "instances="
 TIFFS = (".tif", ".tiff")
-
-
-class Band(NamedTuple):
-    """Rows of one slice, starting at y0 and over the full width: (class, rows, x)."""
-
-    z: int
-    y0: int
-    pixels: NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Shape of a prediction (class, z, y, x), the rows of its bands, and the axes and dtype that its file has."""
+    """Shape of a prediction (class, z, y, x), the axes and dtype that its file has, and what its mark says."""
 
     shape: tuple[int, int, int, int]
-    rows: int
     keeps_classes: bool
     keeps_slices: bool
     dtype: str = "float32"
     fingerprint: str = ""
     threshold: float | None = None  # of the foreground, which probabilities carry for their evaluation
+    num_instances: int | None = None  # of labels
 
     @property
     def mark(self) -> str:
         """The mark of the file."""
-        carried = f" {THRESHOLD}{self.threshold}" if self.fingerprint and self.threshold is not None else ""
-        return f"{MARK} {self.fingerprint}{carried}".strip()
+        if not self.fingerprint:
+            return MARK
+        carried = {THRESHOLD: self.threshold, INSTANCES: self.num_instances}
+        return " ".join([MARK, self.fingerprint, *(f"{n}{v}" for n, v in carried.items() if v is not None)])
 
     @property
     def axes(self) -> str:
@@ -64,12 +51,6 @@ class Layout:
         """Bytes of the pixels, not compressed."""
         return self.itemsize * math.prod(self.shape)
 
-    def memory_bytes(self, path: Path) -> int:
-        """Bytes that writing takes besides the predicted tiles: bands, and a slice for several classes in TIFF."""
-        classes, _, height, width = self.shape
-        whole_slice = classes > 1 and path.suffix.lower() in TIFFS
-        return 4 * classes * width * (2 * self.rows + height * whole_slice)
-
 
 def fingerprint_in(mark: str) -> str | None:
     """The fingerprint in a mark; "" if it has none, None if it is no mark."""
@@ -81,8 +62,19 @@ def fingerprint_in(mark: str) -> str | None:
 
 def threshold_in(mark: str) -> float | None:
     """The threshold of the foreground in the mark of probabilities; None if it carries none."""
-    carried = [word.removeprefix(THRESHOLD) for word in mark.split() if word.startswith(THRESHOLD)]
+    carried = _carried(mark, THRESHOLD)
     try:
-        return float(carried[0]) if mark.startswith(COMMAND) and carried else None
+        return None if carried is None else float(carried)
     except ValueError:
         return None
+
+
+def num_instances_in(mark: str) -> int | None:
+    """The number of instances in the mark of labels; None if it has none."""
+    carried = _carried(mark, INSTANCES)
+    return int(carried) if carried is not None and carried.isdecimal() else None
+
+
+def _carried(mark: str, name: str) -> str | None:
+    words = mark.split() if mark.startswith(COMMAND) else []
+    return next((word.removeprefix(name) for word in words if word.startswith(name)), None)

@@ -4,27 +4,27 @@ The mark is a second array in the file, which numpy.load does not read. numpy.sa
 """
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unettrain.prediction.layout import Band, Layout
+from unettrain.prediction.layout import Layout
+from unettrain.prediction.windows import Read, bands_of
 
 
-def write_npy(path: Path, bands: Iterable[Band], layout: Layout) -> None:
-    """Write a prediction; bands come in any order."""
-    classes, slices, height, width = layout.shape
+def write_npy(path: Path, read: Read, layout: Layout) -> None:
+    """Write a prediction."""
+    _, slices, height, width = layout.shape
     with path.open("wb") as file:
         dtype = np.dtype(layout.dtype).newbyteorder("<")
         header = {"descr": dtype.str, "fortran_order": False, "shape": layout.file_shape}
         np.lib.format.write_array_header_1_0(file, header)
         start = file.tell()
-        for band in bands:
-            for c in range(classes):
-                file.seek(start + layout.itemsize * width * ((c * slices + band.z) * height + band.y0))
-                file.write(np.ascontiguousarray(band.pixels[c], dtype).data)
+        for window in bands_of(layout.shape):
+            for c, pixels in enumerate(read(window)):
+                file.seek(start + layout.itemsize * width * ((c * slices + window.z) * height + window.y0))
+                file.write(np.ascontiguousarray(pixels, dtype).data)
         file.seek(start + layout.num_bytes)
         np.save(file, np.array(layout.mark))
 

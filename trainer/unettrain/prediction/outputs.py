@@ -1,6 +1,5 @@
 """Prediction files: writing in each format, and recognition of those that `unettrain predict` wrote."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from unetprep.format.ome import PixelSize
@@ -8,37 +7,38 @@ from unetprep.sources.calibration import Calibration
 from unetprep.storage.output import OutputKind
 from unettrain.prediction.label_tiff import write_label_tiff
 from unettrain.prediction.label_zarr import label_zarr_mark, write_label_zarr
-from unettrain.prediction.layout import COMMAND, TIFFS, Band, Layout, fingerprint_in
+from unettrain.prediction.layout import COMMAND, TIFFS, Layout, fingerprint_in
 from unettrain.prediction.npy_output import npy_mark, write_npy
 from unettrain.prediction.png_output import PngWriter, png_mark
 from unettrain.prediction.tiff_output import tiff_mark, write_tiff
+from unettrain.prediction.windows import Read, bands_of
 from unettrain.prediction.zarr_output import write_zarr, zarr_mark
 
 
-def write_prediction(path: Path, bands: Iterable[Band], layout: Layout, calibration: Calibration | None) -> None:
-    """Write probabilities in the format of the ending of `path`. Bands come in the order of z, then y."""
+def write_prediction(path: Path, read: Read, layout: Layout, calibration: Calibration | None) -> None:
+    """Write probabilities in the format of the ending of `path`."""
     ending = path.suffix.lower()
     if ending == ".npy":
-        write_npy(path, bands, layout)
+        write_npy(path, read, layout)
     elif ending == ".zarr":
-        write_zarr(path, bands, layout, calibration)
+        write_zarr(path, read, layout, calibration)
     else:
-        write_tiff(path, bands, layout, calibration)
+        write_tiff(path, read, layout, calibration)
 
 
-def write_labels(path: Path, bands: Iterable[Band], layout: Layout, calibration: Calibration | None) -> None:
-    """Write instance labels in the format of the ending of `path`. Bands come in the order of z, then y."""
+def write_labels(path: Path, read: Read, layout: Layout, calibration: Calibration | None) -> None:
+    """Write instance labels in the format of the ending of `path`."""
     ending = path.suffix.lower()
     if ending == ".npy":
-        write_npy(path, bands, layout)
+        write_npy(path, read, layout)
     elif ending == ".zarr":
-        write_label_zarr(path, bands, layout, pixel_size_of(calibration))
+        write_label_zarr(path, read, layout, pixel_size_of(calibration))
     elif ending == ".png":
         with PngWriter(path, layout.file_shape, layout.dtype, layout.mark) as png:
-            for band in bands:
-                png.write(band.pixels[0])
+            for window in bands_of(layout.shape):
+                png.write(read(window)[0])
     else:
-        write_label_tiff(path, bands, layout, calibration)
+        write_label_tiff(path, read, layout, calibration)
 
 
 def pixel_size_of(calibration: Calibration | None) -> PixelSize:

@@ -11,10 +11,10 @@ from unettrain.prediction.panels import PanelPlan
 from unettrain.prediction.strip_plan import StripPlan
 
 CPU_ROWS, GPU_ROWS = 32, 512  # of a strip; on the CPU twice as many take twice the memory and 0.92 of the time
-CPU_BYTES = 2**29  # more would save little: at 4096 columns the context of a panel is 4 % of them
+CPU_BYTES = 2**29
 SHARE = 4  # of the available memory at most one part in so many
 MOST_AT_ONCE = 64
-WIDEST_PX = 16384  # of a panel
+CPU_WIDEST_PX, GPU_WIDEST_PX = 4096, 16384  # of a panel; its context is 188 columns more, 5 % of 4096
 
 
 def plan_panels(
@@ -29,9 +29,12 @@ def plan_panels(
     slices, height, width = shape[1:]
     if batch is not None and batch < 1:
         raise InvalidInput(f"batch is {batch}", allowed="at least 1")
-    rows = _rows(config.depth, height, GPU_ROWS if device.type == "cuda" else CPU_ROWS)
-    memory = _memory(device)
-    widest = _widest(config, width, height, rows, memory, itemsize) if tile_px is None else _used(tile_px, config.depth)
+    wanted, most = (GPU_ROWS, GPU_WIDEST_PX) if device.type == "cuda" else (CPU_ROWS, CPU_WIDEST_PX)
+    rows, memory = _rows(config.depth, height, wanted), _memory(device)
+    if tile_px is None:
+        widest = _widest(config, min(width, most), height, rows, memory, itemsize)
+    else:
+        widest = _used(tile_px, config.depth)
     panel = _rounded(-(-width // -(-width // widest)), config.depth)  # as many panels, all of one width
     if batch is None:
         one = strip_bytes(config, StripPlan(config.depth, rows, height), panel, itemsize)
@@ -71,12 +74,12 @@ def _rows(depth: int, height: int, wanted: int) -> int:
 
 
 def _widest(config: UNetConfig, width: int, height: int, rows: int, memory: int, itemsize: int) -> int:
-    """The widest panel that fits into memory, at most the whole width and `WIDEST_PX`."""
+    """The widest panel that fits into memory, at most of this width."""
     strips = StripPlan(config.depth, rows, height)
     step = 1 << config.depth
     context = border_px(config.depth) + step
-    columns = int(memory / strip_bytes(config, strips, WIDEST_PX, itemsize) * (WIDEST_PX + context)) - context
-    return max(step, min(_rounded(width, config.depth), WIDEST_PX, columns // step * step))
+    columns = int(memory / strip_bytes(config, strips, width, itemsize) * (width + context)) - context
+    return max(step, min(_rounded(width, config.depth), columns // step * step))
 
 
 def _used(tile_px: int, depth: int) -> int:

@@ -23,17 +23,7 @@ from unettrain.data.intensity import ArrayLike, scale_intensity
 from unettrain.model import UNet
 from unettrain.prediction.strip_network import StripNetwork
 from unettrain.prediction.strip_plan import StripPlan
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of an image: slice z, rows y0 to y1, columns x0 to x1."""
-
-    z: int
-    y0: int
-    y1: int
-    x0: int
-    x1: int
+from unettrain.prediction.windows import Window
 
 
 class Panel(NamedTuple):

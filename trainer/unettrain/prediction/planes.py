@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from unettrain.prediction.panels import Window
+from unettrain.prediction.windows import Window
 
 Shape = tuple[int, int, int, int]
 

@@ -47,11 +47,11 @@ def is_table(path: Path) -> bool:
         return file.read(len(header)) == header
 
 
-def fingerprint_in_table(path: Path) -> str:
-    """The fingerprint of the labels that a table describes; "" for one without rows, and one of an older release."""
+def fingerprint_in_table(path: Path) -> str | None:
+    """The fingerprint of the labels that a table describes; "" for one of an older release, None without rows."""
     with path.open(newline="") as file:
-        first = next(csv.DictReader(file), {})
-    return first.get(LAST) or ""
+        first = next(csv.DictReader(file), None)
+    return None if first is None else first.get(LAST) or ""
 
 
 TABLE = OutputKind(COMMAND, (".csv",), is_table)

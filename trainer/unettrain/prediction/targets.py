@@ -8,7 +8,8 @@ from unetprep.errors import InvalidInput
 from unetprep.sources.urls import is_url
 from unetprep.storage.output import Output, check_output, local_output
 from unettrain.prediction.label_zarr import check_beside_image, is_beside_image
-from unettrain.prediction.outputs import LABELS, LABELS_BESIDE, PICTURE, PREDICTION, fingerprint_of
+from unettrain.prediction.layout import num_instances_in
+from unettrain.prediction.outputs import LABELS, LABELS_BESIDE, PICTURE, PREDICTION, fingerprint_of, mark_in
 from unettrain.prediction.table_output import TABLE, fingerprint_in_table
 
 ENDINGS = {"probabilities": ".probabilities.tif", "overlay": ".overlay.png", "table": ".csv"}
@@ -35,11 +36,13 @@ class Targets:
 
     def are_of(self, fingerprint: str) -> bool:
         """Whether all of the files exist and belong to the prediction with a fingerprint."""
-        return all(output.path.exists() and _fingerprint(output) == fingerprint for output in self.all)
+        return all(output.path.exists() and self._is_of(output, fingerprint) for output in self.all)
 
-
-def _fingerprint(output: Output) -> str | None:
-    return fingerprint_in_table(output.path) if output.kind is TABLE else fingerprint_of(output.path)
+    def _is_of(self, output: Output, fingerprint: str) -> bool:
+        if output.kind is not TABLE:
+            return fingerprint_of(output.path) == fingerprint
+        found = fingerprint_in_table(output.path)
+        return num_instances_in(mark_in(self.main.path)) == 0 if found is None else found == fingerprint
 
 
 def refuse_collisions(all_targets: Sequence[Targets], inputs: Sequence[str]) -> None:

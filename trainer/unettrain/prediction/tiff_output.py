@@ -6,6 +6,7 @@ They are ImageJ hyperstacks, or OME-TIFF in a BigTIFF if 4 GiB are not enough, w
 import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from unetprep.sources.calibration import Calibration
 from unetprep.sources.source import DAMAGED
-from unettrain.prediction.layout import Band, Layout
+from unettrain.prediction.layout import Layout
+from unettrain.prediction.windows import Read, band_rows, bands_of
 
 STRIP_BYTES = 2**18
 IMAGEJ_UNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm"}
@@ -25,8 +27,8 @@ CLASSIC_TIFF_BYTES = 2**32 - 2**27  # offsets of 32 bits end at 4 GiB; the rest 
 PAGE_BYTES = 1024  # most bytes of a page besides its pixels
 
 
-def write_tiff(path: Path, bands: Iterable[Band], layout: Layout, calibration: Calibration | None) -> None:
-    """Write a prediction in compressed strips. Bands come in the order of z, then y."""
+def write_tiff(path: Path, read: Read, layout: Layout, calibration: Calibration | None) -> None:
+    """Write a prediction in compressed strips."""
     width = layout.shape[3]
     axes = "".join(axis for axis in "ZCYX" if axis.lower() in layout.axes)
     shape = tuple(layout.shape["czyx".index(axis.lower())] for axis in axes)
@@ -36,7 +38,7 @@ def write_tiff(path: Path, bands: Iterable[Band], layout: Layout, calibration: C
     about = _imagej_metadata(calibration, layout) if is_imagej else ome_metadata(calibration, layout)
     with tifffile.TiffWriter(path, bigtiff=is_big, imagej=is_imagej, ome=not is_imagej, byteorder="<") as tiff:
         tiff.write(
-            _strips(_pages(bands, layout), rows),
+            _strips(_bands(read, layout), rows),
             shape=shape,
             dtype=np.float32,
             rowsperstrip=rows,
@@ -56,23 +58,20 @@ def needs_big_tiff(layout: Layout) -> bool:
 
 
 def _strip_rows(layout: Layout) -> int:
-    """Rows of a strip: a divisor of the rows of a band, so that no strip spans two bands."""
+    """Rows of a strip: a divisor of the rows of a band, which are a power of 2, so that no strip spans two bands."""
     most = max(1, STRIP_BYTES // (4 * layout.shape[3]))
-    return max(rows for rows in range(1, layout.rows + 1) if layout.rows % rows == 0 and rows <= most)
+    return min(band_rows(layout.shape[3]), 1 << most.bit_length() - 1)
 
 
-def _pages(bands: Iterable[Band], layout: Layout) -> Iterator[NDArray[np.float32]]:
-    """The rows (y, x) of each page in turn. The pages of several classes follow each other within a slice."""
-    classes, _, height, width = layout.shape
-    if classes == 1:
-        yield from (band.pixels[0] for band in bands)
-        return
-    whole = np.empty((classes, height, width), np.float32)
-    for band in bands:
-        end = band.y0 + band.pixels.shape[1]
-        whole[:, band.y0 : end] = band.pixels
-        if end == height:
-            yield from whole
+def _bands(read: Read, layout: Layout) -> Iterator[NDArray[np.float32]]:
+    """Rows (y, x) of each page in turn. The pages of several classes follow each other within a slice.
+
+    For each class a band is read again, which takes little beside the network; a slice of all classes may be large.
+    """
+    classes, slices, *sides = layout.shape
+    for z in range(slices):
+        for c in range(classes):
+            yield from (read(replace(window, z=z))[c] for window in bands_of((1, *sides)))
 
 
 def _strips(parts: Iterable[NDArray[np.float32]], rows: int) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from unettrain.data.intensity import ArrayLike
 from unettrain.prediction.planes import Planes
+from unettrain.prediction.windows import Window
 
 NUM_TURNS = (1, 4, 7, 8)
 BLOCK_PX = 256  # columns that are rotated at once, so that the part of the image that they come from is small
@@ -44,10 +45,9 @@ class Flip:
         """An image (c, z, y, x), turned where it is indexed."""
         return _Flipped(image, self)
 
-    def back(self, planes: Planes, z: int, y0: int, y1: int, sides: Sides) -> NDArray[np.float32]:
-        """Rows y0 to y1 of the planes (plane, rows, x) of an image of these sides, turned back."""
-        rows, columns = slice(y0, y1), slice(0, sides[1])
-        found = planes.read(z, *self._source(rows, columns, planes.shape[2:]))
+    def back(self, planes: Planes, window: Window, sides: Sides) -> NDArray[np.float32]:
+        """A window of the planes (plane, rows, columns) of an image of these sides, turned back."""
+        found = planes.read(window.z, *self._source(window.rows, window.columns, planes.shape[2:]))
         return np.ascontiguousarray(self._undone(found))
 
     def _source(self, rows: slice, columns: slice, turned: tuple[int, ...]) -> tuple[slice, slice]:
@@ -108,12 +108,12 @@ class Rotation:
         """An image (c, z, y, x), rotated where it is indexed; float32."""
         return _Rotated(image, self)
 
-    def back(self, planes: Planes, z: int, y0: int, y1: int, sides: Sides) -> NDArray[np.float32]:
-        """Rows y0 to y1 of the planes (plane, rows, x) of an image of these sides, rotated back."""
+    def back(self, planes: Planes, window: Window, sides: Sides) -> NDArray[np.float32]:
+        """A window of the planes (plane, rows, columns) of an image of these sides, rotated back."""
         turned = (planes.shape[2], planes.shape[3])
         places = _Places(sides, turned, *self._cos_sin)
-        parts = slice(y0, y1), slice(0, sides[1])
-        return sampled(lambda rows, columns: planes.read(z, rows, columns), turned, places, *parts)
+        read = lambda rows, columns: planes.read(window.z, rows, columns)  # noqa: E731
+        return sampled(read, turned, places, window.rows, window.columns)
 
 
 class _Rotated:

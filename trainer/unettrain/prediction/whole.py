@@ -18,7 +18,8 @@ from unettrain.config import UNetConfig
 from unettrain.data.intensity import ArrayLike, scale_intensity
 from unettrain.errors import InvalidInput
 from unettrain.model import UNet
-from unettrain.prediction.panels import Predicted, Window
+from unettrain.prediction.panels import Predicted
+from unettrain.prediction.windows import Window
 
 ALIGNMENT_PX = 2  # more context of a same-padded network on each side, with which it pools the same pixels
 

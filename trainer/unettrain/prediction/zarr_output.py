@@ -1,22 +1,22 @@
 """Predictions as Zarr arrays, marked by an attribute."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import zarr
 
 from unetprep.sources.calibration import Calibration
-from unettrain.prediction.layout import Band, Layout
+from unettrain.prediction.layout import Layout
+from unettrain.prediction.windows import ROWS, Read, windows_of
 
 CHUNK_COLUMNS = 512
 
 
-def write_zarr(path: Path, bands: Iterable[Band], layout: Layout, calibration: Calibration | None) -> None:
-    """Write a prediction, with the pixel size as attribute. A chunk has the rows of a band."""
+def write_zarr(path: Path, read: Read, layout: Layout, calibration: Calibration | None) -> None:
+    """Write a prediction, with the pixel size as attribute. Windows are whole chunks."""
     _, _, height, width = layout.shape
-    sides = {"y": min(layout.rows, height), "x": min(width, CHUNK_COLUMNS)}
+    sides = {"y": min(ROWS, height), "x": min(width, CHUNK_COLUMNS)}
     about: dict[str, Any] = {"software": layout.mark}
     if calibration:
         sizes = {"z": calibration.z, "y": calibration.y, "x": calibration.x}
@@ -30,10 +30,10 @@ def write_zarr(path: Path, bands: Iterable[Band], layout: Layout, calibration: C
         attributes={"unettrain": about},
         config={"write_empty_chunks": True},  # so that a missing chunk is damage
     )
-    for band in bands:
-        pixels = band.pixels if layout.keeps_classes else band.pixels[0]
-        slices = (band.z,) if layout.keeps_slices else ()
-        array[(..., *slices, slice(band.y0, band.y0 + band.pixels.shape[1]), slice(None))] = pixels
+    for window in windows_of(layout.shape):
+        pixels = read(window) if layout.keeps_classes else read(window)[0]
+        slices = (window.z,) if layout.keeps_slices else ()
+        array[(..., *slices, window.rows, window.columns)] = pixels
 
 
 def zarr_mark(path: Path) -> str:
