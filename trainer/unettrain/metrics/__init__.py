@@ -1,5 +1,6 @@
 """Segmentation metrics of arrays, written from their definitions."""
 
+from unettrain.metrics.cell_errors import CellErrors, CellKind, ErrorCounts, cell_errors
 from unettrain.metrics.components import label_components
 from unettrain.metrics.instances import (
     Matching,
@@ -12,10 +13,14 @@ from unettrain.metrics.overlap import Overlap, overlap
 from unettrain.metrics.scores import Scores, foreground, pooled, score, score_instances
 
 __all__ = [
+    "CellErrors",
+    "CellKind",
+    "ErrorCounts",
     "Matching",
     "Overlap",
     "Scores",
     "average_precision",
+    "cell_errors",
     "foreground",
     "label_components",
     "match_at_thresholds",
