@@ -1,24 +1,29 @@
 """Helpers of the report's tests: a parser of pages, and labels of a store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from unettrain.config import FitConfig
 from unettrain.decoding.params import DecodingParams
+from unettrain.metrics.cell_errors import cell_errors
 from unettrain.metrics.components import label_components
-from unettrain.reporting.scores import (
-    HeldOut,
-    Shown,
-)
+from unettrain.metrics.scores import pooled, score_instances
+from unettrain.reporting.error_maps import ErrorMap, make_error_map
+from unettrain.reporting.region_scores import RegionScores
+from unettrain.reporting.regions import Region
+from unettrain.reporting.scores import METHODS, HeldOut, Shown
 
 MakeStore = Callable[..., Path]
+EMPTY = np.zeros((1, 1), np.int32)
+NOTHING_SHOWN = Shown("a", EMPTY[None], EMPTY, EMPTY.astype(np.float32), EMPTY)
 QUICK = FitConfig(steps=4, base_channels=2, validate_every=2, log_every=1)
-SECTIONS = ["result", "data", "deformation", "tile", "training", "prediction", "making"]
+SECTIONS = ["result", "data", "deformation", "tile", "training", "prediction", "images", "errors", "making"]
 VOID = {"meta", "img"}
 
 
@@ -65,5 +70,23 @@ def number_cells(store: Path, name: str) -> zarr.Array[Any]:
         return root.create_array(path, data=labels, attributes={"unetprep": {"complete": True}})
 
 
-def held_out(shown: Shown) -> HeldOut:
-    return HeldOut("test", (), 1, 1, True, True, {}, shown, DecodingParams())
+def held_out(shown: Shown, regions: Sequence[RegionScores] = (), maps: Sequence[ErrorMap] = ()) -> HeldOut:
+    """Results of a test split, with the pooled scores of the given regions for every method."""
+    scores = dict.fromkeys(METHODS, pooled([found.scores for found in regions]))
+    return HeldOut("test", 3, tuple(regions), 1, 1, True, True, scores, shown, tuple(maps), DecodingParams())
+
+
+def region_scores(
+    truth: NDArray[np.int32], proposal: NDArray[np.int32], name: str = "a", num_slices: int = 1, z: int = 0
+) -> RegionScores:
+    """Scores and errors of labels (y, x) as one slice of an image."""
+    counts = cell_errors(np.maximum(truth, 0), proposal, truth < 0).counts
+    region = Region(name, 2, z, z + 1, 0, truth.shape[0], 0, truth.shape[1])
+    return RegionScores(region, num_slices, score_instances(proposal, truth), counts)
+
+
+def error_map(truth: NDArray[np.int32], proposal: NDArray[np.int32]) -> ErrorMap:
+    """The map of the errors of labels (y, x) of an image that is 100 everywhere."""
+    errors = cell_errors(np.maximum(truth, 0), proposal, truth < 0)
+    image = np.full((1, 1, *truth.shape), 100, np.uint8)
+    return make_error_map(region_scores(truth, proposal), image, truth[None], proposal[None], errors)

@@ -17,19 +17,11 @@ from unettrain.model import UNet
 from unettrain.prediction.image import predict_image
 from unettrain.reporting import report as write_report
 from unettrain.reporting.inputs import read_run
-from unettrain.reporting.pictures import (
-    outline_path,
-)
+from unettrain.reporting.otsu import cells_are_brighter, otsu_mask
+from unettrain.reporting.pictures import outline_path
 from unettrain.reporting.regions import Region, plan_regions
 from unettrain.reporting.result_sections import prediction_section
-from unettrain.reporting.scores import (
-    cells_are_brighter,
-    cells_of,
-    make_shown,
-    network_foreground,
-    otsu_mask,
-    predict_region,
-)
+from unettrain.reporting.scores import cells_of, make_shown, network_foreground, predict_region
 from unettrain.training_loop import fit
 
 

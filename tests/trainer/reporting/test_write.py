@@ -42,7 +42,7 @@ def test_every_section_is_there_in_its_order(written: tuple[Report, Page]) -> No
 
 def test_every_picture_and_chart_has_a_description(written: tuple[Report, Page]) -> None:
     _, page = written
-    assert page.tags.count("img") == len(page.values("alt")) == 4 + 4 + 2 + 5
+    assert page.tags.count("img") == len(page.values("alt")) == 4 + 4 + 2 + 5 + 2
     assert all(page.values("alt"))
     charts = [v for tag, name, v in page.attributes if (tag, name) == ("svg", "aria-label")]
     assert len(charts) == 2
@@ -53,12 +53,18 @@ def test_the_page_shows_the_scores_that_are_written(written: tuple[Report, Page]
     assert report.path == default_run / "report.html"
     told = report.as_dict()
     assert told == {"out": str(report.path), "scores": json.loads((default_run / "scores.json").read_text())}
-    assert list(told["scores"]) == [*report.scores, "split", "images"] == [*METHODS, "split", "images"]
-    assert [line.split()[0] for line in report.as_text().splitlines()[1:]] == list(METHODS)
+    about = ["split", "images", "seed", "errors", "regions"]
+    assert list(told["scores"]) == [*report.scores, *about] == [*METHODS, *about]
+    *lines, last = report.as_text().splitlines()[1:]
+    assert [line.split()[0] for line in lines] == list(METHODS)
+    assert last in page.words.splitlines()  # what the scores rest on
+    (region,) = told["scores"]["regions"]
+    assert (region["image"], region["scores"]) == ("cells2", told["scores"]["trained"])
+    assert region["errors"] == told["scores"]["errors"]
     for method in METHODS:
         found = told["scores"][method]
         for value in (found["iou"], found["mean_ap"], *(found["ap"][t] for t in ("0.50", "0.70", "0.90"))):
-            assert f"\n{value:.3f}\n" in page.words
+            assert f"\n{value:.2f}\n" in page.words
         for count in (found["found"], found["proposed"], found["cells"]):
             assert f"\n{count:,}\n" in page.words
 

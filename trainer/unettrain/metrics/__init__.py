@@ -6,6 +6,7 @@ The metrics of the EM challenge are loaded when they are first used, as they loa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from unettrain.metrics.cell_errors import CellErrors, CellKind, ErrorCounts, cell_errors
 from unettrain.metrics.components import label_components
 from unettrain.metrics.contingency import ContingencyTable, contingency_table
 from unettrain.metrics.instances import (
@@ -62,7 +63,10 @@ _MODULES = {name: module for module, names in _EXPORTS.items() for name in names
 __all__ = [
     "CHALLENGE_THRESHOLDS",
     "AdaptedRand",
+    "CellErrors",
+    "CellKind",
     "ContingencyTable",
+    "ErrorCounts",
     "Matching",
     "Mismatch",
     "Overlap",
@@ -72,6 +76,7 @@ __all__ = [
     "VariationOfInformation",
     "adapted_rand",
     "average_precision",
+    "cell_errors",
     "challenge_curves",
     "contingency_table",
     "dice",

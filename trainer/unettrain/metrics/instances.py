@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from unettrain.errors import InvalidInput
 from unettrain.metrics.contingency import (
@@ -169,14 +167,32 @@ class OverlapTable:
         places = (self.rows[pairs], numbers[self.columns[pairs]], self.shared[pairs])
         return OverlapTable(self.label_sizes, *pixels, *places)
 
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Whether each proposal counts as a false positive where it is unmatched: at most half of it is ignored."""
+        return 2 * self.proposal_ignored <= self.proposal_sizes
+
+    @property
+    def counted_sizes(self) -> NDArray[np.intp]:
+        """Pixels of each proposal that are not ignored."""
+        return self.proposal_sizes - self.proposal_ignored
+
+    def matches(self, threshold: float) -> NDArray[np.intp]:
+        """The pairs, by index, that are matched one to one where the IoU is at least `threshold`.
+
+        As many as possible, and of equally many those that leave the fewest counted proposals unmatched. Raises
+        InvalidInput if threshold is less than 0.5.
+        """
+        return _one_to_one(self, self._ious(), threshold)
+
     def matching(self, threshold: float) -> Matching:
-        """The one-to-one matches where the IoU is at least `threshold`, as `match_instances` defines them."""
-        if not 0.5 <= threshold <= 1:
-            raise InvalidInput(f"threshold is {threshold}", allowed="0.5 to 1")
-        counted = 2 * self.proposal_ignored <= self.proposal_sizes
-        ious = self._ious()
-        good = ious >= threshold
-        return _match(ious[good], self.rows[good], self.columns[good], len(self.label_sizes), counted)
+        """The counts of the one-to-one matches, as `match_instances` defines them."""
+        ious, counted = self._ious(), self.counted
+        pairs = _one_to_one(self, ious, threshold)
+        tp, tp_counted = len(pairs), int(counted[self.columns[pairs]].sum())
+        num_counted = int(counted.sum())
+        num_ignored = len(counted) - num_counted - (tp - tp_counted)
+        return Matching(tp, num_counted - tp_counted, len(self.label_sizes) - tp, float(ious[pairs].sum()), num_ignored)
 
     def seg(self) -> Seg:
         """SEG, as `seg` defines it."""
@@ -185,7 +201,7 @@ class OverlapTable:
 
     def _ious(self) -> NDArray[np.float64]:
         """The IoU of each pair."""
-        sizes = self.label_sizes[self.rows] + (self.proposal_sizes - self.proposal_ignored)[self.columns]
+        sizes = self.label_sizes[self.rows] + self.counted_sizes[self.columns]
         return np.asarray(self.shared / (sizes - self.shared), np.float64)
 
 
@@ -216,31 +232,18 @@ def _numbered(numbers: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[ND
     return places, sums_by(index, counts[cells], len(different))
 
 
-def _match(
-    ious: NDArray[np.float64],
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    num_labels: int,
-    counted: NDArray[np.bool_],
-) -> Matching:
-    """Match pairs of true cell (row) and proposal (column); `counted` proposals are not mostly ignored."""
-    num_counted = int(counted.sum())
-    if _are_different(rows, num_labels) and _are_different(columns, len(counted)):  # always so above 0.5
-        tp, tp_counted, sum_iou = len(rows), int(counted[columns].sum()), float(ious.sum())
-    else:
-        graph = sparse.csr_array((ious, (rows, columns)), shape=(num_labels, len(counted)))
-        partner = maximum_bipartite_matching(graph, perm_type="column")
-        tp = int(np.count_nonzero(partner >= 0))
-        sum_iou = float(ious[partner[rows] == columns].sum())
-        # Of the largest matchings, take one that leaves as few as possible of the proposals that count unmatched.
-        tp_counted = tp if counted.all() else _num_matches(graph[:, counted])
-    num_ignored = len(counted) - num_counted - (tp - tp_counted)
-    return Matching(tp, num_counted - tp_counted, num_labels - tp, sum_iou, num_ignored)
+def _one_to_one(table: OverlapTable, ious: NDArray[np.float64], threshold: float) -> NDArray[np.intp]:
+    """See `OverlapTable.matches`.
 
-
-def _are_different(indices: NDArray[np.integer], num: int) -> bool:
-    return len(indices) < 2 or int(np.bincount(indices, minlength=num).max()) < 2
-
-
-def _num_matches(graph: sparse.csr_array) -> int:
-    return int(np.count_nonzero(maximum_bipartite_matching(graph, perm_type="column") >= 0))
+    Above 0.5 no cell has two partners. At exactly 0.5 it has two only if they are its halves, and so have no other
+    partner: then any of the two may be matched, and a counted one is.
+    """
+    if not 0.5 <= threshold <= 1:
+        raise InvalidInput(f"threshold is {threshold}", allowed="0.5 to 1")
+    good = np.flatnonzero(ious >= threshold)
+    if threshold > 0.5:
+        return good
+    good = good[np.argsort(~table.counted[table.columns[good]], kind="stable")]
+    for partners in (table.rows, table.columns):
+        good = good[np.unique(partners[good], return_index=True)[1]]  # the first of each
+    return np.sort(good)

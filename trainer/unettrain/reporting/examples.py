@@ -6,9 +6,8 @@ from unetprep.kernels.tiling import border_px
 from unettrain.data.opening import open_tiles
 from unettrain.data.tiles import Tiles
 from unettrain.reporting.inputs import Run, image_shapes, training_tiles
-from unettrain.reporting.regions import Region, window_around
+from unettrain.reporting.regions import SHOWN_PX, Region, window_around
 
-SHOWN_PX = 512
 MAX_CANDIDATES = 32
 
 

@@ -17,6 +17,7 @@ VOID = ("img", "meta")
 GENERATOR = "unettrain report"  # in the head of a page; identifies it as a report
 SMOOTH_FROM_PX = 300  # narrower pictures are enlarged without smoothing
 NOTHING = Html("")
+CHART_STYLE = Path(__file__).with_name("chart.css").read_text()  # of charts, on the page and in files of their own
 
 
 def text(words: object) -> Html:
@@ -94,6 +95,11 @@ def bar(share: float, kind: str) -> Html:
     return element("span", element("span", class_=f"fill {kind}", style=f"width:{width:.1f}%"), class_="track")
 
 
+def number(words: str) -> Html:
+    """A number whose digits have equal widths."""
+    return element("span", text(words), class_="number")
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[Html]], kind: str = "") -> Html:
     """A table that scrolls in its own box if it is too wide. The first cell of a row is its header."""
     titles = element("tr", *(element("th", text(title), scope="col") for title in head))
@@ -112,7 +118,7 @@ def code(lines: Sequence[str]) -> Html:
 
 def document(title: str, body: Html) -> str:
     """The whole page, with its style sheet in it."""
-    style = Path(__file__).with_name("page.css").read_text()
+    style = CHART_STYLE + Path(__file__).with_name("page.css").read_text()
     head = element(
         "head",
         element("meta", charset="utf-8"),

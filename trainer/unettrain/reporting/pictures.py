@@ -5,6 +5,7 @@ Right and wrong pixels have colours after Okabe and Ito (2008), which all kinds 
 """
 
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import Any
 
 import imageio.v3 as iio
@@ -41,12 +42,17 @@ def target_picture(target: NDArray[np.uint8]) -> Picture:
     return grey((target != 0)[None].astype(np.uint8), (0, 1))
 
 
-def errors_in_colour(image: Picture, truth: NDArray[np.bool_], proposal: NDArray[np.bool_]) -> Picture:
-    """The darkened image with true positives in light grey, false positives in orange and false negatives in blue."""
+def tinted(image: Picture, parts: Iterable[tuple[NDArray[np.bool_], str]]) -> Picture:
+    """The darkened image (y, x, 3) with masks (y, x) in colours "#rrggbb", through which it is still visible."""
     shown = image * 0.45
-    for where, colour in ((truth & proposal, BOTH), (proposal & ~truth, WRONG), (truth & ~proposal, MISSED)):
+    for where, colour in parts:
         shown[where] = 0.25 * image[where] + 0.75 * rgb(colour)
     return shown.round().astype(np.uint8)
+
+
+def errors_in_colour(image: Picture, truth: NDArray[np.bool_], proposal: NDArray[np.bool_]) -> Picture:
+    """The darkened image with true positives in light grey, false positives in orange and false negatives in blue."""
+    return tinted(image, [(truth & proposal, BOTH), (proposal & ~truth, WRONG), (truth & ~proposal, MISSED)])
 
 
 def outline_path(labels: NDArray[Any]) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 MAX_SIDE_PX = 1024
 MAX_SLICES = 16  # of a volume
 MAX_PIXELS = 4_000_000
+SHOWN_PX = 512  # most pixels a side of a picture
 ALIGN_PX = 64  # a crop is pooled like the whole image if it begins at a multiple of 2^depth
 
 

@@ -1,8 +1,6 @@
 """Scores on held-out images: the trained network, the same network untrained, and Otsu's threshold.
 
-All three get the same pixels, and their foreground is separated into cells alike, as `predict` does it. Whether cells
-are brighter or darker than the background, which Otsu's method (1979) does not decide, follows from the training
-images, never from the scored ones.
+All three get the same pixels, and their foreground is separated into cells alike, as `predict` does it.
 """
 
 import math
@@ -11,35 +9,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.filters import threshold_otsu
 
 from unetprep.kernels.tiling import border_px
-from unettrain.data.intensity import scale_intensity
 from unettrain.data.opening import open_image
 from unettrain.decoding.arrays import separate_instances
 from unettrain.decoding.params import DecodingParams
 from unettrain.device import pick_device
 from unettrain.errors import InvalidInput
+from unettrain.metrics.cell_errors import ErrorCounts, cell_errors
 from unettrain.metrics.components import label_components
 from unettrain.metrics.scores import Scores, pooled, score_instances
 from unettrain.model import UNet
 from unettrain.prediction.image import predict_image
-from unettrain.reporting.inputs import (
-    Run,
-    has_instances,
-    image_shapes,
-    images_of,
-    read_labels,
-    read_pixels,
-    read_target,
-)
-from unettrain.reporting.regions import Region, densest_window, plan_regions
+from unettrain.reporting.error_maps import ErrorMap, make_error_map
+from unettrain.reporting.inputs import Run, has_instances, image_shapes, images_of, read_labels, read_pixels
+from unettrain.reporting.otsu import cells_are_brighter, otsu_mask
+from unettrain.reporting.region_scores import RegionScores
+from unettrain.reporting.regions import SHOWN_PX, Region, densest_window, plan_regions
 
 METHODS = ("trained", "untrained", "otsu")
 PREFERENCE = ("test", "val", "train")
 IMAGES = {"test": "test images", "val": "validation images", "train": "training images"}
-SHOWN_PX = 512
-POLARITY_PIXELS = 1_000_000
+MAX_MAPS = 3
 
 
 @dataclass(frozen=True)
@@ -58,27 +49,32 @@ class Shown:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The scores of each of METHODS, and the images they are from."""
+    """The pooled scores of each of METHODS, those of each region, and the images they are from.
+
+    `regions` are those of the trained network in the order of the store; `maps` show its errors in the worst of them.
+    """
 
     split: str
-    regions: tuple[Region, ...]
+    seed: int  # of the training and of the untrained network
+    regions: tuple[RegionScores, ...]
     num_images: int  # of the split
     num_pixels: int  # of these images
     cells_are_brighter: bool
     cells_are_numbered: bool
     scores: dict[str, Scores]
     shown: Shown
+    maps: tuple[ErrorMap, ...]
     decoding: DecodingParams
 
     @property
     def names(self) -> list[str]:
         """The evaluated images."""
-        return list(dict.fromkeys(region.name for region in self.regions))
+        return list(dict.fromkeys(found.region.name for found in self.regions))
 
-    def as_dict(self) -> dict[str, Any]:
-        """The scores as plain values, for JSON."""
-        methods = {name: scores.as_dict() for name, scores in self.scores.items()}
-        return methods | {"split": self.split, "images": self.names}
+    @property
+    def errors(self) -> ErrorCounts:
+        """Cells of each kind of error, of all regions."""
+        return sum((found.errors for found in self.regions), start=ErrorCounts())
 
 
 def score_held_out(run: Run) -> HeldOut:
@@ -90,24 +86,39 @@ def score_held_out(run: Run) -> HeldOut:
             hint=f"unettrain report {run.files.path} --store STORE, with the whole store",
         )
     shapes = image_shapes(run, images_of(run, split))
-    regions, brighter, networks = plan_regions(shapes), cells_are_brighter(run), _networks(run)
+    brighter, networks, decoding = cells_are_brighter(run), _networks(run), run.checkpoint.decoding_params
     found: list[dict[str, Scores]] = []
-    decoding = run.checkpoint.decoding_params
+    regions: list[RegionScores] = []
+    maps: list[ErrorMap] = []
     shown: Shown | None = None
-    for region in regions:
+    for region in plan_regions(shapes):
         image, labels = read_pixels(run, region), read_labels(run, region)
         predictions = {m: predict_region(run, net, region, shapes[region.name][0]) for m, net in networks.items()}
         foregrounds = {m: network_foreground(p) for m, p in predictions.items()}
         foregrounds |= {"otsu": otsu_mask(image, brighter).astype(np.float32)}
         cells = {method: cells_of(f, region, decoding) for method, f in foregrounds.items()}
         found.append({method: score_instances(proposal, labels, region.dims) for method, proposal in cells.items()})
+        errors = cell_errors(np.maximum(labels, 0), cells["trained"], labels < 0)
+        regions.append(RegionScores(region, shapes[region.name][0][0], found[-1]["trained"], errors.counts))
+        if regions[-1].has_errors and (len(maps) < MAX_MAPS or regions[-1].merit < maps[-1].found.merit):
+            maps.append(make_error_map(regions[-1], image, labels, cells["trained"], errors))
+            maps = sorted(maps, key=lambda each: each.found.merit)[:MAX_MAPS]
         if shown is None or not (shown.labels > 0).any():
             shown = make_shown(region, image, labels, foregrounds["trained"], cells["trained"])
     assert shown is not None
-    scores = {method: pooled([of_region[method] for of_region in found]) for method in METHODS}
-    num_pixels = sum(math.prod(shape) for shape, _ in shapes.values())
-    numbered = all(has_instances(run, region.name) for region in regions)
-    return HeldOut(split, tuple(regions), len(shapes), num_pixels, brighter, numbered, scores, shown, decoding)
+    return HeldOut(
+        split,
+        run.checkpoint.seed,
+        tuple(regions),
+        len(shapes),
+        sum(math.prod(shape) for shape, _ in shapes.values()),
+        brighter,
+        all(has_instances(run, name) for name in {each.region.name for each in regions}),
+        {method: pooled([of_region[method] for of_region in found]) for method in METHODS},
+        shown,
+        tuple(maps),
+        decoding,
+    )
 
 
 def _networks(run: Run) -> dict[str, UNet]:
@@ -154,26 +165,3 @@ def cells_of(foreground: NDArray[np.float32], region: Region, params: DecodingPa
     if region.dims == 3:
         return label_components(foreground >= params.threshold, region.connectivity)
     return separate_instances(foreground, params)
-
-
-def cells_are_brighter(run: Run) -> bool:
-    """Whether cells are on average at least as bright as the background in the training images."""
-    sums, counts = np.zeros(2), np.zeros(2)
-    for region in plan_regions(image_shapes(run, images_of(run, "train")), POLARITY_PIXELS):
-        low, high = open_image(run.store, region.name).intensity
-        values = scale_intensity(read_pixels(run, region), low, high).mean(axis=0, dtype=np.float64)
-        cell = (read_target(run, region) != 0).astype(np.intp)
-        if has_instances(run, region.name):
-            known = read_labels(run, region) >= 0
-            values, cell = values[known], cell[known]
-        sums += np.bincount(cell.ravel(), values.ravel(), minlength=2)
-        counts += np.bincount(cell.ravel(), minlength=2)
-    ground, cells = sums / np.maximum(counts, 1)
-    return bool(cells >= ground) or counts[1] == 0
-
-
-def otsu_mask(image: NDArray[Any], cells_are_brighter: bool) -> NDArray[np.bool_]:
-    """Otsu's threshold of one image (c, z, y, x), on the mean of its channels; the brighter side, or the darker one."""
-    values = image.mean(axis=0, dtype=np.float64)
-    threshold = threshold_otsu(values.ravel())  # type: ignore[no-untyped-call]
-    return np.asarray(values > threshold if cells_are_brighter else values <= threshold)

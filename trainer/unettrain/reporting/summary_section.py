@@ -7,11 +7,12 @@ from unetprep.credentials import mask_credentials
 from unettrain.metrics.scores import Scores
 from unettrain.outcome import training_warnings
 from unettrain.reporting.inputs import Run
-from unettrain.reporting.page import Html, bar, element, join, paragraph, section, table, text, warning
+from unettrain.reporting.page import Html, bar, element, join, number, paragraph, section, table, text, warning
+from unettrain.reporting.precision import ap_interval, rounded, uncertainty
 from unettrain.reporting.regions import MAX_SIDE_PX
 from unettrain.reporting.scores import IMAGES, HeldOut
 
-TITLES = {"trained": "Trained network", "untrained": "Same, untrained", "otsu": "Otsu's threshold"}
+TRAINABLE = {"trained": "Trained network", "untrained": "Same network, untrained"}
 RATIOS: dict[str, Callable[[Scores], float]] = {
     "IoU of the foreground": lambda s: s.pixels.iou,
     "AP at IoU 0.5": lambda s: s.ap[0.5],
@@ -55,7 +56,8 @@ def head(run: Run, held_out: HeldOut) -> Html:
         *notes,
         key_figures(held_out.scores, held_out.split),
         paragraph(verdict(held_out.scores), "lead"),
-        scores_table(held_out.scores),
+        scores_table(held_out),
+        paragraph(uncertainty(held_out.scores["trained"], held_out.seed)),
         paragraph(how_scored(held_out), "small"),
     )
     return join([top, result])
@@ -114,8 +116,8 @@ def split_warning(split: str) -> Html:
 
 def key_figures(scores: dict[str, Scores], split: str) -> Html:
     """The two main scores, with those of the baselines."""
-    iou = {method: s.pixels.iou for method, s in scores.items()}
-    ap = {method: s.ap[0.5] for method, s in scores.items()}
+    iou = {method: rounded(s.pixels.iou, s) for method, s in scores.items()}
+    ap = {method: rounded(s.ap[0.5], s) for method, s in scores.items()}
     return element(
         "div",
         _key_figure(f"IoU on {IMAGES[split]}", iou, "pixels in both cell masks / pixels in either"),
@@ -124,43 +126,56 @@ def key_figures(scores: dict[str, Scores], split: str) -> Html:
     )
 
 
-def _key_figure(title: str, values: dict[str, float], meaning: str) -> Html:
-    against = f"untrained {values['untrained']:.3f} · Otsu {values['otsu']:.3f}"
-    lines = {"name": title, "value": f"{values['trained']:.3f}", "against": against, "small": meaning}
+def _key_figure(title: str, values: dict[str, str], meaning: str) -> Html:
+    against = f"untrained {values['untrained']} · Otsu {values['otsu']}"
+    lines = {"name": title, "value": values["trained"], "against": against, "small": meaning}
     return element("div", *(element("p", text(words), class_=kind) for kind, words in lines.items()), class_="key")
 
 
 def verdict(scores: dict[str, Scores]) -> str:
-    """The scores in which the network is above Otsu's threshold, and the others."""
-    above = [name for name, value in RATIOS.items() if value(scores["trained"]) > value(scores["otsu"])]
+    """The scores in which the network is above Otsu's threshold, and the others; whether AP differs by chance."""
+    trained, otsu = scores["trained"], scores["otsu"]
+    above = [name for name, value in RATIOS.items() if value(trained) > value(otsu)]
     below = [name for name in RATIOS if name not in above]
-    if not below:
-        return "The trained network is above Otsu's threshold, a baseline without training, in every score."
     if not above:
         return (
             "The trained network is above Otsu's threshold in no score: on these images a threshold does as well, or"
             " the training was too short."
         )
-    return f"Above Otsu's threshold: {', '.join(above)}. Not above it: {', '.join(below)}."
+    words = (
+        f"Above Otsu's threshold: {', '.join(above)}. Not above it: {', '.join(below)}."
+        if below
+        else "The trained network is above Otsu's threshold, a baseline without training, in every score."
+    )
+    if ap_interval(trained)[0] <= ap_interval(otsu)[1]:
+        words += " On so few cells the difference in AP at IoU 0.5 may be chance: the binomial intervals overlap."
+    return words
 
 
-def scores_table(scores: dict[str, Scores]) -> Html:
-    """Every score of every method, with bars."""
+def scores_table(held_out: HeldOut) -> Html:
+    """Every score of every method, with bars, and what it rests on."""
+    scores, num_images = held_out.scores, len(held_out.names)
     ratios = [
-        [text(name), *(join([_number(f"{value(s):.3f}"), bar(value(s), method)]) for method, s in scores.items())]
+        [text(name), *(join([number(rounded(value(s), s)), bar(value(s), method)]) for method, s in scores.items())]
         for name, value in RATIOS.items()
     ]
-    counts = [[text(name), *(_number(f"{count(s):,}") for s in scores.values())] for name, count in COUNTS.items()]
-    return table(["", *(TITLES[name] for name in scores)], ratios + counts, "scores")
+    counts = [[text(name), *(number(f"{count(s):,}") for s in scores.values())] for name, count in COUNTS.items()]
+    images = [text("images"), *(number(f"{num_images:,}") for _ in scores)]
+    seeds = [text("seed"), *(text(held_out.seed if method in TRAINABLE else "none") for method in scores)]
+    return table(["", *(title_of(method, held_out) for method in scores)], [*ratios, *counts, images, seeds], "scores")
 
 
-def _number(words: str) -> Html:
-    return element("span", text(words), class_="number")
+def title_of(method: str, held_out: HeldOut) -> str:
+    """A method in words; for Otsu's threshold with the decoding, which is that of the network."""
+    if method in TRAINABLE:
+        return TRAINABLE[method]
+    watershed = held_out.decoding.instances == "watershed" and held_out.regions[0].region.dims == 2
+    return f"Otsu's threshold + the same {'watershed' if watershed else 'connected components'}"
 
 
 def how_scored(held_out: HeldOut) -> str:
     """Images and method of the scores."""
-    used, share = len(held_out.names), sum(r.num_pixels for r in held_out.regions) / held_out.num_pixels
+    used, share = len(held_out.names), sum(r.region.num_pixels for r in held_out.regions) / held_out.num_pixels
     part = (
         "whole"
         if share == 1
@@ -182,7 +197,7 @@ def how_scored(held_out: HeldOut) -> str:
 def _decoding(held_out: HeldOut) -> str:
     """How the foreground became cells."""
     params = held_out.decoding
-    if held_out.regions[0].dims == 3:
+    if held_out.regions[0].region.dims == 3:
         return f"cells are 6-connected components of the pixels with a probability of at least {params.threshold:g}"
     if params.instances == "watershed":
         return (

@@ -10,11 +10,16 @@ from typing import Any
 import unetprep.errors
 from unetprep.storage.output import Output, OutputKind, check_output
 from unettrain.errors import Conflict, Failure, InvalidInput, raises_own_errors
+from unettrain.metrics.cell_errors import ErrorCounts
 from unettrain.metrics.scores import Scores
 from unettrain.reporting.commands_section import footer, making_section
 from unettrain.reporting.data_section import data_section
+from unettrain.reporting.errors_section import errors_section
+from unettrain.reporting.images_section import images_section
 from unettrain.reporting.inputs import Run, read_run
 from unettrain.reporting.page import GENERATOR, document, join
+from unettrain.reporting.precision import rounded, uncertainty
+from unettrain.reporting.region_scores import RegionScores, worst_first
 from unettrain.reporting.result_sections import prediction_section, training_section
 from unettrain.reporting.scores import METHODS, score_held_out
 from unettrain.reporting.summary_section import head, short_name
@@ -25,26 +30,32 @@ from unettrain.reporting.tile_sections import deformation_section, tile_section
 class Report:
     """A written report: its path, the pooled scores of each method (trained, untrained, otsu), and the images scored.
 
-    `split` is the split of the images: "test", or the best one that has any.
+    `split` is the split of the images: "test", or the best one that has any. `seed` is that of the training. `regions`
+    are the images or slices with their scores and errors, worst first; `errors` are the numbers of all errors.
     """
 
     path: Path
     scores: Mapping[str, Scores]
     split: str
     images: tuple[str, ...]
+    seed: int
+    regions: tuple[RegionScores, ...]
+    errors: ErrorCounts
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
         methods = {name: scores.as_dict() for name, scores in self.scores.items()}
-        return {"out": str(self.path), "scores": methods | {"split": self.split, "images": list(self.images)}}
+        about = {"split": self.split, "images": list(self.images), "seed": self.seed, "errors": self.errors.as_dict()}
+        regions = {"regions": [found.as_dict() for found in self.regions]}
+        return {"out": str(self.path), "scores": methods | about | regions}
 
     def as_text(self) -> str:
-        """The scores as a table, one line for each method."""
+        """The scores as a table, one line for each method, and what they rest on."""
         lines = [f"{'':<10}" + "".join(f"{h:>9}" for h in ("IoU", "AP 0.5", "AP 0.7", "AP 0.9", "mean AP"))]
         for name, found in self.scores.items():
             values = [found.pixels.iou, *(found.ap[t] for t in (0.5, 0.7, 0.9)), found.mean_ap]
-            lines.append(f"{name:<10}" + "".join(f"{v:>9.3f}" for v in values))
-        return "\n".join(lines)
+            lines.append(f"{name:<10}" + "".join(f"{rounded(v, found):>9}" for v in values))
+        return "\n".join([*lines, uncertainty(self.scores["trained"], self.seed)])
 
 
 @raises_own_errors
@@ -70,14 +81,25 @@ def report(run_dir: str | Path, out: str | Path | None = None, store: str | Path
         tile_section(run),
         training_section(run),
         prediction_section(held_out),
+        images_section(held_out),
+        errors_section(held_out),
         making_section(run),
         footer(),
     ]
-    scores, html = held_out.as_dict(), document(f"U-Net report: {short_name(run)}", join(parts))
+    html = document(f"U-Net report: {short_name(run)}", join(parts))
+    written = Report(
+        page.path,
+        held_out.scores,
+        held_out.split,
+        tuple(held_out.names),
+        held_out.seed,
+        tuple(worst_first(held_out.regions)),
+        held_out.errors,
+    )
     with _our_errors():
         page.write_bytes(html.encode())
-        scores_file.write_bytes(json.dumps(scores, indent=2).encode() + b"\n")
-    return Report(page.path, held_out.scores, held_out.split, tuple(held_out.names))
+        scores_file.write_bytes(json.dumps(written.as_dict()["scores"], indent=2).encode() + b"\n")
+    return written
 
 
 def is_page(path: Path) -> bool:
