@@ -178,6 +178,12 @@ def test_instance_labels_have_no_metrics_of_probabilities(tmp_path: Path, name: 
         evaluated(tmp_path, metrics=name)
 
 
+def test_the_guide_lists_the_metrics() -> None:
+    guide = (Path(__file__).parents[3] / "docs/evaluation.md").read_text()
+    rows = [row for row in guide.splitlines() if row.startswith("| `") and row.count("|") == 5 and "`: " in row]
+    assert rows == [f"| `{m.name}`: {m.title} | {m.needs} | {m.pooling} | {m.better} |" for m in METRICS.values()]
+
+
 def test_names_of_metrics() -> None:
     assert [metric.name for metric in named_metrics("ap, v-rand,ap")] == ["ap", "v_rand"]
     assert [metric.name for metric in named_metrics("")] == ["iou", "ap"]

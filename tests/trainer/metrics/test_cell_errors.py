@@ -21,7 +21,7 @@ def strip(*runs: tuple[int, int]) -> NDArray[np.int32]:
 def kinds(truth: NDArray[np.int32], proposal: NDArray[np.int32]) -> tuple[list[int], list[int], int, int]:
     """Kinds of true cells and of proposals, and the numbers of splits and mergers."""
     found = cell_errors(truth, proposal)
-    return found.truth_kinds.tolist(), found.proposal_kinds.tolist(), found.counts.splits, found.counts.mergers
+    return found.label_kinds.tolist(), found.proposal_kinds.tolist(), found.counts.splits, found.counts.mergers
 
 
 def test_found_missed_and_spurious_cells() -> None:

@@ -1,5 +1,6 @@
 """Prediction of files and arrays into files."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ from numpy.typing import NDArray
 from unettrain.checkpoint import Checkpoint, save_checkpoint
 from unettrain.config import UNetConfig
 from unettrain.errors import InvalidInput
+from unettrain.evaluation.many import evaluate_metrics
+from unettrain.evaluation.params import EvaluateParams
 from unettrain.model import UNet
 from unettrain.prediction.files import predict_files
 from unettrain.prediction.image import predict_image
+from unettrain.prediction.layout import threshold_in
+from unettrain.prediction.outputs import fingerprint_of, mark_in
 
 NONE = {"instances": "none"}
 IMAGE = np.random.default_rng(0).integers(0, 200, (60, 45)).astype(np.uint8)
@@ -76,3 +81,19 @@ def test_an_intensity_that_is_none_writes_nothing(tmp_path: Path, intensity: Any
     with pytest.raises(InvalidInput, match="intensity is"):
         predict_files(network(tmp_path), IMAGE, tmp_path / "p.npy", intensity=intensity)
     assert [path.name for path in tmp_path.iterdir()] == ["net.pt"]
+
+
+@pytest.mark.parametrize("ending", [".npy", ".tif", ".zarr"])
+def test_probabilities_carry_the_threshold_of_the_run(tmp_path: Path, ending: str) -> None:
+    checkpoint, out = network(tmp_path), tmp_path / f"p{ending}"
+    predict_files(checkpoint, IMAGE, out, decoding=NONE | {"threshold": 0.35})
+    assert threshold_in(mark_in(out)) == 0.35
+    assert len(fingerprint_of(out) or "") > 8
+    predict_files(checkpoint, IMAGE, tmp_path / f"labels{ending}", decoding={"threshold": 0.35})
+    assert threshold_in(mark_in(tmp_path / f"labels{ending}")) is None
+    params = EvaluateParams(metrics="pixel_error")
+    np.save(tmp_path / "labels.npy", (IMAGE > 100).astype(np.uint8))
+    for given, expected in ((None, 0.35), (0.6, 0.6)):
+        asked = replace(params, instances="ids", threshold=given)
+        scores = evaluate_metrics(out, tmp_path / "labels.npy", asked).overall["pixel_error"].values()
+        assert scores["threshold"] == expected

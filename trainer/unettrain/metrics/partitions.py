@@ -61,8 +61,8 @@ def adapted_rand(labels: LabelArray, proposal: LabelArray, *, ignore_background:
 
     Background, 0, is an object like all others; `ignore_background` leaves out the pixels where labels are 0. Labels
     below 0 are ignored. Without any pair of pixels in one object, precision is 1, and so is recall without any pair in
-    one cell. It is `adapted_rand_error` of scikit-image, which gives NaN there, and whose release 0.26 exchanges
-    precision and recall. The error of the ISBI 2012 challenge, in which membrane of the
+    one cell. It is `adapted_rand_error` of scikit-image, which leaves out background by default, gives NaN there,
+    and in release 0.26 exchanges precision and recall. The error of the ISBI 2012 challenge, in which membrane of the
     proposal counts as single pixels, is `rand_error`. Raises InvalidInput as `contingency_table` does.
     """
     return adapted_rand_of(contingency_table(labels, proposal), ignore_background)

@@ -79,7 +79,7 @@ def make_error_map(
 
     image (c, z, y, x), labels and cells (z, y, x) of the region; `errors` are theirs.
     """
-    label_kinds = kinds_of_pixels(labels, errors.truth_kinds)
+    label_kinds = kinds_of_pixels(labels, errors.label_kinds)
     cell_kinds = np.where(labels < 0, 0, kinds_of_pixels(cells, errors.proposal_kinds)).astype(np.uint8)
     wrong = ~np.isin(_combined(label_kinds, cell_kinds), NO_ERROR)
     z = int(wrong.sum(axis=(1, 2)).argmax())
