@@ -16,8 +16,10 @@ def thin_background(objects: NDArray[np.int32]) -> NDArray[np.int32]:
     """Grow 4-connected objects (y, x), 0 = background, until they meet: int32 of the same shape, 0 on the lines.
 
     Background pixels beside objects are queued column by column; each pixel taken from the queue adds those of its
-    neighbours that were not reached before: left, above, right, below. Two different objects never touch in the
-    result, and each is one 4-connected component. Without any object, the whole image becomes object 1.
+    neighbours that were not reached before. (In any order: adjacent pixels that are reached in the same round descend
+    from different boundary pixels, as all pixels of a round that descend from one have the same parity.) Two different
+    objects never touch in the result, and each is one 4-connected component. Without any object, the whole image
+    becomes object 1.
     """
     height, width = objects.shape
     state = np.empty((height + 2, width + 2), np.int32)
