@@ -25,6 +25,8 @@ COMMANDS = (
     "prep verify {}",
     "prep run {}",
     "prep fetch {}",
+    "prep datasets {}",
+    "prep fetch nuclei --from {} --out fetched",
     "prep preview {} --out out.png",
     "prep tiles --out {}",
     "prep relabel {} --labels lab.tif",

@@ -41,12 +41,12 @@ def fetch(name: str, out: str | None, from_folder: str | None, as_json: bool, qu
     click.echo(_terms(manifest), err=True)
     with stage_progress(quiet) as report:
 
-        def on_progress(file: str, done: int, total: int) -> None:
+        def on_progress(doing: str, done: int, total: int) -> None:
             kib = done // 1024
             if total:
-                report(f"fetch {file}, KiB", kib, max(kib, total // 1024, 1))
+                report(f"{doing}, KiB", kib, max(kib, total // 1024, 1))
             else:
-                report(f"fetch {file}", 0, 1, KiB=kib)
+                report(doing, 0, 1, KiB=kib)
 
         fetched = unetprep.fetch(name, folder, from_folder=from_folder, on_progress=on_progress)
     values = {"name": name, "files": fetched.files, "terms": fetched.terms, "license": fetched.license or None}

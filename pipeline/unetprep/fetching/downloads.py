@@ -30,6 +30,7 @@ LONGEST_PAUSE_S = 120.0  # that a server may ask for
 MOST_ATTEMPTS = 100
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
 UNSATISFIABLE = 416  # the range begins behind the end of the file
+PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
 BY_HAND = "download it in a browser, and take it from there with --from FOLDER"
 AGAIN = "repeat the command later"
 
@@ -226,7 +227,9 @@ def _refuse_other_content(response: http.client.HTTPResponse, url: str) -> None:
 
 def _refuse_page(begin: bytes, expected: Expected) -> None:
     """Refuse a web page in place of a file: a form to log in, or an error that has the status of success."""
-    is_page = re.match(rb"\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", begin[:4096], re.I | re.S)
+    is_page = re.match(
+        rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", begin[:4096], re.I | re.S
+    )
     if is_page and not expected.path.lower().endswith((".html", ".htm")):
         raise Failure(f"{expected.url} gives a web page instead of {expected.path}", hint=BY_HAND)
 

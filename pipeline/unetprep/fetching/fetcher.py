@@ -15,8 +15,9 @@ from unetprep.fetching.local_files import LocalFiles
 from unetprep.fetching.manifests import read_manifest
 from unetprep.fetching.unpacking import holds, is_present, unpack, unpack_all
 from unetprep.fetching.wheels import download_wheel
+from unetprep.storage.paths import refuse_links
 
-OnProgress = Callable[[str, int, int], None]  # name of a file, bytes that are there, bytes of the whole (0: unknown)
+OnProgress = Callable[[str, int, int], None]  # what is done, bytes that are there, bytes of the whole (0: unknown)
 FETCHED = "fetched"
 MOST_NAMED = 5
 
@@ -48,7 +49,8 @@ def fetch(
     """Fetch a public data set into a folder, by default `data/NAME`. Files with the right content are kept.
 
     `name` is that of a manifest that comes with unetprep, or the path of a manifest. With `from_folder` the files are
-    taken from there and from its zip archives, by name or by digest, and nothing is downloaded.
+    taken from there and from its zip archives, by name or by digest, and nothing is downloaded. `on_progress` is told
+    what is done, such as "fetch cells.zip", the bytes that are there, and those of the whole (0 if unknown).
 
     Raises InvalidInput for an unknown name or an invalid manifest, Conflict if a file of another content, a folder or a
     link is in the place of a file, and Failure if the download fails or a file is not what the manifest states; then
@@ -56,7 +58,7 @@ def fetch(
     """
     manifest = read_manifest(name)
     folder = Path(out) if out else Path("data") / manifest.name
-    fetching = _Fetching(manifest, folder, LocalFiles(Path(from_folder)) if from_folder else None, on_progress)
+    fetching = _Fetching(manifest, folder, LocalFiles(from_folder) if from_folder is not None else None, on_progress)
     fetching.get_all()
     return Fetched(
         manifest.title,
@@ -118,13 +120,15 @@ class _Fetching:
     def _download(self, file: Expected) -> bool:
         if not file.url:
             return False
-        return self._note(file, download(file, self.folder, partial(self.on_progress, file.path)), FETCHED)
+        return self._note(file, download(file, self.folder, partial(self.on_progress, f"fetch {file.path}")), FETCHED)
 
     def _unpack(self, archive: Archive, files: Sequence[DataFile]) -> list[DataFile]:
         """Unpack an archive; the files that it does not hold."""
         path = self.folder / archive.path
         if archive.unpack:
-            count = unpack_all(path, self.folder / archive.unpack)
+            refuse_links(self.folder, self.folder / archive.unpack)
+            on_bytes = partial(self.on_progress, f"unpack {archive.path}")
+            count = unpack_all(path, self.folder / archive.unpack, on_bytes)
             self.states[archive.path] += f"; {count} files unpacked" if count else "; was unpacked"
         inside = [file for file in files if file.member and holds(path, file)]
         for file, checked in zip(inside, unpack(path, inside, self.folder).values(), strict=True):

@@ -6,6 +6,7 @@ They are copied, not linked: who edits the labels of the data set must not edit 
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -28,11 +29,11 @@ class LocalFiles:
     Raises InvalidInput if it is not a folder, or holds too many files to search.
     """
 
-    def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise InvalidInput(f"--from is {folder}, which is not a folder", allowed="the folder with the files")
-        self.folder, self.rejected = folder, dict[Path, str]()
-        self._paths = list(_files(folder))
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        if not os.fspath(folder) or not os.path.isdir(folder):
+            raise InvalidInput(f"--from is {str(folder)!r}, which is not a folder", allowed="the folder with the files")
+        self.folder, self.rejected = Path(folder), dict[Path, str]()
+        self._paths = list(_files(self.folder))
 
     def take(self, expected: Expected, out: Path) -> tuple[Path, Checked] | None:
         """Copy a file into the output folder; where it was found, and its check. None if it is not there.
@@ -48,8 +49,9 @@ class LocalFiles:
                     return archive, checked
         if expected.sha256 or expected.pixels:
             for path in self._alike(expected):
-                if (checked := check_file(expected, path)) and not checked.difference:
-                    return path, _copy(path, checked, expected, out)
+                with suppress(PermissionError):  # a file of another name that the user may not read is none of these
+                    if not (checked := check_file(expected, path)).difference:
+                        return path, _copy(path, checked, expected, out)
         return None
 
     def _named(self, expected: Expected) -> list[Path]:
@@ -67,11 +69,11 @@ class LocalFiles:
 
     def _alike(self, expected: Expected) -> list[Path]:
         """Files of another name that may have the content: those of the ending and, where it is known, of the size."""
-        ending, sizes = PurePosixPath(expected.path).suffix.lower(), (expected.num_bytes,)
+        ending = PurePosixPath(expected.path).suffix.lower()
         alike = [path for path in self._paths if path.suffix.lower() == ending and path not in self.rejected]
         if expected.num_bytes is None or expected.pixels:
             return alike
-        return [path for path in alike if path.stat().st_size in sizes]
+        return [path for path in alike if path.stat().st_size == expected.num_bytes]
 
     @cached_property
     def _archives(self) -> list[Path]:

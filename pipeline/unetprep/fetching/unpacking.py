@@ -4,7 +4,7 @@ import io
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -19,6 +19,7 @@ from unetprep.storage.atomic import TEMPORARY, naming
 from unetprep.storage.paths import below, refuse_links, safe_key
 
 MAX_ENTRIES = 1_000_000
+OnBytes = Callable[[int, int], None]
 LEFT_OUT = ("__MACOSX", ".DS_Store")  # what macOS adds
 MOVE_AWAY = "move it away, or name another --out"
 
@@ -57,10 +58,11 @@ def unpack(archive: Path, files: Sequence[DataFile], folder: Path) -> dict[str, 
     return checked
 
 
-def unpack_all(archive: Path, folder: Path) -> int:
+def unpack_all(archive: Path, folder: Path, on_bytes: OnBytes = lambda done, total: None) -> int:
     """Unpack all files into a folder; the number of those that were not there yet. macOS's additions are left out.
 
-    A file that is there with the size and the CRC-32 of the archive is kept.
+    A file that is there with the size and the CRC-32 of the archive is kept. `on_bytes` is told the bytes that are
+    unpacked, and all that are missing.
 
     Raises Failure for an archive that is damaged or too large for the disk, InvalidInput for names that leave the
     folder, and Conflict where something else is in the place of a file.
@@ -75,10 +77,13 @@ def unpack_all(archive: Path, folder: Path) -> int:
             for entry, name in zip(entries, names, strict=True)
             if not _is_unpacked(folder, below(folder, name), entry)
         ]
-        check_space(folder, sum(entry.file_size for entry, _ in missing))
+        done, total = 0, sum(entry.file_size for entry, _ in missing)
+        check_space(folder, total)
         for entry, name in missing:
             with new_file(folder, name) as out:
                 _read(opened, archive, entry, out)
+            done += entry.file_size
+            on_bytes(done, total)
     return len(missing)
 
 

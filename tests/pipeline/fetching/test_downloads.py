@@ -179,7 +179,7 @@ def test_wrong_bytes_are_named_and_not_kept(served: Served, tmp_path: Path) -> N
     [
         ({"Content-Encoding": "gzip"}, CONTENT, "comes compressed as gzip"),
         ({}, b"<!DOCTYPE html><html><body>Log in", "gives a web page instead of file.bin"),
-        ({}, b"\n<html><head>", "gives a web page instead of file.bin"),
+        ({}, b"\xef\xbb\xbf\n<html><head>", "gives a web page instead of file.bin"),
     ],
 )
 def test_something_else_than_the_file_is_refused(

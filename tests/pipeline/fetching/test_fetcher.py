@@ -63,7 +63,9 @@ def image(sha256: str = "", pixels: str = "", member: str = 'member = "img.tif"'
 def test_an_archive_is_unpacked_once(served: Served, tmp_path: Path) -> None:
     name = manifest(tmp_path, "http", archive(served.url) + '[import]\ndata = "set"\nlayout = "ctc"\n')
     out = tmp_path / "out dir"
-    done = fetch(name, out)
+    seen: list[tuple[str, int, int]] = []
+    done = fetch(name, out, on_progress=lambda *at: seen.append(at))
+    assert seen[-1] == ("unpack cells.zip", len(tiff()) + 5, len(tiff()) + 5)
     assert done.files == {f"{out}/cells.zip": "fetched; 2 files unpacked"}
     assert done.unverified == {f"{out}/cells.zip": hashlib.sha256(ARCHIVE).hexdigest()}
     assert done.import_command == f"unetprep import --data '{out}/set' --layout ctc --out cells.zarr"
@@ -104,7 +106,7 @@ def test_files_are_downloaded_one_by_one(served: Served, tmp_path: Path) -> None
     done = fetch(manifest(tmp_path, "http", text), tmp_path / "out", on_progress=lambda *at: seen.append(at))
     assert done.files == {f"{tmp_path}/out/img.tif": "fetched"}
     assert not done.unverified
-    assert seen[-1] == ("img.tif", len(served.content), len(served.content))
+    assert seen[-1] == ("fetch img.tif", len(served.content), len(served.content))
 
 
 @pytest.mark.parametrize(
@@ -122,6 +124,17 @@ def test_archives_that_leave_their_folder_are_refused(
     with pytest.raises((InvalidInput, Failure), match=message):
         fetch(manifest(tmp_path, "http", archive(served.url)), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["cells.zip"]
+
+
+def test_archives_are_not_unpacked_through_links(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "out/set").symlink_to(tmp_path / "outside")
+    for unpack in ("set", "."):
+        name = manifest(tmp_path, "http", archive(served.url, unpack=f'unpack = "{unpack}"'))
+        with pytest.raises(PermissionError, match="symbolic link"):
+            fetch(name, tmp_path / "out")
+    assert not list((tmp_path / "outside").iterdir())
 
 
 def test_a_damaged_archive_leaves_no_damaged_file(served: Served, tmp_path: Path) -> None:
