@@ -41,7 +41,7 @@ class Size(NamedTuple):
 
 SIZES = {
     "smoke": Size(4, (0,), {}),
-    "cpu": Size(120, (0, 1, 2), {}),  # CPU time of one thread
+    "cpu": Size(90, (0, 1, 2), {}),  # CPU time of one thread
     "full": Size(45, (0, 1, 2), {"device": "cuda"}),  # of a GPU: wall time
 }
 

@@ -22,8 +22,11 @@ from unetprep.sources.arrays import open_array
 from unetprep.stages import STAGES
 from unetprep.store import Store
 from unettrain import FitConfig, Progress, fit, load_checkpoint, predict_image
+from unettrain.config.presets import PRESETS
 from unettrain.data.intensity import intensity_range
 
+# The output of a tile covers most images: 444 -> 260 of 256 px, 572 -> 388 of 512 px.
+TILES = {"nuclei": 444, "isbi2012": 572}
 PACE_STEPS = 16  # of the short training that measures how long a step takes
 
 
@@ -33,20 +36,21 @@ def train(
     seconds: float,
     build: Path,
     *,
-    tile: int = 316,
+    tile: int | None = None,
     weights: dict[str, Any] | None = None,
     intensity: str = "auto",
     device: str = "cpu",
     **options: Any,
 ) -> Trained:
     """Train with the options of `fit`; `weights`, `tile` and `intensity` are those of the preparation."""
+    tile = tile or TILES[splits.name]
     store = make_store(splits, build, tile, weights or {}, intensity)
-    asked = {"device": device, "threads": 1, "seed": seed, "examples": 0, "checkpoint_minutes": 0.0, **options}
-    run = build / f"run-{time.time_ns()}"
-    pace = Clock(device)
-    fit(store, run, FitConfig(**asked, steps=PACE_STEPS, validate_every=PACE_STEPS), on_progress=pace)
+    preset = PRESETS["small" if device == "cpu" else "large"]
+    asked = preset | {"device": device, "threads": 1, "seed": seed, "examples": 0, "checkpoint_minutes": 0.0, **options}
+    run, pace = build / f"run-{time.time_ns()}", Clock(device)
+    fit(store, run, config_of(asked, PACE_STEPS), on_progress=pace)
     steps, clock = max(PACE_STEPS, int(seconds / pace.step)), Clock(device)
-    fit(store, run, FitConfig(**asked, steps=steps, validate_every=steps), overwrite=True, on_progress=clock)
+    fit(store, run, config_of(asked, steps), overwrite=True, on_progress=clock)
     best = load_checkpoint(run / "best.pt")
     shutil.rmtree(run)
     model = best.build().to(device)
@@ -58,6 +62,12 @@ def train(
 
     about = {"tile_px": tile, "best_step": best.step, "val_ap": best.best_ap}
     return Trained(predict, steps, clock.seconds, num_parameters(model), best.decoding_params, about)
+
+
+def config_of(asked: dict[str, Any], steps: int) -> FitConfig:
+    """The configuration of a training of so many steps, of which the last is validated."""
+    warmup = min(asked.get("warmup_steps", 0), steps // 10)
+    return FitConfig(**asked | {"steps": steps, "validate_every": steps, "warmup_steps": warmup})
 
 
 def num_parameters(model: Any) -> int:
