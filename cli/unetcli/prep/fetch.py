@@ -11,6 +11,8 @@ from unetprep.storage.output import local_output
 if TYPE_CHECKING:
     from unetprep import Fetched, Manifest
 
+MOST_LINES, SHOWN_LINES = 20, 5  # of many files only the first are listed; --json lists all
+
 
 @click.command(
     cls=Examples,
@@ -63,6 +65,8 @@ def _terms(manifest: "Manifest") -> str:
 
 def _as_text(fetched: "Fetched") -> str:
     lines = [f"{path}  ({state})" for path, state in fetched.files.items()]
+    if len(lines) > MOST_LINES:
+        lines = [*lines[:SHOWN_LINES], f"and {len(lines) - SHOWN_LINES} more"]
     lines += [
         f"NOT VERIFIED: the manifest knows no digest of {path}; its SHA-256 is {digest}"
         for path, digest in fetched.unverified.items()

@@ -106,3 +106,13 @@ def test_fetch_shows_its_progress(run: Run, tmp_path: Path, monkeypatch: pytest.
         served.chunked = True
         assert "fetch a.bin 0/1 KiB 4" in run("unetprep fetch cells.toml --out two").stderr
         assert "KiB" not in run("unetprep fetch cells.toml --out three --quiet").stderr
+
+
+def test_of_many_files_the_first_are_listed(run: Run, tmp_path: Path) -> None:
+    files = "".join(f'[[files]]\npath = "{k}.bin"\nsha256 = "unknown"\n' for k in range(21))
+    (tmp_path / "cells.toml").write_text(f'title = "Cells"\nterms = "CC0"\n[source]\nkind = "local"\n{files}')
+    for k in range(21):
+        (tmp_path / f"{k}.bin").write_bytes(b"pixels")
+    lines = run("unetprep fetch cells.toml --from .").stdout.splitlines()
+    assert lines[4:6] == ["data/cells/4.bin  (from 4.bin)", "and 16 more"]
+    assert len(json.loads(run("unetprep fetch cells.toml --json").stdout)["files"]) == 21

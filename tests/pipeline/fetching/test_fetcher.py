@@ -78,10 +78,10 @@ def test_an_archive_is_unpacked_once(served: Served, tmp_path: Path) -> None:
     assert fetch(name, out).files == {f"{out}/cells.zip": "was there; 1 files unpacked"}
     assert fetch(name, out).files == {f"{out}/cells.zip": "was there; was unpacked"}
     assert len(served.asked) == 1
-    (out / "set/notes.txt").write_bytes(b"my own")
+    (out / "set/notes.txt").write_bytes(b"other")
     with pytest.raises(Conflict, match=r"notes\.txt is there already, with another content"):
         fetch(name, out)
-    assert (out / "set/notes.txt").read_bytes() == b"my own"
+    assert (out / "set/notes.txt").read_bytes() == b"other"
 
 
 def test_files_of_an_archive_are_known_by_their_pixels(served: Served, tmp_path: Path) -> None:

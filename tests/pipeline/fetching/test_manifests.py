@@ -164,3 +164,41 @@ def test_spellings_of_one_package_and_version_are_equal(tmp_path: Path, monkeypa
     give(monkeypatch, "Cell_Pack-1.0.0-1-py3-none-any.whl")
     source = {**SOURCE, "package": "cell.pack", "version": "1.0"}
     assert fetch(write_manifest(tmp_path, source), str(tmp_path / "out")).files
+
+
+HTTP = '[source]\nkind = "http"\n'
+URL = 'url = "https://example.org/a.zip"\n'
+IN_ARCHIVE = f'[[archives]]\npath = "a.zip"\nsha256 = "unknown"\nunpack = "."\n{URL}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f'sha256 = "a"\n{HTTP}{IN_ARCHIVE}', "has a field 'sha256'"),
+        (f'{HTTP}command = "rm"\n{IN_ARCHIVE}', "has a field 'command'"),
+        (f'{HTTP}{IN_ARCHIVE}mirror = "x"\n', "has a field 'mirror'"),
+        (f'{HTTP}{IN_ARCHIVE}[import]\noverwrite = "x"\n', "has a field 'overwrite'"),
+        (f'{HTTP}{IN_ARCHIVE}[import]\nimage = "../a"\n', "cannot be a path below it"),
+        (f"{HTTP}{IN_ARCHIVE}[import]\nspacing = 4\n", "spacing in .* is 4"),
+        (f"{HTTP}{IN_ARCHIVE.replace(URL, '')}", "url in .* is missing"),
+        (f"{HTTP}{IN_ARCHIVE.replace('https', 'file')}", "url in"),
+        (f"{HTTP}{IN_ARCHIVE.replace('example.org', 'user:word@example.org')}", "url in"),
+        (f"{HTTP}{IN_ARCHIVE.replace('unknown', '')}", "sha256 in .* is ''"),
+        (f"{HTTP}{IN_ARCHIVE.replace(chr(34) + '.' + chr(34), chr(34) + '../x' + chr(34))}", "unpack in"),
+        (f"{HTTP}{IN_ARCHIVE.replace('a.zip', 'a/b.zip', 1)}", "cannot be a name"),
+        (f'{HTTP}[[files]]\npath = "a"\n{URL}', "sha256 in .* is missing"),
+        (f'{HTTP}[[files]]\npath = "a"\npixels = "no"\n{URL}', "pixels in"),
+        (f"{HTTP}{IN_ARCHIVE.replace('unpack', '#')}", "files of .* are missing"),
+        (f"{WHEEL}\n{IN_ARCHIVE}", "lists archives"),
+    ],
+)
+def test_what_a_source_cannot_have_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.toml").write_text(f"title = 'a'\nterms = 'b'\n{text}")
+    with pytest.raises(InvalidInput, match=message):
+        read_manifest(str(tmp_path / "x.toml"))
+
+
+def test_a_digest_that_is_unknown_is_none(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(f"title = 'a'\nterms = 'b'\n{HTTP}{IN_ARCHIVE}")
+    (archive,) = read_manifest(str(tmp_path / "x.toml")).archives
+    assert (archive.sha256, archive.unpack, archive.url) == (None, ".", "https://example.org/a.zip")
