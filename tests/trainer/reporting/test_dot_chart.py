@@ -17,12 +17,12 @@ def test_dots_and_means_lie_where_they_belong() -> None:
     chart = dot_chart(VARIANTS, "AP", "AP at IoU 0.5", (0.0, 1.0), "base")
     dots = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart)
     base, other = (
-        [("394.0", "43"), ("431.2", "43"), ("468.4", "43")],
-        [("282.4", "69"), ("356.8", "69"), ("319.6", "69")],
+        [("454.0", "43"), ("491.2", "43"), ("528.4", "43")],
+        [("342.4", "69"), ("416.8", "69"), ("379.6", "69")],
     )
     assert dots == base + other
     assert re.findall(r'<path d="(\S+) (\S+)" class="(mean|reference)"', chart) == [
-        ("M431.2", "30V82", "reference"), ("M431.2", "35v16", "mean"), ("M319.6", "61v16", "mean"),
+        ("M491.2", "30V82", "reference"), ("M491.2", "35v16", "mean"), ("M379.6", "61v16", "mean"),
     ]  # fmt: skip
     words = Page(chart).words.split("\n")
     assert {"base", "no <deform>", "0.60", "0.30", "0.2", "AP at IoU 0.5"} <= set(words)
@@ -32,9 +32,9 @@ def test_dots_and_means_lie_where_they_belong() -> None:
 def test_the_range_is_by_default_that_of_the_scores() -> None:
     chart = dot_chart([Variant("a", [0.25, 0.75])], "d", "x")
     places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', chart)]
-    assert 208 < places[0] < 240
-    assert 550 < places[1] < 580
-    assert 'cx="394.0"' in dot_chart([Variant("a", [0.5])], "d", "x")
+    assert 268 < places[0] < 300
+    assert 610 < places[1] < 640
+    assert 'cx="454.0"' in dot_chart([Variant("a", [0.5])], "d", "x")
 
 
 def test_a_long_name_is_cut_and_kept_as_a_title() -> None:

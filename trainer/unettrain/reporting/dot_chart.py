@@ -8,9 +8,9 @@ from unettrain.errors import InvalidInput
 from unettrain.reporting.curves import Scale
 from unettrain.reporting.page import CHART_STYLE, NOTHING, Html, element, join, text
 
-WIDTH, ROW, TOP, BELOW = 640, 26, 30, 44
-LABEL_END, START, STOP = 196, 208, 580  # right end of the names; the plotted range
-NAME_CHARACTERS = 30
+WIDTH, ROW, TOP, BELOW = 700, 26, 30, 44
+LABEL_END, START, STOP = 256, 268, 640  # right end of the names; the plotted range
+NAME_CHARACTERS = 34
 
 
 @dataclass(frozen=True)
