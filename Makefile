@@ -90,6 +90,7 @@ bench: $(READY)
 	python -m benchmarks.train.decoding
 	python -m benchmarks.train.predicting benchmarks/train/predicting.json
 	python -m benchmarks.train.results
+	python -m benchmarks.metrics.speed
 	python -m benchmarks.many --out benchmarks/many/results.json
 	python -m benchmarks.many.results
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 class PixelsByObject(NamedTuple):
     """The pixels of a labelling, object by object."""
 
-    pixels: NDArray[np.int32]  # indices into the raveled labels
+    pixels: NDArray[np.integer]  # indices into the raveled labels; int32 where that is enough
     starts: NDArray[np.int64]  # (objects + 1,) where the pixels of each object begin
 
 
@@ -25,7 +25,8 @@ def pixels_by_object(labels: NDArray[np.int32], num: int) -> PixelsByObject:
     """The pixels of the objects 1, 2, ..., num of `labels` (y, x); 0 is left out."""
     flat = labels.ravel()
     starts = np.zeros(num + 1, np.int64)
-    pixels = np.empty(int(np.count_nonzero(flat)), np.int32)
+    dtype: type[np.integer] = np.int32 if flat.size < 2**31 else np.int64
+    pixels: NDArray[np.integer] = np.empty(int(np.count_nonzero(flat)), dtype)
     _sort(flat, starts, pixels)
     return PixelsByObject(pixels, starts)
 

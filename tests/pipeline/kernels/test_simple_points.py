@@ -91,3 +91,12 @@ def test_the_six_classes() -> None:
     less = cell & (np.arange(15) < 7)
     assert check(cell, less.astype(np.float32), 0.5) == {"OBJECT_DELETED": 1}
     assert check(less, cell.astype(np.float32), 0.5)["OBJECT_ADDED"] > 0
+
+
+def test_a_gap_beside_another_object_is_a_split_even_in_a_ring() -> None:
+    source = np.zeros((8, 8), bool)
+    source[3:6, 2:5], source[4, 3] = True, False
+    source[1:3, 5:7] = True  # touches the corner of the ring diagonally
+    proposal = source.astype(np.float32)
+    proposal[3, 4] = 0
+    assert check(source, proposal, 0.5) == {"SPLIT": 1}

@@ -158,5 +158,6 @@ def test_thresholds_are_compared_in_float64() -> None:
     labels = np.array([[1, 1, 0]])
     just_above = np.array([[0.1, 0.1, 0]], np.float32)  # 0.100000001 > 0.1, which is its equal as float32
     assert pixel_error(labels, just_above, [0.1]) == 0
+    assert not warping_mismatches(labels, just_above, 0.1).any()
     assert pixel_error(labels, just_above.astype(np.float64), [0.1]) == 0
     assert pixel_error(labels, np.array([[0.1, 0.1, 0]]), [0.1]) == 1
