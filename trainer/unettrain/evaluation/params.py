@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from unetprep.parameter import parameter
 from unettrain.config import MOST_CLASSES, TrainerParams
 from unettrain.errors import InvalidInput
-from unettrain.evaluation.metric_table import named_metrics
+from unettrain.evaluation.metric_table import DEFAULT_METRICS, METRICS, PROBABILITY, named_metrics
 
 PREDICTIONS = ("auto", "instances", "probability", "mask", "classes")
 INSTANCES = ("auto", "ids", "components")
+
+
+def _names(*, of_probabilities: bool) -> str:
+    return ", ".join(m.name for m in METRICS.values() if (m.needs == PROBABILITY) == of_probabilities)
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,8 @@ class EvaluateParams(TrainerParams):
     ignore_label: int | None = parameter(None, "Number in LABELS of pixels that are neither cell nor background.")
     metrics: str = parameter(
         "",
-        "Metrics, separated by commas: iou, dice, ap, seg, variation_of_information, adapted_rand; and of"
-        " probabilities, at several thresholds, pixel_error, rand_error, v_rand, v_info, warping_error."
-        "  [default: iou,ap]",
+        f"Metrics, separated by commas: {_names(of_probabilities=False)}; and of probabilities or masks, at several"
+        f" thresholds, {_names(of_probabilities=True)}.  [default: {','.join(DEFAULT_METRICS)}]",
     )
     ignore_background: bool = parameter(
         False,
