@@ -29,9 +29,9 @@ def folder(tmp_path: Path) -> Path:
     with (base / "index.csv").open("w") as file:
         lines = csv.writer(file)
         lines.writerow(["name", "group"])
-        for group, num in GROUPS.items():
-            for k in range(num):
-                labels = cell_labels((96, 96), 12, len(group) + k)
+        for number, group in enumerate(GROUPS):
+            for k in range(GROUPS[group]):
+                labels = cell_labels((96, 96), 12, 10 * number + k)
                 gray = cell_image(labels, k)
                 imageio.imwrite(base / f"images/{group}{k}.png", np.stack([gray] * 3, -1) if "rgb" in group else gray)
                 tifffile.imwrite(base / f"labels/{group}{k}.tif", labels)

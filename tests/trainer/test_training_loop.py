@@ -118,10 +118,10 @@ def test_an_interrupt_after_an_update_is_made_up_for(
 ) -> None:
     store, run, validate, append = make_store(), tmp_path / "stopped", Trainer.validate, RunDir.append_log
 
-    def interrupted_validate(self: Trainer, stream: TileStream) -> Validation:
+    def interrupted_validate(self: Trainer, stream: TileStream, *rest: Any) -> Validation:
         if self.step == 6:
             raise KeyboardInterrupt
-        return validate(self, stream)
+        return validate(self, stream, *rest)
 
     def interrupted_append(self: RunDir, record: Any) -> None:
         append(self, record)

@@ -13,8 +13,9 @@ from torch import Tensor
 from unettrain.config import UNetConfig
 from unettrain.errors import InvalidInput
 from unettrain.foreign.layers import COUNTER, Layer
-from unettrain.model import UNet
+from unettrain.model import NORM_EPS, UNet
 
+TORCH_EPS = 1e-5  # of torch.nn.BatchNorm2d by default
 CONCATENATIONS = ("up-first", "skip-first")
 
 
@@ -118,7 +119,10 @@ def _normalization(layers: Sequence[Layer]) -> str:
 
 
 def _tensors(layer: Layer, name: str, config: UNetConfig) -> dict[str, Tensor]:
-    """Our tensors for a layer. A bias before batch normalisation is subtracted from its running mean."""
+    """Our tensors for a layer. A bias before batch normalisation is subtracted from its running mean.
+
+    Its weight is scaled, as our epsilon is not that of torch, which a state dict does not tell.
+    """
     bias = layer.tensors.get("bias")
     found = {f"{name}.weight": layer.tensors["weight"].float()}
     if layer.norm is None:
@@ -128,10 +132,11 @@ def _tensors(layer: Layer, name: str, config: UNetConfig) -> dict[str, Tensor]:
     norm = f"{block}.{int(place) + 1}"
     ones = torch.ones(layer.shape[0])
     mean = layer.norm["running_mean"].float() - (0 if bias is None else bias.float())
+    variance = layer.norm["running_var"].float()
     return found | {
-        f"{norm}.weight": layer.norm["weight"].float(),
+        f"{norm}.weight": layer.norm["weight"].float() * ((variance + NORM_EPS) / (variance + TORCH_EPS)).sqrt(),
         f"{norm}.bias": layer.norm.get("bias", 0 * ones).float(),
         f"{norm}.running_mean": mean,
-        f"{norm}.running_var": layer.norm["running_var"].float(),
+        f"{norm}.running_var": variance,
         f"{norm}.{COUNTER}": layer.norm.get(COUNTER, torch.tensor(0)).long(),
     }
