@@ -108,7 +108,8 @@ def test_normalisation_does_not_make_the_gradient_of_a_tile_of_one_gray_value_ex
         if isinstance(layer, nn.BatchNorm2d | nn.InstanceNorm2d):
             nn.init.constant_(layer.bias, 0.1)  # at 0, as initially, all gradients are 0
     scores = model(torch.full((1, 1, 188, 188), 0.02))
-    nn.functional.cross_entropy(scores, torch.zeros(1, 4, 4, dtype=torch.long)).backward()
+    loss = nn.functional.cross_entropy(scores, torch.zeros(1, 4, 4, dtype=torch.long))
+    loss.backward()  # type: ignore[no-untyped-call]
     assert max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None) < 1e8  # 1e13 at 1e-5
 
 

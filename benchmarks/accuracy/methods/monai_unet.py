@@ -71,7 +71,7 @@ def augmented(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A crop scaled to 0 to 1 and its mask, mirrored and turned at random, with varied intensity."""
     turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-    planes = [image.astype(np.float32) / 255, (labels > 0).astype(np.float32)]
-    planes = [np.rot90(plane[:, ::-1] if mirror else plane, turns) for plane in planes]
-    planes[0] = np.clip(planes[0] * rng.uniform(0.9, 1.1) + rng.uniform(-0.05, 0.05), 0, 1)
-    return np.ascontiguousarray(planes[0], np.float32), np.ascontiguousarray(planes[1])
+    stacked = np.stack([image / 255, labels > 0]).astype(np.float32)
+    turned = np.rot90(stacked[..., ::-1] if mirror else stacked, turns, axes=(1, 2)).copy()
+    turned[0] = np.clip(turned[0] * rng.uniform(0.9, 1.1) + rng.uniform(-0.05, 0.05), 0, 1)
+    return turned[0], turned[1]

@@ -63,7 +63,7 @@ def train(
         pairs = [augmented(*crop(splits.train, side + side // 4, rng), augment) for _ in range(batch)]
         image, target = (torch.stack(planes).to(device) for planes in zip(*pairs, strict=True))
         optimizer.zero_grad()
-        supervised(loss_of, net(image), target).backward()
+        supervised(loss_of, net(image), target).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 12)
         optimizer.step()
         steps += 1
@@ -148,4 +148,4 @@ def augmented(image: NDArray[np.uint8], labels: NDArray[np.int32], augment: Any)
 def normalized(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Mean 0 and variance 1."""
     values = image.astype(np.float32)
-    return (values - values.mean()) / max(1e-8, float(values.std()))
+    return np.asarray((values - values.mean()) / max(1e-8, float(values.std())), np.float32)

@@ -130,9 +130,9 @@ def average_precision(
 def seg(labels: LabelArray, proposal: LabelArray) -> float:
     """SEG of the Cell Tracking Challenge, 0 to 1: the mean IoU of the true cells and their matches.
 
-    labels and proposal are integers of one shape and of any number of axes, as `match_instances` takes them. A cell R
-    is matched by the object S with more than half of its pixels, |R and S| > |R| / 2; without one its IoU is 0. Objects
-    without a cell do not lower SEG. 0 if there is no true cell. Over several images, SEG is the mean over all cells
+    labels and proposal are integers of one shape and of any number of axes, as `match_instances` takes them. A cell
+    is matched by the object that holds more than half of its pixels; without one its IoU is 0. Objects without a cell
+    do not lower SEG. 0 if there is no true cell. Over several images, SEG is the mean over all cells
     (`Seg`), not over images. Raises InvalidInput as `match_instances` does.
     """
     return overlap_table(labels, proposal).seg().value
