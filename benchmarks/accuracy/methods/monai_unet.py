@@ -63,7 +63,7 @@ def train(
         return found.softmax(1)[0, 1].cpu().numpy()  # type: ignore[no-any-return]
 
     about = {"crop_px": side, "batch": batch, "channels": channels}
-    return Trained(predict, steps, budget.used, num_parameters(net), about=about)
+    return Trained(predict, steps, budget.used, num_parameters(net), about)
 
 
 def augmented(

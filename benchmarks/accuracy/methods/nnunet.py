@@ -81,7 +81,7 @@ def train(
         return found.numpy()
 
     about = {"patch_px": side, "batch": batch, "stages": len(net.encoder.stages), "channels": width}
-    return Trained(predict, steps, budget.used, num_parameters(net), about=about)
+    return Trained(predict, steps, budget.used, num_parameters(net), about)
 
 
 def network(side: int, width: int) -> Any:

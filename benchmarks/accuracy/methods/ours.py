@@ -1,6 +1,6 @@
 """This project: `unetprep weights`, `deform` and `tiles`, then `unettrain fit`, as many steps as the time allows.
 
-The network of the last step is validated, which chooses its decoding; no other network is. As for the peers, the time
+The network of the last step is taken: no other is validated. As for the peers, the time
 of a training is that of its steps.
 """
 
@@ -60,8 +60,8 @@ def train(
         probabilities = predict_image(model, pixels, intensity_range(pixels, intensity), best.tile_px)
         return 1 - np.asarray(probabilities[0, 0])
 
-    about = {"tile_px": tile, "best_step": best.step, "val_ap": best.best_ap}
-    return Trained(predict, steps, clock.seconds, num_parameters(model), best.decoding_params, about)
+    about = {"tile_px": tile, "val_ap": best.best_ap}
+    return Trained(predict, steps, clock.seconds, num_parameters(model), about)
 
 
 def config_of(asked: dict[str, Any], steps: int) -> FitConfig:

@@ -67,7 +67,7 @@ def train(
         return found.astype(np.int32)  # type: ignore[no-any-return]
 
     about = {"patch_px": side, "batch": batch, "thresholds": [float(t) for t in model.thresholds]}
-    return Trained(predict, ender.steps, used, model.keras_model.count_params(), about=about)
+    return Trained(predict, ender.steps, used, model.keras_model.count_params(), about)
 
 
 class Ender(tf.keras.callbacks.Callback):  # type: ignore[misc]

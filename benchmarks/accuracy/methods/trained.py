@@ -7,20 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unettrain.decoding.params import DecodingParams
-
 
 @dataclass(frozen=True)
 class Trained:
     """A network that maps an image (y, x) uint8 to the probability of a cell (y, x) float32, or to instances int32.
 
-    `seconds` is the CPU time of the training, with its validations and augmentation. `decoding` is what the training
-    itself chose on the validation images; None if the method chooses none. `about` is put into the results.
+    `seconds` is the time of the steps with their augmentation. `about` is put into the results.
     """
 
     predict: Callable[[NDArray[np.uint8]], NDArray[Any]]
     steps: int
     seconds: float
     num_parameters: int
-    decoding: DecodingParams | None = None
     about: dict[str, Any] = field(default_factory=dict)
