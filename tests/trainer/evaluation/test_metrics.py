@@ -13,6 +13,7 @@ from tests.trainer.evaluation.helpers import CELL, LABELS
 from tests.trainer.metrics.disks import disks, proposed
 from unetprep.format.boxes import Box
 from unetprep.kernels.separate import separate_instances
+from unetprep.kernels.thinning import thin_background
 from unettrain.errors import InvalidInput
 from unettrain.evaluation.blocks import Numbers
 from unettrain.evaluation.many import MetricScores, evaluate_metrics
@@ -27,9 +28,12 @@ from unettrain.metrics import (
     pixel_error_curve,
     score_instances,
     seg,
+    v_info_curve,
+    v_rand_curve,
     variation_of_information,
     warping_error_curve,
 )
+from unettrain.metrics.challenge import objects
 from unettrain.metrics.instances import overlap_table
 
 ALL = ",".join(METRICS)
@@ -148,6 +152,24 @@ def test_metrics_of_probabilities_are_given_at_all_thresholds_and_at_one(tmp_pat
         0.5,
         pixel_error_curve(SEPARATE, CELL.astype(np.float32)).at(0.5),
     )
+
+
+def test_v_rand_and_v_info_share_one_thinning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path, prediction=CELL.astype(np.float32), labels=SEPARATE)
+    curves = {"v_rand": v_rand_curve, "v_info": v_info_curve}
+    expected = {name: curve(SEPARATE, CELL.astype(np.float32)).best for name, curve in curves.items()}
+    thinned: list[int] = []
+
+    def counted(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        thinned[-1] += 1
+        return thin_background(labels)
+
+    monkeypatch.setattr(objects, "thin_background", counted)
+    for metrics in ("v_rand", "v_rand,v_info"):
+        thinned.append(0)
+        found = evaluated(tmp_path, metrics=metrics).overall
+        assert {name: counts.values()["best"] for name, counts in found.items()}.items() <= expected.items()
+    assert thinned[0] == thinned[1] > 0
 
 
 def test_every_metric_of_the_table_is_computed(tmp_path: Path) -> None:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple, Protocol, Self
+from functools import cached_property, partial
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unettrain.evaluation.metric_table import PROBABILITY, Metric
-from unettrain.metrics.challenge.objects import rand_error_curve, v_info_curve, v_rand_curve
+from unettrain.metrics.challenge.inputs import checked_pair, checked_thresholds
+from unettrain.metrics.challenge.objects import rand_error_curve, v_curves, v_info_curve, v_rand_curve
 from unettrain.metrics.challenge.pixels import pixel_error_curve
 from unettrain.metrics.challenge.threshold_scores import ThresholdScores
 from unettrain.metrics.challenge.warping import warping_error_curve
@@ -39,13 +40,22 @@ class Counts(Protocol):
         ...
 
 
-class Counted(NamedTuple):
+@dataclass(frozen=True)
+class Counted:
     """What metrics are counted from: tables of an image, one for each independent slice, and arrays where needed."""
 
     tables: Sequence[ContingencyTable]  # of the objects
     classes: ContingencyTable | None = None  # of the classes of the pixels
     labels: NDArray[np.integer] | None = None  # (z, y, x)
     probability: NDArray[Any] | None = None  # of a cell, or a mask (z, y, x)
+
+    @cached_property
+    def v_scores(self) -> dict[str, ThresholdScores]:
+        """V_rand and V_info at the challenge's thresholds: the thinning, most of their time, is done once for both."""
+        assert self.labels is not None
+        assert self.probability is not None
+        found = v_curves(checked_pair(self.labels, self.probability, "v_rand"), checked_thresholds(None))
+        return {scores.metric: scores for scores in found}
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,7 @@ def _curve(name: str, image: Counted, threshold: float) -> Curve:
     assert image.labels is not None
     assert image.probability is not None
     curve = CURVES[name]
-    scores = curve(image.labels, image.probability)
+    scores = image.v_scores[name] if name in ("v_rand", "v_info") else curve(image.labels, image.probability)
     near = np.flatnonzero(np.abs(scores.thresholds - threshold) < CLOSE)
     if len(near):
         k = slice(near[0], near[0] + 1)

@@ -54,7 +54,7 @@ def count_metrics(name: str, pair: OpenedPair, threshold: float | None = None) -
     counted = Counted(count_pairs(cells.objects, found.objects, dims), _classes(found, cells))
     if any(metric.needs == PROBABILITY for metric in metrics):
         probability = _probability(found, _pixels(proposed), proposed.path, metrics)
-        counted = counted._replace(labels=cells.objects, probability=probability)
+        counted = replace(counted, labels=cells.objects, probability=probability)
     fixed = threshold if params.threshold is None else params.threshold
     fixed = None if found.kind == "mask" else fixed  # one of the file's own values
     return _counts(name, metrics, counted, found, cells, (dims, reason), params.ignore_background, fixed)
