@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar, get_args, get_type_hints
 
 from unetprep.annotations import conforms, describe_type
@@ -99,7 +100,7 @@ class Params:
     invalid_input: ClassVar[type[ReportedError]] = InvalidInput
 
     def __post_init__(self) -> None:
-        types = get_type_hints(type(self))
+        types = _types_of(type(self))
         for f in fields(self):
             value, annotated = _plain(getattr(self, f.name)), types[f.name]
             if value is not None or not conforms(None, annotated):
@@ -108,6 +109,12 @@ class Params:
                     raise self.invalid_input(problem[0], allowed=problem[1])
                 value = _as_floats(value) if _mentions(annotated, float) else value
             object.__setattr__(self, f.name, value)
+
+
+@cache
+def _types_of(params: type[Params]) -> dict[str, Any]:
+    """Types of the fields of a class; looking them up takes longer than all checks."""
+    return get_type_hints(params)
 
 
 def _plain(value: Any) -> Any:

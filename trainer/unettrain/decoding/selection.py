@@ -41,6 +41,9 @@ class DecodingScores:
 
     def __init__(self, candidates: Sequence[DecodingParams]) -> None:
         self.candidates = tuple(candidates)
+        self._groups: dict[DecodingParams, list[int]] = {}  # candidates by the parameters that give their parts
+        for k, params in enumerate(self.candidates):
+            self._groups.setdefault(replace(params, min_depth=0.0, min_area_px=0), []).append(k)
         self._found: list[Matchings] = [(Matching(),) * len(THRESHOLDS)] * len(self.candidates)
         self.num_images = 0
         self.num_cells = 0  # true cells of these images
@@ -68,10 +71,7 @@ class DecodingScores:
     def _add_plane(
         self, foreground: NDArray[np.float32], truth: NDArray[np.integer[Any]], ignored: NDArray[np.bool_] | None
     ) -> None:
-        groups: dict[DecodingParams, list[int]] = {}
-        for k, params in enumerate(self.candidates):
-            groups.setdefault(replace(params, min_depth=0.0, min_area_px=0), []).append(k)
-        for params, members in groups.items():
+        for params, members in self._groups.items():
             candidates = [self.candidates[k] for k in members]
             for k, table in zip(members, _overlaps(foreground, params, candidates, truth, ignored), strict=True):
                 found = tuple(map(table.matching, THRESHOLDS))
