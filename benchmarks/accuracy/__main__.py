@@ -65,6 +65,7 @@ def main() -> None:
             "variant": variant.name,
             "method": variant.method,
             "options": variant.options | size.options,
+            "averaged": variant.averaged and asked.name == "isbi2012",
             "seed": seed,
             "budget_seconds": asked.seconds or size.seconds,
         }

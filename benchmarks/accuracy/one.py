@@ -7,16 +7,20 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.accuracy.data import Splits, load, smaller
 from benchmarks.accuracy.methods.trained import Trained
 from benchmarks.accuracy.scoring import score
 
+Predict = Callable[[NDArray[np.uint8]], NDArray[Any]]
 KEPT = ("data", "fold", "size", "variant", "seed", "options", "budget_seconds")
 
 
@@ -30,17 +34,19 @@ def main(request_file: str, record_file: str) -> None:
     build = Path(request["build"])
     trained = train(splits, request["seed"], request["budget_seconds"], build, **request["options"])
     record = {key: request[key] for key in KEPT}
-    record |= record_of(trained, splits)
+    record |= record_of(trained, splits, request["averaged"])
     written = Path(record_file).with_suffix(".part")
     written.write_text(json.dumps(record))
     written.rename(record_file)
 
 
-def record_of(trained: Trained, splits: Splits) -> dict[str, Any]:
-    """Predict the validation and test images, and score them."""
+def record_of(trained: Trained, splits: Splits, with_average: bool) -> dict[str, Any]:
+    """Predict the validation and test images, and score them; `with_average`, also averages over turned images."""
     start = time.process_time()
-    val, test = ([trained.predict(sample.image) for sample in splits.of(split)] for split in ("val", "test"))
+    scores = scores_of(trained.predict, splits)
     seconds = time.process_time() - start
+    if with_average:
+        scores["averaged"] = scores_of(partial(averaged, trained.predict), splits)
     return {
         "steps": trained.steps,
         "seconds": round(trained.seconds, 1),
@@ -49,8 +55,24 @@ def record_of(trained: Trained, splits: Splits) -> dict[str, Any]:
         "about": trained.about,
         "images": {split: len(splits.of(split)) for split in ("train", "val", "test")},
         "fingerprint": fingerprint(splits),
-        "scores": score(splits, val, test),
+        "scores": scores,
     }
+
+
+def scores_of(predict: Predict, splits: Splits) -> dict[str, Any]:
+    """Scores of the test images; validation images choose the decoding."""
+    val, test = ([predict(sample.image) for sample in splits.of(split)] for split in ("val", "test"))
+    return score(splits, val, test)
+
+
+def averaged(predict: Predict, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean prediction over the turns of an image by multiples of 90 degrees and their mirror images, turned back."""
+    found = [
+        np.rot90(predict(np.ascontiguousarray(np.rot90(image, turns)[:, ::mirror]))[:, ::mirror], -turns)
+        for turns in range(4)
+        for mirror in (1, -1)
+    ]
+    return np.mean(found, axis=0, dtype=np.float32)
 
 
 def fingerprint(splits: Splits) -> str:

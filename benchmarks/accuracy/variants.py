@@ -17,12 +17,18 @@ class Variant:
     group: str = "ablations"
     data: tuple[str, ...] = DATA
     packages: tuple[str, ...] = ()  # to import; left out without them
+    averaged: bool = False  # also score predictions averaged over turned images
 
 
 VARIANTS = (
-    Variant("unettrain", "the recommended recipe", group="ours"),
+    Variant("unettrain", "the recommended recipe", group="ours", averaged=True),
     Variant(
-        "MONAI UNet", "batch normalisation, Dice and cross-entropy", "monai_unet", group="peers", packages=("monai",)
+        "MONAI UNet",
+        "batch normalisation, Dice and cross-entropy",
+        "monai_unet",
+        group="peers",
+        packages=("monai",),
+        averaged=True,
     ),
     Variant(
         "nnU-Net 2D",
@@ -47,8 +53,8 @@ VARIANTS = (
     Variant("no elastic deformation", "flips and gray values alone", options={"deform": False}),
     Variant("padded convolutions", "zeros around each 3x3 convolution", options={"padding": "same"}),
     Variant("weights of the plugin", "Falk et al. 2019", options={"weights": {"formula": "falk2019"}}),
-    Variant("batch normalisation", "after each 3x3 convolution", options={"normalization": "batch"}),
-    Variant("instance normalisation", "after each 3x3 convolution", options={"normalization": "instance"}),
+    Variant("no normalisation", "as in the paper", options={"normalization": "none"}),
+    Variant("four poolings", "as in the paper, on tiles of 444 px", options={"tile": 444, "depth": 4}),
     Variant("no class balance", "w_c = 1", options={"weights": {"class_weights": "none"}}),
 )
 

@@ -34,6 +34,7 @@ from benchmarks.accuracy.methods.ours import num_parameters
 from benchmarks.accuracy.methods.trained import Trained
 
 RATE, DECAY = 1e-2, 3e-5
+WINDOW_PX, MULTIPLE_PX = 512, 32  # of prediction
 
 
 def train(
@@ -69,10 +70,11 @@ def train(
         steps += 1
     net.eval()
     net.decoder.deep_supervision = False
-    inferer = SlidingWindowInferer((2 * side, 2 * side), overlap=0.5, mode="gaussian")
 
     @torch.no_grad()
     def predict(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        window = [min(WINDOW_PX, -(-n // MULTIPLE_PX) * MULTIPLE_PX) for n in image.shape]  # as a rule the whole image
+        inferer = SlidingWindowInferer(window, overlap=0.5, mode="gaussian")
         whole = torch.from_numpy(normalized(image))[None, None].to(device)
         found = torch.zeros(image.shape)
         for axes in ((), (2,), (3,), (2, 3)):
