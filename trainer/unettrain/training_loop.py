@@ -29,7 +29,7 @@ from unettrain.trainer import Diverged, Trainer
 from unettrain.validation import BestScores
 from unettrain.validation_tiles import ValidationTiles
 
-DECODED_TILES = 64  # that choose the decoding, about half a second each
+DECODED_TILES = 64  # that choose the decoding, some tenths of a second each
 
 
 @dataclass(frozen=True)

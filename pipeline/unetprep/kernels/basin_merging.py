@@ -69,6 +69,8 @@ def _by_height(heights):  # type: ignore[no-untyped-def]
 def _merge(contacts, order, ends, ranks, owners, heights, parents, min_depth):  # type: ignore[no-untyped-def]
     for height in range(len(ends) - 1, -1, -1):
         some = order[ends[height - 1] if height else 0 : ends[height]]
+        if not len(some):
+            continue
         pairs = np.empty(len(some), np.int64)  # of the ranks of peaks, the earlier first
         for k in range(len(some)):
             a, b = np.int64(ranks[contacts[some[k], 0]]), np.int64(ranks[contacts[some[k], 1]])

@@ -4,8 +4,8 @@ from typing import Any
 
 # The recipe of standard and small was chosen by measurement, with 8 channels (DESIGN.md). Of paper, Ronneberger et al.
 # 2015 give network, momentum, dropout, batch size and loss; learning rate, clipping and number of steps, which they do
-# not give, are those that trained narrow networks (DESIGN.md). fast scored best in minutes of a CPU, on tiles of depth 3
-# (docs/results.md). large is for a GPU, and was not measured.
+# not give, are those that trained narrow networks (DESIGN.md). fast scored best in minutes of a CPU, on tiles of depth
+# 3 (docs/results.md). large is for a GPU, and was not measured.
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
     "small": {"base_channels": 8, "steps": 500, "validate_every": 100},

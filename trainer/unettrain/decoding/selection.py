@@ -73,9 +73,12 @@ class DecodingScores:
     ) -> None:
         for params, members in self._groups.items():
             candidates = [self.candidates[k] for k in members]
-            for k, table in zip(members, _overlaps(foreground, params, candidates, truth, ignored), strict=True):
-                found = tuple(map(table.matching, THRESHOLDS))
-                self._found[k] = tuple(a + b for a, b in zip(self._found[k], found, strict=True))
+            tables = list(_overlaps(foreground, params, candidates, truth, ignored))
+            found = {
+                id(table): table.matchings(THRESHOLDS) for table in {id(table): table for table in tables}.values()
+            }
+            for k, table in zip(members, tables, strict=True):
+                self._found[k] = tuple(a + b for a, b in zip(self._found[k], found[id(table)], strict=True))
         self.num_images += 1
         self.num_cells += int(np.count_nonzero(np.unique(truth if ignored is None else np.where(ignored, 0, truth))))
 
@@ -111,7 +114,7 @@ def _overlaps(
 ) -> Iterator[OverlapTable]:
     """Overlaps of true cells and instances in one image (y, x), for candidates with the parts that `params` gives.
 
-    Pixels are looked at once for all candidates, unless instances grow.
+    Pixels are looked at once for all candidates, unless instances grow. Candidates of the same instances get one table.
     """
     strips, height = strips_of(*foreground.shape), len(foreground)
     plane = Plane(strips, _spool(foreground_mask(foreground, params.threshold)), None)
@@ -122,6 +125,7 @@ def _overlaps(
     parts = labels.read(0, height)
     table = overlap_table(truth, parts, ignored)
     at_depth: dict[float, OverlapTable] = {}
+    different: dict[tuple[float, int], OverlapTable] = {}  # by depth and number of instances that are large enough
     for candidate in candidates:
         depth = candidate.min_depth
         if candidate.grow_px:
@@ -133,7 +137,11 @@ def _overlaps(
         if depth not in at_depth:
             objects, into = np.unique(finder.objects(depth)[1:], return_inverse=True)
             at_depth[depth] = table.merged(into, len(objects))
-        yield at_depth[depth].without_small(candidate.min_area_px)
+        merged, least = at_depth[depth], candidate.min_area_px
+        key = depth, int(np.count_nonzero(merged.proposal_sizes >= least))
+        if key not in different:
+            different[key] = merged.without_small(least)
+        yield different[key]
 
 
 def _spool(rows: NDArray[Any]) -> Spool:

@@ -6,7 +6,7 @@ quality (Kirillov et al. 2019, section 4.1). Both follow from the contingency ta
 blocks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,12 +187,19 @@ class OverlapTable:
 
     def matching(self, threshold: float) -> Matching:
         """The counts of the one-to-one matches, as `match_instances` defines them."""
+        return self.matchings([threshold])[0]
+
+    def matchings(self, thresholds: Sequence[float]) -> tuple[Matching, ...]:
+        """`matching` at each threshold."""
         ious, counted = self._ious(), self.counted
-        pairs = _one_to_one(self, ious, threshold)
-        tp, tp_counted = len(pairs), int(counted[self.columns[pairs]].sum())
-        num_counted = int(counted.sum())
-        num_ignored = len(counted) - num_counted - (tp - tp_counted)
-        return Matching(tp, num_counted - tp_counted, len(self.label_sizes) - tp, float(ious[pairs].sum()), num_ignored)
+        num_labels, num_proposals, num_counted = len(self.label_sizes), len(counted), int(counted.sum())
+        found = []
+        for threshold in thresholds:
+            pairs = _one_to_one(self, ious, threshold)
+            tp, tp_counted = len(pairs), int(np.count_nonzero(counted[self.columns[pairs]]))
+            num_ignored = num_proposals - num_counted - (tp - tp_counted)
+            found.append(Matching(tp, num_counted - tp_counted, num_labels - tp, float(ious[pairs].sum()), num_ignored))
+        return tuple(found)
 
     def seg(self) -> Seg:
         """SEG, as `seg` defines it."""
