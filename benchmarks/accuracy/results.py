@@ -92,6 +92,8 @@ def section(results: dict[str, Any]) -> list[str]:
         chosen = [v for v, about in results["variants"].items() if about["group"] in groups and runs_of(runs, v)]
         if len(chosen) > 1 or group == "peers":
             lines += [f"### {title}", "", *tables(results, chosen), ""]
+            if group == "ablations":
+                lines += [*verdicts(results, chosen), ""]
             figure = f"results-{name}{'-full' if full else ''}-{group}.svg"
             (DOCS / figure).write_text(figure_of(results, chosen))
             lines += [f"![{figure_title(name)} of each seed, and the mean, for every row of the table]({figure})", ""]
@@ -182,6 +184,24 @@ def challenge_tables(results: dict[str, Any], chosen: Sequence[str]) -> list[str
     return lines
 
 
+def verdicts(results: dict[str, Any], chosen: Sequence[str]) -> list[str]:
+    """What each change of the first variant does to the main score: over pairs of runs of one seed."""
+    title, reference, *changes = figure_title(results["data"]), *chosen
+    ours = {(run["fold"], run["seed"]): main_score(results, run) for run in runs_of(results["runs"], reference)}
+    rows = []
+    for name in changes:
+        gains = [main_score(results, run) - ours[run["fold"], run["seed"]] for run in runs_of(results["runs"], name)]
+        worse = sum(gain < 0 for gain in gains)
+        rows.append([name, f"{np.mean(gains):+.3f}", f"{worse} of {len(gains)}"])
+    spread = max(ours.values()) - min(ours.values())
+    return [
+        f"What each change does to {title}. Between its seeds the recipe itself varies by {spread:.3f}, so a smaller"
+        " difference says little, the more so where the seeds disagree.",
+        "",
+        *table(["change", f"{title}, mean difference", "worse in"], rows),
+    ]
+
+
 def label(results: dict[str, Any], name: str) -> str:
     """A variant with what it is."""
     return f"{name}: {results['variants'][name]['about']}"
@@ -192,15 +212,17 @@ def figure_title(name: str) -> str:
     return "V_rand" if name == "isbi2012" else "AP@0.5"
 
 
+def main_score(results: dict[str, Any], run: Run) -> float:
+    """The score of the figure."""
+    if results["data"] == "isbi2012":
+        return float(run["scores"]["challenge"]["v_rand"]["best"])
+    return float(instances(run)["ap"]["0.50"])
+
+
 def figure_of(results: dict[str, Any], chosen: Sequence[str]) -> str:
     """The main score of some variants, each seed and the mean."""
 
-    def value(run: Run) -> float:
-        if results["data"] == "isbi2012":
-            return float(run["scores"]["challenge"]["v_rand"]["best"])
-        return float(instances(run)["ap"]["0.50"])
-
-    rows = [Variant(name, [value(run) for run in runs_of(results["runs"], name)]) for name in chosen]
+    rows = [Variant(name, [main_score(results, run) for run in runs_of(results["runs"], name)]) for name in chosen]
     title = figure_title(results["data"])
     description = f"{title} of {len(rows)} variants, a dot for each seed"
     return svg_file(dot_chart(rows, description, title, reference=chosen[0]))

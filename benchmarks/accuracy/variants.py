@@ -21,7 +21,7 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("unettrain", "the recommended recipe", group="ours", averaged=True),
+    Variant("unettrain", "the recommended recipe, `fit --preset fast`", group="ours", averaged=True),
     Variant(
         "MONAI UNet",
         "batch normalisation, Dice and cross-entropy",
