@@ -4,6 +4,8 @@ import os
 import sys
 import threading
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -45,7 +47,7 @@ def view(
     """
     import unetprep
 
-    with unetprep.view(store, image, prediction=prediction, port=port) as viewing:
+    with unetprep.view(store, image, prediction=prediction, port=port) as viewing, _ended_by_ctrl_c():
         shown = viewing.shown
         values = {"store": store, "image": shown.name, "layers": viewing.layers, "url": viewing.url}
         left_out = "".join(f"\nleft out: {name} is {state}" for name, state in shown.unfinished.items())
@@ -55,7 +57,7 @@ def view(
             click.echo("no browser was found: open the address in one", err=True)
         if not quiet:
             click.echo("Ctrl-C ends it", err=True)
-        _wait()
+        threading.Event().wait()
 
 
 def _open(url: str) -> bool:
@@ -65,10 +67,11 @@ def _open(url: str) -> bool:
     return webbrowser.open(url)
 
 
-def _wait() -> None:
-    """Wait for Ctrl-C, which is how a viewer ends; SIGTERM stops it as any command."""
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Take Ctrl-C as the end of the command, which is how a viewer ends; SIGTERM stops it as any command."""
     try:
-        threading.Event().wait()
+        yield
     except Stopped:
         raise
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 Imported only where it is needed, since it needs the package neuroglancer.
 """
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -29,12 +30,13 @@ class Page(ViewerBase):  # type: ignore[misc]
 
     def __init__(self, port: int) -> None:
         try:
-            self._server = Server(HOST, port)
+            socket.create_server((HOST, port)).close()  # a port that is taken is refused before threads are started
         except OSError as error:
             raise InvalidInput(
                 f"port {port} of {HOST} cannot be opened: {error.strerror or error}",
                 allowed="a free port; 0, the default, chooses one",
             ) from None
+        self._server = Server(HOST, port)
         super().__init__(allow_credentials=False)
         self._server.viewers[self.token] = self
         self.url = f"http://{HOST}:{self._server.port}/v/{self.token}/"
