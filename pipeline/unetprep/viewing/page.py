@@ -16,7 +16,7 @@ from unetprep.errors import InvalidInput
 from unetprep.viewing.layers import IMAGE, LABELS, PREDICTION, TARGET, WEIGHTS, ImageView, Layer
 
 HOST = "127.0.0.1"
-PANEL_PX = 600  # side of a panel that is assumed for the zoom at the start
+PAGE_PX = (500, 1000)  # height and width of the panels together that are assumed for the zoom at the start
 FARTHEST = 4.0  # pixels of the image along one of the screen at the start: all of them are read
 LABEL_OPACITY = 0.35
 IGNORED_COLOUR = "#808080"
@@ -71,7 +71,7 @@ class Page(ViewerBase):  # type: ignore[misc]
                 state.layers.append(name=layer.name, layer=_content(layer, view), visible=shown)
             groups = _groups([layer.name for layer in view.layers], view.dims)
             panels = "xy" if view.dims == 2 else "4panel"
-            state.cross_section_scale = min(FARTHEST, max(y, x * len(groups) / 2) / PANEL_PX)
+            state.cross_section_scale = min(FARTHEST, max(y / PAGE_PX[0], x * len(groups) / PAGE_PX[1]))
             state.layout = neuroglancer.row_layout(
                 [neuroglancer.LayerGroupViewer(layers=names, layout=panels) for names in groups]
             )

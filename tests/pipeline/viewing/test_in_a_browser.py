@@ -13,16 +13,19 @@ import unetprep
 from tests.browser import browsing
 from tests.synthetic import cell_image, cell_labels
 
-LABELS = cell_labels((96, 128), 12, seed=3, radius=14)
-BESIDE = 128  # the grey beside an image
-SECONDS = 120
+LABELS = cell_labels((64, 80), 9, seed=3, radius=11)
+BESIDE = "#0000ff"
+SECONDS = 300
 
 
 def screenshot(viewing: unetprep.Viewing, folder: Path) -> NDArray[np.float64]:
     """The canvas of a page, (y, x, 3), as soon as everything is drawn."""
     taken, arrived = list[Any](), threading.Event()
+    with viewing.page.txn() as state, viewing.page.config_state.txn() as config:
+        state.show_scale_bar = config.show_ui_controls = config.show_panel_borders = False
+        state.cross_section_background_color, state.cross_section_scale = BESIDE, 0.25
     viewing.page.async_screenshot(lambda state: (taken.append(state.screenshot.image), arrived.set()))
-    with browsing(viewing.url, folder / "profile", (1200, 500)):
+    with browsing(viewing.url, folder / "profile", (1060, 500)):
         assert arrived.wait(SECONDS), (folder / "chromium.log").read_text()[-2000:]
     return np.asarray(imageio.imread(BytesIO(taken[0]), extension=".png"), np.float64)[..., :3]
 
@@ -31,13 +34,12 @@ def panels(canvas: NDArray[np.float64], num: int) -> list[NDArray[np.float64]]:
     """The image in each of `num` panels side by side, at its own resolution."""
     found = []
     for k in range(num):
-        part = canvas[:, canvas.shape[1] * k // num + 8 : canvas.shape[1] * (k + 1) // num - 8]
-        inner = part[60:-100]  # without the bars of the page, and the bar of the scale
-        drawn = (np.abs(inner - BESIDE) > 1).any(axis=-1)
-        rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+        inner = canvas[:, canvas.shape[1] * k // num : canvas.shape[1] * (k + 1) // num]
+        drawn = (inner != (0, 0, 255)).any(axis=-1) & inner.any(axis=-1)
+        spans = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
         y, x = (
             (span[0] + (np.arange(n) + 0.5) * (span[-1] + 1 - span[0]) / n).astype(int)
-            for span, n in zip((rows, columns), LABELS.shape, strict=True)
+            for span, n in zip(spans, LABELS.shape, strict=True)
         )
         found.append(inner[np.ix_(y, x)])
     return found
