@@ -71,10 +71,18 @@ class Page(ViewerBase):  # type: ignore[misc]
                 state.layers.append(name=layer.name, layer=_content(layer, view), visible=shown)
             groups = _groups([layer.name for layer in view.layers], view.dims)
             panels = "xy" if view.dims == 2 else "4panel"
-            state.cross_section_scale = min(FARTHEST, max(y / PAGE_PX[0], x * len(groups) / PAGE_PX[1]))
+            state.cross_section_scale = _zoom(view, len(groups))
             state.layout = neuroglancer.row_layout(
                 [neuroglancer.LayerGroupViewer(layers=names, layout=panels) for names in groups]
             )
+
+
+def _zoom(view: ImageView, num_panels: int) -> float:
+    """The smallest sides of pixels along one pixel of the screen, so that the image fits into its panel."""
+    down, across = (1, num_panels) if view.dims == 2 else (2, 2)
+    sizes = view.pixel_m or (1.0, 1.0, 1.0)
+    y, x = (n * size / min(sizes) for n, size in zip(view.shape[1:], sizes[1:], strict=True))
+    return min(FARTHEST, max(y * down / PAGE_PX[0], x * across / PAGE_PX[1]))
 
 
 def _groups(names: list[str], dims: int) -> list[list[str]]:
