@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from unetprep.verification import Fault as Fault
     from unetprep.verification import Verified as Verified
     from unetprep.verification import verify as verify
+    from unetprep.viewing.view import Viewing as Viewing
+    from unetprep.viewing.view import view as view
     from unetprep.work import ClusterOptions as ClusterOptions
     from unetprep.work import RunOptions as RunOptions
 
@@ -84,6 +86,7 @@ _EXPORTS = {
     "unetprep.sources.layouts.scanning": ("scan", "Scanned"),
     "unetprep.verification": ("verify", "Verified", "Fault"),
     "unetprep.previews.drawing": ("preview", "preview_fields", "PreviewFigure", "FieldsFigure"),
+    "unetprep.viewing.view": ("view", "Viewing"),
     "unetprep.fetching": ("fetch", "datasets", "verify_local", "pixel_digest", "Fetched", "Manifest"),
     "unetprep.params": (
         *("ImportParams", "WeightsParams", "DeformParams", "TilesParams"),

@@ -48,6 +48,7 @@ def test_the_groups_list_their_commands_in_order_of_use() -> None:
         "deform",
         "tiles",
         "preview",
+        "view",
         "run",
         "plan",
         "info",

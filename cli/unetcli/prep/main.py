@@ -3,7 +3,7 @@
 import click
 
 from unetcli.options import ExamplesGroup
-from unetcli.prep import datasets, fetch, formats, lint, plan, preview, scan, stages, store
+from unetcli.prep import datasets, fetch, formats, lint, plan, preview, scan, stages, store, view
 from unetprep import __version__
 from unetprep.stages.table import STAGES
 
@@ -31,6 +31,7 @@ def make_group() -> click.Group:
         lint.lint,
         *planned[:-1],
         preview.preview,
+        view.view,
         stages.run,
     ]
     for command in (*commands, plan.plan_group(planned), store.info, store.verify, store.relabel, store.remove):

@@ -23,7 +23,9 @@ MakeStore = Callable[..., Path]
 EMPTY = np.zeros((1, 1), np.int32)
 NOTHING_SHOWN = Shown("a", EMPTY[None], EMPTY, EMPTY.astype(np.float32), EMPTY)
 QUICK = FitConfig(steps=4, base_channels=2, validate_every=2, log_every=1)
-SECTIONS = ["result", "data", "deformation", "tile", "training", "prediction", "images", "errors", "making"]
+SECTIONS = [
+    "result", "data", "deformation", "augmentation", "tile", "training", "prediction", "images", "errors", "making"
+]  # fmt: skip
 VOID = {"meta", "img"}
 
 

@@ -42,7 +42,7 @@ def test_every_section_is_there_in_its_order(written: tuple[Report, Page]) -> No
 
 def test_every_picture_and_chart_has_a_description(written: tuple[Report, Page]) -> None:
     _, page = written
-    assert page.tags.count("img") == len(page.values("alt")) == 4 + 4 + 2 + 5 + 2
+    assert page.tags.count("img") == len(page.values("alt")) == 4 + 4 + 8 + 2 + 5 + 2
     assert all(page.values("alt"))
     charts = [v for tag, name, v in page.attributes if (tag, name) == ("svg", "aria-label")]
     assert len(charts) == 2

@@ -1,4 +1,4 @@
-"""Report section 9, provenance: parameters, software, and the commands that reproduce the run."""
+"""Report section 10, provenance: parameters, software, and the commands that reproduce the run."""
 
 import platform
 import shlex

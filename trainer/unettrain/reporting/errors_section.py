@@ -1,4 +1,4 @@
-"""Report section 8, errors: numbers of missed, spurious, split and merged cells, and maps of the worst images."""
+"""Report section 9, errors: numbers of missed, spurious, split and merged cells, and maps of the worst images."""
 
 from unetprep.pictures import grey
 from unettrain.metrics.cell_errors import CellKind, ErrorCounts

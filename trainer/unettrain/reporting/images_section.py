@@ -1,4 +1,4 @@
-"""Report section 7, scores of each image or slice, worst first."""
+"""Report section 8, scores of each image or slice, worst first."""
 
 from collections.abc import Iterator, Sequence
 

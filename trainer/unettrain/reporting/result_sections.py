@@ -1,4 +1,4 @@
-"""Report sections 5 and 6: training curves, and the prediction of a held-out image."""
+"""Report sections 6 and 7: training curves, and the prediction of a held-out image."""
 
 from collections.abc import Sequence
 from typing import Any

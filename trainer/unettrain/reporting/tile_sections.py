@@ -1,4 +1,4 @@
-"""Report sections 3 and 4: deformed tiles, and tiles mirrored at the image edge."""
+"""Report sections 3 and 5: deformed tiles, and tiles mirrored at the image edge."""
 
 import math
 from typing import Any

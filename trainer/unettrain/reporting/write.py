@@ -12,6 +12,7 @@ from unetprep.storage.output import Output, OutputKind, check_output
 from unettrain.errors import Conflict, Failure, InvalidInput, raises_own_errors
 from unettrain.metrics.cell_errors import ErrorCounts
 from unettrain.metrics.scores import Scores
+from unettrain.reporting.augmentation_section import augmentation_section
 from unettrain.reporting.commands_section import footer, making_section
 from unettrain.reporting.data_section import data_section
 from unettrain.reporting.errors_section import errors_section
@@ -78,6 +79,7 @@ def report(run_dir: str | Path, out: str | Path | None = None, store: str | Path
         head(run, held_out),
         data_section(run),
         deformation_section(run),
+        augmentation_section(run),
         tile_section(run),
         training_section(run),
         prediction_section(held_out),
