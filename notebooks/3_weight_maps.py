@@ -3,9 +3,9 @@
 #
 # *About twenty minutes. You need to know what a convolutional network is; notebook 1 builds this one.*
 #
-# A U-Net decides for every pixel: cell or background? Where two cells touch, a single wrong pixel joins them, and your count is
-# off by one. The paper (Ronneberger, Fischer and Brox, 2015) answers with a **weight map**: an image that says how much each
-# pixel counts in training. You will learn
+# A U-Net decides for every pixel: cell or background? Where two cells touch, a single wrong pixel joins them, and
+# your count is off by one. The paper (Ronneberger, Fischer and Brox, 2015) answers with a **weight map**: an image
+# that says how much each pixel counts in training. You will learn
 #
 # - why a mask of the foreground cannot count cells, and how one line of background repairs that,
 # - what a distance transform is, by computing one with nothing but subtraction and a minimum,
@@ -30,8 +30,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tifffile
 import torch
-import torch.nn.functional as F
 from scipy import ndimage
+from torch.nn.functional import cross_entropy
 
 import unetprep
 import unettrain
@@ -42,13 +42,13 @@ ORANGE, BLUE = "#E69F00", "#56B4E9"  # two colours that colour-blind readers can
 unetprep.fetch("nuclei", "nuclei")
 image = tifffile.imread("nuclei/img2d.tif").astype(np.float32)
 labels = tifffile.imread("nuclei/mask2d.tif").astype(np.int32)
-print(f"image {image.shape}, {len(np.unique(labels)) - 1} nuclei; labels: 0 is background, every nucleus has its own number")
+print(f"image {image.shape}; {len(np.unique(labels)) - 1} nuclei, each with a number of its own; 0 is background")
 
 # %% [markdown]
 # ## 1 A mask cannot count
 #
-# The labels give every nucleus a number. A U-Net of two classes does not learn numbers. It learns *inside* (1) or *outside* (0).
-# So what is left of a cluster of touching nuclei if we keep only `labels > 0`?
+# The labels give every nucleus a number. A U-Net of two classes does not learn numbers. It learns *inside* (1) or
+# *outside* (0). So what is left of a cluster of touching nuclei if we keep only `labels > 0`?
 
 # %%
 clump = np.s_[386:450, 96:192]  # a part of the image: rows 386 to 449, columns 96 to 191
@@ -75,15 +75,17 @@ print("nuclei in the labels:          ", len(np.unique(labels)) - 1)
 print("separate pieces of labels > 0: ", ndimage.label(labels > 0, EIGHT)[1])
 
 # %% [markdown]
-# **What to look for.** In the middle, nuclei that touch still have an outline each. On the right their common borders are gone. In the whole
-# image 125 nuclei became 102 pieces: nobody who learns from the right picture can know that there were 125.
+# **What to look for.** In the middle, nuclei that touch still have an outline each. On the right their common borders
+# are gone. In the whole image 125 nuclei became 102 pieces: nobody who learns from the right picture can know that
+# there were 125.
 #
 # ## 2 A line of background
 #
-# The paper inserts background between touching cells: *"The separation border is computed using morphological operations"*. It
-# says no more. The authors' later plugin has a simple rule: go through the pixels row by row. **If the neighbour to the left, or one
-# of the three above, belongs to another cell, this pixel becomes background.** Only those four neighbours are asked, so of two pixels that
-# face each other only one is given up, and the line is one pixel wide. Here is this rule, shifting the whole image instead of looping:
+# The paper inserts background between touching cells: *"The separation border is computed using morphological
+# operations"*. It says no more. The authors' later plugin has a simple rule: go through the pixels row by row. **If
+# the neighbour to the left, or one of the three above, belongs to another cell, this pixel becomes background.** Only
+# those four neighbours are asked, so of two pixels that face each other only one is given up, and the line is one
+# pixel wide. Here is this rule, shifting the whole image instead of looping:
 
 # %%
 around = np.pad(labels, 1)  # a frame of background, so that every pixel has all neighbours
@@ -111,16 +113,19 @@ right.set_title("target: what became background in orange")
 plt.show()
 
 # %% [markdown]
-# **What to look for.** Every pair of touching nuclei has an orange line, and no nucleus has one where it touches nothing.
+# **What to look for.** Every pair of touching nuclei has an orange line, and no nucleus has one where it touches
+# nothing.
 #
-# The cost is small: 413 of 52,000 pixels of nuclei. But there lies the next problem. The pixels that matter most for the count are 0.16
-# percent of the image. A network can ignore every one of them, and still be right for 99.8 percent of all pixels. So these pixels must
-# *count more*. How much more, and how far around? For that the paper measures distances.
+# The cost is small: 413 of 52,000 pixels of nuclei. But there lies the next problem. The pixels that matter most for
+# the count are 0.16 percent of the image. A network can ignore every one of them, and still be right for 99.8 percent
+# of all pixels. So these pixels must *count more*. How much more, and how far around? For that the paper measures
+# distances.
 #
 # ## 3 A distance transform by hand
 #
-# The question is simple: **how far is each pixel from a given nucleus?** The answer is as simple: compute the distance to every pixel of
-# the nucleus, and take the smallest. Pythagoras gives each distance. No library is needed, only patience, so we do it on the crop.
+# The question is simple: **how far is each pixel from a given nucleus?** The answer is as simple: compute the
+# distance to every pixel of the nucleus, and take the smallest. Pythagoras gives each distance. No library is needed,
+# only patience, so we do it on the crop.
 
 # %%
 crop = labels[clump]
@@ -151,11 +156,12 @@ figure.colorbar(shown, ax=axes, label="pixels")
 plt.show()
 
 # %% [markdown]
-# **What to look for.** White lines at 10, 20, 30 and 40 pixels run around the orange outline like waves around a stone. Inside of the nucleus
-# the distance is 0; the first pixel outside has distance 1.
+# **What to look for.** White lines at 10, 20, 30 and 40 pixels run around the orange outline like waves around a
+# stone. Inside of the nucleus the distance is 0; the first pixel outside has distance 1.
 #
-# `scipy.ndimage.distance_transform_edt` computes the same in one pass. It is easy to call the wrong way round: it measures, for every
-# pixel that is **not zero**, the distance to the nearest **zero**. So we hand it the *outside* of the nucleus.
+# `scipy.ndimage.distance_transform_edt` computes the same in one pass. It is easy to call the wrong way round: it
+# measures, for every pixel that is **not zero**, the distance to the nearest **zero**. So we hand it the *outside* of
+# the nucleus.
 
 # %%
 by_scipy = ndimage.distance_transform_edt(crop != first)
@@ -163,9 +169,9 @@ print("largest difference from ours:", np.abs(by_scipy - to_first).max())
 assert np.allclose(by_scipy, to_first)
 
 # %% [markdown]
-# > **If you come from OpenCV.** `cv2.distanceTransform(src, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)` is the same transform, and has the same
-# > direction: non-zero pixels, distance to the nearest zero. Mind the last argument. With a mask size of 3 or 5, which many examples
-# > use, distances are approximations.
+# > **If you come from OpenCV.** `cv2.distanceTransform(src, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)` is the same
+# > transform, and has the same direction: non-zero pixels, distance to the nearest zero. Mind the last argument. With
+# > a mask size of 3 or 5, which many examples use, distances are approximations.
 #
 # ## 4 The nearest and the second nearest
 #
@@ -185,7 +191,9 @@ for number in np.unique(labels[labels > 0]):
 seconds_by_hand = time.process_time() - begun
 
 figure, axes = plt.subplots(1, 3, figsize=(13, 3), layout="constrained")
-for ax, values, title in zip(axes, [d1, d2, d1 + d2], ["d1: to the nearest", "d2: to the second nearest", "d1 + d2"], strict=True):
+for ax, values, title in zip(
+    axes, [d1, d2, d1 + d2], ["d1: to the nearest", "d2: to the second nearest", "d1 + d2"], strict=True
+):
     shown = ax.imshow(values[clump], cmap="cividis", vmin=0, vmax=40)
     outlines(ax, crop, "white")
     ax.set_title(title)
@@ -193,15 +201,18 @@ figure.colorbar(shown, ax=axes, label="pixels")
 plt.show()
 
 # %% [markdown]
-# **What to look for.** $d_1$ is dark around *every* nucleus. On its own it cannot tell a gap from an outer edge. The sum $d_1 + d_2$ is dark
-# in the background **only where two nuclei are near**: it is the width of the gap, measured from one nucleus to the other. (Inside of a
-# nucleus it is dark near a neighbour too. The weight map will ignore the inside.)
+# **What to look for.** $d_1$ is dark around *every* nucleus. On its own it cannot tell a gap from an outer edge. The
+# sum $d_1 + d_2$ is dark in the background **only where two nuclei are near**: it is the width of the gap, measured
+# from one nucleus to the other. (Inside of a nucleus it is dark near a neighbour too. The weight map will ignore the
+# inside.)
 #
 # ## 5 From a width to a weight
 #
 # Equation 2 of the paper makes a weight of it, which is large in narrow gaps and falls off softly:
 #
-# $$w(x) = w_c(x) + w_0 \cdot \exp\left(-\frac{(d_1(x) + d_2(x))^2}{2\sigma^2}\right), \qquad w_0 = 10, \quad \sigma \approx 5 \text{ pixels}$$
+# $$w(x) = w_c(x) + w_0 \cdot \exp\left(-\frac{(d_1(x) + d_2(x))^2}{2\sigma^2}\right)$$
+#
+# with $w_0 = 10$ and $\sigma$ about 5 pixels.
 #
 # Look at the second part, the *border term*, first. With nothing but the formula:
 
@@ -221,28 +232,32 @@ for pair in [(1, 1), (1, 2), (5, 5)]:
     value = border_term(*pair)
     ax.plot(sum(pair), value, "o", color=ORANGE)
     ax.annotate(f"d1 = {pair[0]}, d2 = {pair[1]}: {value:.4f}", (sum(pair), value), (9, 0), textcoords="offset points")
-ax.set(xlabel="d1 + d2 in pixels", ylabel="border term", title="A narrow gap counts up to ten times, a wide one nothing")
+ax.set(
+    xlabel="d1 + d2 in pixels", ylabel="border term", title="A narrow gap counts up to ten times, a wide one nothing"
+)
 plt.show()
 assert np.allclose([border_term(1, 1), border_term(1, 2), border_term(5, 5)], [9.2312, 8.3527, 1.3534], atol=5e-5)
 
 # %% [markdown]
 # ## 6 Class balance: the first part
 #
-# $w_c$ is one number for background and one for cells. It compensates that one class has more pixels than the other. The paper gives no
-# values. The usual choice: **each class gets the same total**. With $N$ pixels, of which $n_c$ are of class $c$, and two classes, that is
-# $w_c = N / (2 n_c)$. The mean weight is then 1.
+# $w_c$ is one number for background and one for cells. It compensates that one class has more pixels than the other.
+# The paper gives no values. The usual choice: **each class gets the same total**. With $N$ pixels, of which $n_c$ are
+# of class $c$, and two classes, that is $w_c = N / (2 n_c)$. The mean weight is then 1.
 
 # %%
 share = target.mean()
 class_weights = (1 / (2 * (1 - share)), 1 / (2 * share))  # background, cell
 print(f"cells are {share:.1%} of the pixels; weights: background {class_weights[0]:.3f}, cell {class_weights[1]:.3f}")
-print("total weight of the background:", np.sum(~target) * class_weights[0], " of the cells:", np.sum(target) * class_weights[1])
+totals = np.sum(~target) * class_weights[0], np.sum(target) * class_weights[1]
+print(f"total weight of the background {totals[0]:.0f}, of the cells {totals[1]:.0f}")
 
 # %% [markdown]
 # ## 7 The whole map
 #
-# Now add both parts. The paper leaves open whether the border term applies to the pixels of cells too. Its purpose is the background
-# *between* cells, so we add it in the background only (the background of the target, which contains the separation line).
+# Now add both parts. The paper leaves open whether the border term applies to the pixels of cells too. Its purpose is
+# the background *between* cells, so we add it in the background only (the background of the target, which contains
+# the separation line).
 
 # %%
 by_hand = np.where(target, class_weights[1], class_weights[0] + border_term(d1, d2))
@@ -256,11 +271,11 @@ figure.colorbar(shown, ax=right, label="weight")
 plt.show()
 
 # %% [markdown]
-# **What to look for.** Bright lines in the map stand where the image has nuclei that touch or nearly touch, as in the clusters on the left. A
-# nucleus that stands alone has no bright ring.
+# **What to look for.** Bright lines in the map stand where the image has nuclei that touch or nearly touch, as in the
+# clusters on the left. A nucleus that stands alone has no bright ring.
 #
-# Our fast function computes the same map. It does not make 125 transforms, but searches for the two nearest nuclei of each pixel, so its time
-# does not grow with the number of cells.
+# Our fast function computes the same map. It does not make 125 transforms, but searches for the two nearest nuclei of
+# each pixel, so its time does not grow with the number of cells.
 
 # %%
 unetprep.weight_map(labels)  # the first call loads compiled code
@@ -268,18 +283,20 @@ begun = time.process_time()
 fast = unetprep.weight_map(labels, w0=10, sigma=5)
 seconds = time.process_time() - begun
 print(f"largest difference: {np.abs(fast - by_hand).max():.1e}, of weights up to {by_hand.max():.1f}")
-print(f"time by hand {seconds_by_hand:.2f} s, unetprep.weight_map {seconds:.4f} s: {seconds_by_hand / seconds:.0f} times as fast")
+print(f"by hand {seconds_by_hand:.2f} s, unetprep.weight_map {seconds:.4f} s: 1/{seconds_by_hand / seconds:.0f} of it")
 assert np.allclose(fast, by_hand, atol=1e-5)
 
 # %% [markdown]
 # ## 8 Does it help? Train twice and count
 #
-# A claim about training needs an experiment. We train the same small network twice, **from the same initial weights, on the same tiles in
-# the same order**. Only the map differs: once with $w_0 = 0$, which is class balance alone, and once with $w_0 = 10$.
+# A claim about training needs an experiment. We train the same small network twice, **from the same initial weights,
+# on the same tiles in the same order**. Only the map differs: once with $w_0 = 0$, which is class balance alone, and
+# once with $w_0 = 10$.
 #
-# The lower half of the image trains, the upper half is held out. The network is the U-Net of notebook 1, only smaller: two pooling steps
-# instead of four, and 8 channels instead of 64. It is unpadded, so a tile of 140 pixels gives scores for its inner 100. Notebook 5 explains
-# the training loop line by line. What counts here is the line with `loss`: every pixel's error is **multiplied by its weight**.
+# The lower half of the image trains, the upper half is held out. The network is the U-Net of notebook 1, only
+# smaller: two pooling steps instead of four, and 8 channels instead of 64. It is unpadded, so a tile of 140 pixels
+# gives scores for its inner 100. Notebook 5 explains the training loop line by line. What counts here is the line
+# with `loss`: every pixel's error is **multiplied by its weight**.
 
 # %%
 torch.set_num_threads(1)
@@ -309,7 +326,7 @@ def train(weights):
         tile = turned(context[y : y + TILE, x : x + TILE], *how)[None]  # (1, 1, 140, 140)
         truth = turned(target[lower][part].astype(np.int64), *how)  # (1, 100, 100)
         weight = turned(weights[lower][part], *how)  # (1, 100, 100)
-        loss = (weight * F.cross_entropy(network(tile), truth, reduction="none")).sum() / weight.sum()
+        loss = (weight * cross_entropy(network(tile), truth, reduction="none")).sum() / weight.sum()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -322,14 +339,14 @@ without = train(unetprep.weight_map(labels, w0=0))
 with_map = train(unetprep.weight_map(labels, w0=10))
 
 # %% [markdown]
-# How do we count *merged* nuclei? Take the pixels with a probability over 0.5, and their connected pieces. A nucleus belongs to the piece
-# that covers most of it. If two nuclei belong to the same piece, both are merged.
+# How do we count *merged* nuclei? Take the pixels with a probability over 0.5, and their connected pieces. A nucleus
+# belongs to the piece that covers most of it. If two nuclei belong to the same piece, both are merged.
 
 # %%
 
 
 def merged(probability, half):
-    """The number of nuclei that share their piece of the prediction with another one, and the number of all nuclei found."""
+    """How many nuclei share their piece of the prediction with another one, and how many were found at all."""
     pieces, _ = ndimage.label(probability[half] > 0.5)
     owners = []
     for number in np.unique(labels[half][labels[half] > 0]):
@@ -356,7 +373,10 @@ held_out = np.s_[190:254, 30:126]  # a cluster of the upper half, which no train
 figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.1), layout="constrained")
 axes[0].imshow(image[held_out])
 axes[0].set_title("held-out image and true outlines")
-for ax, probability, title in [(axes[1], without, "trained without the border term"), (axes[2], with_map, "trained with it")]:
+for ax, probability, title in [
+    (axes[1], without, "trained without the border term"),
+    (axes[2], with_map, "trained with it"),
+]:
     shown = ax.imshow(probability[held_out], cmap="cividis", vmin=0, vmax=1)
     ax.set_title(title)
 for ax in axes:
@@ -365,11 +385,14 @@ figure.colorbar(shown, ax=axes[1:], label="probability of nucleus")
 plt.show()
 
 # %% [markdown]
-# **What to look for.** Between neighbours the right picture has darker channels. Without the border term the network paints over the gaps: it
-# loses almost nothing by that, since the few pixels there weigh no more than any others.
+# **What to look for.** Without the border term the network paints over the gaps: it loses almost nothing by that,
+# since the few pixels there weigh no more than any others. With it, dark channels open between neighbours. They have
+# a price: where it is in doubt, the network now bites into nuclei. It is the price that the paper pays on purpose,
+# because a hole is easily filled, and a merged pair is a wrong count.
 #
-# Read the numbers as what they are: one image, one seed, seconds of training. They show the *direction* of the effect. How large it is on
-# a real data set, over several seeds, is measured in `benchmarks/accuracy`, and notebook 5 reads the results.
+# Read the numbers as what they are: one image, one seed, seconds of training. They show the *direction* of the
+# effect. How large it is on a real data set, over several seeds, is measured in `benchmarks/accuracy`, and notebook 5
+# reads the results.
 
 # %%
 figure, ax = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
@@ -383,15 +406,16 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# > **If you come from Keras.** A weight map is the `sample_weight` of `model.fit(x, y, sample_weight=w)`, of shape `(batch, y, x)` for targets
-# > of shape `(batch, y, x)` and the loss `SparseCategoricalCrossentropy(from_logits=True)`. One difference matters: by default Keras divides the weighted sum by the number of
-# > *pixels*, and the code above by the sum of the *weights*. So the same learning rate is not the same step. `unettrain fit --normalizer pixels` is
-# > Keras' rule, `weights` that of the authors' later plugin.
+# > **If you come from Keras.** A weight map is the `sample_weight` of `model.fit(x, y, sample_weight=w)`, of shape
+# > `(batch, y, x)` for targets of shape `(batch, y, x)` and the loss
+# > `SparseCategoricalCrossentropy(from_logits=True)`. One difference matters: by default Keras divides the weighted
+# > sum by the number of *pixels*, and the code above by the sum of the *weights*. So the same learning rate is not
+# > the same step. `unettrain fit --normalizer pixels` is Keras' rule, `weights` that of the authors' later plugin.
 #
 # ## 9 Common mistakes, in numbers
 #
-# All of these run without an error, and give a map that looks reasonable at first sight. So compute a number: **the share of background
-# pixels whose border term is over 1**.
+# All of these run without an error, and give a map that looks reasonable at first sight. So compute a number: **the
+# share of background pixels whose border term is over 1**.
 
 # %%
 background = ~target
@@ -411,7 +435,7 @@ print(f"{'':28}  share over 1   mean in gaps of 4 pixels   beside the loneliest 
 for name, term in terms.items():
     print(f"{name:28} {np.mean(term[background] > 1):12.1%} {term[narrow].mean():20.2f} {term[beside].max():24.2f}")
 
-assert np.all(terms["distance to the background"][background] == 10)
+assert np.all(terms["distance to the background"][labels == 0] == 10)
 assert terms["right"][beside].max() < 0.01 < 9 < terms["d2 is that of the same cell"][beside].max()
 
 # %%
@@ -427,35 +451,46 @@ plt.show()
 # **What to look for**, from left to right (nuclei are gray):
 #
 # 1. *Right*: bright in the gaps alone.
-# 2. *Distance to the background*: `distance_transform_edt(labels > 0)` measures inside of cells, and is 0 in the whole background. Every
-#    background pixel gets the full 10.
-# 3. *$d_2$ of the same cell*: every nucleus gets a ring, also one that stands alone. A network learns from it to make all nuclei smaller.
-# 4. *Squared distances*: many fast transforms return the square. Without the root the term dies within two or three pixels.
-# 5. *$\sigma$ in another unit*: pixels for one and micrometers for the other, or images were scaled by 2 and $\sigma$ was not. The border has half
-#    its width.
+# 2. *Distance to the background*: `distance_transform_edt(labels > 0)` measures inside of cells, and is 0 in the
+#    whole background. Every background pixel gets the full 10.
+# 3. *$d_2$ of the same cell*: every nucleus gets a ring, also one that stands alone. A network learns from it to make
+#    all nuclei smaller.
+# 4. *Squared distances*: many fast transforms return the square. Without the root the term dies within two or three
+#    pixels.
+# 5. *$\sigma$ in another unit*: pixels for one and micrometers for the other, or images were scaled by 2 and $\sigma$
+#    was not. The border has half its width.
 #
 # ## Exercises
 #
 # 1. What is the border term of an image with a single cell? Think first, then compute it with `unetprep.weight_map`.
 # 2. Up to which width of a gap is the border term at least 1?
-# 3. Our class weights come from one image. Why does `unetprep weights` count the pixels of **all** images of a data set instead?
-# 4. In a volume, slices are often farther apart than pixels. How would you change the distance? (Hint: `sampling` of scipy's transform.)
-# 5. Repeat the training of section 8 with `np.ones(labels.shape, np.float32)` as weights. Is class balance alone better than nothing?
+# 3. Our class weights come from one image. Why does `unetprep weights` count the pixels of **all** images of a data
+#    set instead?
+# 4. In a volume, slices are often farther apart than pixels. How would you change the distance? (Hint: `sampling` of
+#    scipy's transform.)
+# 5. Repeat the training of section 8 with `np.ones(labels.shape, np.float32)` as weights. Is class balance alone
+#    better than nothing?
 #
 # <details><summary>Answers</summary>
 #
 # 1. Exactly 0: there is no second nearest cell, so $d_2$ is infinite. The cell below computes it.
 # 2. $10 \exp(-g^2 / 50) = 1$ gives $g = 5 \sqrt{2 \ln 10} = 10.7$ pixels.
-# 3. An image with one small cell would give that cell an enormous weight: with 100 of 262,144 pixels, over 1,300. And the same pixel
-#    would weigh differently in two images for no reason of its own.
-# 4. `distance_transform_edt(outside, sampling=(4, 1, 1))` for slices four times as far apart. Ours: `unetprep.weight_map(volume, spacing=(4, 1, 1))`.
-# 5. For the count usually not, often even worse: balance gives cells a larger weight than background, so in doubt the network says *cell*, and doubt
-#    is greatest in the gaps. Balance helps against missing rare cells, the border term against merging them.
+# 3. An image with one small cell would give that cell an enormous weight: with 100 of 262,144 pixels, over 1,300. And
+#    the same pixel would weigh differently in two images for no reason of its own.
+# 4. `distance_transform_edt(outside, sampling=(4, 1, 1))` for slices four times as far apart. Ours:
+#    `unetprep.weight_map(volume, spacing=(4, 1, 1))`.
+# 5. For the count usually not, often even worse: balance gives cells a larger weight than background, so in doubt the
+#    network says *cell*, and doubt is greatest in the gaps. Balance helps against missing rare cells, the border term
+#    against merging them.
 #
 # </details>
 
 # %%
 one_cell = np.where(labels == lone, labels, 0)
-print("exercise 1:", np.unique(unetprep.weight_map(one_cell, class_weights=(1, 1))), "with class weights of 1: the border term adds nothing")
+print(
+    "exercise 1:",
+    np.unique(unetprep.weight_map(one_cell, class_weights=(1, 1))),
+    "with class weights of 1: the border term adds nothing",
+)
 print("exercise 2:", round(sigma * np.sqrt(2 * np.log(w0)), 1), "pixels")
 assert np.all(unetprep.weight_map(one_cell, class_weights=(1, 1)) == 1)

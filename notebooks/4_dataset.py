@@ -3,8 +3,8 @@
 #
 # *About twenty minutes. Notebook 3 explains the weight maps that appear here.*
 #
-# Most failed trainings failed before the training. A mask of another image, a test image that was also trained on, a tile whose context
-# was cut off: nothing crashes, the loss even falls, and the result is wrong. You will learn
+# Most failed trainings failed before the training. A mask of another image, a test image that was also trained on, a
+# tile whose context was cut off: nothing crashes, the loss even falls, and the result is wrong. You will learn
 #
 # - how to pair images with labels so that a missing file cannot shift all others,
 # - what broken labels look like, by breaking some,
@@ -43,11 +43,13 @@ ORANGE, BLUE = "#E69F00", "#56B4E9"  # two colours that colour-blind readers can
 unetprep.fetch("nuclei", "nuclei")
 image = tifffile.imread("nuclei/img2d.tif")
 labels = tifffile.imread("nuclei/mask2d.tif")
-print(f"image: {image.shape} {image.dtype}, values {image.min()} to {image.max()}; nuclei: {len(np.unique(labels)) - 1}")
+print(
+    f"image: {image.shape} {image.dtype}, values {image.min()} to {image.max()}; nuclei: {len(np.unique(labels)) - 1}"
+)
 
 # %% [markdown]
-# One image is no data set. So we play microscope, and cut it into eight fields of view of 128 x 256 pixels. Each becomes a file of images
-# and a file of labels with the same name. Your own data may look exactly like this folder.
+# One image is no data set. So we play microscope, and cut it into eight fields of view of 128 x 256 pixels. Each
+# becomes a file of images and a file of labels with the same name. Your own data may look exactly like this folder.
 
 # %%
 shutil.rmtree("raw", ignore_errors=True)
@@ -70,8 +72,9 @@ print(sorted(str(path) for path in Path("raw").glob("*/*.tif"))[::5])
 # for image_path, mask_path in zip(sorted(images), sorted(masks)): ...
 # ```
 #
-# It is right until one file is missing. Suppose that `field_3.tif` has no mask. Then `field_3` gets the mask of `field_4`, and so on to the end,
-# and `zip` stops silently at the shorter list. Pair **by name** instead, with a dictionary, and say what has no partner:
+# It is right until one file is missing. Suppose that `field_3.tif` has no mask. Then `field_3` gets the mask of
+# `field_4`, and so on to the end, and `zip` stops silently at the shorter list. Pair **by name** instead, with a
+# dictionary, and say what has no partner:
 
 # %%
 
@@ -113,8 +116,8 @@ for ax, (image_path, mask_path), how in [(axes[0], by_position[4], "by position"
 plt.show()
 
 # %% [markdown]
-# **What to look for.** On the left outlines lie on nothing. On the right each nucleus has its outline. Drawing one pair, always, is the cheapest
-# test of a data set there is.
+# **What to look for.** On the left outlines lie on nothing. On the right each nucleus has its outline. Drawing one
+# pair, always, is the cheapest test of a data set there is.
 #
 # `unetprep` pairs by name, and refuses a folder with a partner missing instead of guessing:
 
@@ -131,9 +134,9 @@ except unetprep.InvalidInput as refused:
 # %% [markdown]
 # ## 2 Lint: what broken labels look like
 #
-# Labels are *names* that happen to be written as numbers. Between nucleus 5 and nucleus 9 there is no nucleus 7. Whoever resizes labels as if they
-# were an image creates it. Let us break a mask in the most common way, by doubling its size with linear interpolation, and then
-# count, with nothing but `np.unique`:
+# Labels are *names* that happen to be written as numbers. Between nucleus 5 and nucleus 9 there is no nucleus 7.
+# Whoever resizes labels as if they were an image creates it. Let us break a mask in the most common way, by doubling
+# its size with linear interpolation, and then count, with nothing but `np.unique`:
 
 # %%
 mask = labels[fields["field_5"]]
@@ -141,26 +144,26 @@ good = ndimage.zoom(mask, 2, order=0)  # nearest: every pixel copies a neighbour
 bad = np.round(ndimage.zoom(mask.astype(float), 2, order=1)).astype(mask.dtype)  # linear: every pixel averages
 
 invented = ~np.isin(bad, np.unique(mask))
-print(f"numbers in the mask {len(np.unique(mask))}; doubled by nearest {len(np.unique(good))}; by linear {len(np.unique(bad))}")
+for title, values in [("mask", mask), ("doubled by nearest", good), ("doubled by linear", bad)]:
+    print(f"{title}: {len(np.unique(values))} different numbers")
 print(f"pixels with a number that no nucleus has: {invented.sum()}")
 assert np.array_equal(np.unique(good), np.unique(mask))
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 3), layout="constrained")
 for ax, values, title in [(axes[0], good, "nearest"), (axes[1], bad, "linear: orange pixels have an invented number")]:
-    ax.imshow(values > 0)
-    picture = np.zeros((*values.shape, 4))
-    picture[~np.isin(values, np.unique(mask))] = (0.9, 0.62, 0, 1)
-    ax.imshow(picture) if picture.any() else None
+    picture = np.stack([values > 0] * 3, axis=-1).astype(float)
+    picture[~np.isin(values, np.unique(mask))] = (0.9, 0.62, 0)
+    ax.imshow(picture)
     ax.set_title(title)
 plt.show()
 
 # %% [markdown]
-# **What to look for.** A seam of invented numbers around every nucleus. As a black and white mask nothing seems wrong, and that is why it
-# survives so often.
+# **What to look for.** A seam of invented numbers around every nucleus, and between two that touch. As a black and
+# white mask nothing seems wrong, and that is why it survives so often.
 #
-# Now plant both this fault and a second one, a number that two distant nuclei share, in a folder, and see whether `unetprep lint` finds
-# them. (On the command line: `unetprep lint broken`.)
+# Now plant both this fault and a second one, a number that two distant nuclei share, in a folder, and see whether
+# `unetprep lint` finds them. (On the command line: `unetprep lint broken`.)
 
 # %%
 shutil.rmtree("broken", ignore_errors=True)
@@ -183,8 +186,8 @@ assert "split" in [finding.rule for finding in findings["field_7"]]
 # %% [markdown]
 # ## 3 Splits: what the test must not have seen
 #
-# Three parts, three purposes. **Train**: the network learns from it. **Val**: you choose by it (which network, which threshold). **Test**: touched
-# once, for the number that you report. By hand it is a shuffled list of names:
+# Three parts, three purposes. **Train**: the network learns from it. **Val**: you choose by it (which network, which
+# threshold). **Test**: touched once, for the number that you report. By hand it is a shuffled list of names:
 
 # %%
 names = sorted(fields)
@@ -193,8 +196,9 @@ split = {"test": shuffled[:2], "val": shuffled[2:3], "train": shuffled[3:]}
 print({part: sorted(map(str, members)) for part, members in split.items()})
 
 # %% [markdown]
-# A list of **images**, not of tiles. Why? A U-Net tile has context: to score 132 x 132 pixels the network of the paper looks at 316 x 316. Tiles of
-# the same image overlap by far. Let us count how many test pixels a training has already looked at, if somebody shuffles tiles.
+# A list of **images**, not of tiles. Why? A U-Net tile has context: to score 132 x 132 pixels the network of the
+# paper looks at 316 x 316. Tiles of the same image overlap by far. Let us count how many test pixels a training has
+# already looked at, if somebody shuffles tiles.
 
 # %%
 OUTPUT, HALO = 132, 92  # of a tile of 316 pixels: 316 = 132 + 2 * 92
@@ -209,23 +213,30 @@ for y, x in train_tiles:
     was_seen[max(0, y - HALO) : y + OUTPUT + HALO, max(0, x - HALO) : x + OUTPUT + HALO] = True
 leaked = (is_test & was_seen).sum() / is_test.sum()
 halved = np.setdiff1d(np.intersect1d(labels[is_test], labels[~is_test]), [0])
-print(f"tiles shuffled: training has looked at {leaked:.0%} of the test pixels, and at a part of {len(halved)} test nuclei")
+print(
+    f"tiles shuffled: training saw {leaked:.0%} of the test pixels, and learned a part of {len(halved)} test nuclei"
+)
 assert leaked > 0.5
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained")
-parts = {"test": np.s_[384:], "val": np.s_[333:384], "train": np.s_[:333]}  # strips, as for --test-fraction 0.25 --val-fraction 0.1
 in_strips = np.zeros((512, 512), bool)
-in_strips[parts["test"]] = True
-for ax, tested, title in [(axes[0], is_test, f"tiles shuffled: {leaked:.0%} leaked"), (axes[1], in_strips, "strips: nothing leaked")]:
+in_strips[384:] = True  # a quarter of the image
+for ax, tested, title in [
+    (axes[0], is_test, f"tiles shuffled: {leaked:.0%} leaked"),
+    (axes[1], in_strips, "strips: nothing leaked"),
+]:
     ax.imshow(image, vmax=120)
-    ax.imshow(np.where(tested, 1.0, np.nan), cmap="autumn", vmin=0, vmax=1.5, alpha=0.45) if False else None
     picture = np.zeros((512, 512, 4))
     picture[tested] = (0.9, 0.62, 0, 0.45)
     ax.imshow(picture)
     ax.set_title(f"test in orange. {title}")
 y, x = train_tiles[0]
-axes[0].add_patch(Rectangle((x - HALO, y - HALO), 316, 316, fill=False, edgecolor=BLUE, linewidth=2, label="what one training tile sees"))
+axes[0].add_patch(
+    Rectangle(
+        (x - HALO, y - HALO), 316, 316, fill=False, edgecolor=BLUE, linewidth=2, label="what one training tile sees"
+    )
+)
 axes[0].legend(loc="lower right")
 axes[0].set(xlim=(-0.5, 511.5), ylim=(511.5, -0.5))
 plt.show()
@@ -233,16 +244,19 @@ plt.show()
 # %% [markdown]
 # **What to look for.** The blue square of a single training tile covers orange pixels.
 #
-# Two rules follow. With several images, **split by image** (better: by sample or patient, if several images come from one). With a single image,
-# **cut it into parts first**, and let every part mirror its own edge, so that nothing is seen across. `unetprep import` does either, by
-# `--val-fraction` and `--test-fraction`. Our eight fields *do* come from one image, so nuclei at their edges are in two of them: fine for a
-# lesson, not for a paper. And the same pixels in two splits, under whatever name, are refused:
+# Two rules follow. With several images, **split by image** (better: by sample or patient, if several images come from
+# one). With a single image, **cut it into parts first**, and let every part mirror its own edge, so that nothing is
+# seen across. `unetprep import` does either, by `--val-fraction` and `--test-fraction`. Our eight fields *do* come
+# from one image, so nuclei at their edges are in two of them: fine for a lesson, not for a paper. And the same pixels
+# in two splits, under whatever name, are refused:
 
 # %%
 shutil.rmtree("leak.zarr", ignore_errors=True)
 unetprep.import_images("leak.zarr", image, labels.astype(np.int32), name="mouse_1")
 try:
-    unetprep.import_images("leak.zarr", image, labels.astype(np.int32), unetprep.ImportParams(split="test"), name="mouse_2")
+    unetprep.import_images(
+        "leak.zarr", image, labels.astype(np.int32), unetprep.ImportParams(split="test"), name="mouse_2"
+    )
     raise AssertionError("it should have been refused")
 except unetprep.UnetprepError as refused:
     print("refused:", refused)
@@ -250,9 +264,9 @@ except unetprep.UnetprepError as refused:
 # %% [markdown]
 # ## 4 Tiles with mirrored context
 #
-# An unpadded U-Net returns less than it is given: 316 in, 132 out. To score the pixels at the edge of the image it needs pixels
-# outside of it. The paper **mirrors** the image there. By hand it is one call of `numpy.pad`, and a tile is a slice. To keep track of positions,
-# say where its *output* begins:
+# An unpadded U-Net returns less than it is given: 316 in, 132 out. To score the pixels at the edge of the image it
+# needs pixels outside of it. The paper **mirrors** the image there. By hand it is one call of `numpy.pad`, and a tile
+# is a slice. To keep track of positions, say where its *output* begins:
 
 # %%
 
@@ -286,24 +300,28 @@ for k, (y, x) in enumerate(origins):
     right.add_patch(Rectangle((x, y), OUTPUT, OUTPUT, fill=False, edgecolor=ORANGE))
     right.text(x + 8, y + 24, str(k), color=ORANGE)
 right.imshow(image, vmax=120)
-right.add_patch(Rectangle((origins[5][1] - HALO, origins[5][0] - HALO), 316, 316, fill=False, edgecolor=BLUE, linewidth=2))
+right.add_patch(
+    Rectangle((origins[5][1] - HALO, origins[5][0] - HALO), 316, 316, fill=False, edgecolor=BLUE, linewidth=2)
+)
 right.set(xlim=(-10, 540), ylim=(540, -10), title="outputs of all tiles; blue: what tile 5 is given")
 plt.show()
 assert np.all(covered == 1)
 print("every pixel is in the output of exactly one tile")
 
 # %% [markdown]
-# **What to look for.** On the left, nuclei beyond the blue lines are mirror images of those inside. On the right the outputs fill the image without
-# gap or overlap; only the *inputs* overlap.
+# **What to look for.** On the left, nuclei beyond the blue lines are mirror images of those inside. On the right the
+# outputs fill the image without gap or overlap; only the *inputs* overlap.
 #
-# > **If you come from OpenCV or Keras.** `cv2.copyMakeBorder(image, n, n, n, n, cv2.BORDER_REFLECT_101)` is numpy's `reflect`; `cv2.BORDER_REFLECT`
-# > is `symmetric`. `Conv2D(padding="same")` pads with **zeros**: cheap, and it makes pixels near the edge of each tile worse than the others, which
-# > shows as seams. Tensors: Keras has (batch, y, x, channel), torch (batch, channel, y, x).
+# > **If you come from OpenCV or Keras.** `cv2.copyMakeBorder(image, n, n, n, n, cv2.BORDER_REFLECT_101)` is numpy's
+# > `reflect`; `cv2.BORDER_REFLECT` is `symmetric`. `Conv2D(padding="same")` pads with **zeros**: cheap, and it makes
+# > pixels near the edge of each tile worse than the others, which shows as seams. Tensors: Keras has (batch, y, x,
+# > channel), torch (batch, channel, y, x).
 #
 # ## 5 Halos: large images in pieces
 #
-# A terabyte does not fit into memory. So whatever is computed, such as a weight map, is computed block by block. But the weight of a pixel
-# depends on nuclei that may lie *outside* of its block. The cure is a **halo**: read more than you write.
+# A terabyte does not fit into memory. So whatever is computed, such as a weight map, is computed block by block. But
+# the weight of a pixel depends on nuclei that may lie *outside* of its block. The cure is a **halo**: read more than
+# you write.
 #
 #     |<- halo ->|<------ block ------>|<- halo ->|      read
 #                |<------ block ------>|                 written
@@ -312,7 +330,7 @@ print("every pixel is in the output of exactly one tile")
 
 # %%
 whole = unetprep.weight_map(labels, class_weights=(1, 1))
-block = np.s_[192:320, 60:188]
+block = np.s_[32:128, 368:464]
 
 
 def computed_in_a_block(halo):
@@ -326,7 +344,7 @@ def computed_in_a_block(halo):
 errors = {halo: np.abs(computed_in_a_block(halo) - whole[block]) for halo in (0, 2, 4, 8, 16, 31)}
 for halo, error in errors.items():
     print(f"halo {halo:2}: largest error {error.max():.2e}")
-assert errors[0].max() > 0.1
+assert errors[0].max() > 1
 assert errors[31].max() == 0
 
 # %%
@@ -342,14 +360,14 @@ axes[2].set(xlabel="halo in pixels", ylabel="largest error", title="31 pixels ar
 plt.show()
 
 # %% [markdown]
-# **What to look for.** Errors sit at the edges of the block, where the neighbour across is missing. From 31 pixels on the result is *equal*, bit for
-# bit: $10 \exp(-31^2 / 50)$ is too small to change a `float32` near 1.
+# **What to look for.** Errors sit at the edges of the block, where the neighbour across is missing. From 31 pixels on
+# the result is *equal*, bit for bit: $10 \exp(-31^2 / 50)$ is too small to change a `float32` near 1.
 #
 # ## 6 Chunks and shards: how it lies on disk
 #
-# A Zarr array is cut into **chunks**, which are compressed one by one: the smallest part that can be read. Small chunks are handy to read, but a
-# file for each would make millions of files. So chunks are packed into **shards**, of which each is one file with an index. You read chunks; you
-# write whole shards. Build one with plain zarr, and count:
+# A Zarr array is cut into **chunks**, which are compressed one by one: the smallest part that can be read. Small
+# chunks are handy to read, but a file for each would make millions of files. So chunks are packed into **shards**, of
+# which each is one file with an index. You read chunks; you write whole shards. Build one with plain zarr, and count:
 
 # %%
 
@@ -363,7 +381,9 @@ for folder in ("plain.zarr", "sharded.zarr"):
 zarr.create_array("plain.zarr", shape=(512, 512), dtype="uint16", chunks=(64, 64))[:] = image
 sharded = zarr.create_array("sharded.zarr", shape=(512, 512), dtype="uint16", chunks=(64, 64), shards=(256, 256))
 sharded[:] = image
-print(f"64 chunks: {num_files('plain.zarr')} files; the same in shards of 4 x 4 chunks: {num_files('sharded.zarr')} files")
+print(
+    f"64 chunks: {num_files('plain.zarr')} files; the same in shards of 4 x 4 chunks: {num_files('sharded.zarr')} files"
+)
 assert (num_files("plain.zarr"), num_files("sharded.zarr")) == (64, 4)
 
 # %%
@@ -405,7 +425,14 @@ for summary in unetprep.prepare_store("nuclei.zarr", "raw/images", "raw/masks", 
 
 # %%
 store = zarr.open_group("nuclei.zarr", mode="r")
-for path in ("images/field_1/image", "images/field_1/labels/instances/instances", "images/field_1/weights", "fields/grids", "tiles/image", "tiles/target"):
+for path in (
+    "images/field_1/image",
+    "images/field_1/labels/instances/instances",
+    "images/field_1/weights",
+    "fields/grids",
+    "tiles/image",
+    "tiles/target",
+):
     array = store[path]
     print(f"{path:43} {array.shape!s:20} {array.dtype!s:8} chunks {array.chunks}, shards {array.shards}")
 print({name: group.attrs["unetprep"]["split"] for name, group in sorted(store["images"].groups())})
@@ -425,8 +452,8 @@ plt.show()
 assert np.array_equal(shown["image"], tifffile.imread("raw/images/field_3.tif"))
 
 # %% [markdown]
-# And a tile? It is what we cut by hand, with one addition: 48 more pixels on each side, the *margin*, so that the elastic deformation of notebook 2
-# moves real pixels in.
+# And a tile? It is what we cut by hand, with one addition: 48 more pixels on each side, the *margin*, so that the
+# elastic deformation of notebook 2 moves real pixels in.
 
 # %%
 tiles = store["tiles"]
@@ -436,12 +463,14 @@ y0, x0 = int(tiles["y0"][k]), int(tiles["x0"][k])
 original = tifffile.imread(f"raw/images/{name}.tif")
 side = 316 + 2 * MARGIN
 by_hand = unetprep.mirrored_tile(original, (y0 - HALO - MARGIN, x0 - HALO - MARGIN), (side, side))
-print(f"tile {k} of {len(tiles['z'])}: from {name}, output begins at ({y0}, {x0}), split {('train', 'val', 'test')[int(tiles['split'][k])]}")
+part = ("train", "val", "test")[int(tiles["split"][k])]
+print(f"tile {k} of {tiles['z'].shape[0]}: from {name}, its output begins at ({y0}, {x0}), split {part}")
 assert np.array_equal(tiles["image"][k, 0], by_hand)
 print("it equals the tile cut by hand from the TIFF, at every pixel")
 
 # %% [markdown]
-# The same by the command, from a recipe. A recipe is a text file that you can keep beside your results. It gives the same store:
+# The same by the command, from a recipe. A recipe is a text file that you can keep beside your results. It gives the
+# same store:
 
 # %%
 Path("recipe.toml").write_text("""\
@@ -465,7 +494,11 @@ subprocess.run([command, "run", "recipe.toml", "--quiet"], check=True)
 
 def arrays(path):
     """All arrays of a store, by path."""
-    return {name: found for name, found in zarr.open_group(path, mode="r").members(max_depth=None) if isinstance(found, zarr.Array)}
+    return {
+        name: found
+        for name, found in zarr.open_group(path, mode="r").members(max_depth=None)
+        if isinstance(found, zarr.Array)
+    }
 
 
 by_python, by_recipe = arrays("nuclei.zarr"), arrays("by-recipe.zarr")
@@ -477,8 +510,9 @@ print("faults:", unetprep.verify("nuclei.zarr").faults)
 # %% [markdown]
 # ## 8 Which gray value is 0, and which is 1?
 #
-# A network wants numbers of about 0 to 1. Three rules are common: the range of the **type** (0 to 65,535 for `uint16`), the **least and greatest**
-# value of the image, and **percentiles**. One broken camera pixel tells them apart:
+# A network wants numbers of about 0 to 1. Three rules are common: the range of the **type** (0 to 65,535 for
+# `uint16`), the **least and greatest** value of the image, and **percentiles**. One broken camera pixel tells them
+# apart:
 
 # %%
 hot = image.copy()
@@ -506,9 +540,10 @@ figure.colorbar(shown, ax=axes)
 plt.show()
 
 # %% [markdown]
-# **What to look for.** Two of three are black: the nuclei, at values around 80, share the lowest thousandth of the range. `unetprep import` uses the
-# type's range for 8-bit images, where it is what you see on the screen, and percentiles for all others (`--intensity`). The range is stored **once
-# for each image**. Scaling each tile by its own range would make a dim nucleus bright in one tile and dim in its neighbour: a seam.
+# **What to look for.** Two of three are black: the nuclei, at values around 80, share the lowest thousandth of the
+# range. `unetprep import` uses the type's range for 8-bit images, where it is what you see on the screen, and
+# percentiles for all others (`--intensity`). The range is stored **once for each image**. Scaling each tile by its
+# own range would make a dim nucleus bright in one tile and dim in its neighbour: a seam.
 #
 # ## Exercises
 #
@@ -520,12 +555,15 @@ plt.show()
 #
 # <details><summary>Answers</summary>
 #
-# 1. 300 and, in steps of 16, 284, 316, ... : four poolings halve the side four times, so sides that give the same remainder by $2^4 = 16$ stay whole.
-# 2. The mirror is mirrored again: `2 3 2 1 2 | ...`. The cell below prints it. Numpy and `mirrored_tile` do that; torch's `reflect` raises an error when
-#    the pad is as large as the image.
-# 3. The upper percentile is 65,535, as saturated *areas* are no hot pixels; that is right, they are the brightest thing there is.
+# 1. 300 and, in steps of 16, 284, 316, ... : four poolings halve the side four times, so sides that give the same
+#    remainder by $2^4 = 16$ stay whole.
+# 2. The mirror is mirrored again: `2 3 2 1 2 | ...`. The cell below prints it. Numpy and `mirrored_tile` do that;
+#    torch's `reflect` raises an error when the pad is as large as the image.
+# 3. The upper percentile is 65,535, as saturated *areas* are no hot pixels; that is right, they are the brightest
+#    thing there is.
 # 4. 256 x 256 x 4 = 262,144 bytes: one whole chunk.
-# 5. Yes: neighbours in z look alike. Split by stack; or, if there is only one, by blocks of slices with a gap between them.
+# 5. Yes: neighbours in z look alike. Split by stack; or, if there is only one, by blocks of slices with a gap between
+#    them.
 #
 # </details>
 

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 5 Training and results: from the loss to a number that you may report
 #
-# *About twenty minutes. Notebooks 1 to 4 explain the network, augmentation, weights and tiles that come together here.*
+# *About twenty minutes. Notebooks 1 to 4 explain the network, augmentation, weights and tiles that come together
+# here.*
 #
 # You will learn
 #
@@ -30,8 +31,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tifffile
 import torch
-import torch.nn.functional as F
 from scipy import ndimage
+from torch.nn.functional import cross_entropy, one_hot
 
 import unetprep
 import unettrain
@@ -52,9 +53,10 @@ held_out, trained_on = np.s_[:256], np.s_[256:]  # the upper half of the image i
 # %% [markdown]
 # ## 1 The loss by hand
 #
-# For every pixel the network gives two *scores*, $a_0$ for background and $a_1$ for nucleus. They may be any numbers. The **softmax** makes
-# probabilities of them, $p_k = e^{a_k} / \sum_j e^{a_j}$, and the loss of a pixel is $-\log$ of the probability of its **true** class: 0 if the
-# network is sure and right, large if it is sure and wrong. The paper multiplies by the weight $w(x)$ and adds up all pixels:
+# For every pixel the network gives two *scores*, $a_0$ for background and $a_1$ for nucleus. They may be any numbers.
+# The **softmax** makes probabilities of them, $p_k = e^{a_k} / \sum_j e^{a_j}$, and the loss of a pixel is $-\log$ of
+# the probability of its **true** class: 0 if the network is sure and right, large if it is sure and wrong. The paper
+# multiplies by the weight $w(x)$ and adds up all pixels:
 #
 # $$E = -\sum_x w(x) \log p_{\ell(x)}(x)$$
 #
@@ -69,11 +71,12 @@ probabilities = torch.exp(scores) / torch.exp(scores).sum(1, keepdim=True)
 losses = -torch.log(probabilities[torch.arange(2), truth])
 print("probabilities", probabilities.tolist())
 print("losses       ", losses.tolist(), " weighted sum", float((w * losses).sum()))
-assert torch.allclose(losses, F.cross_entropy(scores, truth, reduction="none"))
+assert torch.allclose(losses, cross_entropy(scores, truth, reduction="none"))
 
 # %% [markdown]
-# Written like this it breaks for large scores: $e^{1000}$ is infinite, and $\infty / \infty$ is not a number. The cure is a line of algebra:
-# $\log p_k = a_k - \log \sum_j e^{a_j}$, and subtracting the largest score from all of them changes nothing.
+# Written like this it breaks for large scores: $e^{1000}$ is infinite, and $\infty / \infty$ is not a number. The
+# cure is a line of algebra: $\log p_k = a_k - \log \sum_j e^{a_j}$, and subtracting the largest score from all of
+# them changes nothing.
 
 # %%
 
@@ -85,20 +88,27 @@ def log_softmax(scores):
 
 
 def loss_by_hand(scores, target, weights):
-    """Weighted cross-entropy: scores (b, class, y, x), target and weights (b, y, x). Divided by the sum of the weights."""
+    """Weighted cross-entropy, divided by sum(weights): scores (b, class, y, x), target and weights (b, y, x)."""
     log_p = log_softmax(scores).gather(1, target[:, None])[:, 0]  # that of the true class, (b, y, x)
     return -(weights * log_p).sum() / weights.sum()
 
 
 large = torch.tensor([[1000.0, 0.0]])
-print("as printed:", (torch.exp(large) / torch.exp(large).sum(1))[0].tolist(), "  shifted:", log_softmax(large)[0].tolist())
+print(
+    "as printed:",
+    (torch.exp(large) / torch.exp(large).sum(1))[0].tolist(),
+    "  shifted:",
+    log_softmax(large)[0].tolist(),
+)
 
 # %% [markdown]
-# We divide by the sum of the weights, as the authors' later plugin does. Then the loss does not depend on the size of the tile, and neither does a good
-# learning rate. As printed, a plain sum, it is 150,544 times the mean for tiles of 388 x 388 pixels, and learning rates must be that much smaller.
+# We divide by the sum of the weights, as the authors' later plugin does. Then the loss does not depend on the size of
+# the tile, and neither does a good learning rate. As printed, a plain sum, it is 150,544 times the mean for tiles of
+# 388 x 388 pixels, and learning rates must be that much smaller.
 #
-# Compare with ours on a real piece of the target, with random scores. And one fact of calculus is worth seeing once: the **gradient** of this loss
-# is the difference of what was predicted and what is true, times the weight: $w (p - \text{truth}) / \sum w$.
+# Compare with ours on a real piece of the target, with random scores. And one fact of calculus is worth seeing once:
+# the **gradient** of this loss is the difference of what was predicted and what is true, times the weight: $w (p -
+# \text{truth}) / \sum w$.
 
 # %%
 part = np.s_[None, 192:256, 40:136]
@@ -111,8 +121,8 @@ print(f"loss by hand {by_hand:.6f}, ours {ours:.6f}, difference {abs(by_hand - o
 assert torch.isclose(by_hand, ours)
 
 ours.backward()
-one_hot = F.one_hot(target_part, 2).movedim(-1, 1)
-gradient_by_hand = weights_part[:, None] * (scores.softmax(1) - one_hot) / weights_part.sum()
+true_probabilities = one_hot(target_part, 2).movedim(-1, 1)
+gradient_by_hand = weights_part[:, None] * (scores.softmax(1) - true_probabilities) / weights_part.sum()
 print(f"gradient: largest difference {(gradient_by_hand - scores.grad).abs().max():.1e}")
 assert torch.allclose(gradient_by_hand, scores.grad, atol=1e-9)
 
@@ -126,12 +136,14 @@ ax.set(xlabel="probability of the true class", ylabel="loss of the pixel", title
 plt.show()
 
 # %% [markdown]
-# Remember 0.693. An untrained network of two classes should begin near it, and a training that stays there has learned nothing.
+# Remember 0.693. An untrained network of two classes should begin near it, and a training that stays there has
+# learned nothing.
 #
 # ## 2 Momentum in three lines
 #
-# Gradient descent takes a step against the gradient $g$. In a long narrow valley that is slow: the gradient points across the valley,
-# and steps go from wall to wall. **Momentum** remembers a velocity $v$: what points across cancels, what points along adds up.
+# Gradient descent takes a step against the gradient $g$. In a long narrow valley that is slow: the gradient points
+# across the valley, and steps go from wall to wall. **Momentum** remembers a velocity $v$: what points across
+# cancels, what points along adds up.
 
 # %%
 
@@ -157,7 +169,12 @@ figure, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
 ax.contour(x, y, x**2 / 2 + 10 * y**2, 12, colors="0.75", linewidths=0.8)
 for momentum, color in [(0.0, BLUE), (0.8, ORANGE)]:
     path = descend(momentum)
-    ax.plot(*path.T, ".-", color=color, label=f"momentum {momentum}: after 60 steps {np.hypot(*path[-1]):.2f} from the bottom")
+    ax.plot(
+        *path.T,
+        ".-",
+        color=color,
+        label=f"momentum {momentum}: after 60 steps {np.hypot(*path[-1]):.2f} from the bottom",
+    )
 ax.plot(0, 0, "k+", markersize=12)
 ax.legend(loc="upper center", fontsize=8)
 ax.set(title="Down a narrow valley to the cross", xlabel="along", ylabel="across")
@@ -165,19 +182,22 @@ plt.show()
 assert np.hypot(*descend(0.8)[-1]) < np.hypot(*descend(0.0)[-1])
 
 # %% [markdown]
-# If the gradient stays the same, the velocity grows to $g (1 + m + m^2 + \dots) = g / (1 - m)$. The paper's momentum of **0.99** therefore multiplies
-# the learning rate by **100**, and averages over about the last 100 tiles. That is its purpose: the paper trains on *one large tile a step*, and
-# a single tile is a poor sample. Whoever copies the 0.99 but not the small rate diverges.
+# If the gradient stays the same, the velocity grows to $g (1 + m + m^2 + \dots) = g / (1 - m)$. The paper's momentum
+# of **0.99** therefore multiplies the learning rate by **100**, and averages over about the last 100 tiles. That is
+# its purpose: the paper trains on *one large tile a step*, and a single tile is a poor sample. Whoever copies the
+# 0.99 but not the small rate diverges.
 #
-# > **If you come from Keras.** `SGD(momentum=m)` has the velocity `v = m v - rate g`, then `value += v`. With a constant rate that is the same path. If the rate
-# > changes, the two differ: in torch a new rate acts on the whole velocity at once. The loss is `SparseCategoricalCrossentropy(from_logits=True)`, and the weight
-# > map its `sample_weight`.
+# > **If you come from Keras.** `SGD(momentum=m)` has the velocity `v = m v - rate g`, then `value += v`. With a
+# > constant rate that is the same path. If the rate changes, the two differ: in torch a new rate acts on the whole
+# > velocity at once. The loss is `SparseCategoricalCrossentropy(from_logits=True)`, and the weight map its
+# > `sample_weight`.
 #
 # ## 3 The training loop
 #
-# Everything is there. The network is the U-Net of notebook 1, kept small: two pooling steps and 8 channels, so that a CPU trains it in seconds. Each
-# step cuts a random tile of the lower half (with mirrored context, notebook 4), turns and mirrors it at random (notebook 2), and takes one step with **our** three
-# lines of momentum. Gradients are clipped to a norm of 1, so that a single odd tile cannot throw the network off.
+# Everything is there. The network is the U-Net of notebook 1, kept small: two pooling steps and 8 channels, so that a
+# CPU trains it in seconds. Each step cuts a random tile of the lower half (with mirrored context, notebook 4), turns
+# and mirrors it at random (notebook 2), and takes one step with **our** three lines of momentum. Gradients are
+# clipped to a norm of 1, so that a single odd tile cannot throw the network off.
 
 # %%
 config = unettrain.UNetConfig(base_channels=8, depth=2, dropout=0)
@@ -285,14 +305,15 @@ assert iou_after > 0.7
 assert iou_after > iou_before + 0.1
 
 # %% [markdown]
-# **What to look for.** Before: a pale copy of the image. After: nuclei at nearly 1, background at nearly 0, dark channels between neighbours, also where
-# the image is dim. This network has never seen these nuclei.
+# **What to look for.** Before: a pale copy of the image. After: nuclei at nearly 1, background at nearly 0, dark
+# channels between neighbours, also where the image is dim. This network has never seen these nuclei.
 #
 # ## 4 Prediction without seams
 #
-# The network saw tiles. How do we predict a whole image of any size? Tile by tile: mirror the image at its edges, cut overlapping inputs, put the outputs
-# side by side. There is one trap. The network pools groups of 2 x 2 pixels, twice. Two tiles agree only if they form the **same groups**, so tiles
-# must begin at multiples of 4 (of 16 for the paper's four poolings).
+# The network saw tiles. How do we predict a whole image of any size? Tile by tile: mirror the image at its edges, cut
+# overlapping inputs, put the outputs side by side. There is one trap. The network pools groups of 2 x 2 pixels,
+# twice. Two tiles agree only if they form the **same groups**, so tiles must begin at multiples of 4 (of 16 for the
+# paper's four poolings).
 
 # %%
 
@@ -310,7 +331,10 @@ def tiled(step):
 
 
 aligned, shifted = tiled(100), tiled(98)
-print(f"largest difference from unettrain.predict_image: steps of 100: {np.abs(aligned - after).max():.1e}, of 98: {np.abs(shifted - after).max():.2f}")
+print(
+    f"largest difference from unettrain.predict_image: steps of 100: {np.abs(aligned - after).max():.1e},"
+    f" of 98: {np.abs(shifted - after).max():.2f}"
+)
 assert np.allclose(aligned, after, atol=1e-4)
 assert np.abs(shifted - after).max() > 0.01
 
@@ -325,13 +349,15 @@ ax.set_title("Tiles at multiples of 98 differ from the whole image")
 plt.show()
 
 # %% [markdown]
-# **What to look for.** In every second tile (98 is no multiple of 4, 196 is) outlines of nuclei differ, with a jump at the blue lines. With steps of
-# 100 the tiled result *is* that of the whole image, except for rounding. `unettrain.predict_image` takes care of this, of the edges and of memory.
+# **What to look for.** In every second tile (98 is no multiple of 4, 196 is) outlines of nuclei differ, with a jump
+# at the blue lines. With steps of 100 the tiled result *is* that of the whole image, except for rounding.
+# `unettrain.predict_image` takes care of this, of the edges and of memory.
 #
 # ## 5 From probabilities to cells
 #
-# To count, every nucleus needs its own number. The simplest way: all pixels over 0.5, and their connected pieces. By hand that is a *flood fill*: take a pixel without
-# a number, give a new number to it, to its neighbours, to their neighbours, until nothing is left.
+# To count, every nucleus needs its own number. The simplest way: all pixels over 0.5, and their connected pieces. By
+# hand that is a *flood fill*: take a pixel without a number, give a new number to it, to its neighbours, to their
+# neighbours, until nothing is left.
 
 # %%
 
@@ -357,9 +383,10 @@ assert np.array_equal(pieces, ndimage.label(probability > 0.5)[0])
 print("pieces by hand:", pieces.max(), " by scipy.ndimage.label: the same")
 
 # %% [markdown]
-# Where the network left a bridge between two nuclei, they are one piece. A **watershed** cuts such bridges: take the distance to the background as a landscape
-# of hills, one for each nucleus, and divide it in the valleys between them. `unettrain.separate_instances` does this, and merges hills whose valley is shallow, so
-# that a nucleus with a bumpy outline is not cut in two.
+# Where the network left a bridge between two nuclei, they are one piece. A **watershed** cuts such bridges: take the
+# distance to the background as a landscape of hills, one for each nucleus, and divide it in the valleys between them.
+# `unettrain.separate_instances` does this, and merges hills whose valley is shallow, so that a nucleus with a bumpy
+# outline is not cut in two.
 
 # %%
 components = unettrain.separate_instances(probability, unettrain.DecodingParams(instances="components"))
@@ -375,7 +402,9 @@ def outlines(ax, numbers, color):
 
 cluster = np.s_[180:256, 20:140]
 figure, axes = plt.subplots(1, 3, figsize=(13, 3.1), layout="constrained")
-for ax, numbers, title in zip(axes, [true_cells, components, watershed], ["truth", "connected components", "watershed"], strict=True):
+for ax, numbers, title in zip(
+    axes, [true_cells, components, watershed], ["truth", "connected components", "watershed"], strict=True
+):
     ax.imshow(image[held_out][cluster])
     outlines(ax, numbers[cluster], ORANGE)
     ax.set_title(f"{title}: {len(np.unique(numbers)) - 1} nuclei in the held-out half")
@@ -384,13 +413,14 @@ plt.show()
 # %% [markdown]
 # ## 6 Metrics by hand
 #
-# **IoU** compares two masks: the pixels in both, divided by those in either. We used it above. It hardly notices two nuclei that were merged. **AP** (average
-# precision) asks for cells. Match each true nucleus with a predicted one if their IoU is over a threshold, say 0.5. Then
+# **IoU** compares two masks: the pixels in both, divided by those in either. We used it above. It hardly notices two
+# nuclei that were merged. **AP** (average precision) asks for cells. Match each true nucleus with a predicted one if
+# their IoU is over a threshold, say 0.5. Then
 #
 # $$\text{AP} = \frac{TP}{TP + FP + FN}$$
 #
-# with the matched (TP), the invented (FP) and the missed (FN). First a case that fits on a napkin: three true cells; the second and third
-# are merged in the prediction.
+# with the matched (TP), the invented (FP) and the missed (FN). First a case that fits on a napkin: three true cells;
+# the second and third are merged in the prediction.
 
 # %%
 truth_row = np.array([[1, 1, 1, 1, 0, 2, 2, 2, 2, 3, 3]])
@@ -422,7 +452,12 @@ for name in ("components", "watershed"):
     by_hand = ap_by_hand(true_cells, found[name])[0]
     print(f"AP at 0.5, {name:10}: by hand {by_hand:.4f}, unettrain.metrics {aps[name][0.5]:.4f}")
     assert np.isclose(by_hand, aps[name][0.5])
-print("IoU of the foreground: by hand", round(iou_after, 4), " unettrain.metrics", round(metrics.iou(probability > 0.5, true_cells > 0), 4))
+print(
+    "IoU of the foreground: by hand",
+    round(iou_after, 4),
+    " unettrain.metrics",
+    round(metrics.iou(probability > 0.5, true_cells > 0), 4),
+)
 assert np.isclose(iou_after, metrics.iou(probability > 0.5, true_cells > 0))
 assert aps["watershed"][0.5] > aps["untrained"][0.5] + 0.2
 
@@ -435,11 +470,14 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# **What to look for.** The watershed is above the components: it splits what was merged. All curves fall to the right, where a match must be nearly perfect.
+# **What to look for.** The watershed is above the components: it splits what was merged. All curves fall to the
+# right, where a match must be nearly perfect.
 #
-# 64 nuclei are few: one nucleus is 0.015 of AP. And we held out half of *one* image. Say so when you report such a number.
+# 64 nuclei are few: one nucleus is 0.015 of AP. And we held out half of *one* image. Say so when you report such a
+# number.
 #
-# **The metrics of the paper.** Its first experiment is electron microscopy, where the "cells" are neurons and the question is whether their membranes are closed:
+# **The metrics of the paper.** Its first experiment is electron microscopy, where the "cells" are neurons and the
+# question is whether their membranes are closed:
 #
 # | | asks | function |
 # |---|---|---|
@@ -448,13 +486,14 @@ plt.show()
 # | warping error | after bending outlines to fit: how many splits and mergers are left? | `metrics.warping_error` |
 # | V_rand, V_info | the challenge's successors of these (since 2015) | `metrics.v_rand`, `metrics.v_info` |
 #
-# The guide [Metrics of the EM challenge](../docs/metrics.md) defines each; [the challenge's article](https://doi.org/10.3389/fnana.2015.00142) explains why they were chosen.
+# The guide [Metrics of the EM challenge](../docs/metrics.md) defines each; [the challenge's
+# article](https://doi.org/10.3389/fnana.2015.00142) explains why they were chosen.
 #
 # ## 7 Results on real data
 #
-# `benchmarks/accuracy` trains this project, other packages, and variants with one change each, for the same time and with several seeds, on the
-# nuclei of the 2018 Data Science Bowl and on the membranes of ISBI 2012. Its results are files of JSON, beside this notebook in a checkout. Read them,
-# rather than believe a table in a document:
+# `benchmarks/accuracy` trains this project, other packages, and variants with one change each, for the same time and
+# with several seeds, on the nuclei of the 2018 Data Science Bowl and on the membranes of ISBI 2012. Its results are
+# files of JSON, beside this notebook in a checkout. Read them, rather than believe a table in a document:
 
 # %%
 
@@ -482,7 +521,9 @@ folder = results_folder()
 files = sorted(folder.glob("*.json")) if folder and folder.is_dir() else []
 results = [read for read in (json.loads(file.read_text()) for file in files) if read.get("runs")]
 if not results:
-    print("no results here: they are in benchmarks/results of a checkout, once `make nuclei isbi2012` has measured them")
+    print(
+        "no results here: they are in benchmarks/results of a checkout, once `make nuclei isbi2012` has measured them"
+    )
 for read in results:
     name = "V_rand" if read["data"] == "isbi2012" else "AP at 0.5"
     print(f"\n{read['data']} ({read['size']}): {name} on held-out images: mean, and each training")
@@ -493,7 +534,8 @@ for read in results:
             print(f"  {variant:28} {np.mean(values):.3f}   ({each})   {about['about']}")
 
 # %% [markdown]
-# How to read such a table: the spread between the seeds of one row is chance. A difference between two rows that is smaller than that spread is no result.
+# How to read such a table: the spread between the seeds of one row is chance. A difference between two rows that is
+# smaller than that spread is no result.
 #
 # ## 8 The same with the commands
 #
@@ -510,20 +552,25 @@ for read in results:
 #
 # 1. Why is the loss of an untrained network not exactly 0.693? When would it be?
 # 2. Train with `MOMENTUM = 0.99` and the same `RATE`. What happens, and which rate repairs it?
-# 3. A network says 0.51 in all nuclei and 0.49 everywhere else. What is its IoU? What is its loss? Which of the two would you rather report?
-# 4. Why is the threshold of 0.5 chosen *before* looking at the held-out half, and what would be wrong with picking the best of ten?
+# 3. A network says 0.51 in all nuclei and 0.49 everywhere else. What is its IoU? What is its loss? Which of the two
+#    would you rather report?
+# 4. Why is the threshold of 0.5 chosen *before* looking at the held-out half, and what would be wrong with picking
+#    the best of ten?
 # 5. In the napkin case, what would AP be if cells 2 and 3 were as large as each other?
 #
 # <details><summary>Answers</summary>
 #
-# 1. Its random weights give random scores, so it is sure of something at some pixels. If all weights of the last layer are 0, both scores are equal, and the loss is exactly ln 2.
-#    The cell below does that.
-# 2. The effective rate is ten times as large: $0.1 / (1 - 0.99) = 10$ instead of 1. The loss jumps or stays at ln 2. A rate ten times smaller, 0.01, makes the same mean
-#    step, but needs more steps to get going.
-# 3. IoU 1, a perfect mask. The loss is $-\ln 0.51 = 0.67$, as bad as an untrained network. IoU is what you want to know; but such a network fails with the slightest change of the image.
-# 4. The best of ten fits the noise of these 64 nuclei, and is too good on average. Choose on validation images, and report on others.
-# 5. Each would have an IoU of exactly 0.5 with the merged object. Over 0.5 counts neither: 1 match, 2 missed, 1 invented: AP 1/4. (The metric of the 2018 challenge counts *at least* 0.5, as
-#    ours does: then one of the two matches, and AP is 2/3.)
+# 1. Its random weights give random scores, so it is sure of something at some pixels. If all weights of the last
+#    layer are 0, both scores are equal, and the loss is exactly ln 2. The cell below does that.
+# 2. The effective rate is ten times as large: $0.1 / (1 - 0.99) = 10$ instead of 1. The loss jumps or stays at ln 2.
+#    A rate ten times smaller, 0.01, makes the same mean step, but needs more steps to get going.
+# 3. IoU 1, a perfect mask. The loss is $-\ln 0.51 = 0.67$, as bad as an untrained network. IoU is what you want to
+#    know; but such a network fails with the slightest change of the image.
+# 4. The best of ten fits the noise of these 64 nuclei, and is too good on average. Choose on validation images, and
+#    report on others.
+# 5. Each would have an IoU of exactly 0.5 with the merged object. Over 0.5 counts neither: 1 match, 2 missed, 1
+#    invented: AP 1/4. (The metric of the 2018 challenge counts *at least* 0.5, as ours does: then one of the two
+#    matches, and AP is 2/3.)
 #
 # </details>
 
@@ -533,4 +580,9 @@ torch.nn.init.zeros_(blank.head.weight)
 with torch.no_grad():
     print("exercise 1:", loss_by_hand(blank(tile), truth, weight).item(), " ln 2 is", np.log(2))
 equal_truth, equal_found = np.array([[1, 1, 0, 2, 2, 3, 3]]), np.array([[4, 4, 0, 6, 6, 6, 6]])
-print("exercise 5:", ap_by_hand(equal_truth, equal_found)[0], " at least 0.5:", metrics.average_precision(equal_truth, equal_found, [0.5])[0.5])
+print(
+    "exercise 5:",
+    ap_by_hand(equal_truth, equal_found)[0],
+    " at least 0.5:",
+    metrics.average_precision(equal_truth, equal_found, [0.5])[0.5],
+)
