@@ -213,9 +213,7 @@ for y, x in train_tiles:
     was_seen[max(0, y - HALO) : y + OUTPUT + HALO, max(0, x - HALO) : x + OUTPUT + HALO] = True
 leaked = (is_test & was_seen).sum() / is_test.sum()
 halved = np.setdiff1d(np.intersect1d(labels[is_test], labels[~is_test]), [0])
-print(
-    f"tiles shuffled: training saw {leaked:.0%} of the test pixels, and learned a part of {len(halved)} test nuclei"
-)
+print(f"tiles shuffled: training saw {leaked:.0%} of the test pixels, and learned a part of {len(halved)} test nuclei")
 assert leaked > 0.5
 
 # %%
