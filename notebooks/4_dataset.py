@@ -196,6 +196,8 @@ split = {"test": shuffled[:2], "val": shuffled[2:3], "train": shuffled[3:]}
 print({part: sorted(map(str, members)) for part, members in split.items()})
 
 # %% [markdown]
+# (`unetprep` shuffles in its own way; its choice in section 7 is another one.)
+#
 # A list of **images**, not of tiles. Why? A U-Net tile has context: to score 132 x 132 pixels the network of the
 # paper looks at 316 x 316. Tiles of the same image overlap by far. Let us count how many test pixels a training has
 # already looked at, if somebody shuffles tiles.
@@ -244,9 +246,10 @@ plt.show()
 #
 # Two rules follow. With several images, **split by image** (better: by sample or patient, if several images come from
 # one). With a single image, **cut it into parts first**, and let every part mirror its own edge, so that nothing is
-# seen across. `unetprep import` does either, by `--val-fraction` and `--test-fraction`. Our eight fields *do* come
-# from one image, so nuclei at their edges are in two of them: fine for a lesson, not for a paper. And the same pixels
-# in two splits, under whatever name, are refused:
+# seen across. (A nucleus on the cut is still in two parts: whole images are better.) `unetprep import` does either,
+# by `--val-fraction` and `--test-fraction`. Our eight fields *do* come from one image, so nuclei at their edges are
+# in two of them: fine for a lesson, not for a paper. And the same pixels in two splits, under whatever name, are
+# refused:
 
 # %%
 shutil.rmtree("leak.zarr", ignore_errors=True)
