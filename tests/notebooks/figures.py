@@ -26,9 +26,9 @@ def _faults_of(axes: Axes, name: str) -> list[str]:
     images = [_varies(image.get_array()) for image in axes.images]
     others = [_varies(line.get_ydata()) for line in axes.lines]
     others += [_collection_varies(collection) for collection in axes.collections]
-    others += [_bars_vary(bars) for bars in axes.containers if isinstance(bars, BarContainer)]
-    bars = {id(bar) for found in axes.containers if isinstance(found, BarContainer) for bar in found}
-    others += [True for patch in axes.patches if id(patch) not in bars]
+    bars = [bar for found in axes.containers if isinstance(found, BarContainer) for bar in found]
+    others += [_bars_vary(axes)] if bars else []
+    others += [True for patch in axes.patches if patch not in bars]
     if not images and not others:
         return [f"{name}: no content"]
     if not all(images):
@@ -57,6 +57,11 @@ def _collection_varies(collection: Collection) -> bool:
     return bool(vertices) and _varies(np.concatenate(vertices)[:, 1])
 
 
-def _bars_vary(bars: BarContainer) -> bool:
-    lengths = [bar.get_width() if bars.orientation == "horizontal" else bar.get_height() for bar in bars]
+def _bars_vary(axes: Axes) -> bool:
+    """The lengths of all bars of the axes differ."""
+    lengths = []
+    for bars in axes.containers:
+        if isinstance(bars, BarContainer):
+            is_horizontal = bars.orientation == "horizontal"
+            lengths += [bar.get_width() if is_horizontal else bar.get_height() for bar in bars]
     return _varies(lengths)

@@ -18,6 +18,7 @@ Drawing = Callable[[Figure], object]
 GOOD: dict[str, Drawing] = {
     "image": lambda f: f.subplots().imshow(RAMP),
     "line": lambda f: f.subplots().plot(RAMP[0]),
+    "line with a gap": lambda f: f.subplots().plot([0, np.nan, 2]),
     "vertical line": lambda f: f.subplots().plot([1, 1], [0, 2]),
     "points": lambda f: f.subplots().scatter(ROW, ROW),
     "filled": lambda f: f.subplots().fill_between(ROW, ROW),
@@ -26,6 +27,7 @@ GOOD: dict[str, Drawing] = {
     "mesh": lambda f: f.subplots().pcolormesh(RAMP),
     "histogram": lambda f: f.subplots().hist([1, 2, 2]),
     "bars": lambda f: f.subplots().barh([0, 1], [2, 3]),
+    "bars one by one": lambda f: [f.subplots().bar(0, 1), f.axes[0].bar(1, 2)],
     "shape": lambda f: f.subplots().add_patch(mpl.patches.Circle((0.5, 0.5), 0.2)),
     "image with a colour bar": lambda f: f.colorbar(f.subplots().imshow(RAMP)),
     "reference beside data": lambda f: [f.subplots().axhline(1), f.axes[0].plot(ROW)],
