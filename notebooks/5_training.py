@@ -1,10 +1,12 @@
 # %% [markdown]
 # # 5 Training and results: from the loss to a number that you may report
 #
-# *About twenty minutes. Notebooks 1 to 4 explain the network, augmentation, weights and tiles that come together
-# here.*
+# *Notebook 5 of 6. Twenty minutes to read, about a minute to run, no GPU. Notebooks 1 to 4 explain the network,
+# augmentation, weights and tiles that come together here.*
 #
-# You will learn
+# A network has to be trained, and a training has to be judged. Here we do both by hand, so that no number is magic.
+#
+# **You will know afterwards**
 #
 # - the loss of the paper, computed by hand from scores to a single number, and its gradient,
 # - gradient descent with momentum in three lines, and why 0.99 is a very large momentum,
@@ -13,7 +15,7 @@
 # - how cells are made of probabilities, and why a threshold is not enough,
 # - IoU and AP by hand, the metrics of the paper by name, and our results on real data.
 #
-# The first cell installs the package where it is missing. The second gets one real image of 125 nuclei.
+# The first cell installs the package where it is missing, and does nothing else.
 
 # %%
 import importlib.util
