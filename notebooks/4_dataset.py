@@ -561,8 +561,8 @@ plt.show()
 #
 # 1. 300 and, in steps of 16, 284, 316, ... : four poolings halve the side four times, so sides that give the same
 #    remainder by $2^4 = 16$ stay whole.
-# 2. The mirror is mirrored again: `2 3 2 1 2 | ...`. The cell below prints it. Numpy and `mirrored_tile` do that;
-#    torch's `reflect` raises an error when the pad is as large as the image.
+# 2. The mirror is mirrored again: `2 1 2 3 2 | 1 2 3 | 2 1 2 3 2`. The cell below prints it. Numpy and
+#    `mirrored_tile` do that; torch's `reflect` raises an error when the pad is as large as the image.
 # 3. The upper percentile is 65,535, as saturated *areas* are no hot pixels; that is right, they are the brightest
 #    thing there is.
 # 4. 256 x 256 x 4 = 262,144 bytes: one whole chunk.

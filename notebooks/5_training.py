@@ -109,8 +109,11 @@ print(
 # 388 x 388 pixels, and learning rates must be that much smaller.
 #
 # Compare with ours on a real piece of the target, with random scores. And one fact of calculus is worth seeing once:
-# the **gradient** of this loss is the difference of what was predicted and what is true, times the weight: $w (p -
-# \text{truth}) / \sum w$.
+# the **gradient** of this loss is the difference of what was predicted and what is true, times the weight:
+#
+# $$\frac{\partial E}{\partial a_k(x)} = \frac{w(x)}{\sum w} (p_k(x) - t_k(x))$$
+#
+# where $t_k$ is 1 for the true class and 0 for the others.
 
 # %%
 part = np.s_[None, 192:256, 40:136]
@@ -309,8 +312,8 @@ assert iou_after > iou_before + 0.1
 # %% [markdown]
 # **What to look for.** Before: about 0.5 everywhere, an honest *no idea*. After: nuclei at nearly 1, background at
 # nearly 0, dark channels between neighbours, and dim nuclei as sure as others. This network has never seen this half
-# of the image. And look for its faults too: it is least sure of the few very bright nuclei (they are dividing), of
-# which its own half has hardly any.
+# of the image. And look for its faults too: it is least sure of the few very bright nuclei, which look like no
+# others.
 #
 # ## 4 Prediction without seams
 #
@@ -353,9 +356,9 @@ ax.set_title("Tiles at multiples of 98 differ from the whole image")
 plt.show()
 
 # %% [markdown]
-# **What to look for.** In every second tile (98 is no multiple of 4, 196 is) outlines of nuclei differ, with a jump
-# at the blue lines. With steps of 100 the tiled result *is* that of the whole image, except for rounding.
-# `unettrain.predict_image` takes care of this, of the edges and of memory.
+# **What to look for.** In tiles that begin at 98, 294 or 490 (no multiples of 4, as 196 is) outlines of nuclei
+# differ, with a jump at the blue lines. With steps of 100 the tiled result *is* that of the whole image, except for
+# rounding. `unettrain.predict_image` takes care of this, of the edges and of memory.
 #
 # ## 5 From probabilities to cells
 #
@@ -419,7 +422,7 @@ plt.show()
 #
 # **IoU** compares two masks: the pixels in both, divided by those in either. We used it above. It hardly notices two
 # nuclei that were merged. **AP** (average precision) asks for cells. Match each true nucleus with a predicted one if
-# their IoU is over a threshold, say 0.5. Then
+# their IoU is at least a threshold, say 0.5. Then
 #
 # $$\text{AP} = \frac{TP}{TP + FP + FN}$$
 #
