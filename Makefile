@@ -6,13 +6,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 READY := $(VENV)/.ready
+NUCLEI := build/notebooks/nuclei/mask2d.tif
 # A folder of wheels that the user's pip looks in is handed to uv too, which would not look there by itself.
 LINKS := $(if $(wildcard $(PIP_FIND_LINKS)),--find-links $(PIP_FIND_LINKS))
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo docs test test-cluster lint isbi2012 nuclei peers ablations bench bench-gpu bench-recipe \
+.PHONY: help setup demo docs notebooks test test-cluster lint isbi2012 nuclei peers ablations bench bench-gpu bench-recipe \
     bench-demo chaos clean
 help:
 	@echo "make demo    set up and run the main job on a real image (a few minutes)"
@@ -20,6 +21,7 @@ help:
 	@echo "make test-cluster   the tests on real Dask processes, and on a real Slurm where one is installed"
 	@echo "make lint    the same as test, without the tests"
 	@echo "make docs    build the documentation site into build/site; warnings are errors"
+	@echo "make notebooks   build notebooks/*.ipynb, run them, and write build/notebooks/*.html (ten minutes)"
 	@echo "make isbi2012, make nuclei DATA=FOLDER   train and score on real data, three seeds: docs/results.md"
 	@echo "make peers, make ablations DATA=FOLDER   the same of other packages, and with one change at a time"
 	@echo "make bench   set up and measure what the documents claim of speed and memory (half an hour)"
@@ -58,7 +60,7 @@ demo: $(READY)
 	unettrain report demo/run
 	@echo; echo "Look at demo/run/report.html, demo/cells.overlay.png and demo/preview.png"
 
-test: lint docs
+test: lint docs $(NUCLEI)
 	python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not cluster"
 
 # They start daemons and take minutes. Those that need Slurm are skipped, with the reason, where it is not installed.
@@ -67,6 +69,13 @@ test-cluster: $(READY)
 
 docs: $(READY)
 	sphinx-build -W --keep-going -q -b html -c docs . build/site
+
+# The notebooks' image of nuclei, from the package index. What is there already is only verified.
+$(NUCLEI): | $(READY)
+	unetprep fetch nuclei --out $(@D)
+
+notebooks: $(READY) $(NUCLEI)
+	python notebooks/build.py --html
 
 lint: $(READY)
 	ruff check .

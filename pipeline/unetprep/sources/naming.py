@@ -161,7 +161,8 @@ def refuse_alone(found: Matched, hint: str = "") -> None:
 
 def _nearest(file: FileName, others: Sequence[FileName]) -> str:
     """The names nearest to that of a file, as the end of a sentence."""
-    near = get_close_matches(file.stem, [other.stem for other in others if other != file], NUM_NEAREST, 0.3)
+    stems = dict.fromkeys(other.stem for other in others if other != file)  # an image and its labels share one
+    near = get_close_matches(file.stem, stems, NUM_NEAREST, 0.3)
     return f"; the nearest names are {', '.join(near)}" if near else ""
 
 

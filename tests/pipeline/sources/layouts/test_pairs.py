@@ -79,6 +79,12 @@ def test_the_refusal_shows_the_nearest_names_and_a_pattern_that_would_fit(tmp_pa
     assert [example.name for example in found.examples] == ["cell_a", "cell_b"]
 
 
+def test_the_refusal_names_each_of_the_nearest_once(tmp_path: Path) -> None:
+    put(tmp_path / "fi" / "cell_3.tif")
+    with pytest.raises(InvalidInput, match=r"nearest names are (cell_\d), (?!\1)cell_\d\n"):
+        two_folders(tmp_path, ("cell_1.tif", "cell_1.tif"), ("cell_2.tif", "cell_2.tif"))
+
+
 def test_what_is_not_taken_is_counted(tmp_path: Path) -> None:
     found = two_folders(tmp_path, ("1.png", "1.png"), ("sub/2.png", "sub/2.png"), ("2.png", "2.png"))
     (tmp_path / "fi" / "notes.txt").write_text("")
