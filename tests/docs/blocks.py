@@ -1,4 +1,4 @@
-"""Command blocks of Markdown pages: `sh`, `console` and `python` fences, and the commands that they hold."""
+"""Blocks of Markdown pages that are run: `sh`, `console`, `python`, and `toml` that begins with `# NAME.toml`."""
 
 import re
 import shlex
@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")))
 PROGRAMS: dict[str, click.Group] = {"unetprep": prep.main, "unettrain": train.main}
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-RUNNABLE = ("sh", "bash", "console", "python")
+RUNNABLE = ("sh", "bash", "console", "python", "toml")
+FILE = re.compile(r"# (\S+\.toml)\n")
 OURS = re.compile(r"\b(?:unetprep|unettrain) [a-z][^&|;'\n]*")
 
 
@@ -38,7 +39,7 @@ def blocks_of(page: str) -> list[Block]:
     text = (ROOT / page).read_text()
     found = []
     for match in FENCE.finditer(text):
-        if match[1] in RUNNABLE:
+        if match[1] in RUNNABLE and (match[1] != "toml" or FILE.match(match[2])):
             found.append(Block(page, text.count("\n", 0, match.start(2)) + 1, match[1], match[2]))
     return found
 

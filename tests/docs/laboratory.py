@@ -1,9 +1,11 @@
 """A folder as the pages assume it: images with labels, a store, a run, predictions; all of them small."""
 
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import imageio.v3 as imageio
 import numpy as np
 import tifffile
@@ -17,7 +19,7 @@ from unettrain import StoredFields
 from unettrain.augment.draw import Draw
 
 SHAPE = (100, 90)
-TRAINING = unettrain.FitConfig(steps=2, base_channels=1, threads=1, validate_every=2, examples=0)
+TRAINING = unettrain.FitConfig(steps=2, base_channels=1, threads=1, validate_every=2, examples=0, best_by="last")
 
 
 def cells(seed: int) -> Any:
@@ -50,8 +52,9 @@ def store(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    """runs/ds, a trained network."""
-    unettrain.fit(str(folder / "ds.zarr"), str(folder / "runs/ds"), TRAINING)
+    """runs/ds, a trained network, which names its store by a relative path."""
+    with chdir(folder):
+        unettrain.fit("ds.zarr", "runs/ds", TRAINING)
 
 
 def volume(folder: Path) -> None:
@@ -88,6 +91,40 @@ def scored(folder: Path) -> None:
     imageio.imwrite(folder / "labels.png", cells(9))
 
 
+def splits(folder: Path) -> None:
+    """train/ and test/, with images/ and masks/ each."""
+    for split, seeds in {"train": range(10, 14), "test": range(14, 16)}.items():
+        for name in ("images", "masks"):
+            (folder / split / name).mkdir(parents=True)
+        for seed in seeds:
+            imageio.imwrite(folder / split / f"images/{seed}.png", cell_image(cells(seed)))
+            imageio.imwrite(folder / split / f"masks/{seed}.png", cells(seed))
+
+
+def data(folder: Path) -> None:
+    """data/, two images with labels beside them."""
+    (folder / "data").mkdir()
+    for seed in (20, 21):
+        imageio.imwrite(folder / f"data/{seed}.png", cell_image(cells(seed)))
+        imageio.imwrite(folder / f"data/{seed}_mask.png", cells(seed))
+
+
+def raw(folder: Path) -> None:
+    """raw/, two images without labels."""
+    (folder / "raw").mkdir()
+    for name, seed in {"a": 30, "b": 31}.items():
+        tifffile.imwrite(folder / f"raw/{name}.tif", cell_image(cells(seed)))
+
+
+def bucket(folder: Path) -> None:
+    """images/, masks/ and labels.tif in memory://bucket."""
+    memory = fsspec.filesystem("memory")
+    if memory.exists("/bucket"):
+        memory.rm("/bucket", recursive=True)
+    for path in (*folder.glob("images/*"), *folder.glob("masks/*"), folder / "labels.tif"):
+        memory.pipe(f"/bucket/{path.relative_to(folder)}", path.read_bytes())
+
+
 MADE: dict[str, Callable[[Path], None]] = {
     "images": images,
     "store": store,
@@ -95,8 +132,12 @@ MADE: dict[str, Callable[[Path], None]] = {
     "volume": volume,
     "classes": classes,
     "scored": scored,
+    "splits": splits,
+    "data": data,
+    "raw": raw,
+    "bucket": bucket,
 }
-SHARED = ("images", "store", "run")  # made once, and copied
+SHARED = {"images": "images masks *.tif *.png", "store": "ds.zarr", "run": "runs"}  # made once, and copied
 
 
 def names() -> dict[str, Any]:
