@@ -37,11 +37,11 @@ class Block:
 def blocks_of(page: str) -> list[Block]:
     """The runnable blocks of a page, in order."""
     text = (ROOT / page).read_text()
-    found = []
-    for match in FENCE.finditer(text):
-        if match[1] in RUNNABLE and (match[1] != "toml" or FILE.match(match[2])):
-            found.append(Block(page, text.count("\n", 0, match.start(2)) + 1, match[1], match[2]))
-    return found
+    return [
+        Block(page, text.count("\n", 0, match.start(2)) + 1, match[1], match[2])
+        for match in FENCE.finditer(text)
+        if match[1] in RUNNABLE and (match[1] != "toml" or FILE.match(match[2]))
+    ]
 
 
 def commands_of(block: Block) -> list[str]:
