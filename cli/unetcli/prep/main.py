@@ -3,7 +3,7 @@
 import click
 
 from unetcli.options import ExamplesGroup
-from unetcli.prep import datasets, fetch, formats, lint, plan, preview, scan, stages, store
+from unetcli.prep import completion, datasets, doctor, fetch, formats, lint, plan, preview, scan, stages, store
 from unetprep import __version__
 from unetprep.stages.table import STAGES
 
@@ -33,7 +33,8 @@ def make_group() -> click.Group:
         preview.preview,
         stages.run,
     ]
-    for command in (*commands, plan.plan_group(planned), store.info, store.verify, store.relabel, store.remove):
+    commands += [plan.plan_group(planned), store.info, store.verify, store.relabel, store.remove]
+    for command in (*commands, doctor.doctor, completion.completion):
         group.add_command(command)
     return click.version_option(__version__, prog_name="unetprep")(group)
 
