@@ -1,7 +1,7 @@
 """Types of options and arguments: choices that suggest the nearest one, and text that the shell completes as a path."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -9,10 +9,8 @@ from click.types import StringParamType
 
 from unetprep.suggestions import did_you_mean
 
-ChoiceOfWords = click.Choice[str] if TYPE_CHECKING else click.Choice  # generic from click 8.2 on
 
-
-class Choice(ChoiceOfWords):
+class Choice(click.Choice[str]):
     """One of some words. An unknown one is refused with the nearest of them."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:

@@ -39,10 +39,10 @@ class Part:
 
 
 PARTS = (
-    Part("", ("unetprep lint labels.tif --ignore touching",), ("dask", "torch", "scipy", "obstore")),
+    Part("", ("unetprep info made.zarr", "unetprep formats"), ("dask", "torch", "scipy", "obstore")),
     Part("prep", (*PREPARE, "unetprep preview ds.zarr --out p.png"), ("torch",)),
     Part("cluster", (f"{WEIGHTS} --scheduler processes --workers 1 --memory 2GB",), ("torch",)),
-    Part("formats", ("unetprep lint labels.h5:/cells --ignore touching",), ("dask", "torch")),
+    Part("formats", (WEIGHTS.replace("labels.tif", "labels.h5:/cells"),), ("dask", "torch")),
     Part("s3", (), ("dask", "torch")),
     Part("tensorboard", (), ("dask",)),
     Part("export", (), ("dask",)),

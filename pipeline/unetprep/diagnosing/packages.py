@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import metadata
 
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -64,9 +63,7 @@ def requirements_of(extra: str = "", of: str = OURS) -> Sequence[Requirement]:
     found = []
     for needed in _recorded(of):
         if needed.marker is not None:
-            environment = {**default_environment(), "extra": extra}
-            without = {**environment, "extra": ""}
-            if not needed.marker.evaluate(environment) or (extra and needed.marker.evaluate(without)):
+            if not needed.marker.evaluate({"extra": extra}) or (extra and needed.marker.evaluate({"extra": ""})):
                 continue
         elif extra:
             continue
