@@ -1,16 +1,15 @@
 """The command that is suggested when a command has ended: exact, and the one that was needed next."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from tests.cli.conftest import Run
 from unetcli.prep import main as prep
-from unettrain.checkpoint import Checkpoint, save_checkpoint
-from unettrain.config import UNetConfig
-from unettrain.model import UNet
 from unettrain.training_loop import FitResult
 
 IMPORT = "unetprep import --image img.tif --labels labels.tif --out"
@@ -41,16 +40,19 @@ def test_a_training_suggests_its_report(run: Run, cells: Path, monkeypatch: pyte
     assert suggested(run("unettrain fit ds.zarr --run 'r'").stderr).startswith("unettrain report ")
 
 
-def test_a_prediction_of_a_store_is_evaluated_next(run: Run, cells: Path) -> None:
-    config = UNetConfig(base_channels=1, depth=1)
-    save_checkpoint(cells / "net.pt", Checkpoint(config, UNet(config, seed=1).state_dict(), 44, 0, 0))
-    predict = "unettrain predict net.pt --threads 1 --instances none"
+def test_a_prediction_of_a_store_is_evaluated_next(run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def predict_many(checkpoint: str, images: Sequence[str], out: str, **options: object) -> list[SimpleNamespace]:
+        found = {"shape": (1, 1), "intensity": (0.0, 1.0)}
+        return [SimpleNamespace(warnings=(), path=Path(out), is_new=True, as_dict=lambda: found)]
+
+    monkeypatch.setattr("unettrain.prediction.files.predict_many", predict_many)
     run(f"{IMPORT} ds.zarr --test-fraction 0.3")
-    line = suggested(run(f"{predict} ds.zarr --split test --out cells").stderr)
-    assert line == "unettrain evaluate cells ds.zarr --split test"
-    line = suggested(run(f"{predict} ds.zarr/images/img-test --out c.tif").stderr)
-    assert line == "unettrain evaluate c.tif ds.zarr/images/img-test"
-    assert suggested(run(f"{predict} img.tif --out d.tif").stderr) == ""
+    for images, following in {
+        "ds.zarr --split test --out cells": "unettrain evaluate cells ds.zarr --split test",
+        "ds.zarr/images/img-test --out c.tif": "unettrain evaluate c.tif ds.zarr/images/img-test",
+        "img.tif --out d.tif": "",
+    }.items():
+        assert suggested(run(f"unettrain predict net.pt {images}").stderr) == following
 
 
 def test_labels_alone_are_looked_at_next(run: Run, cells: Path) -> None:
