@@ -13,12 +13,15 @@ LINKS := $(if $(wildcard $(PIP_FIND_LINKS)),--find-links $(PIP_FIND_LINKS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo docs notebooks test test-cluster lint isbi2012 nuclei peers ablations bench bench-gpu bench-recipe \
+.PHONY: help setup demo docs notebooks test test-cluster test-lowest test-newest test-pythons dist lint isbi2012 nuclei peers ablations bench bench-gpu bench-recipe \
     bench-demo chaos clean
 help:
 	@echo "make demo    set up and run the main job on a real image (a few minutes)"
 	@echo "make test    set up and run lint, types, import rules and all tests but those of test-cluster"
 	@echo "make test-cluster   the tests on real Dask processes, and on a real Slurm where one is installed"
+	@echo "make dist    build wheel and sdist, and try them in clean environments, alone and with each extra"
+	@echo "make test-lowest, make test-newest   some tests with the lowest and the newest dependencies; all: TESTS=tests"
+	@echo "make test-pythons   some tests with Python 3.11, 3.12 and 3.13, and the same store byte for byte"
 	@echo "make lint    the same as test, without the tests"
 	@echo "make docs    build the documentation site into build/site; warnings are errors"
 	@echo "make notebooks   build notebooks/*.ipynb, run them, and write build/notebooks/*.html (ten minutes)"
@@ -53,7 +56,7 @@ demo: $(READY)
 	unetprep preview demo/nuclei.zarr --out demo/preview.png --overwrite
 	unetprep deform --out demo/nuclei.zarr
 	unetprep tiles --out demo/nuclei.zarr --tile 316
-	unettrain fit demo/nuclei.zarr --run demo/run --steps 400 --validate-every 50 --threads 1
+	unettrain fit demo/nuclei.zarr --run demo/run --preset demo
 	unettrain predict demo/run demo/nuclei.zarr/images/img2d-test --out demo/cells.tif --also table,overlay \
 	    --overwrite --threads 1
 	unettrain evaluate demo/cells.tif demo/nuclei.zarr/images/img2d-test
@@ -61,11 +64,21 @@ demo: $(READY)
 	@echo; echo "Look at demo/run/report.html, demo/cells.overlay.png and demo/preview.png"
 
 test: lint docs $(NUCLEI)
-	python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not cluster"
+	python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not cluster and not release"
 
 # They start daemons and take minutes. Those that need Slurm are skipped, with the reason, where it is not installed.
 test-cluster: $(READY)
 	python -m pytest tests/cluster
+
+# dist/ is what a release uploads. Each extra is installed alone, from the wheel, and the sdist gives the same wheel.
+dist: $(READY)
+	rm -rf dist
+	python -m hatchling build
+	python -m pytest -q tests/release
+
+# TESTS=tests runs all, which takes as long as make test.
+test-lowest test-newest test-pythons: test-%: $(READY)
+	python -m tests.release.versions $* $(TESTS)
 
 docs: $(READY)
 	sphinx-build -W --keep-going -q -b html -c docs . build/site

@@ -8,6 +8,8 @@ from typing import Any, get_args, get_type_hints
 import click
 
 from unetcli.errors import FROM_THE_BEGINNING, exit_codes
+from unetcli.next_command import remember_words
+from unetcli.param_types import Choice, complete_paths, suggesting
 from unetprep.credentials import mask_credentials
 from unetprep.parameter import value_from
 
@@ -33,6 +35,16 @@ class WithExamples(click.Command):
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = examples
+        complete_paths(self.params)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words of a command line; for an unknown option, suggest the nearest."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            options = [name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
+            message = f"No such option {error.option_name!r}."
+            raise click.UsageError(suggesting(message, error.option_name, options), ctx) from None
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help page: examples first, one a line."""
@@ -66,6 +78,20 @@ class ExamplesGroup(WithExamples, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands, in the order in which they were added."""
         return list(self.commands)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words of a command line, which a plan repeats without its own."""
+        remember_words(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names; for an unknown one, suggest the nearest."""
+        name = args[0]
+        if not name.startswith("-") and name not in self.commands and not ctx.resilient_parsing:
+            raise click.UsageError(suggesting(f"No such command {name!r}.", name, self.commands), ctx)
+        return super().resolve_command(ctx, args)
 
 
 class PlanGroup(ExamplesGroup):
@@ -103,14 +129,14 @@ def _option(field: Field[Any], name: str, annotated: Any, unset: str = "") -> Ca
         return click.option(
             f"--{name}",
             field.name,
-            type=click.Choice(choices) if choices else kind,
+            type=Choice(choices) if choices else kind,
             default=None,
             help=f"{field.metadata['help']}  [default: {unset.format(default=field.default)}]",
         )
     return click.option(
         f"--{name}/--no-{name}" if kind is bool else f"--{name}",
         field.name,
-        type=click.Choice(choices) if choices else kind,
+        type=Choice(choices) if choices else kind,
         default=str(field.default) if choices and field.default is not None else field.default,
         show_default=field.default not in ("", None),
         help=field.metadata["help"],

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unetprep.contents import StoreInfo as StoreInfo
     from unetprep.contents import info as info
+    from unetprep.diagnosing import Check as Check
+    from unetprep.diagnosing import doctor as doctor
     from unetprep.engine.importing import ImportSummary as ImportSummary
     from unetprep.engine.summary import Summary as Summary
     from unetprep.errors import Conflict as Conflict
@@ -83,6 +85,7 @@ _EXPORTS = {
     "unetprep.linting.rules": ("Finding",),
     "unetprep.contents": ("info", "StoreInfo"),
     "unetprep.sources.formats.table": ("formats", "Format"),
+    "unetprep.diagnosing": ("doctor", "Check"),
     "unetprep.sources.layouts.scanning": ("scan", "Scanned"),
     "unetprep.verification": ("verify", "Verified", "Fault"),
     "unetprep.previews.drawing": ("preview", "preview_fields", "PreviewFigure", "FieldsFigure"),

@@ -27,6 +27,11 @@ def total_memory() -> int | None:
     return min((limit.total for limit in _limits()), default=None)
 
 
+def machine_memory() -> int | None:
+    """Bytes of memory of the machine, whatever the limits of this process; None if unknown."""
+    return next((limit.total for limit in _of_machine()), None)
+
+
 def _limits() -> Iterator[_Limit]:
     yield from _of_machine()
     yield from _of_cgroups()

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from unetprep.annotations import conforms, describe_type
 from unetprep.errors import InvalidInput, ReportedError
+from unetprep.suggestions import did_you_mean
 
 LARGEST = 2**64 - 1
 BOUNDS = ("least", "above", "most", "under")
@@ -106,7 +107,8 @@ class Params:
             if value is not None or not conforms(None, annotated):
                 problem = _fault(option_name(f.name), value, f, annotated)
                 if problem:
-                    raise self.invalid_input(problem[0], allowed=problem[1])
+                    near = did_you_mean(str(value), map(str, f.metadata["choices"]))
+                    raise self.invalid_input(problem[0], allowed=problem[1], hint=near)
                 value = _as_floats(value) if _mentions(annotated, float) else value
             object.__setattr__(self, f.name, value)
 

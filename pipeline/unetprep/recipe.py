@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -10,6 +9,7 @@ from unetprep.errors import InvalidInput
 from unetprep.parameter import CONTROL, Params, option_name, value_from
 from unetprep.params import ClusterParams, ImportParams, LayoutParams
 from unetprep.stages.table import STAGES
+from unetprep.suggestions import did_you_mean
 from unetprep.toml_files import read_toml
 
 P = TypeVar("P", bound=Params)
@@ -113,10 +113,9 @@ def _value(field: Field[Any], value: Any, where: str) -> Any:
 def _check_keys(values: Mapping[str, Any], known: list[str], where: str) -> None:
     for key in values:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
+            near = did_you_mean(key, known)
             raise InvalidInput(
-                f"{key!r} in {where} is not known" + (f"; did you mean {near[0]!r}?" if near else ""),
-                allowed=", ".join(known),
+                f"{key!r} in {where} is not known" + (f"; {near}" if near else ""), allowed=", ".join(known)
             )
 
 

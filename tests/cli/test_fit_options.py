@@ -24,6 +24,32 @@ def test_a_preset_sets_what_is_not_given(run: Run, store: Path) -> None:
     assert (found["base_channels"], found["steps"]) == (2, 2)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--preset demo", "fit: preset demo: --steps 400 --validate-every 50 --threads 1\n"),
+        ("--preset demo --steps 9", "fit: preset demo: --validate-every 50 --threads 1\n"),
+        ("--preset small", "fit: preset small: --base-channels 8 --steps 500 --validate-every 100\n"),
+        ("--preset small --from net", "fit: preset small: --steps 500 --validate-every 100\n"),
+        ("", ""),
+        ("--preset demo --quiet", ""),
+    ],
+)
+def test_the_options_of_a_preset_that_take_effect_are_printed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, options: str, said: str
+) -> None:
+    def fit(*args: object, **options: object) -> None:
+        raise Failure("far enough")
+
+    monkeypatch.setattr("unettrain.training_loop.fit", fit)
+    assert run(f"unettrain fit ds.zarr {options}", 1).stderr == f"{said}error: far enough\n"
+
+
+def test_the_demo_is_a_preset() -> None:
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    assert "unettrain fit demo/nuclei.zarr --run demo/run --preset demo\n" in makefile
+
+
 def test_a_value_that_equals_the_default_counts_as_given(run: Run, store: Path) -> None:
     usual = FitConfig().steps
     assert PRESETS["small"]["steps"] != usual
@@ -65,7 +91,7 @@ def test_several_processes_take_a_tile_each_unless_told_otherwise(
 def test_an_unknown_preset_is_refused(run: Run, store: Path) -> None:
     said = run("unettrain fit ds.zarr --preset huge", 2).stderr
     assert all(name in said for name in PRESETS)
-    with pytest.raises(InvalidInput, match="preset is 'huge'\n  allowed: standard, small, large, paper"):
+    with pytest.raises(InvalidInput, match="preset is 'huge'\n  allowed: standard, demo, small, large, paper"):
         FitConfig.preset("huge")
 
 

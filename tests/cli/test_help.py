@@ -55,6 +55,8 @@ def test_the_groups_list_their_commands_in_order_of_use() -> None:
         "verify",
         "relabel",
         "remove",
+        "doctor",
+        "completion",
     ]
     assert list(train.main.commands) == [
         "fit",

@@ -7,7 +7,7 @@ import pytest
 
 SHARED = (  # packages and modules of the pipeline that the trainer uses
     *("annotations", "credentials", "errors", "format", "host_memory", "kernels", "lengths", "parameter"),
-    *("pictures", "sources", "storage"),
+    *("pictures", "sources", "storage", "suggestions"),
 )
 HEAVY = ("dask", "distributed", "torch", "zarr", "numpy", "numba", "scipy", "xarray", "skimage")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unetcli.next_command import suggest_next
 from unetcli.options import Examples, common, result
 from unetprep.params import format_bytes
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 HEADS = ("name", "images", "cells", "size", "terms", "source", "fetch")
 NOT_STATED = "not stated"
+EASIEST = "nuclei"  # small, and from the package index: it can be fetched wherever this package was installed
 ALWAYS = ("cite", "home", "pixel size", "labels", "split")  # shown also where a manifest does not state them
 
 
@@ -36,6 +38,8 @@ def datasets(name: str | None, as_json: bool, quiet: bool, verbose: bool) -> Non
     found = [read_manifest(name)] if name else unetprep.datasets()
     text = describe(found[0]) if name else table(found)
     result("datasets", {"datasets": list(map(_as_values, found))}, text, as_json)
+    if not name or found[0].kind != "local":
+        suggest_next("unetprep", "fetch", name or EASIEST)
 
 
 def table(found: "Sequence[Manifest]") -> str:

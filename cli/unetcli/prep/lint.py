@@ -8,6 +8,7 @@ import click
 
 from unetcli.errors import INVALID
 from unetcli.options import Examples, chosen, common, from_fields, result
+from unetcli.param_types import Choice
 from unetcli.prep.options import with_storage_options
 from unetcli.progress import progress
 from unetprep.parameter import option_name
@@ -29,7 +30,7 @@ NUM_PLACES = 5  # of a finding
 @click.argument("labels", nargs=-1, required=True)
 @from_fields(LintParams, option_name)
 @click.option(
-    "--ignore", "ignored", multiple=True, type=click.Choice(LINT_RULES), help="A rule to leave out; may be repeated."
+    "--ignore", "ignored", multiple=True, type=Choice(LINT_RULES), help="A rule to leave out; may be repeated."
 )
 @common
 @with_storage_options

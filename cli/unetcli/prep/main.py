@@ -3,7 +3,7 @@
 import click
 
 from unetcli.options import ExamplesGroup
-from unetcli.prep import datasets, fetch, formats, lint, plan, preview, scan, stages, store, view
+from unetcli.prep import completion, datasets, doctor, fetch, formats, lint, plan, preview, scan, stages, store, view
 from unetprep import __version__
 from unetprep.stages.table import STAGES
 
@@ -34,7 +34,8 @@ def make_group() -> click.Group:
         view.view,
         stages.run,
     ]
-    for command in (*commands, plan.plan_group(planned), store.info, store.verify, store.relabel, store.remove):
+    commands += [plan.plan_group(planned), store.info, store.verify, store.relabel, store.remove]
+    for command in (*commands, doctor.doctor, completion.completion):
         group.add_command(command)
     return click.version_option(__version__, prog_name="unetprep")(group)
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unetcli.next_command import suggest_without_plan
 from unetcli.options import Examples, PlanGroup, result
+from unetcli.param_types import Choice
 from unetcli.prep.options import cluster_options, with_store_options
 from unetprep.errors import InvalidInput
 from unetprep.parameter import as_text as value_as_text
@@ -58,8 +60,8 @@ def plan_group(planned: Sequence[Examples]) -> click.Group:
 @click.option("--shape", metavar="Z,Y,X", help="Sides in pixels of images that do not exist yet; or c,z,y,x.")
 @click.option("--cells", type=click.IntRange(1, 10**9), help="Cells in each of them.  [default: one in 1300 pixels]")
 @click.option("--images", type=click.IntRange(1, 10**6), default=1, help="How many images.")
-@click.option("--dtype", default="uint8", type=click.Choice(("uint8", "uint16", "float32")), help="Of the images.")
-@click.option("--dims", default="2", type=click.Choice(("2", "3")), help=DIMS_HELP)
+@click.option("--dtype", default="uint8", type=Choice(("uint8", "uint16", "float32")), help="Of the images.")
+@click.option("--dims", default="2", type=Choice(("2", "3")), help=DIMS_HELP)
 @with_store_options
 def plan_synthetic(shape: str | None, cells: int | None, images: int, dtype: str, dims: str, **values: Any) -> None:
     """Print what a command would do: tasks, files, bytes, memory and time. Nothing is written.
@@ -95,6 +97,7 @@ def sides(shape: str) -> tuple[int, int, int, int]:
 def print_plan(command: str, found: "Forecast", as_json: bool) -> None:
     """Print an estimate as the result of a command."""
     result(command, {**as_values(found), "status": "planned"}, as_text(found), as_json)
+    suggest_without_plan()
 
 
 def as_values(found: "Forecast") -> dict[str, Any]:

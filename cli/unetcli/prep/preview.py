@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from unetcli.next_command import suggest_next
 from unetcli.options import Examples, common, result
 from unetcli.prep.options import with_storage_options
 from unetprep.errors import InvalidInput
@@ -48,6 +49,7 @@ def preview(fields: bool, numbers: tuple[int, ...], at: str | None, size: int | 
     window, text = _draw_fields(numbers or (0, 1, 2), given) if fields else _draw(given)
     shown = {"store": values["store"], "out": values["out"], **window}
     result("preview", shown, f"{text}\n-> {values['out']}", values["as_json"])
+    suggest_next("unetprep", "tiles" if fields else "deform", "--out", values["store"])
 
 
 def _draw(given: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from unetcli.next_command import suggest_next
 from unetcli.options import Command, Examples, chosen, from_fields, result
 from unetcli.prep.options import cluster_options, with_store_options
 from unetcli.prep.plan import print_plan
@@ -13,11 +15,12 @@ from unetcli.progress import stage_progress
 from unetprep.errors import InvalidInput
 from unetprep.parameter import option_name
 from unetprep.params import ImportParams, LayoutParams
-from unetprep.stages.table import Stage
+from unetprep.stages.table import STAGES, Stage
 
 if TYPE_CHECKING:
     from unetprep import Summary
 
+IMPORT = "import"
 LABEL_OPTIONS = (  # of an import of labels alone
     *("axes", "label_axes", "level", "series", "label_channel"),
     *("dims", "instances", "connectivity", "ignore_label", "label_threshold", "num_classes", "class_table"),
@@ -28,7 +31,7 @@ LABEL_OPTIONS = (  # of an import of labels alone
 
 
 @click.command(
-    "import",
+    IMPORT,
     cls=Examples,
     short_help="Import images and their labels into a store.",
     examples="unetprep import --image img.tif --labels mask.tif --out ds.zarr --test-fraction 0.25\n"
@@ -61,7 +64,7 @@ def import_(images: tuple[str, ...], labels: tuple[str, ...], data: str, out: st
     given = {"images": images, "labels": labels, "importing": chosen(ImportParams, values)}
     given |= {"data": data, "layout": layout if data or layout != LayoutParams() else None}
     run, plan = partial(unetprep.prepare_store, out, **given), partial(unetprep.plan, out, **given)
-    _run_or_plan("import", out, values, run, plan)
+    _run_or_plan(IMPORT, out, values, run, plan)
 
 
 @click.command(
@@ -120,7 +123,7 @@ def stage_command(stage: Stage) -> Examples:
         if stage.imports_labels:  # --spacing is that of the stage
             given["importing"] = chosen(ImportParams, {name: values[name] for name in LABEL_OPTIONS})
         run, plan = partial(unetprep.prepare_store, out, **given), partial(unetprep.plan, out, **given)
-        _run_or_plan(stage.name, out, values, run, plan)
+        _run_or_plan(stage.name, out, values, run, plan, bool(labels))
 
     decorate = click.command(
         stage.name,
@@ -167,6 +170,7 @@ def _run_or_plan(
     values: dict[str, Any],
     run: "Callable[..., list[Summary]]",
     plan: Callable[..., Any],
+    labels_alone: bool = False,
 ) -> None:
     """Run the work and print its summary; in a dry run, print its plan."""
     options = {**cluster_options(values), "overwrite": values["overwrite"]}
@@ -182,3 +186,13 @@ def _run_or_plan(
         "stages": [vars(summary) for summary in summaries],
     }
     result(command, found, "\n".join([*map(str, summaries), f"-> {store}"]), values["as_json"])
+    suggest_next(*next_words(command, store, labels_alone))
+
+
+def next_words(command: str, store: str, labels_alone: bool = False) -> list[str]:
+    """The command after `import`, a stage or `run`. Of labels without images no tiles can be cut."""
+    if labels_alone:
+        return ["unetprep", "preview", store, "--out", str(Path(store.rstrip("/")).with_suffix(".png").name)]
+    order = [IMPORT, *STAGES]
+    following = order[order.index(command) + 1 :] if command in order else []
+    return ["unetprep", following[0], "--out", store] if following else ["unettrain", "fit", store]

@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from unetcli.errors import INVALID
+from unetcli.next_command import suggest_next
 from unetcli.options import Examples, chosen, common, from_fields, result
 from unetcli.prep.options import cluster_options, with_scheduler_options, with_storage_options
+from unetcli.prep.stages import next_words
 from unetcli.progress import progress
 from unetprep.parameter import option_name
 from unetprep.params import FileParams, VerifyParams
@@ -34,6 +36,23 @@ def info(store: str, as_json: bool, quiet: bool, verbose: bool) -> None:
 
     found = unetprep.info(store)
     result("info", found.as_values(), describe_store(found), as_json)
+    suggest_next(*_next_of(found))
+
+
+def _next_of(found: "StoreInfo") -> list[str]:
+    """The first stage that has not ended, or the training; no words for an empty store, and for one that is damaged."""
+    groups = [*found.images, *found.stacks]
+    arrays = {
+        "import": [group.arrays["instances"] for group in groups],
+        "weights": [group.arrays["weights"] for group in groups],
+        "deform": [found.fields.grids],
+        "tiles": [found.tiles.array],
+    }
+    states = {stage: {array.state for array in made} for stage, made in arrays.items()}
+    if not groups or not set().union(*states.values()) <= {"finished", "unfinished", "missing"}:
+        return []
+    last = next(reversed(list(takewhile(lambda stage: states[stage] == {"finished"}, states))), "import")
+    return next_words(last, found.store, last == "weights" and not any(g.arrays["image"].exists for g in groups))
 
 
 def describe_store(found: "StoreInfo") -> str:
@@ -202,6 +221,7 @@ def relabel(store: str, labels: tuple[str, ...], image: str | None, keep_class_w
     result(
         "relabel", {"store": store, "status": status, **asdict(done)}, describe_update(store, done), values["as_json"]
     )
+    suggest_next("unetprep", "verify", store)
 
 
 def describe_update(store: str, done: "Relabelled") -> str:

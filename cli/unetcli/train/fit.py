@@ -1,13 +1,15 @@
 """Command `fit`."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from unetcli.next_command import suggest_next
 from unetcli.options import Examples, chosen, common, from_fields, result
+from unetcli.param_types import Choice
 from unetcli.progress import messages, progress
 from unetcli.stopping import leaving_at_once
 from unetprep.parameter import option_name
@@ -38,11 +40,12 @@ if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
 )
 @click.option(
     "--preset",
-    type=click.Choice([*PRESETS]),
+    type=Choice([*PRESETS]),
     default="standard",
     show_default=True,
-    help="Values of the options below that are not given: standard, their defaults; small, for a CPU; large, for a"
-    " GPU; paper, what Ronneberger et al. 2015 say.",
+    help="Values of the options below that are not given: standard, their defaults; demo, a few minutes of a"
+    " CPU, as in make demo; small, for a CPU; large, for a GPU; paper, what Ronneberger et al. 2015 say. Those that"
+    " take effect are printed.",
 )
 @click.option(
     "--from",
@@ -75,10 +78,13 @@ def fit(
         raise InvalidInput(f"fail-below is {fail_below}", allowed="an IoU, 0 to 1")
     directory = str(local_output(run, "--run")) if run else f"runs/{Path(store.rstrip('/')).stem}"
     given = [name for name in values if _is_given(name)]
-    values = _with_preset(preset, values, SHAPE if initial else ())
+    from_preset = {n: v for n, v in PRESETS[preset].items() if n not in (*given, *(SHAPE if initial else ()))}
+    values |= from_preset
     config = chosen(FitConfig, values | _shared_batch(directory, values, overwrite))
     is_first = launched().is_first
     quiet = quiet or not is_first
+    if from_preset and not quiet:
+        click.echo(f"fit: preset {preset}: {_as_options(from_preset)}", err=True)
     with leaving_at_once():
         from unettrain.training_loop import fit as train
 
@@ -101,6 +107,7 @@ def fit(
         click.echo(as_text(done.warnings), err=True)
     if fail_below is not None:
         _check_iou(done.val_iou, fail_below)
+    suggest_next("unettrain", "report", directory)
 
 
 def _shown(p: "Progress") -> dict[str, float]:
@@ -123,10 +130,9 @@ def _check_iou(iou: float | None, least: float) -> None:
         raise Failure(f"the validation IoU is {said}", allowed=f"at least {least} (--fail-below)", hint=CHECKLIST)
 
 
-def _with_preset(preset: str, values: dict[str, Any], other: Collection[str]) -> dict[str, Any]:
-    """The values of the options; of those that were not given, the values of the preset, but for some `other` ones."""
-    taken = {name: value for name, value in PRESETS[preset].items() if name not in other}
-    return values | {name: value for name, value in taken.items() if not _is_given(name)}
+def _as_options(values: Mapping[str, Any]) -> str:
+    """The values as they would be given on the command line."""
+    return " ".join(f"--{option_name(name)} {value}" for name, value in values.items())
 
 
 def _shared_batch(run_dir: str, values: dict[str, Any], overwrite: bool) -> dict[str, int]:

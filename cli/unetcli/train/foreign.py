@@ -3,6 +3,7 @@
 import click
 
 from unetcli.options import Examples, common, result
+from unetcli.param_types import Choice
 
 
 @click.command(
@@ -16,19 +17,19 @@ from unetcli.options import Examples, common, result
 @click.option(
     "--concatenation",
     required=True,
-    type=click.Choice(["up-first", "skip-first"]),
+    type=Choice(["up-first", "skip-first"]),
     help="Order in which the other network concatenates: torch.cat([upsampled, skip]) or torch.cat([skip, upsampled]).",
 )
 @click.option(
     "--padding",
     required=True,
-    type=click.Choice(["valid", "same"]),
+    type=Choice(["valid", "same"]),
     help="Padding of its 3x3: 0 or 1 pixel.",
 )
 @click.option(
     "--intensity",
     "intensity_rule",
-    type=click.Choice(["dtype", "minmax", "percentile"]),
+    type=Choice(["dtype", "minmax", "percentile"]),
     default="dtype",
     show_default=True,
     help="How its images were scaled to 0..1: by the range of their dtype (as / 255), or of each image.",
@@ -36,7 +37,7 @@ from unetcli.options import Examples, common, result
 @click.option(
     "--dtype",
     "image_dtype",
-    type=click.Choice(["uint8", "uint16", "float32"]),
+    type=Choice(["uint8", "uint16", "float32"]),
     default="uint8",
     show_default=True,
     help="Dtype of its training images.",

@@ -1,11 +1,12 @@
 """Command `predict`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import click
 
+from unetcli.next_command import suggest_next
 from unetcli.options import Examples, chosen, common, from_fields, result
 from unetcli.progress import progress
 from unetprep.parameter import option_name
@@ -66,11 +67,22 @@ def predict(
     if len(done) == 1:
         found = done[0].as_dict()
         result("predict", found | {"out": str(done[0].path)}, f"{_text(found)}\n-> {done[0].path}", as_json)
+        suggest_next(*_next_of(images, out, params.split))
         return
     new = sum(prediction.is_new for prediction in done)
     skipped = f", {len(done) - new} were there already" if new < len(done) else ""
     lines = [f"predict: {new} images{skipped}\n-> {out}"]
     result("predict", {"out": out, "predictions": [p.as_dict() for p in done]}, "\n".join(lines), as_json)
+    suggest_next(*_next_of(images, out, params.split))
+
+
+def _next_of(images: Sequence[str], out: str, split: str) -> list[str]:
+    """The evaluation, where a store has labels of the images: it was the only input."""
+    from unettrain.prediction.inputs import is_in_store
+
+    if len(images) > 1 or not (split or is_in_store(images[0])):
+        return []
+    return ["unettrain", "evaluate", out, images[0], *(["--split", split] if split else [])]
 
 
 def _text(found: Mapping[str, Any]) -> str:

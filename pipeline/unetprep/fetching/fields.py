@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unetprep.errors import InvalidInput
+from unetprep.suggestions import did_you_mean
 
 Table = Mapping[str, Any]
 
@@ -61,7 +62,9 @@ def refuse_unknown(table: Table, known: Sequence[str], where: str) -> None:
     """Raise InvalidInput for a field that is not one of those known: it would be ignored silently."""
     for field in table:
         if field not in known:
-            raise InvalidInput(f"{where} has a field {field!r}"[:200], allowed=", ".join(known))
+            raise InvalidInput(
+                f"{where} has a field {field!r}"[:200], allowed=", ".join(known), hint=did_you_mean(field, known)
+            )
 
 
 def _shown(value: object) -> str:

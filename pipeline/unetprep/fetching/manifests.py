@@ -25,6 +25,7 @@ from unetprep.fetching.fields import (
 from unetprep.parameter import option_name
 from unetprep.params import ImportParams, LayoutParams
 from unetprep.storage.paths import safe_key, safe_name
+from unetprep.suggestions import did_you_mean
 from unetprep.toml_files import read_toml
 
 # In a wheel the manifests lie in the package, in a checkout beside it.
@@ -105,7 +106,11 @@ def _find_manifest(name: str) -> Path:
     if name.endswith(".toml"):
         return Path(name)
     if name.lower() not in manifest_names():
-        raise InvalidInput(f"no data set is called {name!r}", allowed=", ".join(manifest_names()))
+        raise InvalidInput(
+            f"no data set is called {name!r}",
+            allowed=", ".join(manifest_names()),
+            hint=did_you_mean(name, manifest_names()),
+        )
     return next(path for folder in MANIFESTS if (path := folder / f"{name.lower()}.toml").exists())
 
 

@@ -18,6 +18,7 @@ from unetprep.format.places import ImagePlace
 from unetprep.kernels.two_nearest import two_nearest
 from unetprep.kernels.weight_formula import Formula, recorded_formula
 from unetprep.store import Store
+from unetprep.suggestions import did_you_mean
 
 IMPORT = "unetprep import --image IMAGES --labels LABELS --out STORE"
 USUAL_PX, SMALLEST_PX, LARGEST_PX = 512, 16, 2048  # a panel cannot show more pixels
@@ -131,7 +132,11 @@ def chosen_image(store: Store, asked: str | None) -> str:
         raise InvalidInput(f"{store.url} holds no image", hint=f"run: {IMPORT}")
     if asked is not None and asked not in names:
         more = f", and {len(names) - 10} more" if len(names) > 10 else ""
-        raise InvalidInput(f"{store.url} holds no image {asked!r}", allowed=", ".join(names[:10]) + more)
+        raise InvalidInput(
+            f"{store.url} holds no image {asked!r}",
+            allowed=", ".join(names[:10]) + more,
+            hint=did_you_mean(asked, names),
+        )
     return asked or names[0]
 
 

@@ -54,6 +54,18 @@ def temporary_folder(parent: Path) -> Iterator[TemporaryFolder]:
         os.close(lock)
 
 
+def can_lock(folder: Path) -> bool:
+    """Whether files in an existing folder can be locked with flock. Leaves a file in it."""
+    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
 def remove_leftovers(parent: Path) -> None:
     """Remove the temporary folders in `parent` of killed processes of this host.
 

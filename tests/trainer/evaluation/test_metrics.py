@@ -210,7 +210,7 @@ def test_names_of_metrics() -> None:
     assert [metric.name for metric in named_metrics("ap, v-rand,ap")] == ["ap", "v_rand"]
     assert [metric.name for metric in named_metrics("")] == ["iou", "ap"]
     assert METRICS["seg"].needs == INSTANCES
-    with pytest.raises(InvalidInput, match=r"there is no v_rnad\n(.|\n)*did you mean v_rand"):
+    with pytest.raises(InvalidInput, match=r"there is no v_rnad\n(.|\n)*did you mean 'v_rand'"):
         EvaluateParams(metrics="ap,v_rnad")
 
 

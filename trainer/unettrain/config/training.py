@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from unetprep.parameter import parameter
+from unetprep.suggestions import did_you_mean
 from unettrain.config.augmentation import Augmentation
 from unettrain.config.base import TrainerParams
 from unettrain.config.network import MOST_CHANNELS, MOST_CLASSES, NORMALIZATIONS, PADDINGS, VARIANTS, UNetConfig
@@ -220,7 +221,7 @@ class FitConfig(Augmentation, TrainingConfig):
     def preset(cls, name: str, **values: Any) -> "FitConfig":
         """The configuration of a preset, with some values replaced. Raises InvalidInput for an unknown preset."""
         if name not in PRESETS:
-            raise InvalidInput(f"preset is {name!r}", allowed=", ".join(PRESETS))
+            raise InvalidInput(f"preset is {name!r}", allowed=", ".join(PRESETS), hint=did_you_mean(name, PRESETS))
         return cls(**(PRESETS[name] | values))
 
     def for_classes(self, num_classes: int) -> "FitConfig":

@@ -4,8 +4,8 @@ The command line, the report and docs/evaluation.md take names and words from th
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from unetprep.suggestions import did_you_mean
 from unettrain.errors import InvalidInput
 
 FOREGROUND, INSTANCES, PROBABILITY = "foreground", "instances", "probability"
@@ -78,10 +78,9 @@ def named_metrics(text: str) -> tuple[Metric, ...]:
     names = tuple(dict.fromkeys(name.strip().replace("-", "_") for name in text.split(",") if name.strip()))
     for name in names:
         if name not in METRICS:
-            near = get_close_matches(name, METRICS, 1)
             raise InvalidInput(
                 f"metrics is {text!r}: there is no {name}",
                 allowed=f"any of {', '.join(METRICS)}, separated by commas",
-                hint=f"did you mean {near[0]}?" if near else "",
+                hint=did_you_mean(name, METRICS),
             )
     return tuple(METRICS[name] for name in names or DEFAULT_METRICS)

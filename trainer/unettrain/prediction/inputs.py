@@ -61,7 +61,7 @@ def _at(path: str, split: str, out: str) -> tuple[list[Image], bool]:
         if not matches:
             raise InvalidInput(f"no file matches {path}", allowed="a pattern that matches an image")
         return [image for match in matches for image in _at(match, split, out)[0]], False
-    if not _is_in_store(path) and _is_store(path):
+    if not is_in_store(path) and _is_store(path):
         return _of_store(path, split), False
     if split:
         raise InvalidInput(f"split is {split!r}, and {path} is no store", allowed="a store of unetprep with split")
@@ -75,7 +75,7 @@ def _at(path: str, split: str, out: str) -> tuple[list[Image], bool]:
     return [Image(file, _name(file)) for file in files], files == [path]
 
 
-def _is_in_store(path: str) -> bool:
+def is_in_store(path: str) -> bool:
     """Whether a path is STORE/images/NAME of a store."""
     named = split_path(path)
     return named is not None and ending_of(path) not in FILE_ENDINGS and "format_version" in recorded(named[0], "")
