@@ -109,3 +109,12 @@ NOT_RUN: dict[str, dict[str, str]] = {
     "docs/streaming.md": {"xarray.open_zarr": "tests/contract/test_layout.py runs it"},
     "docs/touching-cells.md": {"unettrain report": "takes seconds; docs/report.md runs it"},
 }
+
+
+def mark_of(page: str, command: str) -> str | None:
+    """The key of NOT_RUN that keeps a command from being run, or None."""
+    for part in (page, "*"):
+        for key in NOT_RUN.get(part, {}):
+            if command.startswith(key) or (not command.startswith("#!") and "\n" in command and key in command):
+                return key
+    return None

@@ -15,20 +15,11 @@ from click.testing import CliRunner
 
 from tests.docs import laboratory
 from tests.docs.blocks import FILE, PAGES, PROGRAMS, Block, blocks_of, commands_of, ours_in, parse, words_of
-from tests.docs.marks import FINDING, NOT_RUN, SHORTER
+from tests.docs.marks import FINDING, NOT_RUN, SHORTER, mark_of
 from tests.docs.marks import PAGES as SETTINGS
 from unettrain import trainer
 
 RUN_PAGES = [page for page in PAGES if blocks_of(page)]
-
-
-def mark_of(page: str, command: str) -> str | None:
-    """The key of NOT_RUN that keeps a command from being run, or None."""
-    for part in (page, "*"):
-        for key in NOT_RUN.get(part, {}):
-            if command.startswith(key) or (not command.startswith("#!") and "\n" in command and key in command):
-                return key
-    return None
 
 
 def spare_decodings(patch: pytest.MonkeyPatch) -> None:
