@@ -5,7 +5,6 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import imageio.v3 as imageio
 import numpy as np
 import tifffile
@@ -117,15 +116,6 @@ def raw(folder: Path) -> None:
         tifffile.imwrite(folder / f"raw/{name}.tif", cell_image(cells(seed)))
 
 
-def bucket(folder: Path) -> None:
-    """images/, masks/ and labels.tif in memory://bucket."""
-    memory = fsspec.filesystem("memory")
-    if memory.exists("/bucket"):
-        memory.rm("/bucket", recursive=True)
-    for path in (*folder.glob("images/*"), *folder.glob("masks/*"), folder / "labels.tif"):
-        memory.pipe(f"/bucket/{path.relative_to(folder)}", path.read_bytes())
-
-
 MADE: dict[str, Callable[[Path], None]] = {
     "images": images,
     "store": store,
@@ -136,7 +126,6 @@ MADE: dict[str, Callable[[Path], None]] = {
     "splits": splits,
     "data": data,
     "raw": raw,
-    "bucket": bucket,
 }
 SHARED = {"images": "images masks *.tif *.png", "store": "ds.zarr", "run": "runs"}  # made once, and copied
 
