@@ -5,7 +5,6 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import imageio.v3 as imageio
 import numpy as np
 import tifffile
@@ -48,7 +47,7 @@ def store(folder: Path) -> None:
     unetprep.import_images(str(folder / "ds.zarr"), str(folder / "images"), str(folder / "masks"), fractions)
     unetprep.weights(str(folder / "ds.zarr"))
     unetprep.deform(str(folder / "ds.zarr"))
-    unetprep.tiles(str(folder / "ds.zarr"), unetprep.TilesParams(tile=188))
+    unetprep.tiles(str(folder / "ds.zarr"), unetprep.TilesParams(tile_px=188))
 
 
 def run(folder: Path) -> None:
@@ -60,8 +59,9 @@ def run(folder: Path) -> None:
 def volume(folder: Path) -> None:
     """Labels and image of a small volume: volume.tif and volume-labels.tif, (z, y, x)."""
     labels = np.stack([cells(0)] * 4)
-    tifffile.imwrite(folder / "volume.tif", np.stack([cell_image(cells(0), seed) for seed in range(4)]))
-    tifffile.imwrite(folder / "volume-labels.tif", labels)
+    image = np.stack([cell_image(cells(0), seed) for seed in range(4)])
+    tifffile.imwrite(folder / "volume.tif", image, photometric="minisblack", metadata={"axes": "ZYX"})
+    tifffile.imwrite(folder / "volume-labels.tif", labels, photometric="minisblack", metadata={"axes": "ZYX"})
 
 
 def classes(folder: Path) -> None:
@@ -116,15 +116,6 @@ def raw(folder: Path) -> None:
         tifffile.imwrite(folder / f"raw/{name}.tif", cell_image(cells(seed)))
 
 
-def bucket(folder: Path) -> None:
-    """images/, masks/ and labels.tif in memory://bucket."""
-    memory = fsspec.filesystem("memory")
-    if memory.exists("/bucket"):
-        memory.rm("/bucket", recursive=True)
-    for path in (*folder.glob("images/*"), *folder.glob("masks/*"), folder / "labels.tif"):
-        memory.pipe(f"/bucket/{path.relative_to(folder)}", path.read_bytes())
-
-
 MADE: dict[str, Callable[[Path], None]] = {
     "images": images,
     "store": store,
@@ -135,14 +126,13 @@ MADE: dict[str, Callable[[Path], None]] = {
     "splits": splits,
     "data": data,
     "raw": raw,
-    "bucket": bucket,
 }
 SHARED = {"images": "images masks *.tif *.png", "store": "ds.zarr", "run": "runs"}  # made once, and copied
 
 
 def names() -> dict[str, Any]:
     """What the Python of the pages takes as given: arrays, a network, tensors of a batch."""
-    labels = cells(0)
+    labels = unetprep.separate_instances(cells(0))
     return {
         "labels": labels,
         "volume": np.stack([labels] * 3),

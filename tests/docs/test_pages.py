@@ -15,19 +15,16 @@ from click.testing import CliRunner
 
 from tests.docs import laboratory
 from tests.docs.blocks import FILE, PAGES, PROGRAMS, Block, blocks_of, commands_of, ours_in, parse, words_of
-from tests.docs.marks import FINDING, NOT_RUN, SHORTER
+from tests.docs.marks import FINDING, NOT_RUN, SHORTER, mark_of
 from tests.docs.marks import PAGES as SETTINGS
+from unettrain import trainer
 
 RUN_PAGES = [page for page in PAGES if blocks_of(page)]
 
 
-def mark_of(page: str, command: str) -> str | None:
-    """The key of NOT_RUN that keeps a command from being run, or None."""
-    for part in (page, "*"):
-        for key in NOT_RUN.get(part, {}):
-            if command.startswith(key) or ("\n" in command and key in command):
-                return key
-    return None
+def spare_decodings(patch: pytest.MonkeyPatch) -> None:
+    """Try one decoding after a training: the choice has tests of its own, and takes longer than these trainings."""
+    patch.setattr(trainer, "candidate_decodings", lambda base: (base,))
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +36,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open(common / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (common / "done").exists():
-            for name in laboratory.SHARED:
-                laboratory.MADE[name](common)
+            with pytest.MonkeyPatch.context() as patch:
+                spare_decodings(patch)
+                for name in laboratory.SHARED:
+                    laboratory.MADE[name](common)
             (common / "done").touch()
     return common
 
@@ -50,6 +49,7 @@ def fill(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     """Fill the working directory with what a page takes as given."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    spare_decodings(monkeypatch)
 
     def from_laboratory(page: str) -> None:
         given = SETTINGS[page].given
