@@ -30,10 +30,12 @@ PAGES = {
         },
     ),
     "docs/export.md": Page(RUN),
+    "docs/help.md": Page(STORE),
     "docs/inputs.md": Page(("images", "classes", "splits")),
     "docs/install.md": Page(()),
     "docs/layouts.md": Page(("images", "data"), {'layout="coco"': 'layout="pairs"'}),
     "docs/metrics.md": Page((), {"another_curve": 'curves["v_rand"]'}),
+    "docs/notebooks.md": Page(()),
     "docs/object-stores.md": Page(()),
     "docs/own-loop.md": Page(STORE, {"steps = 1000": "steps = 2", "base_channels=8": "base_channels=1"}),
     "docs/paper-check.md": Page(()),
@@ -56,6 +58,7 @@ PAGES = {
         STORE,
         {"new.zarr --from runs/old": "ds.zarr --from runs/ds", "steps=500": "steps=2, base_channels=1, threads=1"},
     ),
+    "docs/view.md": Page(()),
     "docs/volumes.md": Page(("volume",)),
 }
 
@@ -82,6 +85,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "dask ": "starts a Dask cluster; tests/cluster does",
         "unetprep fetch": "downloads; tests/cli/prep/test_fetch.py does, from a server of its own",
         "unetprep plan": "samples for seconds; tests/cli/prep/test_plan.py runs it",
+        "unetprep view": "serves until it is stopped; tests/cli/prep/test_view.py",
         "unettrain paper-check": "takes seconds; tests/cli/test_paper_check.py runs it",
         "unettrain export": "takes long; tests/cli/test_export.py runs it",
     },
@@ -94,9 +98,14 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "unettrain import-weights": "needs the weights of another U-Net; tests/cli/test_export.py runs it",
         "unettrain predict unet.pt": "needs the weights of another U-Net",
     },
+    "docs/help.md": {
+        "unetprep doctor": "takes seconds; tests/cli/prep/test_doctor.py runs it",
+        "unetprep completion": "writes into the home folder; tests/cli/test_completion.py runs it",
+    },
     "docs/inputs.md": {
         "unetprep import --image slide.ome.tif": "needs a pyramid and HDF5; tests/pipeline/sources reads both"
     },
+    "docs/notebooks.md": {"jupyter lab": "serves until it is stopped; tests/notebooks run the notebooks"},
     "docs/paper-check.md": {"check_against_paper": "takes seconds; tests/trainer/paper_check runs it"},
     "docs/prediction.md": {
         "unettrain predict runs/ds image.zarr": "needs an OME-Zarr; tests/cli/test_predict_output.py"
@@ -107,6 +116,11 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "unetprep verify ds.zarr --all": "takes seconds; tests/pipeline/verification runs it",
     },
     "docs/streaming.md": {"xarray.open_zarr": "tests/contract/test_layout.py runs it"},
+    "docs/view.md": {
+        "unetprep.view(": "waits for a key; tests/pipeline/viewing runs it",
+        "ssh -L": "needs another machine",
+        "napari ": "a viewer; tests/contract/test_layout.py reads the store as it does",
+    },
     "docs/touching-cells.md": {"unettrain report": "takes seconds; docs/report.md runs it"},
 }
 
