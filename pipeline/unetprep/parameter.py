@@ -101,7 +101,8 @@ class Params:
     invalid_input: ClassVar[type[ReportedError]] = InvalidInput
 
     def __post_init__(self) -> None:
-        types = _types_of(type(self))
+        kind: Any = type(self)  # mypy takes the hash of a class for that of its objects
+        types = _types_of(kind)
         for f in fields(self):
             value, annotated = _plain(getattr(self, f.name)), types[f.name]
             if value is not None or not conforms(None, annotated):

@@ -24,7 +24,12 @@ def screenshot(viewing: unetprep.Viewing, folder: Path) -> NDArray[np.float64]:
     with viewing.page.txn() as state, viewing.page.config_state.txn() as config:
         state.show_scale_bar = config.show_ui_controls = config.show_panel_borders = False
         state.cross_section_background_color, state.cross_section_scale = BESIDE, 0.25
-    viewing.page.async_screenshot(lambda state: (taken.append(state.screenshot.image), arrived.set()))
+
+    def keep(state: Any) -> None:
+        taken.append(state.screenshot.image)
+        arrived.set()
+
+    viewing.page.async_screenshot(keep)
     with browsing(viewing.url, folder / "profile", (1060, 500)):
         assert arrived.wait(SECONDS), (folder / "chromium.log").read_text()[-2000:]
     return np.asarray(imageio.imread(BytesIO(taken[0]), extension=".png"), np.float64)[..., :3]
