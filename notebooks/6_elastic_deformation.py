@@ -81,7 +81,7 @@ assert np.allclose(bells(np.linspace(0, 1)).sum(axis=0), 1)
 # linear equations, and solving it is called the *prefilter*. The result is the **interpolating** spline.
 #
 # A third curve is also called "bicubic": that of OpenCV and of most image libraries (Keys 1981). It passes through the
-# nodes without a prefilter, but its curvature jumps at every node.
+# nodes without a prefilter, but its curvature jumps at every node, which the eye does not see.
 
 
 # %%
@@ -130,8 +130,9 @@ assert np.allclose((interpolating(places, 5) @ heights)[::100], heights)
 assert np.allclose((spread(places, 5, keys) @ heights)[::100], heights)
 
 # %% [markdown]
-# **Look for** the dots: blue and green pass through them, orange stays well inside. With the same random nodes, the
-# orange field is only about half as strong. So "sigma 10" says little until you know the spline.
+# **Look for** the dots: blue and green pass through them, and can hardly be told apart; orange stays well inside. With
+# the same random nodes, the orange field is only about half as strong. So "sigma 10" says little until you know the
+# spline.
 #
 # ## Two dimensions are two matrix products
 #
@@ -224,7 +225,8 @@ assert not (jacobian(unetprep.displacement_field(10 * pattern, tile.shape)) <= 0
 assert (jacobian(unetprep.displacement_field(60 * pattern, tile.shape)) <= 0).any()
 
 # %% [markdown]
-# **Look for** what happens at the orange lines: nuclei appear twice, as in a mirror, or are drawn out to bands.
+# **Look for** the orange lines on the right: within them, tissue runs backwards. Long before, at sigma 30, nuclei are
+# drawn out to bands that no cell would survive.
 #
 # How often does it happen? The slopes grow in proportion to sigma, so one set of 300 random grids is enough for all
 # sigmas.
@@ -371,9 +373,9 @@ print(f"the paper's fields step {low:.2f} to {high:.2f} pixels (98 % of all plac
 assert 0.75 < low < high < 1.3
 
 # %% [markdown]
-# **Look for** the false rings in the corners of the middle picture. They are not in the data. But the paper's fields
-# step over less than a third of a pixel too much, and microscope images are blurred by their optics already. So
-# aliasing does not matter here. It does when you *scale* images down.
+# **Look for** the false rings at the edges of the middle picture. They are not in the data. But the paper's fields
+# never step much further than one pixel, and microscope images are blurred by their optics already. So aliasing does
+# not matter here. It does when you *scale* images down.
 #
 # ## What stays the same, and what does not
 #
@@ -481,7 +483,8 @@ assert default[0] < 0.01
 # - *Fourth column*: nothing happens. `alpha=1, sigma=50` are the defaults of albumentations' `ElasticTransform`: three
 #   thousandths of a pixel. Blurring noise over 50 pixels leaves almost nothing of it, and `alpha` has to make up for
 #   that.
-# - *Second column*: the plugin's field is weaker, but has more nodes, so it changes about as fast.
+# - *Second column*: the plugin's field moves pixels half as far, as the curves at the beginning told, and bends nuclei
+#   half as much.
 #
 # | name | what it is | like the paper? |
 # |---|---|---|

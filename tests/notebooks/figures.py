@@ -48,12 +48,14 @@ def _collection_varies(collection: Collection) -> bool:
     """Colours, arrows, positions of points, or shapes differ."""
     if isinstance(collection, Quiver):
         return _varies(collection.U) or _varies(collection.V)
-    offsets = np.ma.asarray(collection.get_offsets())
+    offsets: Any = np.ma.asarray(collection.get_offsets())
     if len(offsets) > 1:
         return _varies(offsets[:, 1]) or _varies(collection.get_array())
     if collection.get_array() is not None:
         return _varies(collection.get_array())
-    vertices = [path.vertices for path in collection.get_paths() if len(path.vertices)]
+    vertices = [
+        vertices for vertices in (np.asarray(path.vertices) for path in collection.get_paths()) if len(vertices)
+    ]
     return bool(vertices) and _varies(np.concatenate(vertices)[:, 1])
 
 

@@ -53,7 +53,7 @@ def refuse_network() -> None:
             raise OSError(f"a notebook connects to {address}: its tests need no network")
         connect(self, address)
 
-    socket.socket.connect = guarded  # type: ignore[method-assign]
+    socket.socket.connect = guarded  # type: ignore[method-assign, assignment]
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from tests.notebooks.runner import BadFigure, run
 
 ROOT = Path(__file__).parents[2]
 NUCLEI = PAGES / "nuclei"
-TIMEOUT_S = 300
+TIMEOUT_S = 550
 NOTEBOOKS = pytest.mark.parametrize("source", sources(), ids=[source.stem for source in sources()])
 
 
