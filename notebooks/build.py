@@ -48,7 +48,7 @@ def notebook(source: Path) -> Any:
     if code[:1] != [INSTALLATION]:
         raise ValueError(f"the first cell of code of {source.name} is not build.INSTALLATION, but: {code[:1]}")
     for k, cell in enumerate(found.cells):
-        cell.update(id=f"cell-{k:03}", metadata={})
+        cell.update(id=f"cell-{k:03}", metadata={}, source=cell.source.strip("\n"))  # ruff leaves lines before a def
     found.update(metadata=nbformat.from_dict(METADATA), nbformat=4, nbformat_minor=5)
     nbformat.validate(found)
     return found
