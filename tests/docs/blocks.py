@@ -69,7 +69,8 @@ def ours_in(command: str) -> list[list[str]]:
     Variables and the output of commands become the word 1.
     """
     if command.split()[0] in PROGRAMS:
-        return [words_of(command)]
+        words = words_of(command)
+        return [words[: words.index(">")] if ">" in words else words]
     text = re.sub(r"\\\n\s*", "", command)
     text = re.sub(r"\$\([^)]*\)|\$\w+|\$\{\w+\}", "1", text)
     return [words_of(match[0]) for match in OURS.finditer(text)]

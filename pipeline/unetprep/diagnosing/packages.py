@@ -20,8 +20,10 @@ EXTRAS = {
     "formats": "more image formats",
     "cluster": "Slurm jobs",
     "s3": "AWS profiles with roles or single sign-on",
+    "view": "unetprep view",
     "tensorboard": "fit --tensorboard",
     "export": "export as ONNX and bioimage.io",
+    "notebooks": "running the notebooks",
 }
 
 
