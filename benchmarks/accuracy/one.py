@@ -72,7 +72,7 @@ def averaged(predict: Predict, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         for turns in range(4)
         for mirror in (1, -1)
     ]
-    return np.mean(found, axis=0, dtype=np.float32)
+    return np.asarray(np.mean(found, axis=0), np.float32)
 
 
 def fingerprint(splits: Splits) -> str:

@@ -54,9 +54,8 @@ def test_the_metadata_name_licence_commands_and_extras(built: Path) -> None:
         commands = archive.read(texts["entry_points.txt"]).decode()
     assert (about["License-Expression"], about["License-File"]) == ("BSD-3-Clause", "LICENSE")
     assert about["Requires-Python"] == ">=3.11"
-    assert {"prep", "train", "formats", "cluster", "s3", "tensorboard", "export", "all"} <= {
-        *about.get_all("Provides-Extra")
-    }
+    extras = {*about.get_all("Provides-Extra", [])}
+    assert {"prep", "train", "formats", "cluster", "s3", "tensorboard", "export", "view", "all"} <= extras
     assert "unetprep = unetcli.entry:unetprep\nunettrain = unetcli.entry:unettrain" in commands
 
 

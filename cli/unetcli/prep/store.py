@@ -41,10 +41,10 @@ def info(store: str, as_json: bool, quiet: bool, verbose: bool) -> None:
 
 def _next_of(found: "StoreInfo") -> list[str]:
     """The first stage that has not ended, or the training; no words for an empty store, and for one that is damaged."""
-    groups = [*found.images, *found.stacks]
+    groups = [group.arrays for group in found.images] + [group.arrays for group in found.stacks]
     arrays = {
-        "import": [group.arrays["instances"] for group in groups],
-        "weights": [group.arrays["weights"] for group in groups],
+        "import": [group["instances"] for group in groups],
+        "weights": [group["weights"] for group in groups],
         "deform": [found.fields.grids],
         "tiles": [found.tiles.array],
     }
@@ -52,7 +52,7 @@ def _next_of(found: "StoreInfo") -> list[str]:
     if not groups or not set().union(*states.values()) <= {"finished", "unfinished", "missing"}:
         return []
     last = next(reversed(list(takewhile(lambda stage: states[stage] == {"finished"}, states))), "import")
-    return next_words(last, found.store, last == "weights" and not any(g.arrays["image"].exists for g in groups))
+    return next_words(last, found.store, last == "weights" and not any(group["image"].exists for group in groups))
 
 
 def describe_store(found: "StoreInfo") -> str:
