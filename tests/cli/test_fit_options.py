@@ -88,10 +88,18 @@ def test_several_processes_take_a_tile_each_unless_told_otherwise(
     assert asked[0].batch_size == size
 
 
+def test_the_warm_up_of_a_preset_fits_into_the_steps_that_are_given() -> None:
+    assert FitConfig.preset("fast").warmup_steps == 20
+    assert FitConfig.preset("fast", steps=6).warmup_steps == 0
+    assert FitConfig.preset("large", steps=900).warmup_steps == 90
+    with pytest.raises(InvalidInput, match="warmup-steps is 9"):
+        FitConfig.preset("fast", steps=6, warmup_steps=9)
+
+
 def test_an_unknown_preset_is_refused(run: Run, store: Path) -> None:
     said = run("unettrain fit ds.zarr --preset huge", 2).stderr
     assert all(name in said for name in PRESETS)
-    with pytest.raises(InvalidInput, match="preset is 'huge'\n  allowed: standard, demo, small, large, paper"):
+    with pytest.raises(InvalidInput, match="preset is 'huge'\n  allowed: standard, demo, small, fast, large, paper"):
         FitConfig.preset("huge")
 
 

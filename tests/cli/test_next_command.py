@@ -30,7 +30,8 @@ def test_following_the_suggestions_leads_from_images_to_the_training(run: Run, c
     assert seen == ["unetprep import", "unetprep weights", "unetprep deform", "unetprep tiles"]
     assert line == "unettrain fit ds.zarr"
     assert suggested(run("unetprep info ds.zarr").stderr) == line
-    assert suggested(run("unetprep preview ds.zarr --out p.png").stderr) == "unetprep deform --out ds.zarr"
+    assert suggested(run("unetprep preview ds.zarr --out p.png").stderr) == line
+    assert suggested(run("unetprep preview ds.zarr --fields --field 0 --out f.png").stderr) == line
 
 
 def test_a_training_suggests_its_report(run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,9 +58,16 @@ def test_a_prediction_of_a_store_is_evaluated_next(run: Run, cells: Path, monkey
 
 def test_labels_alone_are_looked_at_next(run: Run, cells: Path) -> None:
     line = suggested(run("unetprep weights --in labels.tif --out ds.zarr").stderr)
-    assert line == "unetprep preview ds.zarr --out ds.png"
+    assert line == "unetprep preview ds.zarr --out ds-preview.png"
     assert suggested(run("unetprep info ds.zarr").stderr) == line
-    run(line)
+    assert suggested(run(line).stderr) == ""
+
+
+def test_a_store_may_be_the_folder_itself(run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("ds.zarr").mkdir()
+    monkeypatch.chdir("ds.zarr")
+    line = suggested(run("unetprep weights --in ../labels.tif --out .").stderr)
+    assert line == "unetprep preview . --out store-preview.png"
 
 
 def test_info_names_the_first_stage_that_is_missing(run: Run, cells: Path) -> None:

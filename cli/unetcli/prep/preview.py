@@ -7,6 +7,7 @@ import click
 from unetcli.next_command import suggest_next
 from unetcli.options import Examples, common, result
 from unetcli.prep.options import with_storage_options
+from unetcli.prep.store import next_of
 from unetprep.errors import InvalidInput
 from unetprep.parameter import integers
 
@@ -44,12 +45,16 @@ def preview(fields: bool, numbers: tuple[int, ...], at: str | None, size: int | 
     """
     if numbers and not fields:
         raise click.UsageError("--field goes with --fields")
+    import unetprep
+
     names = ("store", "image", "z", "out", "overwrite")
     given = {"at": _corner(at), "size_px": size, **{name: values[name] for name in names}}
     window, text = _draw_fields(numbers or (0, 1, 2), given) if fields else _draw(given)
     shown = {"store": values["store"], "out": values["out"], **window}
     result("preview", shown, f"{text}\n-> {values['out']}", values["as_json"])
-    suggest_next("unetprep", "tiles" if fields else "deform", "--out", values["store"])
+    following = next_of(unetprep.info(values["store"]))
+    if following[1:2] != ["preview"]:  # labels alone end here
+        suggest_next(*following)
 
 
 def _draw(given: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -192,7 +192,7 @@ def _run_or_plan(
 def next_words(command: str, store: str, labels_alone: bool = False) -> list[str]:
     """The command after `import`, a stage or `run`. Of labels without images no tiles can be cut."""
     if labels_alone:
-        return ["unetprep", "preview", store, "--out", str(Path(store.rstrip("/")).with_suffix(".png").name)]
+        return ["unetprep", "preview", store, "--out", f"{Path(store.rstrip('/')).stem or 'store'}-preview.png"]
     order = [IMPORT, *STAGES]
     following = order[order.index(command) + 1 :] if command in order else []
     return ["unetprep", following[0], "--out", store] if following else ["unettrain", "fit", store]

@@ -36,10 +36,10 @@ def info(store: str, as_json: bool, quiet: bool, verbose: bool) -> None:
 
     found = unetprep.info(store)
     result("info", found.as_values(), describe_store(found), as_json)
-    suggest_next(*_next_of(found))
+    suggest_next(*next_of(found))
 
 
-def _next_of(found: "StoreInfo") -> list[str]:
+def next_of(found: "StoreInfo") -> list[str]:
     """The first stage that has not ended, or the training; no words for an empty store, and for one that is damaged."""
     groups = [group.arrays for group in found.images] + [group.arrays for group in found.stacks]
     arrays = {

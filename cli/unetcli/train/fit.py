@@ -15,6 +15,7 @@ from unetcli.stopping import leaving_at_once
 from unetprep.parameter import option_name
 from unetprep.storage.output import local_output
 from unettrain.config import PRESETS, SHAPE, FitConfig
+from unettrain.config.presets import preset_values
 from unettrain.errors import Failure, InvalidInput
 from unettrain.outcome import CHECKLIST, as_text
 from unettrain.ranks import launched
@@ -78,7 +79,8 @@ def fit(
         raise InvalidInput(f"fail-below is {fail_below}", allowed="an IoU, 0 to 1")
     directory = str(local_output(run, "--run")) if run else f"runs/{Path(store.rstrip('/')).stem}"
     given = [name for name in values if _is_given(name)]
-    from_preset = {n: v for n, v in PRESETS[preset].items() if n not in (*given, *(SHAPE if initial else ()))}
+    taken = {name: values[name] for name in (*given, *(SHAPE if initial else ()))}
+    from_preset = preset_values(preset, taken)
     values |= from_preset
     config = chosen(FitConfig, values | _shared_batch(directory, values, overwrite))
     is_first = launched().is_first

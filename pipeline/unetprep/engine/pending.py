@@ -84,7 +84,8 @@ def _difference(record: dict[str, Any], spec: ArraySpec) -> str:
                 f"{option_name(key)}: {name} is {_short(there[key].get(name))} there and {_short(value.get(name))} now"
             )
         if there.get(key) != value:
-            return f"{option_name(key)} is {_short(there.get(key))} there and {_short(value)} now"
+            why = " (balanced, they follow the training images)" if key == "class_weights" else ""
+            return f"{option_name(key)} is {_short(there.get(key))} there and {_short(value)} now{why}"
     for key in sorted(set(there) - set(asked.parameters)):
         return f"{option_name(key)} is {_short(there[key])} there and is not given now"
     changed = [path for path, value in asked.inputs.items() if record.get("inputs", {}).get(path) != value]

@@ -154,6 +154,29 @@ def test_metrics_of_probabilities_are_given_at_all_thresholds_and_at_one(tmp_pat
     )
 
 
+def test_predictions_of_different_thresholds_are_refused_before_they_are_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("predicted", "labels"):
+        (tmp_path / folder).mkdir()
+    for name in ("a", "b"):
+        np.save(tmp_path / f"predicted/{name}.npy", CELL.astype(np.float32))
+        np.save(tmp_path / f"labels/{name}.npy", SEPARATE)
+    recorded = {"a.npy": 0.4, "b.npy": 0.30000000000000004}
+    monkeypatch.setattr("unettrain.evaluation.many.carried_threshold", lambda path: recorded[Path(path).name])
+    paths = str(tmp_path / "predicted"), str(tmp_path / "labels")
+    with pytest.raises(InvalidInput, match=r"a\.npy is 0\.4, that of .*b\.npy 0\.3\n.*\n.*--threshold 0\.4"):
+        evaluate_metrics(*paths, EvaluateParams(metrics="pixel_error"), lambda done, num: pytest.fail("has scored"))
+    assert len(evaluate_metrics(*paths, EvaluateParams(metrics="pixel_error", threshold=0.4)).images) == 2
+    assert len(evaluate_metrics(*paths, EvaluateParams(metrics="ap")).images) == 2
+
+
+def test_ignore_background_is_refused_where_it_changes_nothing() -> None:
+    for metrics in ("", "ap,iou"):
+        with pytest.raises(InvalidInput, match="ignore-background changes none of the metrics ap, iou"):
+            EvaluateParams(metrics=metrics, ignore_background=True)
+
+
 def test_v_rand_and_v_info_share_one_thinning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(tmp_path, prediction=CELL.astype(np.float32), labels=SEPARATE)
     curves = {"v_rand": v_rand_curve, "v_info": v_info_curve}

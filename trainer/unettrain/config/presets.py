@@ -1,5 +1,6 @@
 """Presets: values of several training options under one name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 # The recipe of standard and small was chosen by measurement, with 8 channels (DESIGN.md). Of paper, Ronneberger et al.
@@ -39,3 +40,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "best_by": "loss",
     },
 }
+
+
+def preset_values(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a preset for what is not given. A warm-up takes at most a tenth of the steps that are given."""
+    values = {option: value for option, value in PRESETS[name].items() if option not in given}
+    if "steps" in given and "warmup_steps" in values:
+        values["warmup_steps"] = min(values["warmup_steps"], given["steps"] // 10)
+    return values

@@ -8,7 +8,7 @@ from unetprep.suggestions import did_you_mean
 from unettrain.config.augmentation import Augmentation
 from unettrain.config.base import TrainerParams
 from unettrain.config.network import MOST_CHANNELS, MOST_CLASSES, NORMALIZATIONS, PADDINGS, VARIANTS, UNetConfig
-from unettrain.config.presets import PRESETS
+from unettrain.config.presets import PRESETS, preset_values
 from unettrain.errors import InvalidInput
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -222,7 +222,7 @@ class FitConfig(Augmentation, TrainingConfig):
         """The configuration of a preset, with some values replaced. Raises InvalidInput for an unknown preset."""
         if name not in PRESETS:
             raise InvalidInput(f"preset is {name!r}", allowed=", ".join(PRESETS), hint=did_you_mean(name, PRESETS))
-        return cls(**(PRESETS[name] | values))
+        return cls(**(preset_values(name, values) | values))
 
     def for_classes(self, num_classes: int) -> "FitConfig":
         """The configuration for a store with this number of classes. Raises InvalidInput if it asks for fewer."""

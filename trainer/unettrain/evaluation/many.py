@@ -15,11 +15,12 @@ from unetprep.storage.output import Output, OutputKind, check_output
 from unettrain.errors import InvalidInput, raises_own_errors
 from unettrain.evaluation.counting import Counts, Curve
 from unettrain.evaluation.files import open_pair
-from unettrain.evaluation.metric_table import Metric, named_metrics
+from unettrain.evaluation.metric_table import PROBABILITY, Metric, named_metrics
 from unettrain.evaluation.metrics import ImageCounts, count_metrics
 from unettrain.evaluation.pairing import Pair, find_pairs
 from unettrain.evaluation.params import EvaluateParams
 from unettrain.evaluation.text import plain_scores
+from unettrain.metrics.scores import THRESHOLD
 from unettrain.prediction.layout import threshold_in
 from unettrain.prediction.outputs import mark_in
 
@@ -92,11 +93,29 @@ def evaluate_metrics(
     """
     params = params or EvaluateParams()
     pairs = find_pairs(os.fspath(prediction), os.fspath(labels), params.split)
+    _check_thresholds(pairs, params)
     found: list[ImageCounts] = []
     for pair in pairs:
         found.append(_count(pair, params, len(pairs) > 1))
         on_image(len(found), len(pairs))
     return MetricScores(named_metrics(params.metrics), tuple(found))
+
+
+def _check_thresholds(pairs: Sequence[Pair], params: EvaluateParams) -> None:
+    """Refuse predictions that record different thresholds, whose scores at them could not be pooled."""
+    if params.threshold is not None or not any(m.needs == PROBABILITY for m in named_metrics(params.metrics)):
+        return
+    paths: dict[float, str] = {}
+    for pair in pairs:
+        recorded = carried_threshold(pair.prediction)
+        paths.setdefault(round(THRESHOLD if recorded is None else recorded, 6), pair.prediction)
+    if len(paths) > 1:
+        (first, one), (second, other), *_ = paths.items()
+        raise InvalidInput(
+            f"the threshold of {one} is {first:g}, that of {other} {second:g}",
+            allowed="one threshold for all images",
+            hint=f"--threshold {first:g} scores all at one, or evaluate the predictions of each run alone",
+        )
 
 
 def _count(pair: Pair, params: EvaluateParams, is_one_of_several: bool) -> ImageCounts:

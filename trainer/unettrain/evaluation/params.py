@@ -68,6 +68,11 @@ class EvaluateParams(TrainerParams):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        named_metrics(self.metrics)
+        names = {metric.name for metric in named_metrics(self.metrics)}
+        if self.ignore_background and not names & {"variation_of_information", "adapted_rand"}:
+            raise InvalidInput(
+                f"ignore-background changes none of the metrics {', '.join(sorted(names))}",
+                allowed="ignore-background with variation_of_information or adapted_rand among --metrics",
+            )
         if self.split not in ("", "train", "val", "test"):
             raise InvalidInput(f"split is {self.split!r}", allowed="train, val or test")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,8 @@ def read_run(run_dir: str | Path, store: str | Path | None = None) -> Run:
         problem = str(error).splitlines()[0]
         raise InvalidInput(
             f"the store of the run {run_dir} cannot be read: {problem}",
-            hint=f"if it has moved: unettrain report {run_dir} --store STORE",
+            hint="if it has moved, or was named from another folder:"
+            f" unettrain report {quote(str(run_dir))} --store STORE",
         ) from None
     return Run(files, record, read_log(files.log), load_best(run_dir), where, root)
 
