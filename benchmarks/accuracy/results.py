@@ -77,7 +77,8 @@ def section(results: dict[str, Any]) -> list[str]:
         ABOUT[name],
         "",
         f"{images['train']} images train, {images['val']} validate, {images['test']} are scored. Every method is"
-        f" trained for {time}; seeds {', '.join(map(str, seeds))}; mean, and in brackets every seed."
+        f" trained for {time}; seeds {', '.join(map(str, seeds))}; mean, and in brackets every seed (none where"
+        " there was one)."
         f" {described(results)}.",
         "",
         f"Rerun: `make {name} DATA=FOLDER`, `make peers DATA=FOLDER`, `make ablations DATA=FOLDER`.",
