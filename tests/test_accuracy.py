@@ -48,6 +48,7 @@ def request(folder: Path, name: str, seed: int) -> dict[str, Any]:
     return {
         "data": name, "folder": str(folder), "fold": 4, "size": "smoke", "build": str(folder.parent / "build"),
         "variant": "unettrain", "method": "ours", "options": OURS, "seed": seed, "budget_seconds": 0.5,
+        "averaged": name == "isbi2012",
     }  # fmt: skip
 
 
@@ -105,7 +106,9 @@ def test_trainings_are_scored_and_the_page_is_written_of_their_records(
     assert "| *true labels of the slice before* |  | 0.5000 |" in page
     for name in DATA:
         assert f"](results-{name}-peers.svg)" in page
-        assert (tmp_path / f"results-{name}-peers.svg").read_text().count("<circle") == 2
+        dots = (tmp_path / f"results-{name}-peers.svg").read_text().count("<circle")
+        assert dots == (4 if name == "isbi2012" else 2)  # there, also of predictions averaged over turned images
+    assert page.count("| unettrain, averaged: ") == 2
 
 
 def test_names_of_variants_differ_and_every_method_is_a_module() -> None:

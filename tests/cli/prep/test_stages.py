@@ -170,7 +170,7 @@ def test_what_is_there_is_kept(run: Run, cells: Path) -> None:
         ("unetprep deform --out ds.zarr --grid 1", 3, "grid is 1,1\n  allowed: a number from 2"),
         ("unetprep weights --out ds.zarr --scheduler abacus", 3, "scheduler is 'abacus'"),
         ("unetprep weights --in labels.tif", 2, "Missing option '--out'"),
-        ("unetprep wieghts", 2, "Did you mean 'weights'?"),
+        ("unetprep wieghts", 2, "did you mean 'weights'?"),
     ],
 )
 def test_misuse_is_explained(run: Run, cells: Path, line: str, code: int, message: str) -> None:
