@@ -52,6 +52,8 @@ def preview(fields: bool, numbers: tuple[int, ...], at: str | None, size: int | 
     window, text = _draw_fields(numbers or (0, 1, 2), given) if fields else _draw(given)
     shown = {"store": values["store"], "out": values["out"], **window}
     result("preview", shown, f"{text}\n-> {values['out']}", values["as_json"])
+    if values["quiet"] or values["as_json"]:
+        return
     following = next_of(unetprep.info(values["store"]))
     if following[1:2] != ["preview"]:  # labels alone end here
         suggest_next(*following)

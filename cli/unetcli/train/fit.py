@@ -45,8 +45,8 @@ if TYPE_CHECKING:  # whatever costs time to import waits until a command runs
     default="standard",
     show_default=True,
     help="Values of the options below that are not given: standard, their defaults; demo, a few minutes of a"
-    " CPU, as in make demo; small, for a CPU; large, for a GPU; paper, what Ronneberger et al. 2015 say. Those that"
-    " take effect are printed.",
+    " CPU, as in make demo; small, for a CPU; fast, the best in minutes of a CPU, for tiles of depth 3; large, for a"
+    " GPU; paper, what Ronneberger et al. 2015 say. Those that take effect are printed.",
 )
 @click.option(
     "--from",

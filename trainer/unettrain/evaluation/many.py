@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -93,22 +93,22 @@ def evaluate_metrics(
     """
     params = params or EvaluateParams()
     pairs = find_pairs(os.fspath(prediction), os.fspath(labels), params.split)
-    _check_thresholds(pairs, params)
+    recorded = {pair.prediction: carried_threshold(pair.prediction) for pair in pairs}
+    _check_thresholds(recorded, params)
     found: list[ImageCounts] = []
     for pair in pairs:
-        found.append(_count(pair, params, len(pairs) > 1))
+        found.append(_count(pair, params, recorded[pair.prediction], len(pairs) > 1))
         on_image(len(found), len(pairs))
     return MetricScores(named_metrics(params.metrics), tuple(found))
 
 
-def _check_thresholds(pairs: Sequence[Pair], params: EvaluateParams) -> None:
+def _check_thresholds(recorded: Mapping[str, float | None], params: EvaluateParams) -> None:
     """Refuse predictions that record different thresholds, whose scores at them could not be pooled."""
     if params.threshold is not None or not any(m.needs == PROBABILITY for m in named_metrics(params.metrics)):
         return
     paths: dict[float, str] = {}
-    for pair in pairs:
-        recorded = carried_threshold(pair.prediction)
-        paths.setdefault(round(THRESHOLD if recorded is None else recorded, 6), pair.prediction)
+    for path, threshold in recorded.items():
+        paths.setdefault(round(THRESHOLD if threshold is None else threshold, 6), path)
     if len(paths) > 1:
         (first, one), (second, other), *_ = paths.items()
         raise InvalidInput(
@@ -118,10 +118,10 @@ def _check_thresholds(pairs: Sequence[Pair], params: EvaluateParams) -> None:
         )
 
 
-def _count(pair: Pair, params: EvaluateParams, is_one_of_several: bool) -> ImageCounts:
+def _count(pair: Pair, params: EvaluateParams, threshold: float | None, is_one_of_several: bool) -> ImageCounts:
     try:
         opened = open_pair(pair.prediction, pair.labels, params)
-        return count_metrics(pair.name, opened, carried_threshold(pair.prediction))
+        return count_metrics(pair.name, opened, threshold)
     except (InvalidInput, unetprep.errors.InvalidInput) as error:
         if not is_one_of_several or pair.prediction in str(error) or pair.labels in str(error):
             raise
