@@ -42,7 +42,8 @@ PARTS = (
     Part("", ("unetprep info made.zarr", "unetprep formats"), ("dask", "torch", "scipy", "obstore")),
     Part("prep", (*PREPARE, "unetprep preview ds.zarr --out p.png"), ("torch",)),
     Part("cluster", (f"{WEIGHTS} --scheduler processes --workers 1 --memory 2GB",), ("torch",)),
-    Part("formats", (WEIGHTS.replace("labels.tif", "labels.h5:/cells"),), ("dask", "torch")),
+    Part("formats", (), ("torch",)),  # nd2 brings dask
+    Part("prep,formats", (WEIGHTS.replace("labels.tif", "labels.h5:/cells"),), ("torch",)),
     Part("s3", (), ("dask", "torch")),
     Part("tensorboard", (), ("dask",)),
     Part("export", (), ("dask",)),

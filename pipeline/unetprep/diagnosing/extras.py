@@ -15,12 +15,12 @@ def _check_extra(extra: str, purpose: str) -> Check:
     versions = {needed: installed_version(needed.name) for needed in requirements_of(extra)}
     wrong = [needed for needed, version in versions.items() if version and not allows(needed, version)]
     absent = [needed.name for needed, version in versions.items() if not version]
-    if wrong:
-        found = ", ".join(f"{needed.name} is {versions[needed]}, needed: {needed.specifier}" for needed in wrong)
-        return Check("extras", extra, FAULT, f"{purpose}: {found}", install)
-    if absent:
-        found = "not installed" if len(absent) == len(versions) else f"without {', '.join(absent)}"
-        return Check("extras", extra, MISSING, f"{purpose}: {found}", install)
+    told = [f"{needed.name} is {versions[needed]}, needed: {needed.specifier}" for needed in wrong]
+    if absent:  # of one that nobody installed, versions are no fault: other packages brought them
+        whole = "not installed" if len(absent) == len(versions) else f"without {', '.join(absent)}"
+        return Check("extras", extra, MISSING, f"{purpose}: {', '.join([whole, *told])}", install)
+    if told:
+        return Check("extras", extra, FAULT, f"{purpose}: {', '.join(told)}", install)
     found = ", ".join(f"{needed.name} {version}" for needed, version in versions.items())
     return Check("extras", extra, OK, f"{purpose}: {found}")
 

@@ -75,6 +75,8 @@ def test_an_extra_is_complete_missing_or_at_fault(installed: dict[str, str]) -> 
     assert prep()[0] == "ok"
     installed["edt"] = "2.1"
     assert prep() == ("fault", "edt is 2.1, needed: >=3", install)
+    del installed["scipy"]
+    assert prep() == ("missing", "without scipy, edt is 2.1, needed: >=3", install)
     installed.clear()
     assert prep() == ("missing", "not installed", install)
 
