@@ -12,6 +12,7 @@ from unetprep.params.pixel_size import LENGTH_UNITS, check_spacing
 
 SPLITS = ("train", "val", "test")
 ANNOTATIONS = "annotations"  # instead of the path of a class table
+PIECES = ("components", "pieces")  # instances that are connected: in the mask, or pixels of one value
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,11 @@ class ImportParams(FileParams):
     dims: int = parameter(2, DIMS_HELP, choices=DIMS)
     instances: str = parameter(
         "auto",
-        "ids: every number is one cell; components: every connected component of the mask is one; auto: ids, refusing"
-        " what is no set of cell numbers: a binary mask, classes, an image, and values that change gradually, as after"
-        " interpolation or in JPEG files.",
-        choices=("auto", "ids", "components"),
+        "ids: every number is one cell; components: every connected component of the mask is one; pieces: every"
+        " connected piece of one number is one, where numbers are used again but not for neighbours; auto: ids,"
+        " refusing what is no set of cell numbers: a binary mask, classes, an image, and values that change gradually,"
+        " as after interpolation or in JPEG files.",
+        choices=("auto", "ids", *PIECES),
     )
     connectivity: str | int = parameter(
         "auto",
@@ -114,9 +116,9 @@ class ImportParams(FileParams):
                 f"instances is ids with num-classes {self.num_classes}, so that labels would be both cells and classes",
                 allowed="--num-classes for labels that are classes, or --class-table for numbers of cells",
             )
-        if self.class_table and self.instances == "components":
+        if self.class_table and self.instances in PIECES:
             raise InvalidInput(
-                "instances is components with a class table, which lists the labels as they are in the files",
+                f"instances is {self.instances} with a class table, which lists the labels as they are in the files",
                 allowed="--class-table with labels that number the cells",
             )
 
@@ -128,7 +130,12 @@ class ImportParams(FileParams):
     @property
     def numbers_components(self) -> bool:
         """Whether every connected component of labels is a cell."""
-        return self.instances == "components" or self.labels_are_classes
+        return self.instances in PIECES or self.labels_are_classes
+
+    @property
+    def divides_by_value(self) -> bool:
+        """Whether pixels of different values belong to different components."""
+        return self.instances == "pieces" or self.labels_are_classes
 
     def _check_pixel_size(self) -> None:
         if self.spacing is not None:

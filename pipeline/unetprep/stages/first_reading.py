@@ -101,10 +101,10 @@ class FirstReading:
     ) -> LabelScan:
         shape = box_shape(box[1:])
         union_find = UnionFind(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
-        screen, where, by_class = LabelScreen(), (slice(0, 1), *box[1:]), params.labels_are_classes
-        mask = union_find, by_class, params.label_threshold or 0
+        screen, where = LabelScreen(), (slice(0, 1), *box[1:])
+        mask = union_find, params.divides_by_value, params.label_threshold or 0
         scan, ids = scan_labels(source, where, shard, chunk, params.ignore_label, *mask, screen)
-        if by_class:
+        if params.labels_are_classes:
             refuse_class(source, scan, params)
         num_pieces, names = union_find.label_maps() if union_find else (0, {})
         if num_pieces > LARGEST_LABEL:

@@ -218,7 +218,7 @@ def _plan_stack(
     rule = _label_rule(params)
     digests = {k: labels.scan.digest for k, (labels, _) in seen.items()}
     sources = {k: part.labels for k, part in stack.given.items()}
-    how = LabelRule(params.ignore_label, rule["connectivity"], params.labels_are_classes, params.label_threshold or 0)
+    how = LabelRule(params.ignore_label, rule["connectivity"], params.divides_by_value, params.label_threshold or 0)
     path = labels_path(stack.path, "instances")
     jobs = [job(path, (), {"dtype": "int32", **common, **rule}, digests, sources, how)]
     if classes:
@@ -313,7 +313,7 @@ def _attributes(part: Part, params: ImportParams) -> dict[str, object]:
 def _label_rule(params: ImportParams) -> dict[str, Any]:
     """The parameters of the import that change the values of labels."""
     connectivity = num_neighbours(params.dims, params.connectivity) if params.numbers_components else None
-    instances = "components" if connectivity else "ids"
+    instances = "pieces" if params.instances == "pieces" else "components" if connectivity else "ids"
     by_class = {"by_class": True} if params.labels_are_classes else {}
     threshold = {} if params.label_threshold is None else {"label_threshold": params.label_threshold}
     rule = {"instances": instances, "connectivity": connectivity, "ignore_label": params.ignore_label}
@@ -336,7 +336,7 @@ def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[s
         params.ignore_label,
         connectivity,
         seen.names,
-        params.labels_are_classes,
+        params.divides_by_value,
         params.label_threshold or 0,
         digests=seen.scan.shards,
     )

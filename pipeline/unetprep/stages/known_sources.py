@@ -214,6 +214,7 @@ def _image_key(box: Box, dims: int, *how: str) -> str:
 def _label_key(box: Box, params: ImportParams, *how: str) -> str:
     rule: tuple[object, ...] = (params.dims, params.numbers_components, params.connectivity, params.ignore_label)
     rule += (params.num_classes,) if params.labels_are_classes else ()
+    rule += ("pieces",) if params.instances == "pieces" else ()
     rule += (f"above {params.label_threshold}",) if params.label_threshold is not None else ()
     return " ".join(("labels", *(f"{b.start}:{b.stop}" for b in box[1:]), *map(str, rule), *how))
 

@@ -50,7 +50,7 @@ def check_values(labels: Source, image: Source | None, params: ImportParams) -> 
     if params.instances == "ids":
         return f"{labels.path}: {found.message}; each number is taken as one cell, as --instances ids says"
     if isinstance(found, ClassLike) and not found.certain:
-        way_out = "if each piece is one: --instances components"
+        way_out = "if each connected piece of a number is one: --instances pieces"
         return f"{labels.path}: {found.message}; each number is taken as one cell; {way_out}"
     raise _refusal(labels, image, params, read, found)
 
@@ -123,7 +123,8 @@ def _remedy_for_classes(found: ClassLike, read: Labels, params: ImportParams) ->
         else f"; {ignored}--num-classes {num_classes} keeps the classes"
     )
     volume = "; if the slices are one volume: --dims 3" if params.dims < VOLUME and read.survey.shape[0] > 1 else ""
-    return f"{ignored}--instances components makes each connected piece a cell{keep}{volume}"
+    pieces = "each connected piece of the mask a cell, --instances pieces each of one number"
+    return f"{ignored}--instances components makes {pieces}{keep}{volume}"
 
 
 def _place(labels: Labels, flat: int) -> str:

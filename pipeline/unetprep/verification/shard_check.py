@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from unetprep.format.boxes import Box, Index, shard_box
 from unetprep.format.sharding import Damaged, Shards, shard_key
+from unetprep.params.importing import PIECES
 from unetprep.stages.base import Sizes
 from unetprep.stages.classes import NUMBER
 from unetprep.stages.stacks import pixel_digest
@@ -86,7 +87,7 @@ def node_of(key: str) -> str:
 def digest_of(record: dict[str, Any]) -> str | None:
     """The digest of the imported pixels of an array; None if it is not that of the pixels as stored."""
     made = record.get("parameters", {})
-    if record.get("stage") != "import" or made.get("instances") == "components" or NUMBER in made:
+    if record.get("stage") != "import" or made.get("instances") in PIECES or NUMBER in made:
         return None
     found: str | None = record.get("inputs", {}).get("pixels")
     return found

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+import unetprep
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
 from unetprep.engine.importing import import_images
@@ -187,6 +189,36 @@ def test_components_hang_together_by_sides_and_not_through_slices(tmp_path: Path
     (tmp_path / "volume").mkdir()
     volume = run(tmp_path / "volume", None, mask, instances="components", dims=3)
     assert stored(volume, "images/y/labels/instances/instances").max() == 3
+
+
+def reused(labels: np.ndarray) -> np.ndarray:
+    """Labels with the numbers 1, 2, ... used again, each for cells that do not touch at sides or corners."""
+    found = np.zeros(labels.shape, np.uint8)
+    for cell in np.unique(labels[labels > 0]):
+        around = ndimage.binary_dilation(labels == cell, np.ones((3, 3)))
+        found[labels == cell] = min({*range(1, 20)} - {*found[around].tolist()})
+    return found
+
+
+def test_pieces_of_one_number_are_cells_even_where_they_touch(tmp_path: Path) -> None:
+    """The masks of BBBC039: RGBA, the numbers in the first channel."""
+    numbers = reused(LABELS)
+    assert numbers.max() < 8 < LABELS.max()
+    rgba = np.stack([numbers, 0 * numbers, 0 * numbers, 0 * numbers + 255], axis=-1)
+    mask = save(tmp_path / "y.png", rgba)
+    params = ImportParams(instances="pieces", connectivity=8, label_channel=0)
+    import_images(str(tmp_path / "ds.zarr"), [], [mask], params, LOCAL)
+    store = Store.open(str(tmp_path / "ds.zarr"))
+    found = stored(store, "images/y/labels/instances/instances")[0]
+    pairs = np.unique(np.stack([found, LABELS])[:, LABELS > 0], axis=1).T
+    assert len(pairs) == found.max() == len(np.unique(LABELS)) - 1, "one number for each cell, and one cell for each"
+    np.testing.assert_array_equal(found == 0, LABELS == 0)
+    assert not unetprep.verify(store.url).faults
+
+
+def test_labels_that_use_numbers_again_name_pieces(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="--instances pieces each of one number"):
+        run(tmp_path, None, np.tile(reused(LABELS), (3, 3)))
 
 
 # -- ignored pixels ---------------------------------------------------------------------------------------------------

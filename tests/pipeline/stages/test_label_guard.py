@@ -235,7 +235,10 @@ def test_cells_of_several_slices_are_taken(tmp_path: Path, dims: int) -> None:
 
 def test_a_doubtful_case_is_taken_with_a_note(tmp_path: Path) -> None:
     (note,) = run(tmp_path, RIGHT["a cell in six pieces"]).warnings
-    assert "1 in 6; each number is taken as one cell; if each piece is one: --instances components" in note
+    assert (
+        "1 in 6; each number is taken as one cell; if each connected piece of a number is one: --instances pieces"
+        in note
+    )
 
 
 # -- images and labels ------------------------------------------------------------------------------------------------

@@ -166,6 +166,7 @@ def test_images_of_a_stack_have_the_values_of_images_alone(
         {"ignore_label": IGNORED},
         {"instances": "components"},
         {"instances": "components", "connectivity": 4, "ignore_label": IGNORED},
+        {"instances": "pieces", "connectivity": 8},
         {"val_fraction": 0.2, "test_fraction": 0.2, "seed": 3},
         {"intensity": "percentile", "spacing": (1.0, 0.5, 0.5), "unit": "micrometer"},
     ],
