@@ -102,11 +102,15 @@ class TilesInfo:
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """Contents of a store."""
+    """Contents of a `store` (path or URL) of this `format_version`.
+
+    `images` are those that have arrays of their own, `stacks` those that share arrays; then its deformation
+    `fields` and `tiles`.
+    """
 
     store: str
     format_version: int
-    images: tuple[ImageInfo, ...]  # those that have arrays of their own
+    images: tuple[ImageInfo, ...]
     stacks: tuple[StackInfo, ...]
     fields: FieldsInfo
     tiles: TilesInfo

@@ -1,6 +1,8 @@
 """Public names: complete in `dir`, documented, and not hidden by modules."""
 
 import inspect
+import re
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -26,6 +28,39 @@ def test_every_public_name_is_listed_and_documented(package: str) -> None:
     public = {name: getattr(module, name) for name in module.__all__ if name != "__version__"}
     public |= {f"{name}.{key}": method for name, thing in public.items() for key, method in methods_of(thing).items()}
     assert not [name for name, thing in public.items() if not is_documented(thing)]
+
+
+def unexplained(thing: Any) -> list[str]:
+    """Public fields of a dataclass that no docstring of the class or of its bases names, and that have no help."""
+    if not (inspect.isclass(thing) and is_dataclass(thing)):
+        return []
+    told = set(re.findall(r"\w+", " ".join(filter(None, (inspect.getdoc(base) for base in thing.__mro__[:-1])))))
+    return [each.name for each in fields(thing) if each.name[0] != "_" and each.name not in told and not each.metadata]
+
+
+@pytest.mark.parametrize("package", ["unetprep", "unettrain", "unettrain.metrics"])
+def test_every_field_of_a_public_dataclass_is_explained(package: str) -> None:
+    module = import_module(package)
+    found = {name: unexplained(getattr(module, name)) for name in module.__all__}
+    assert not {name: names for name, names in found.items() if names}
+
+
+def test_an_unexplained_field_is_found() -> None:
+    @dataclass
+    class Base:
+        """One `size`."""
+
+        size: int
+
+    @dataclass
+    class Told(Base):
+        """Further: its place."""
+
+        place: int
+        helped: int = field(metadata={"help": "by its option"})
+        places: int = 0
+
+    assert unexplained(Told) == ["places"]
 
 
 def test_a_missing_docstring_is_found() -> None:

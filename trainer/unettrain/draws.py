@@ -14,7 +14,7 @@ from unettrain.stream.tile_stream import ORDER, TileStream
 
 @dataclass(frozen=True)
 class TileDraw:
-    """A tile of a training step, and the augmentation parameters that are sampled for it."""
+    """A `tile` (its number) of a training `step` in its `epoch`, and its augmentation (`draw`)."""
 
     step: int
     epoch: int

@@ -34,8 +34,9 @@ DECODED_TILES = 64  # that choose the decoding, some tenths of a second each
 
 @dataclass(frozen=True)
 class Progress:
-    """State of a run after an update, `seconds` after `fit` began; `val_` values only after a validation.
+    """State of a run after update `step` of `steps`, `seconds` after `fit` began, with the `loss` of its batch.
 
+    `val_loss`, `val_iou` (foreground) and `val_ap` (cells) are not None only after a validation.
     `tiles_per_s` and `waiting`, the share of the time spent waiting for data (0 to 1), are those of the last 50 steps;
     None in the first steps.
     """
@@ -58,15 +59,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class FitResult:
-    """A completed run: the last step, and the scores of best.pt on the validation split, None without one.
+    """A completed run in `run_dir`: its last `step`, and the scores of best.pt on the validation split.
 
-    `ended_early`: `patience` validations in a row found no better network. `warnings` are sentences that say why the
-    network is useless although every step succeeded; usually empty.
+    The scores are `best_loss`, `val_iou` of the foreground and `val_ap`, the mean AP over IoU thresholds; None without
+    a validation split. `updates` were made by this call; 0 if the run was complete already. `ended_early`: `patience`
+    validations in a row found no better network. `warnings` are sentences that say why the network is useless although
+    every step succeeded; usually empty.
     """
 
     run_dir: Path
     step: int
-    updates: int  # made by this call; 0 if the run was complete already
+    updates: int
     best_loss: float | None
     val_iou: float | None = None
     warnings: tuple[str, ...] = ()

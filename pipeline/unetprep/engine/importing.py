@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImportSummary(Summary):
-    """What an import did, the images without a cell, and the intensity ranges of the images."""
+    """What an import did; also the images `without_cells`, the intensity `ranges` by image, and `warnings`."""
 
     without_cells: tuple[str, ...] = ()
     ranges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -11,15 +11,19 @@ log = logging.getLogger("unetprep.engine.run")
 
 @dataclass(frozen=True)
 class Summary:
-    """What the run of a stage did."""
+    """What the run of a `stage` did: `shards_written` of `shards_total`, and `megapixels` computed in `seconds`.
+
+    `peak_bytes` is the memory of the process that needed the most; `retries` counts the batches that were repeated
+    because their worker was lost.
+    """
 
     stage: str
     shards_total: int
     shards_written: int
     megapixels: float
     seconds: float
-    peak_bytes: int  # of the process that needed the most memory
-    retries: int  # batches that were repeated because their worker was lost
+    peak_bytes: int
+    retries: int
 
     @staticmethod
     def of(stage: str, total: int, done: "BatchResult", start: float) -> "Summary":

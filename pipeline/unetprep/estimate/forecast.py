@@ -16,32 +16,41 @@ class ArrayForecast:
 
 @dataclass(frozen=True)
 class StageForecast:
-    """What a stage would do. Shards, files and the bytes of metadata are counted; everything else is predicted."""
+    """What a `stage` would do. Shards, `files` and the bytes of metadata are counted; everything else is predicted.
+
+    Of `shards_total`, `shards_there` exist; the others are written by `tasks` (shards that are computed together count
+    as one) into `arrays`. `bytes` is the size of all files, `metadata_bytes` that of all but shards. A task computes a
+    `block` at a time, of the largest job, and needs `working_set_bytes`; a worker process needs `peak_bytes`. `seconds`
+    follow from the `sampled` blocks, which were computed for the estimate; `guesses` say what it could not know.
+    """
 
     stage: str
     arrays: tuple[ArrayForecast, ...]
     shards_total: int
     shards_there: int
-    tasks: int  # shards that are computed together count as one
+    tasks: int
     files: int
     bytes: int
-    metadata_bytes: int  # part of `bytes`: everything but shards
-    block: tuple[int, ...]  # what a task computes at a time, of the largest job
-    working_set_bytes: int  # of a task
-    peak_bytes: int  # of a worker process
+    metadata_bytes: int
+    block: tuple[int, ...]
+    working_set_bytes: int
+    peak_bytes: int
     seconds: float
-    sampled: int  # blocks that were computed for the estimate
+    sampled: int
     guesses: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a command would do: files, bytes, peak memory and time, in total and for each stage."""
+    """What a command would do to a `store`: files, bytes, peak memory and time, in total and for each of its `stages`.
+
+    For this number of `workers` (processes) with `threads` each, and `memory_bytes` for all; None: no limit is given.
+    """
 
     store: str
     stages: tuple[StageForecast, ...]
     workers: int
-    threads: int  # of each worker process
+    threads: int
     memory_bytes: int | None
 
     @property

@@ -92,8 +92,12 @@ class Wheel:
 class Manifest:
     """A data set. A text is "" where the manifest does not say it.
 
-    `kind` is "wheel" (from the package index), "http" (downloaded from `url`s) or "local" (files that the user has).
-    `license` is the terms in a word or two. `import_options` are the options of `unetprep import` that read it.
+    `kind` is "wheel" (from the package index: `wheel`), "http" (downloaded from the URLs of `files` or `archives`) or
+    "local" (files that the user has; `obtain` says from where). `license` is the `terms` in a word or two; `cite`: what
+    to cite; `home`: the page of the providers. `images` and `cells` are their numbers, `approximate_bytes` the size
+    where it is not known exactly. `labels` says how labels are to be read, `pixel_size` and `split` what the providers
+    state, `digest_origin` who computed the digests. `import_options` are the options of `unetprep import` that read it,
+    `name` is that of `unetprep fetch`, `title` a line on the data.
     """
 
     name: str

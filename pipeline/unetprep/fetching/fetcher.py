@@ -24,8 +24,9 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Fetched:
-    """The files of a data set, each with its state: "fetched", "was there", or "from PATH".
+    """The `files` of a data set, each with its state: "fetched", "was there", or "from PATH".
 
+    `title`, `terms`, `license` (the terms in a word or two) and `cite` (what to cite) are those of the manifest.
     `unverified` are the SHA-256 of the files of which the manifest knows no digest. `import_command` imports the data
     set, in a POSIX shell; "" if the manifest names none.
     """

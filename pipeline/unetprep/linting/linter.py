@@ -30,10 +30,10 @@ IMPORT = "unetprep import --labels LABELS --out STORE"
 
 @dataclass(frozen=True)
 class Linted:
-    """One label image and what was found in it."""
+    """One label image, from `path`: its `shape`, (z, y, x) or (y, x), `dtype`, number of `cells`, and `findings`."""
 
     path: str
-    shape: tuple[int, ...]  # (z, y, x) or (y, x)
+    shape: tuple[int, ...]
     dtype: str
     cells: int
     findings: Sequence[Finding]

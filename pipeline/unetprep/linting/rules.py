@@ -36,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding of a rule: its count, a message, a remedy, and its first places."""
+    """A finding of a `rule`: its `count`, a `message`, the remedy (`hint`), and its first `places`."""
 
     rule: str
     count: int

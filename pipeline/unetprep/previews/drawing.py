@@ -17,7 +17,7 @@ from unetprep.storage.paths import StrPath
 
 @dataclass(frozen=True)
 class PreviewFigure:
-    """A matplotlib figure, made without pyplot, and its data."""
+    """A matplotlib `figure`, made without pyplot, and its data (`shown`)."""
 
     figure: Figure
     shown: Preview
@@ -25,7 +25,7 @@ class PreviewFigure:
 
 @dataclass(frozen=True)
 class FieldsFigure:
-    """A matplotlib figure, made without pyplot, and its data."""
+    """A matplotlib `figure`, made without pyplot, and its data (`shown`)."""
 
     figure: Figure
     shown: FieldsPreview

@@ -34,12 +34,16 @@ from unetprep.store import Store
 
 @dataclass(frozen=True)
 class Relabelled:
-    """Result of an update: what the edit changed, and which shards were recomputed."""
+    """Result of an update, after `seconds`: the `images` that were edited, and which `shards` were recomputed, by kind.
+
+    `changed` are the pixels in the boxes around what changed, by image; `class_weights` those before and after, if they
+    changed.
+    """
 
     images: tuple[str, ...]
-    changed: Mapping[str, int] = field(default_factory=dict)  # pixels in the boxes around what changed, by image
-    shards: Mapping[str, Shares] = field(default_factory=dict)  # by kind of array
-    class_weights: tuple[list[float], list[float]] | None = None  # before and after, if they changed
+    changed: Mapping[str, int] = field(default_factory=dict)
+    shards: Mapping[str, Shares] = field(default_factory=dict)
+    class_weights: tuple[list[float], list[float]] | None = None
     seconds: float = 0.0
 
 

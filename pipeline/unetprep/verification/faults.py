@@ -10,7 +10,7 @@ IMPORT = "import --image IMAGES --labels LABELS"
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of a store: its kind, the object or array, and the remedy."""
+    """A fault of a store: its `kind`, the `path` of the object or array, a `message`, and the remedy (`to_do`)."""
 
     kind: str
     path: str

@@ -59,13 +59,17 @@ from unetprep.verification.values import limits_of
 
 @dataclass(frozen=True)
 class Verified:
-    """Result of a verification: faults and notes, and how many objects were read."""
+    """Result of a verification: `faults`, and `notes` on what is unusual and right.
+
+    `num_documents` and `num_shards` were read; `recomputed` counts the shards that were also computed again, by kind of
+    array.
+    """
 
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
     num_documents: int = 0
     num_shards: int = 0
-    recomputed: Mapping[str, int] = field(default_factory=dict)  # shards of each kind
+    recomputed: Mapping[str, int] = field(default_factory=dict)
 
 
 def verify(

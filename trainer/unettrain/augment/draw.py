@@ -23,19 +23,25 @@ NO_AUGMENTATION = Augmentation(deform=False, flips=False, gray_values=False)
 
 @dataclass(frozen=True)
 class Draw:
-    """Augmentation parameters of one tile. `dataclasses.asdict` gives plain values; `Draw(**values)` restores it."""
+    """Augmentation parameters of one tile. `dataclasses.asdict` gives plain values; `Draw(**values)` restores it.
 
-    field: int | None = None  # None: no deformation
-    turn: int = 0  # one of the eight TURNS
+    `field` is the number of a deformation field, None: no deformation; `turn` one of the eight TURNS; `angle` in
+    degrees; `scale` a magnification; `shift` in pixels, y and x. The gray values `black` and `white` become 0 and 1, by
+    a curve whose slope is `slope` at black and 2 - slope at white. `noise` is a standard deviation, of noise that is
+    determined by `noise_key` (seed, epoch and sample); `blur` is the sigma of a Gaussian in pixels.
+    """
+
+    field: int | None = None
+    turn: int = 0
     black: float = 0.0
     white: float = 1.0
-    slope: float = 1.0  # of the gray curve at black; 2 - slope at white
-    angle: float = 0.0  # degrees
-    scale: float = 1.0  # magnification
-    shift: tuple[float, float] = (0.0, 0.0)  # pixels, y and x
-    noise: float = 0.0  # standard deviation
-    noise_key: tuple[int, int, int] = (0, 0, 0)  # seed, epoch and sample, which determine the noise
-    blur: float = 0.0  # pixels
+    slope: float = 1.0
+    angle: float = 0.0
+    scale: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    noise: float = 0.0
+    noise_key: tuple[int, int, int] = (0, 0, 0)
+    blur: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the values. Raises InvalidInput for values that no tile can be augmented with."""

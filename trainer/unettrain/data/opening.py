@@ -37,7 +37,10 @@ from unettrain.errors import InvalidInput
 
 @dataclass(frozen=True)
 class StoredFields:
-    """Displacement grids (field, 2, gy, gx) in pixels, all in memory: 72 bytes for each 3 x 3 grid."""
+    """Displacement `grids` (field, 2, gy, gx) in pixels, all in memory: 72 bytes for each 3 x 3 grid.
+
+    `fingerprints` of the arrays of the store that they are from; `interpolation`: how a grid becomes a dense field.
+    """
 
     grids: NDArray[np.float32]
     fingerprints: dict[str, str] = field(default_factory=dict)

@@ -30,7 +30,7 @@ OVERALL = "overall"
 
 @dataclass(frozen=True)
 class MetricScores:
-    """Scores of images, each and overall: the counts of all images, pooled by the rule of each metric."""
+    """Scores of `images` by `metrics`, each and overall: the counts of all, pooled by the rule of each metric."""
 
     metrics: tuple[Metric, ...]
     images: tuple[ImageCounts, ...]

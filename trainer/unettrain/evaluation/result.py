@@ -9,10 +9,11 @@ from unettrain.metrics.scores import Scores
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of one image, and how prediction and labels were interpreted.
+    """`scores` of one image, and how prediction and labels were interpreted.
 
-    `prediction_kind` is "instances", "probability", "mask" or "classes"; `threshold` is None where none was used. The
-    texts say in words how the files were read, and why `dims` is 2 or 3.
+    `prediction_kind` is "instances", "probability", "mask" or "classes"; `threshold` is None where none was used.
+    `prediction_read_as` and `labels_read_as` say in words how the files were read, `dims_reason` why `dims` is 2 or 3.
+    `classes` are the scores of each class: None where cells have no classes, () if the prediction has none.
     """
 
     scores: Scores
@@ -22,7 +23,7 @@ class Evaluation:
     threshold: float | None
     dims: int
     dims_reason: str
-    classes: tuple[ClassScores, ...] | None = None  # None where cells have no classes, () if the prediction has none
+    classes: tuple[ClassScores, ...] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Scores and interpretation as plain values, for JSON."""

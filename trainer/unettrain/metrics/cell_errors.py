@@ -38,8 +38,10 @@ class CellKind(IntEnum):
 
 @dataclass(frozen=True)
 class ErrorCounts:
-    """Numbers of true cells (`*_cells`) and proposals of each kind; counts of several images add up (`+`).
+    """Numbers of true cells and proposals of each kind; counts of several images add up (`+`).
 
+    Of true cells: `found`, `missed_cells`, `split_cells`, `merged_cells`. Of proposals that find none:
+    `spurious_proposals`, `split_proposals`, `merged_proposals`, and `ignored_proposals`, mostly in ignored pixels.
     `splits` counts all split cells, and `mergers` all proposals that merge, whether they are found besides or not: of a
     large and a small cell in one proposal, the large one may be found.
     """
@@ -65,7 +67,7 @@ class ErrorCounts:
 
 @dataclass(frozen=True)
 class CellErrors:
-    """The kind of each true cell and each proposal, in the order of their labels, and their numbers."""
+    """Kinds of true cells (`label_kinds`) and proposals (`proposal_kinds`), in the order of their labels; `counts`."""
 
     label_kinds: NDArray[np.uint8]
     proposal_kinds: NDArray[np.uint8]

@@ -41,10 +41,11 @@ class LabelArray(Protocol):
 class ContingencyTable:
     """The pixels of each pair of a label and an object of the proposal that share any, in the order of both numbers.
 
-    0 is background on both sides. Pixels with the label IGNORED, -1, are neither cell nor background.
+    `labels`, `proposals` and `counts`, the number of shared pixels, are int64 (pair,). 0 is background on both sides.
+    Pixels with the label IGNORED, -1, are neither cell nor background.
     """
 
-    labels: NDArray[np.int64]  # (pair,)
+    labels: NDArray[np.int64]
     proposals: NDArray[np.int64]
     counts: NDArray[np.int64]
 

@@ -27,7 +27,7 @@ THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 
 @dataclass(frozen=True)
 class Matching:
-    """Counts of matched cells (tp), unmatched proposals (fp) and unmatched true cells (fn); sum of the matches' IoU.
+    """Counts of matched cells (tp), unmatched proposals (fp) and unmatched true cells (fn); `sum_iou` of the matches.
 
     `ignored` counts the unmatched proposals that lie mostly in ignored pixels; they are not in fp. Matchings of several
     images add up (`+`), so that AP can be pooled over a data set.
@@ -62,7 +62,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class Seg:
-    """Sum of the Jaccard indices (IoU) of the true cells, 0 for those without a match, and their number.
+    """`sum_iou` of the Jaccard indices (IoU) of the true cells, 0 for those without a match, and their `num_cells`.
 
     Those of several images add up (`+`): SEG is the mean over all cells of all images.
     """

@@ -23,10 +23,13 @@ THRESHOLD = 0.5  # fixed beforehand: tuning it on the scored images would bias t
 
 @dataclass(frozen=True)
 class Scores:
-    """Counts of one image or, added up with `+`, of several; the scores follow from the pooled counts."""
+    """Counts of one image or, added up with `+`, of several `images`; the scores follow from the pooled counts.
+
+    `pixels` is the overlap of the foreground, `cells` the matching at each IoU of THRESHOLDS.
+    """
 
     pixels: Overlap = field(default_factory=Overlap)
-    cells: tuple[Matching, ...] = (Matching(),) * len(THRESHOLDS)  # one for each of THRESHOLDS
+    cells: tuple[Matching, ...] = (Matching(),) * len(THRESHOLDS)
     images: int = 0
 
     def __add__(self, other: "Scores") -> "Scores":

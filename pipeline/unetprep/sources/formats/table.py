@@ -27,10 +27,10 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """An image format: its name, the endings of its files, the module that reads it, and the package that does.
+    """An image format: its `name`, the `endings` of its files, our `module` that reads it, and the package (`library`).
 
     `is_extra` says that the package is one of the extra `formats`, `is_folder` that files of the format are folders,
-    `has_several` that a file may hold levels or series.
+    `has_names` that a file holds arrays by name, `has_several` that it may hold levels or series.
     """
 
     name: str

@@ -20,9 +20,9 @@ FRACTIONS = ("--val-fraction", "0.1", "--test-fraction", "0.2")
 
 @dataclass(frozen=True)
 class Scanned:
-    """What a folder holds, and the command that imports it.
+    """What a `folder` holds (`summary`), and the `command` that imports it.
 
-    `reason` says why it has the layout; `others` are further layouts that it has, each with its reason.
+    `reason` says why it has the `layout`; `others` are further layouts that it has, each with its reason.
     """
 
     folder: str
