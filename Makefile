@@ -12,6 +12,7 @@ LINKS := $(if $(wildcard $(PIP_FIND_LINKS)),--find-links $(PIP_FIND_LINKS))
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
+unexport PYTHONDONTWRITEBYTECODE  # every process would compile all that it imports, twice the time of most commands
 
 .PHONY: help setup demo docs notebooks test test-cluster test-lowest test-newest test-pythons dist lint isbi2012 nuclei peers ablations bench bench-gpu bench-recipe \
     bench-demo chaos clean

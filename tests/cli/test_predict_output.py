@@ -251,3 +251,23 @@ def test_sizes_follow_the_axes_that_the_user_names(run: Run, axes: str, sizes: t
 def test_a_picture_states_no_size(run: Run, cells: Path) -> None:
     np.save("volume.npy", VOLUME)
     assert read_calibration(open_source("volume.npy")) is None
+
+
+def test_probabilities_are_evaluated_at_the_threshold_that_they_record(run: Run) -> None:
+    run(f"{PREDICT} --out first.npy --instances none")
+    middle = round(float(np.median(np.load("first.npy"))), 4)
+    expected = json.loads(run(f"unettrain evaluate first.npy labels.tif --threshold {middle} --json").stdout)
+    assert expected["threshold"] == middle != 0.5
+    for name in ("p.npy", "p.tif", "p.zarr"):
+        run(f"{PREDICT} --out {name} --instances none --threshold {middle}")
+        found = json.loads(run(f"unettrain evaluate {name} labels.tif --json").stdout)
+        assert (found["threshold"], found["iou"]) == (middle, expected["iou"])
+        assert found["prediction_read_as"].startswith(
+            f"probability (threshold as predict recorded it, foreground > {middle}"
+        )
+        assert (
+            json.loads(run(f"unettrain evaluate {name} labels.tif --threshold 0.5 --json").stdout)["threshold"] == 0.5
+        )
+    scores = json.loads(run("unettrain evaluate p.npy labels.tif --metrics iou,pixel_error --json").stdout)
+    assert scores["overall"]["scores"]["iou"]["foreground"] == expected["iou"]
+    assert scores["overall"]["scores"]["pixel_error"]["threshold"] == middle

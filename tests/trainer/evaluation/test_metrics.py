@@ -163,7 +163,7 @@ def test_predictions_of_different_thresholds_are_refused_before_they_are_scored(
         np.save(tmp_path / f"predicted/{name}.npy", CELL.astype(np.float32))
         np.save(tmp_path / f"labels/{name}.npy", SEPARATE)
     recorded = {"a.npy": 0.4, "b.npy": 0.30000000000000004}
-    monkeypatch.setattr("unettrain.evaluation.many.carried_threshold", lambda path: recorded[Path(path).name])
+    monkeypatch.setattr("unettrain.evaluation.many.recorded_threshold", lambda path: recorded[Path(path).name])
     paths = str(tmp_path / "predicted"), str(tmp_path / "labels")
     with pytest.raises(InvalidInput, match=r"a\.npy is 0\.4, that of .*b\.npy 0\.3\n.*\n.*--threshold 0\.4"):
         evaluate_metrics(*paths, EvaluateParams(metrics="pixel_error"), lambda done, num: pytest.fail("has scored"))

@@ -41,16 +41,18 @@ def evaluate_sources(
     params: EvaluateParams,
     stored_dims: int | None = None,
     classes: tuple[Source, int] | None = None,
+    recorded: float | None = None,
 ) -> Evaluation:
     """Evaluate a prediction against labels. `stored_dims` is what the store of the labels records, if they are in one.
 
-    `classes` are the classes of the labels and their number, where labels number the cells.
+    `classes` are the classes of the labels and their number, where labels number the cells; `recorded` is the threshold
+    that the prediction records.
 
     Raises InvalidInput as `evaluate_arrays` does.
     """
     proposed, dims, reason = checked_sources(proposed, truth, stored_dims, params.dims)
     num_classes = classes[1] if classes else params.num_classes
-    found, cells = read_sources(proposed, truth, params, dims, classes)
+    found, cells = read_sources(proposed, truth, params, dims, classes, recorded)
     scores = score_instances(found.objects, cells.objects, dims)
     counts = scores.cells[0]
     return Evaluation(
@@ -77,7 +79,12 @@ def checked_sources(
 
 
 def read_sources(
-    proposed: Source, truth: Source, params: EvaluateParams, dims: int, classes: tuple[Source, int] | None
+    proposed: Source,
+    truth: Source,
+    params: EvaluateParams,
+    dims: int,
+    classes: tuple[Source, int] | None,
+    recorded: float | None,
 ) -> tuple[Segmentation, Segmentation]:
     """Read prediction and labels into memory, and interpret them."""
     num_classes = classes[1] if classes else params.num_classes
@@ -85,8 +92,8 @@ def read_sources(
     cells = read_labels(_pixels(truth), truth.path, dims, params.instances, params.ignore_label, by_value)
     if classes:
         cells = replace(cells, classes=_pixels(classes[0])[0])
-    found = read_prediction(_pixels(proposed), proposed.path, dims, params.prediction, params.threshold, num_classes)
-    return found, cells
+    how = params.prediction, params.threshold, num_classes, recorded
+    return read_prediction(_pixels(proposed), proposed.path, dims, *how), cells
 
 
 def _check_sizes(proposed: Source, truth: Source) -> None:

@@ -17,6 +17,8 @@ from unettrain.errors import InvalidInput, raises_own_errors
 from unettrain.evaluation.arrays import evaluate_sources
 from unettrain.evaluation.params import EvaluateParams
 from unettrain.evaluation.result import Evaluation
+from unettrain.prediction.layout import threshold_in
+from unettrain.prediction.outputs import mark_in
 
 OWN_LABELS, OWN_CLASSES = "labels/instances", "labels/classes"  # of an image in a store
 
@@ -33,17 +35,18 @@ def evaluate_files(prediction: str | Path, labels: str | Path, params: EvaluateP
         unettrain.evaluate_files("prediction.tif", "labels.tif").scores.mean_ap
     """
     pair = open_pair(os.fspath(prediction), os.fspath(labels), params or EvaluateParams())
-    return evaluate_sources(pair.proposed, pair.truth, pair.params, pair.stored_dims, pair.classes)
+    return evaluate_sources(pair.proposed, pair.truth, pair.params, pair.stored_dims, pair.classes, pair.recorded)
 
 
 class OpenedPair(NamedTuple):
-    """Sources of a prediction and of its labels, how they are interpreted, and what a store says about the labels."""
+    """Sources of a prediction and of its labels, how they are interpreted, and what the files say about that."""
 
     proposed: Source
     truth: Source
     params: EvaluateParams
     stored_dims: int | None = None
     classes: tuple[Source, int] | None = None  # of the labels, and their number
+    recorded: float | None = None  # threshold that `predict` wrote into probabilities
 
 
 def open_pair(prediction: str, labels: str, params: EvaluateParams) -> OpenedPair:
@@ -51,7 +54,8 @@ def open_pair(prediction: str, labels: str, params: EvaluateParams) -> OpenedPai
     proposed, truth = open_image_file(prediction), _own_labels(labels, OWN_LABELS)
     if truth is None:
         choice = Choice(params.label_axes, channel=params.label_channel, is_labels=True)
-        return OpenedPair(proposed, as_labels(open_image_file(labels, choice), choice.channel), params)
+        truth = as_labels(open_image_file(labels, choice), choice.channel)
+        return OpenedPair(proposed, truth, params, recorded=recorded_threshold(prediction))
     if params.ignore_label not in (None, IGNORED):
         raise InvalidInput(
             f"--ignore-label is {params.ignore_label}, but the labels of {labels} in a store mark ignored pixels as"
@@ -65,7 +69,13 @@ def open_pair(prediction: str, labels: str, params: EvaluateParams) -> OpenedPai
             + (f"has {classes[1]} classes" if classes else "holds cells without classes"),
             hint="leave out --num-classes",
         )
-    return OpenedPair(proposed, truth, replace(params, ignore_label=IGNORED), _stored_dims(labels), classes)
+    params, dims = replace(params, ignore_label=IGNORED), _stored_dims(labels)
+    return OpenedPair(proposed, truth, params, dims, classes, recorded_threshold(prediction))
+
+
+def recorded_threshold(path: str) -> float | None:
+    """The threshold that `unettrain predict` has recorded in probabilities: the run's, or --threshold."""
+    return None if is_url(path) or not os.path.exists(path) else threshold_in(mark_in(Path(path)))
 
 
 def _own_labels(image: str, part: str) -> Source | None:

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import unetprep.errors
-from unetprep.sources.urls import is_url
 from unetprep.storage.output import Output, OutputKind, check_output
 from unettrain.errors import InvalidInput, raises_own_errors
 from unettrain.evaluation.counting import Counts, Curve
-from unettrain.evaluation.files import open_pair
+from unettrain.evaluation.files import open_pair, recorded_threshold
 from unettrain.evaluation.metric_table import PROBABILITY, Metric, named_metrics
 from unettrain.evaluation.metrics import ImageCounts, count_metrics
 from unettrain.evaluation.pairing import Pair, find_pairs
 from unettrain.evaluation.params import EvaluateParams
 from unettrain.evaluation.text import plain_scores
 from unettrain.metrics.scores import THRESHOLD
-from unettrain.prediction.layout import threshold_in
-from unettrain.prediction.outputs import mark_in
 
 COLUMNS = ("image", "metric", "part", "threshold", "value")  # of the CSV file
 OVERALL = "overall"
@@ -93,22 +90,22 @@ def evaluate_metrics(
     """
     params = params or EvaluateParams()
     pairs = find_pairs(os.fspath(prediction), os.fspath(labels), params.split)
-    recorded = {pair.prediction: carried_threshold(pair.prediction) for pair in pairs}
-    _check_thresholds(recorded, params)
+    _check_thresholds(pairs, params)
     found: list[ImageCounts] = []
     for pair in pairs:
-        found.append(_count(pair, params, recorded[pair.prediction], len(pairs) > 1))
+        found.append(_count(pair, params, len(pairs) > 1))
         on_image(len(found), len(pairs))
     return MetricScores(named_metrics(params.metrics), tuple(found))
 
 
-def _check_thresholds(recorded: Mapping[str, float | None], params: EvaluateParams) -> None:
+def _check_thresholds(pairs: Sequence[Pair], params: EvaluateParams) -> None:
     """Refuse predictions that record different thresholds, whose scores at them could not be pooled."""
     if params.threshold is not None or not any(m.needs == PROBABILITY for m in named_metrics(params.metrics)):
         return
     paths: dict[float, str] = {}
-    for path, threshold in recorded.items():
-        paths.setdefault(round(THRESHOLD if threshold is None else threshold, 6), path)
+    for pair in pairs:
+        threshold = recorded_threshold(pair.prediction)
+        paths.setdefault(round(THRESHOLD if threshold is None else threshold, 6), pair.prediction)
     if len(paths) > 1:
         (first, one), (second, other), *_ = paths.items()
         raise InvalidInput(
@@ -118,19 +115,14 @@ def _check_thresholds(recorded: Mapping[str, float | None], params: EvaluatePara
         )
 
 
-def _count(pair: Pair, params: EvaluateParams, threshold: float | None, is_one_of_several: bool) -> ImageCounts:
+def _count(pair: Pair, params: EvaluateParams, is_one_of_several: bool) -> ImageCounts:
     try:
         opened = open_pair(pair.prediction, pair.labels, params)
-        return count_metrics(pair.name, opened, threshold)
+        return count_metrics(pair.name, opened)
     except (InvalidInput, unetprep.errors.InvalidInput) as error:
         if not is_one_of_several or pair.prediction in str(error) or pair.labels in str(error):
             raise
         raise InvalidInput(f"{pair.labels}: {error}") from error
-
-
-def carried_threshold(path: str) -> float | None:
-    """The threshold that `unettrain predict` has recorded in probabilities: the run's, or --threshold."""
-    return None if is_url(path) or not os.path.exists(path) else threshold_in(mark_in(Path(path)))
 
 
 @raises_own_errors

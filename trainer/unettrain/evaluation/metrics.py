@@ -36,11 +36,8 @@ class ImageCounts:
     dims_reason: str
 
 
-def count_metrics(name: str, pair: OpenedPair, threshold: float | None = None) -> ImageCounts:
-    """The counts of the metrics that `pair.params` names. Raises InvalidInput as `evaluate_files` does.
-
-    `threshold` is the one that metrics of probabilities are also reported at, by default 0.5.
-    """
+def count_metrics(name: str, pair: OpenedPair) -> ImageCounts:
+    """The counts of the metrics that `pair.params` names. Raises InvalidInput as `evaluate_files` does."""
     params, metrics = pair.params, named_metrics(pair.params.metrics)
     proposed, dims, reason = checked_sources(pair.proposed, pair.truth, pair.stored_dims, params.dims)
     if pair.classes is None and not any(metric.needs == PROBABILITY for metric in metrics):
@@ -50,13 +47,12 @@ def count_metrics(name: str, pair: OpenedPair, threshold: float | None = None) -
             counted = Counted(count_pairs(labels, objects, dims))
             found, cells = (Segmentation(np.empty(0, np.int32), "instances", "instance labels") for _ in range(2))
             return _counts(name, metrics, counted, found, cells, (dims, reason), params.ignore_background)
-    found, cells = read_sources(proposed, pair.truth, params, dims, pair.classes)
+    found, cells = read_sources(proposed, pair.truth, params, dims, pair.classes, pair.recorded)
     counted = Counted(count_pairs(cells.objects, found.objects, dims), _classes(found, cells))
     if any(metric.needs == PROBABILITY for metric in metrics):
         probability = _probability(found, _pixels(proposed), proposed.path, metrics)
         counted = replace(counted, labels=cells.objects, probability=probability)
-    fixed = threshold if params.threshold is None else params.threshold
-    fixed = None if found.kind == "mask" else fixed  # one of the file's own values
+    fixed = None if found.kind == "mask" else found.threshold  # of a mask it is one of the file's own values
     return _counts(name, metrics, counted, found, cells, (dims, reason), params.ignore_background, fixed)
 
 

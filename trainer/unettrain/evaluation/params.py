@@ -34,8 +34,8 @@ class EvaluateParams(TrainerParams):
     )
     threshold: float | None = parameter(
         None,
-        "Foreground is above this value: 0 to 1 for probabilities, in the values of the file for a mask.  [default: 0.5"
-        " for probabilities]",
+        "Foreground is above this value: 0 to 1 for probabilities, in the values of the file for a mask.  [default: of"
+        " probabilities the one that predict recorded in them, or 0.5]",
     )
     instances: str = parameter(
         "auto",

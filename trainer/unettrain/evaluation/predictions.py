@@ -16,9 +16,9 @@ Dtype and values decide, unless the parameter `prediction` names what the predic
 
 - Instance labels are used as they are: a number is one object, even if it has several parts. With `dims` 2 it is one
   object in each slice.
-- Probabilities: foreground is above the threshold, by default 0.5; for class probabilities, by default, foreground is
-  where class 0 is not the most likely one. uint8 is divided by 255 and uint16 by 65535, with `prediction="probability"`
-  only.
+- Probabilities: foreground is above the threshold, by default the one that `predict` recorded, or 0.5; for class
+  probabilities without any, foreground is where class 0 is not the most likely one. uint8 is divided by 255 and uint16
+  by 65535, with `prediction="probability"` only.
 - Mask: foreground is not 0, or above the threshold if one is given.
 - The objects of probabilities and masks are the connected components of the foreground. Pixels that share a side are
   connected: 4 neighbours with `dims` 2, 6 with `dims` 3.
@@ -56,12 +56,14 @@ def read_prediction(
     kind: str = "auto",
     threshold: float | None = None,
     num_classes: int | None = None,
+    recorded: float | None = None,
 ) -> Segmentation:
     """The objects that a prediction (c, z, y, x) proposes; see the table of this module.
 
     kind: one of `unettrain.evaluation.params.PREDICTIONS`. num_classes: of the labels, if they have classes; the
-    classes of the pixels are then returned too, where the prediction has some. Raises InvalidInput, naming `path`, if
-    the values do not fit the kind, or are ambiguous for `auto`.
+    classes of the pixels are then returned too, where the prediction has some. recorded: the threshold of probabilities
+    for which none is given. Raises InvalidInput, naming `path`, if the values do not fit the kind, or are ambiguous for
+    `auto`.
     """
     if pixels.dtype.kind not in "buif":
         raise InvalidInput(f"{path} has dtype {pixels.dtype}", allowed="integers, floating-point numbers or bool")
@@ -79,7 +81,7 @@ def read_prediction(
         return _instances(pixels, path)
     if found == "mask":
         return _mask(pixels, path, dims, threshold)
-    return _probability(pixels, path, dims, threshold)
+    return _probability(pixels, path, dims, threshold, recorded)
 
 
 def _find_kind(pixels: NDArray[Any], path: str, dims: int) -> str:
@@ -186,22 +188,26 @@ def _mask(pixels: NDArray[Any], path: str, dims: int, threshold: float | None) -
     return components(pixels[0] != 0, dims, "mask", "mask")
 
 
-def _probability(pixels: NDArray[Any], path: str, dims: int, threshold: float | None) -> Segmentation:
+def _probability(
+    pixels: NDArray[Any], path: str, dims: int, threshold: float | None, recorded: float | None
+) -> Segmentation:
     if threshold is not None and not 0 <= threshold < 1:
         raise InvalidInput(f"--threshold is {threshold:g} for probabilities", allowed="0 <= threshold < 1")
+    origin = () if threshold is not None or recorded is None else ("threshold as predict recorded it",)
+    threshold = recorded if threshold is None else threshold
     used = THRESHOLD if threshold is None else threshold
     if pixels.dtype.kind != "f":
         check_one_channel(pixels, path)
         top = _full_scale(pixels, path)
         mask = pixels[0] > used * top
-        return components(mask, dims, "probability", "probability", f"{pixels.dtype} / {top}", threshold=used)
+        return components(mask, dims, "probability", "probability", f"{pixels.dtype} / {top}", *origin, threshold=used)
     if not _in_unit_range(pixels):
         raise _no_probabilities(pixels, path)
     if len(pixels) == 1:
-        return components(foreground(pixels, used), dims, "probability", "probability", threshold=used)
+        return components(foreground(pixels, used), dims, "probability", "probability", *origin, threshold=used)
     _check_sum(pixels, path)
     rule = () if threshold is not None else ("foreground where class 0 is not the most likely",)
-    remarks = (f"{len(pixels)} classes", *rule)
+    remarks = (f"{len(pixels)} classes", *origin, *rule)
     mask = foreground(pixels, threshold)
     return components(mask, dims, "probability", "class probabilities", *remarks, threshold=threshold)
 
