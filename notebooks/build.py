@@ -9,11 +9,13 @@ them again gives the same bytes.
 """
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
+from latex2mathml.converter import convert
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
@@ -24,6 +26,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
 }
+CODE_OR_FORMULA = re.compile(r"`[^`]*`|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$]+)\$", re.DOTALL)
 INSTALLATION = """\
 import importlib.util
 import subprocess
@@ -63,8 +66,26 @@ def page(source: Path) -> str:
     """HTML of a notebook with its outputs. It runs in `PAGES`, where it finds or fetches its data."""
     book = notebook(source)
     NotebookClient(book, timeout=TIMEOUT_S, resources={"metadata": {"path": str(PAGES)}}).execute()
-    html, _ = HTMLExporter().from_notebook_node(book, {"metadata": {"name": source.stem}})
-    return str(html)
+    return html(book, source.stem)
+
+
+def html(book: Any, title: str) -> str:
+    """A page that needs no connection: formulas are MathML, and no script is of another server."""
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_mathml(cell.source)
+    exporter = HTMLExporter(mathjax_url="", require_js_url="")
+    return str(exporter.from_notebook_node(book, {"metadata": {"name": title}})[0])
+
+
+def with_mathml(text: str) -> str:
+    """Markdown with its LaTeX formulas as MathML, which browsers show by themselves."""
+
+    def converted(found: re.Match[str]) -> str:
+        block, inline = found["block"], found["inline"]
+        return convert(block, display="block") if block else convert(inline) if inline else found[0]
+
+    return CODE_OR_FORMULA.sub(converted, text)
 
 
 def main() -> None:

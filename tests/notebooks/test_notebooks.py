@@ -9,7 +9,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
-from notebooks.build import INSTALLATION, PAGES, sources, written
+from notebooks.build import INSTALLATION, PAGES, html, notebook, sources, with_mathml, written
 
 from tests.notebooks.runner import BadFigure, run
 
@@ -43,6 +43,23 @@ def test_the_ipynb_is_what_the_text_gives(source: Path) -> None:
     built = source.with_suffix(".ipynb")
     assert built.is_file(), "build it: make notebooks"
     assert built.read_text("utf-8") == written(source), "build it again: make notebooks"
+
+
+@pytest.mark.parametrize("source", sources(), ids=lambda path: path.stem)
+def test_a_page_shows_its_formulas_without_a_connection(source: Path) -> None:
+    page, text = html(notebook(source), source.stem), source.read_text("utf-8")
+    assert ("<math" in page) == ("$" in text)
+    assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=.?https?:", page)
+    markdown = re.sub(r"<pre.*?</pre>|<style.*?</style>|<script.*?</script>|<code.*?</code>", "", page, flags=re.DOTALL)
+    assert "$" not in markdown
+
+
+def test_formulas_become_mathml_and_code_stays() -> None:
+    assert with_mathml("a `$x$` b") == "a `$x$` b"
+    found = with_mathml("of $J \\le\n0$:\n\n$$x = 1$$")
+    assert found.count("<math") == 2
+    assert found.count('display="block"') == 1
+    assert "&#x02264;" in found or "\u2264" in found
 
 
 def test_the_first_cell_only_installs_what_is_missing(tmp_path: Path) -> None:

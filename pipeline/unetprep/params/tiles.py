@@ -16,7 +16,11 @@ class TilesParams(Params):
     """Mirrored overlap tiles (section 2 of the paper)."""
 
     tile_px: int = parameter(
-        572, "Side of the network's input, in pixels: 16 k + 60, from 188, at depth 4.", least=1, most=LARGEST_TILE_PX
+        572,
+        "Side of the network's input, in pixels: 16 k + 60, from 188, at depth 4. The output is 184 smaller: a tile of"
+        " 572 teaches 388 x 388 pixels, one of 316 132 x 132, one of 188 only 4 x 4, and costs as much as it is large.",
+        least=1,
+        most=LARGEST_TILE_PX,
     )
     depth: int = parameter(4, "How many times the network pools; it decides which tiles are legal.", least=1, most=10)
     margin_px: int = parameter(
