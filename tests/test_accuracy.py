@@ -111,6 +111,42 @@ def test_trainings_are_scored_and_the_page_is_written_of_their_records(
     assert page.count("| unettrain, averaged: ") == 2
 
 
+def test_the_command_makes_the_trainings_of_a_size_that_are_missing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[dict[str, Any]] = []
+
+    def train(asked: dict[str, Any], record: Path) -> None:
+        made.append(asked)
+        ap = {"0.50": 0.5, "0.70": 0.3}
+        found = {"steps": 1, "scores": {"chosen": {"ap": ap}, "challenge": {"v_rand": {"best": 0.9}}}}
+        record.write_text(json.dumps(asked | found))
+
+    def command(line: str) -> list[dict[str, Any]]:
+        made.clear()
+        words = ["accuracy", *line.split(), "--data", str(folder), "--build", str(tmp_path), "--results", str(tmp_path)]
+        monkeypatch.setattr("sys.argv", words)
+        accuracy.main()
+        return made
+
+    monkeypatch.setattr(accuracy, "verify_local", lambda name, where: None)
+    monkeypatch.setattr(accuracy, "train", train)
+    smoke = command("isbi2012 --size smoke --folds")
+    assert [(asked["fold"], asked["seed"], asked["budget_seconds"]) for asked in smoke] == [(f, 0, 4) for f in range(5)]
+    written = json.loads((tmp_path / "isbi2012-smoke.json").read_text())
+    assert [run["fold"] for run in written["runs"]] == list(range(5))
+    assert len(written["floor"]) == 5
+    assert not command("isbi2012 --size smoke --folds"), "made already"
+    assert len(command("isbi2012 --size smoke --seconds 9")) == 1
+    full = command("nuclei --size full")
+    assert [(asked["seed"], asked["options"]["device"]) for asked in full] == [(seed, "cuda") for seed in range(3)]
+    assert (tmp_path / "nuclei-full.json").exists()
+    for line, message in (("nuclei --folds", "only isbi2012"), ("nuclei --groups theirs", "allowed are ours")):
+        with pytest.raises(SystemExit):
+            command(line)
+        assert message in capsys.readouterr().err
+
+
 def test_names_of_variants_differ_and_every_method_is_a_module() -> None:
     assert len({variant.name for variant in VARIANTS}) == len(VARIANTS)
     methods = Path(one.__file__).parent / "methods"
