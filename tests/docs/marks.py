@@ -93,7 +93,6 @@ NOT_RUN: dict[str, dict[str, str]] = {
     "docs/clusters.md": {"unetprep ": "needs Slurm or starts processes; tests/cluster does"},
     "docs/datasets.md": {
         "unetprep import": "needs a download",
-        'Path("data/bbbc039")': "needs a download; tests/cli/prep/test_datasets.py runs it",
     },
     "docs/export.md": {
         "unettrain import-weights": "needs the weights of another U-Net; tests/cli/test_export.py runs it",
