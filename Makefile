@@ -64,8 +64,10 @@ demo: $(READY)
 	unettrain report demo/run
 	@echo; echo "Look at demo/run/report.html, demo/cells.overlay.png and demo/preview.png"
 
+# Half as many processes again as cores, up to 6: a third of the time of the tests is waiting for servers and commands.
 test: lint docs $(NUCLEI)
-	python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not cluster and not release"
+	python -m pytest -n $$(python -c "import os; print(min(os.cpu_count() * 3 // 2, 6))") --dist worksteal \
+	    -m "not cluster and not release"
 
 # They start daemons and take minutes. Those that need Slurm are skipped, with the reason, where it is not installed.
 test-cluster: $(READY)
