@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from benchmarks.accuracy import __main__ as accuracy
-from benchmarks.accuracy import one, results, scoring
+from benchmarks.accuracy import budget, one, results, scoring
 from benchmarks.accuracy.data import FOLD, isbi2012, nuclei
 from benchmarks.accuracy.variants import DATA, VARIANTS
 
@@ -151,3 +151,19 @@ def test_names_of_variants_differ_and_every_method_is_a_module() -> None:
     assert len({variant.name for variant in VARIANTS}) == len(VARIANTS)
     methods = Path(one.__file__).parent / "methods"
     assert all((methods / f"{variant.method}.py").exists() for variant in VARIANTS)
+
+
+def test_a_budget_leaves_out_what_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(budget, "clock_of", lambda device: lambda: now[0])
+    counted = budget.Budget(10)
+    for step, is_counted in ((2, True), (5, False), (1, True), (4, False)):
+        if is_counted:
+            counted.resume()
+        else:
+            counted.stop()
+        now[0] += step
+    assert counted.used == 3
+    counted.resume()
+    now[0] += 7
+    assert (counted.used, counted.fraction) == (10, 1)

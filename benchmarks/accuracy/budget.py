@@ -15,11 +15,21 @@ class Budget:
     def __init__(self, seconds: float, device: str = "cpu") -> None:
         self.seconds, self._clock = seconds, clock_of(device)
         self._start = self._clock()
+        self._stopped: float | None = None
+
+    def stop(self) -> None:
+        """Leave out what follows, such as a validation."""
+        self._stopped = self._clock()
+
+    def resume(self) -> None:
+        """Count again."""
+        if self._stopped is not None:
+            self._start, self._stopped = self._start + self._clock() - self._stopped, None
 
     @property
     def used(self) -> float:
         """The seconds used so far."""
-        return self._clock() - self._start
+        return (self._clock() if self._stopped is None else self._stopped) - self._start
 
     @property
     def fraction(self) -> float:
