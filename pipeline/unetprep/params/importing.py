@@ -133,7 +133,7 @@ class ImportParams(FileParams):
         return self.instances in PIECES or self.labels_are_classes
 
     @property
-    def divides_by_value(self) -> bool:
+    def by_value(self) -> bool:
         """Whether pixels of different values belong to different components."""
         return self.instances == "pieces" or self.labels_are_classes
 

@@ -102,7 +102,7 @@ class FirstReading:
         shape = box_shape(box[1:])
         union_find = UnionFind(shape, shard, num_neighbours(params.dims, params.connectivity)) if pieces else None
         screen, where = LabelScreen(), (slice(0, 1), *box[1:])
-        mask = union_find, params.divides_by_value, params.label_threshold or 0
+        mask = union_find, params.by_value, params.label_threshold or 0
         scan, ids = scan_labels(source, where, shard, chunk, params.ignore_label, *mask, screen)
         if params.labels_are_classes:
             refuse_class(source, scan, params)

@@ -218,7 +218,7 @@ def _plan_stack(
     rule = _label_rule(params)
     digests = {k: labels.scan.digest for k, (labels, _) in seen.items()}
     sources = {k: part.labels for k, part in stack.given.items()}
-    how = LabelRule(params.ignore_label, rule["connectivity"], params.divides_by_value, params.label_threshold or 0)
+    how = LabelRule(params.ignore_label, rule["connectivity"], params.by_value, params.label_threshold or 0)
     path = labels_path(stack.path, "instances")
     jobs = [job(path, (), {"dtype": "int32", **common, **rule}, digests, sources, how)]
     if classes:
@@ -336,7 +336,7 @@ def _labels_job(part: Part, seen: LabelScan, params: ImportParams, about: dict[s
         params.ignore_label,
         connectivity,
         seen.names,
-        params.divides_by_value,
+        params.by_value,
         params.label_threshold or 0,
         digests=seen.scan.shards,
     )

@@ -257,7 +257,7 @@ class StackImportJob(Job):
 class LabelRule:
     """How labels of a stack are stored: `ignore_label` and, for connected components, their `connectivity`.
 
-    Components are those of all cells, which are above a threshold, or `by_value` those of each class.
+    Components are those of all cells, which are above a threshold, or `by_value` those of each number.
     """
 
     ignore_label: int | None
