@@ -53,7 +53,8 @@ def main() -> None:
 def dependencies(which: str, words: Sequence[str]) -> None:
     """The tests with the lowest versions that pyproject.toml allows, or the newest that fit each other."""
     chosen = FOLDER / f"{which}.txt"
-    extras = [word for extra in EXTRAS for word in ("--extra", extra)]
+    # What the tests use must fit the newest versions, and need not be as old as the lowest.
+    extras = [word for extra in (*EXTRAS, *(["dev"] if which == "newest" else [])) for word in ("--extra", extra)]
     resolution = "lowest-direct" if which == "lowest" else "highest"
     uv(
         *("pip", "compile", "--quiet", "--python", sys.executable, "--resolution", resolution, *links(), *PINS),
