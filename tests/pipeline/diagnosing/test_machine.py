@@ -161,6 +161,7 @@ def test_gpus_are_those_that_torch_sees(
     monkeypatch: pytest.MonkeyPatch, output: str, has_gpu: bool, state: str, found: str
 ) -> None:
     answering(monkeypatch, f"a warning\n{output}\n")
+    monkeypatch.setattr(programs, "installed_version", lambda name: "2.9")
     monkeypatch.setattr(programs, "has_nvidia_gpu", lambda: has_gpu)
     torch, gpu = check_gpu()
     assert (torch.state, torch.found) == ("ok", "2.9, 2 threads")
@@ -168,6 +169,7 @@ def test_gpus_are_those_that_torch_sees(
 
 
 def test_a_torch_that_cannot_be_loaded_is_a_fault_and_none_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "installed_version", lambda name: "2.9")
     answering(monkeypatch, "", "Traceback\nOSError: libcudart.so.13: cannot open\n", 1)
     (check,) = check_gpu()
     assert (check.state, check.found) == ("fault", "cannot be loaded: OSError: libcudart.so.13: cannot open")
