@@ -97,6 +97,7 @@ def test_trainings_are_scored_and_the_page_is_written_of_their_records(
     assert first["images"] == {"train": 7, "val": 2, "test": 2}
     assert 0 <= first["scores"]["challenge"]["v_rand"]["fixed"] <= first["scores"]["challenge"]["v_rand"]["best"] <= 1
     assert first["fingerprint"] == found["runs"][1]["fingerprint"]
+    (tmp_path / "results/demo.json").write_text('{"runs": []}')
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(results, "DOCS", tmp_path)
     results.main()
