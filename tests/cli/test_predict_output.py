@@ -271,3 +271,28 @@ def test_probabilities_are_evaluated_at_the_threshold_that_they_record(run: Run)
     scores = json.loads(run("unettrain evaluate p.npy labels.tif --metrics iou,pixel_error --json").stdout)
     assert scores["overall"]["scores"]["iou"]["foreground"] == expected["iou"]
     assert scores["overall"]["scores"]["pixel_error"]["threshold"] == middle
+
+
+def test_class_probabilities_keep_the_threshold_that_they_record(run: Run, cells: Path) -> None:
+    config = UNetConfig(base_channels=2, depth=1, num_classes=3)
+    save_checkpoint(cells / "net.pt", Checkpoint(config, UNet(config, seed=1).state_dict(), 44, 0, 0))
+    classes = np.minimum(tifffile.imread("labels.tif"), 2).astype(np.uint8)
+    tifffile.imwrite("classes.tif", classes)
+    found = {}
+    for name in ("p.npy", "p.tif", "p.zarr"):
+        run(f"{PREDICT} --out {name} --instances none --threshold 0.3")
+        line = f"unettrain evaluate {name} classes.tif --num-classes 3 --metrics iou,pixel_error --json"
+        found[name] = json.loads(run(line).stdout)["overall"]["scores"]
+        assert found[name]["pixel_error"]["threshold"] == 0.3
+    assert found["p.npy"] == found["p.tif"] == found["p.zarr"]
+
+
+def test_probabilities_of_different_thresholds_are_not_pooled(run: Run, cells: Path) -> None:
+    for name, threshold in (("a", 0.3), ("b", 0.6)):
+        (cells / "truth").mkdir(exist_ok=True)
+        shutil.copy("labels.tif", f"truth/{name}.tif")
+        run(f"{PREDICT} --out many/{name}.tif --instances none --threshold {threshold}")
+    refused = run("unettrain evaluate many truth", 3).stderr
+    assert "the threshold of many/a.tif is 0.3, that of many/b.tif 0.6" in refused
+    scores = json.loads(run("unettrain evaluate many truth --threshold 0.3 --json").stdout)
+    assert len(scores["images"]) == 2

@@ -103,7 +103,8 @@ def _interpolated(labels: Labels) -> Iterator[Finding]:
 def _classes(labels: Labels) -> Iterator[Finding]:
     found = class_like(labels)
     if found and found.certain:
-        hint = "if they are classes, import them with --num-classes or --instances components"
+        hint = "if they are classes, import them with --num-classes or --instances components; if each piece of a"
+        hint += " number is a cell: --instances pieces"
         if found.unlabelled is not None:
             hint += f"; if {found.unlabelled} marks pixels to be left out: --ignore-label {found.unlabelled}"
         places = _places(labels, found.place, id=found.values, pieces=found.num_pieces)

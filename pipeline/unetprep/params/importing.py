@@ -111,9 +111,10 @@ class ImportParams(FileParams):
             )
 
     def _check_classes(self) -> None:
-        if self.labels_are_classes and self.instances == "ids":
+        if self.labels_are_classes and self.instances in ("ids", "pieces"):
             raise InvalidInput(
-                f"instances is ids with num-classes {self.num_classes}, so that labels would be both cells and classes",
+                f"instances is {self.instances} with num-classes {self.num_classes}, so that labels would be both"
+                " numbers of cells and classes",
                 allowed="--num-classes for labels that are classes, or --class-table for numbers of cells",
             )
         if self.class_table and self.instances in PIECES:

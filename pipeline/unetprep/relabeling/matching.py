@@ -8,6 +8,7 @@ from unetprep.format.boxes import Box, shard_box, shard_counts
 from unetprep.format.layout import IMAGES, JOURNAL, SPLITS, labels_path
 from unetprep.format.places import ImagePlace
 from unetprep.params import FileParams, ImportParams
+from unetprep.params.importing import PIECES
 from unetprep.sources import Source, open_labels
 from unetprep.sources.naming import LABEL_ENDING, MORE_LABELS, name_of
 from unetprep.stages.splits import Part
@@ -72,14 +73,14 @@ def import_params(store: Store, name: str) -> ImportParams:
     place = store.place(name)
     path = labels_path(place.group, "instances")
     made = store.parameters(path, "instances", "dims", "connectivity", "ignore_label")
-    is_components = made["instances"] == "components"
-    ids = "auto" if is_components or _num_ids(store, place) != 1 else "ids"
+    is_connected = made["instances"] in PIECES
+    ids = "auto" if is_connected or _num_ids(store, place) != 1 else "ids"
     return ImportParams(
         spacing=tuple(size for size in made.get("spacing", ()) if size is not None) or None,
         unit=made.get("unit", ""),
         dims=made["dims"],
-        instances="components" if is_components else ids,
-        connectivity=made["connectivity"] if is_components else "auto",
+        instances=made["instances"] if is_connected else ids,
+        connectivity=made["connectivity"] if is_connected else "auto",
         ignore_label=made["ignore_label"],
         label_threshold=made.get("label_threshold"),
     )

@@ -10,12 +10,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from skimage import measure
 
 import unetprep
 from tests.pipeline.conftest import LOCAL, save, tree
 from tests.synthetic import cell_image, cell_labels
 from unetprep.engine.importing import ImportSummary, import_images
 from unetprep.errors import InvalidInput
+from unetprep.format.layout import labels_path
 from unetprep.params import ImportParams
 from unetprep.store import Store
 
@@ -318,6 +320,29 @@ def test_relabel_keeps_the_threshold(tmp_path: Path) -> None:
     edited = np.where(np.isin(APART, APART.max()), 0, jpeg()).astype(np.uint8)
     assert unetprep.relabel(store, save(tmp_path / "y.png", edited)).changed
     np.testing.assert_array_equal(instances(tmp_path), ndimage.label(edited > 127)[0])
+
+
+@pytest.mark.parametrize("num", [1, 24])
+def test_relabel_takes_pieces_as_the_import_did(tmp_path: Path, num: int) -> None:
+    """In an array of its own, and in a stack; the labels use numbers again."""
+    images, labels = tmp_path / "i", tmp_path / "m"
+    images.mkdir()
+    labels.mkdir()
+    numbers = np.where(LABELS > 0, 1 + LABELS % 5, 0).astype(np.uint8)
+    for k in range(num):
+        save(images / f"{k:02}.png", cell_image(LABELS, k))
+        save(labels / f"{k:02}.png", numbers)
+    url, params = str(tmp_path / "ds.zarr"), ImportParams(instances="pieces")
+    unetprep.prepare_store(url, str(images), str(labels), [unetprep.WeightsParams(class_weights=(1, 1))], params)
+    edited = np.where(LABELS.max() == LABELS, 0, numbers).astype(np.uint8)
+    assert unetprep.relabel(url, save(labels / "00.png", edited)).changed
+    store = Store.open(url)
+    place = store.place("00")
+    assert bool(place.sides) == (num > 1)
+    found = store.read(labels_path(place.group, "instances"), place.box((slice(0, 1), *map(slice, edited.shape))))
+    np.testing.assert_array_equal(found[0], measure.label(edited, connectivity=1))
+    unetprep.prepare_store(url, str(images), str(labels), [], params)  # nothing to do, and no conflict
+    assert not unetprep.verify(url).faults
 
 
 # -- many files -------------------------------------------------------------------------------------------------------

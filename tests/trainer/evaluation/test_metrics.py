@@ -168,6 +168,9 @@ def test_predictions_of_different_thresholds_are_refused_before_they_are_scored(
     with pytest.raises(InvalidInput, match=r"a\.npy is 0\.4, that of .*b\.npy 0\.3\n.*\n.*--threshold 0\.4"):
         evaluate_metrics(*paths, EvaluateParams(metrics="pixel_error"), lambda done, num: pytest.fail("has scored"))
     assert len(evaluate_metrics(*paths, EvaluateParams(metrics="pixel_error", threshold=0.4)).images) == 2
+    with pytest.raises(InvalidInput, match=r"a\.npy is 0\.4, that of .*b\.npy 0\.3"):
+        evaluate_metrics(*paths, EvaluateParams(metrics="ap"))
+    recorded |= dict.fromkeys(recorded)  # as instance labels do
     assert len(evaluate_metrics(*paths, EvaluateParams(metrics="ap")).images) == 2
 
 

@@ -68,7 +68,7 @@ def lazy_labels(source: Source, dims: int, params: EvaluateParams) -> Numbers | 
 
     Unless `params.instances` is "ids", the values are checked as those in memory are, which reads them once more.
     """
-    if params.num_classes is not None or params.instances == "components":
+    if params.num_classes is not None or params.instances in ("components", "pieces"):
         return None
     check_ignore_label(params.ignore_label)
     if params.instances == "auto":

@@ -21,7 +21,7 @@ from unettrain.evaluation.value_checks import (
     num_parts,
     number_of_unlabelled,
 )
-from unettrain.metrics.components import label_components
+from unettrain.metrics.components import label_by_value, label_components
 
 IGNORE_HINT = "--ignore-label {} if it marks pixels that are neither cell nor background"
 
@@ -53,8 +53,9 @@ def read_labels(
     """The true cells in labels (c, z, y, x). Pixels with the value `ignore_label` become -1.
 
     instances: `auto` and `ids` take each number as one cell, `auto` only after the checks of this module; `components`
-    takes each connected component of the pixels that are not 0. With `num_classes` the labels are classes, and each
-    connected component of a class is a cell. Raises InvalidInput, naming `path`, for other values.
+    takes each connected component of the pixels that are not 0, `pieces` those of pixels of one number. With
+    `num_classes` the labels are classes, and each connected component of a class is a cell. Raises InvalidInput, naming
+    `path`, for other values.
     """
     check_label_dtype(path, len(pixels), pixels.dtype)
     check_ignore_label(ignore_label)
@@ -69,6 +70,8 @@ def read_labels(
     remarks = (f"{num} pixels ignored",) if num else ()
     if instances == "components":
         objects, title = label_components(cells[0], CONNECTIVITY[dims]), "connected components of a mask"
+    elif instances == "pieces":
+        objects, title = label_by_value(cells[0], CONNECTIVITY[dims]), "connected pieces of one number"
     else:
         objects, title = cells[0].astype(np.int32), "instance labels"
     return Segmentation(np.where(ignored[0], -1, objects), "instances", title, remarks)
@@ -95,13 +98,13 @@ def check_cells(found: Labels, path: str, instances: str) -> None:
                 hint="--instances components if each part is a cell (cells that touch become one);"
                 " --instances ids if the parts are one cell",
             )
-    elif fault := fault_of_numbers(found):
+    elif fault := fault_of_numbers(found, may_be_classes=instances == "pieces"):
         raise InvalidInput(
             f"{path} holds neither instance labels nor a clean mask: {fault}",
             allowed="labels that give each cell a number of its own, or a mask of 0 and one other number",
             hint="resize labels without interpolation (nearest), and save them as PNG or TIFF, not as JPEG;"
-            " classes need --num-classes N, or --instances components if each part is a cell;"
-            " --instances ids if each number is one cell after all",
+            " classes need --num-classes N, or --instances components if each part is a cell,"
+            " pieces if each part of one number is; --instances ids if each number is one cell after all",
         )
     elif instances == "auto" and (number := number_of_unlabelled(found)) is not None:
         raise InvalidInput(

@@ -99,13 +99,18 @@ def evaluate_metrics(
 
 
 def _check_thresholds(pairs: Sequence[Pair], params: EvaluateParams) -> None:
-    """Refuse predictions that record different thresholds, whose scores at them could not be pooled."""
-    if params.threshold is not None or not any(m.needs == PROBABILITY for m in named_metrics(params.metrics)):
+    """Refuse probabilities of different thresholds, whose scores at them could not be pooled.
+
+    What records none is at 0.5, or is no probability, if the metrics are not those of probabilities.
+    """
+    if params.threshold is not None:
         return
+    of_probabilities = any(m.needs == PROBABILITY for m in named_metrics(params.metrics))
     paths: dict[float, str] = {}
     for pair in pairs:
         threshold = recorded_threshold(pair.prediction)
-        paths.setdefault(round(THRESHOLD if threshold is None else threshold, 6), pair.prediction)
+        if threshold is not None or of_probabilities:
+            paths.setdefault(round(THRESHOLD if threshold is None else threshold, 6), pair.prediction)
     if len(paths) > 1:
         (first, one), (second, other), *_ = paths.items()
         raise InvalidInput(

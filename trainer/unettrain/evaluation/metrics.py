@@ -52,7 +52,8 @@ def count_metrics(name: str, pair: OpenedPair) -> ImageCounts:
     if any(metric.needs == PROBABILITY for metric in metrics):
         probability = _probability(found, _pixels(proposed), proposed.path, metrics)
         counted = replace(counted, labels=cells.objects, probability=probability)
-    fixed = None if found.kind == "mask" else found.threshold  # of a mask it is one of the file's own values
+    fixed = pair.recorded if found.threshold is None else found.threshold
+    fixed = None if found.kind == "mask" else fixed  # one of the file's own values
     return _counts(name, metrics, counted, found, cells, (dims, reason), params.ignore_background, fixed)
 
 

@@ -8,7 +8,7 @@ from unettrain.errors import InvalidInput
 from unettrain.evaluation.metric_table import DEFAULT_METRICS, METRICS, PROBABILITY, named_metrics
 
 PREDICTIONS = ("auto", "instances", "probability", "mask", "classes")
-INSTANCES = ("auto", "ids", "components")
+INSTANCES = ("auto", "ids", "components", "pieces")
 
 
 def _names(*, of_probabilities: bool) -> str:
@@ -40,7 +40,8 @@ class EvaluateParams(TrainerParams):
     instances: str = parameter(
         "auto",
         "What LABELS hold. ids: each number is one cell; components: each connected component of a mask is one cell;"
-        " auto: ids, but a binary mask and values that change gradually are refused.",
+        " pieces: each connected piece of one number; auto: ids, but a binary mask and values that change gradually are"
+        " refused.",
         choices=INSTANCES,
     )
     num_classes: int | None = parameter(

@@ -80,15 +80,15 @@ def num_parts(found: Labels) -> NDArray[np.intp]:
     return np.bincount(found.cell)
 
 
-def fault_of_numbers(found: Labels) -> str:
-    """Why values cannot be the numbers of objects; "" if they can.
+def fault_of_numbers(found: Labels, *, may_be_classes: bool = False) -> str:
+    """Why values cannot be the numbers of objects, or of classes if they may be; "" if they can.
 
     Values that change gradually come from probabilities, interpolation or JPEG files. Values of which most have several
     parts come from an image of classes.
     """
     if gradual := gradual_values(found):
         return f"values change gradually ({gradual.message})"
-    classes = class_like(found)
+    classes = None if may_be_classes else class_like(found)
     return classes.message if classes else ""
 
 
