@@ -76,7 +76,11 @@ def test_an_extra_is_complete_missing_or_at_fault(installed: dict[str, str]) -> 
     installed["edt"] = "2.1"
     assert prep() == ("fault", "edt is 2.1, needed: >=3", install)
     del installed["scipy"]
-    assert prep() == ("missing", "without scipy, edt is 2.1, needed: >=3", install)
+    assert prep() == ("fault", "edt is 2.1, needed: >=3, without scipy", install)
+    for name in ("dask", "distributed", "obstore", "matplotlib"):
+        del installed[name]
+    state, found, _ = prep()
+    assert (state, found[:12], found[-25:]) == ("missing", "without dask", ", edt is 2.1, needed: >=3")
     installed.clear()
     assert prep() == ("missing", "not installed", install)
 
