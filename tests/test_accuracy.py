@@ -104,7 +104,7 @@ def test_trainings_are_scored_and_the_page_is_written_of_their_records(
     page = (tmp_path / "results.md").read_text()
     mean = np.mean([run["scores"]["challenge"]["v_rand"]["best"] for run in found["runs"]])
     assert f"**{mean:.4f}**" in page
-    assert "| *true labels of the slice before* |  | 0.5000 |" in page
+    assert "| *true labels of the slice before* |  |  | 0.5000 |" in page
     for name in DATA:
         assert f"](results-{name}-peers.svg)" in page
         dots = (tmp_path / f"results-{name}-peers.svg").read_text().count("<circle")

@@ -18,6 +18,7 @@ from unettrain.reporting.dot_chart import Variant, dot_chart, svg_file
 ROOT = Path(__file__).parents[2]
 RESULTS, DOCS = ROOT / "benchmarks/results", ROOT / "docs"
 DECODINGS = ("chosen", "watershed", "components")
+LENGTH = ("steps", "seconds")  # of the trainings
 IOUS = ("0.50", "0.60", "0.70", "0.80", "0.90")
 METRICS = {
     "v_rand": "V_rand",
@@ -36,7 +37,8 @@ ABOUT = {
     " Probabilities of all methods are decoded alike, with the parameters that are best on the validation images.",
     "isbi2012": "The 30 training slices of the challenge, as the labels of its test slices were never published:"
     " slices 0 to 23 train and validate, 24 to 29 are scored. The challenge takes the best threshold of the slices that"
-    " it scores; *fixed* is the score at the threshold that is best on the validation slices.",
+    " it scores; *fixed* is the score at the threshold that is best on the validation slices, as are the parameters by"
+    " which cells are decoded for their AP.",
 }
 Run = dict[str, Any]
 
@@ -78,7 +80,8 @@ def section(results: dict[str, Any]) -> list[str]:
         "",
         f"{images['train']} images train, {images['val']} validate, {images['test']} are scored. Every method is"
         f" trained for {time}; seeds {', '.join(map(str, seeds))}; mean, and in brackets every seed (none where"
-        " there was one)."
+        " there was one). Peers stop by the clock. `fit` needs its number of steps beforehand, for its schedule: it is set"
+        " from the pace of a short training, so that its time varies, and is not the 500 of the preset."
         f" {described(results)}.",
         "",
         f"Rerun: `make {name} DATA=FOLDER`, `make peers DATA=FOLDER`, `make ablations DATA=FOLDER`.",
@@ -118,9 +121,12 @@ def scores(run: Run) -> dict[str, Any]:
     return found
 
 
-def steps(runs: Sequence[Run]) -> str:
-    """Mean number of steps."""
-    return f"{np.mean([run['steps'] for run in runs]):.0f}"
+def length(runs: Sequence[Run]) -> tuple[str, str]:
+    """Mean number of steps, and of seconds, with the least and the greatest where they differ."""
+    seconds = [float(run["seconds"]) for run in runs]
+    least, most = round(min(seconds)), round(max(seconds))
+    spread = f" ({least} to {most})" if least < most else ""
+    return f"{np.mean([run['steps'] for run in runs]):.0f}", f"{np.mean(seconds):.0f}{spread}"
 
 
 def cell(runs: Sequence[Run], *path: str, of: Callable[[Run], Any] = instances, digits: int = 3) -> str:
@@ -141,7 +147,7 @@ def nuclei_tables(results: dict[str, Any], chosen: Sequence[str]) -> list[str]:
     first = instances(results["runs"][0])
     cells, kinds = first["cells"], first["kinds"]
     rows = [
-        [label(results, name), steps(of), *(cell(of, "ap", t) for t in IOUS), cell(of, "iou")]
+        [label(results, name), *length(of), *(cell(of, "ap", t) for t in IOUS), cell(of, "iou")]
         for name, of in runs.items()
     ]
     by_kind = [[name, *(cell(of, "kinds", kind, "ap", "0.50") for kind in kinds)] for name, of in runs.items()]
@@ -153,7 +159,7 @@ def nuclei_tables(results: dict[str, Any], chosen: Sequence[str]) -> list[str]:
     return [
         f"The test images hold {cells} cells: 10 of them are {10 / cells:.3f} of AP.",
         "",
-        *table(["", "steps", *(f"AP@{float(t):.1f}" for t in IOUS), "IoU of the foreground"], rows),
+        *table(["", *LENGTH, *(f"AP@{float(t):.1f}" for t in IOUS), "IoU of the foreground"], rows),
         "",
         "By kind of image, AP@0.5 (cells):",
         "",
@@ -177,11 +183,13 @@ def challenge_tables(results: dict[str, Any], chosen: Sequence[str]) -> list[str
                 cell(of, "challenge", metric, kind, of=scores, digits=6 if metric == "warping_error" else 4)
                 for metric in METRICS
             )
-            rows.append([label(results, name), steps(of), *found])
+            cells = [cell(of, "ap", "0.50")] if kind == "fixed" else []
+            rows.append([label(results, name), *length(of), *found, *cells])
         if kind == "best":
             floor = (np.mean([of_fold[metric] for of_fold in results["floor"].values()]) for metric in METRICS)
-            rows.append(["*true labels of the slice before*", "", *(f"{value:.4f}" for value in floor)])
-        lines += [title, "", *table(["", "steps", *METRICS.values()], rows), ""]
+            rows.append(["*true labels of the slice before*", "", "", *(f"{value:.4f}" for value in floor)])
+        more = ["AP@0.5 of the cells"] if kind == "fixed" else []
+        lines += [title, "", *table(["", *LENGTH, *METRICS.values(), *more], rows), ""]
     return lines
 
 
