@@ -73,5 +73,5 @@ def test_the_masks_of_bbbc039_are_read_as_its_manifest_says(
     command = read_manifest("bbbc039").import_command(Path("data/bbbc039"))
     assert command in (ROOT / "docs/datasets.md").read_text()
     run(command)
-    labels = Store.open("bbbc039.zarr").array("images/a/labels/instances/instances")[0]
+    labels = np.asarray(Store.open("bbbc039.zarr").array("images/a/labels/instances/instances")[:])[0]
     assert (labels[3, 3], labels[3, 10], labels[15, 3], labels[0, 0]) == (1, 2, 3, 0)

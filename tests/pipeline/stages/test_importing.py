@@ -195,7 +195,7 @@ def reused(labels: np.ndarray) -> np.ndarray:
     """Labels with the numbers 1, 2, ... used again, each for cells that do not touch at sides or corners."""
     found = np.zeros(labels.shape, np.uint8)
     for cell in np.unique(labels[labels > 0]):
-        around = ndimage.binary_dilation(labels == cell, np.ones((3, 3)))
+        around = ndimage.binary_dilation(labels == cell, np.ones((3, 3), bool))
         found[labels == cell] = min({*range(1, 20)} - {*found[around].tolist()})
     return found
 

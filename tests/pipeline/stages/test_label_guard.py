@@ -340,7 +340,8 @@ def test_relabel_takes_pieces_as_the_import_did(tmp_path: Path, num: int) -> Non
     place = store.place("00")
     assert bool(place.sides) == (num > 1)
     found = store.read(labels_path(place.group, "instances"), place.box((slice(0, 1), *map(slice, edited.shape))))
-    np.testing.assert_array_equal(found[0], measure.label(edited, connectivity=1))
+    expected = measure.label(edited, connectivity=1)  # type: ignore[no-untyped-call]
+    np.testing.assert_array_equal(found[0], expected)
     unetprep.prepare_store(url, str(images), str(labels), [], params)  # nothing to do, and no conflict
     assert not unetprep.verify(url).faults
 

@@ -162,7 +162,7 @@ def test_predictions_of_different_thresholds_are_refused_before_they_are_scored(
     for name in ("a", "b"):
         np.save(tmp_path / f"predicted/{name}.npy", CELL.astype(np.float32))
         np.save(tmp_path / f"labels/{name}.npy", SEPARATE)
-    recorded = {"a.npy": 0.4, "b.npy": 0.30000000000000004}
+    recorded: dict[str, float | None] = {"a.npy": 0.4, "b.npy": 0.30000000000000004}
     monkeypatch.setattr("unettrain.evaluation.many.recorded_threshold", lambda path: recorded[Path(path).name])
     paths = str(tmp_path / "predicted"), str(tmp_path / "labels")
     with pytest.raises(InvalidInput, match=r"a\.npy is 0\.4, that of .*b\.npy 0\.3\n.*\n.*--threshold 0\.4"):
