@@ -81,7 +81,7 @@ def section(results: dict[str, Any]) -> list[str]:
         f"{images['train']} images train, {images['val']} validate, {images['test']} are scored. Every method is"
         f" trained for {time}; seeds {', '.join(map(str, seeds))}; mean, and in brackets every seed (none where"
         " there was one). Peers stop by the clock. `fit` needs its number of steps beforehand, for its schedule: it is"
-        " set from the pace of a short training, so that its time varies, and is not the 500 of the preset."
+        " set from the pace of a short training, so that its time varies."
         f" {described(results)}.",
         "",
         f"Rerun: `make {name} DATA=FOLDER`, `make peers DATA=FOLDER`, `make ablations DATA=FOLDER`.",

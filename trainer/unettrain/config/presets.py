@@ -14,7 +14,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {"base_channels": 8, "steps": 500, "validate_every": 100},
     "fast": {
         "base_channels": 8,
-        "steps": 500,
+        "steps": 1000,
         "normalization": "instance",
         "learning_rate": 3e-3,
         "warmup_steps": 20,
