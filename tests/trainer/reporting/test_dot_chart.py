@@ -25,8 +25,8 @@ def test_dots_and_means_lie_where_they_belong() -> None:
         ("M491.2", "30V82", "reference"), ("M491.2", "35v16", "mean"), ("M379.6", "61v16", "mean"),
     ]  # fmt: skip
     words = Page(chart).words.split("\n")
-    assert {"base", "no <deform>", "0.60", "0.30", "0.2", "AP at IoU 0.5"} <= set(words)
-    assert 'aria-label="AP. Means: base 0.60; no &lt;deform&gt; 0.30"' in chart
+    assert {"base", "no <deform>", "0.600", "0.300", "0.2", "AP at IoU 0.5"} <= set(words)
+    assert 'aria-label="AP. Means: base 0.600; no &lt;deform&gt; 0.300"' in chart
 
 
 def test_the_range_is_by_default_that_of_the_scores() -> None:

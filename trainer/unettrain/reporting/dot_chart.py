@@ -49,7 +49,7 @@ def dot_chart(
         through = element("path", d=f"M{x.place(mean):.1f} {TOP}V{bottom}", class_="reference")
     label = element("text", text(x_label), x=STOP, y=bottom + BELOW - 8, text_anchor="end", class_="label")
     head = element("text", text("mean"), x=WIDTH - 8, y=TOP - 12, text_anchor="end")
-    means = "; ".join(f"{variant.name} {variant.mean:.2f}" for variant in variants)
+    means = "; ".join(f"{variant.name} {variant.mean:.3f}" for variant in variants)
     return element(
         "svg", _grid(x, bottom), through, rows, label, head, viewBox=f"0 0 {WIDTH} {bottom + BELOW}", role="img",
         aria_label=f"{description}. Means: {means}", class_="chart",
@@ -106,6 +106,6 @@ def _row(variant: Variant, y: float, x: Scale) -> Html:
             element("text", text(short), title, x=LABEL_END, text_anchor="end", class_="label", **middle),
             *dots,
             element("path", d=f"M{mean:.1f} {y - 8:g}v16", class_="mean"),
-            element("text", text(f"{variant.mean:.2f}"), x=WIDTH - 8, text_anchor="end", **middle),
+            element("text", text(f"{variant.mean:.3f}"), x=WIDTH - 8, text_anchor="end", **middle),
         ]
     )
