@@ -12,7 +12,7 @@ LINKS := $(if $(wildcard $(PIP_FIND_LINKS)),--find-links $(PIP_FIND_LINKS))
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
-unexport PYTHONDONTWRITEBYTECODE  # every process would compile all that it imports, twice the time of most commands
+unexport PYTHONDONTWRITEBYTECODE  # every process would compile all that it imports
 
 .PHONY: help setup demo docs notebooks test test-cluster test-lowest test-newest test-pythons dist lint isbi2012 nuclei peers ablations bench bench-gpu bench-recipe \
     bench-demo chaos clean
@@ -64,7 +64,7 @@ demo: $(READY)
 	unettrain report demo/run
 	@echo; echo "Look at demo/run/report.html, demo/cells.overlay.png and demo/preview.png"
 
-# Half as many processes again as cores, up to 6: a third of the time of the tests is waiting for servers and commands.
+# Half as many processes again as cores, up to 6: tests also wait, for servers and commands.
 test: lint docs $(NUCLEI)
 	python -m pytest -n $$(python -c "import os; print(min(os.cpu_count() * 3 // 2, 6))") --dist worksteal \
 	    -m "not cluster and not release"

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage import measure
 
+from tests.synthetic import cell_image
 from tests.trainer.evaluation.helpers import LABELS, MASK, NUM_CELLS, evaluate, refused
 from unettrain.evaluation.files import evaluate_files
+from unettrain.evaluation.many import evaluate_metrics
 from unettrain.evaluation.params import EvaluateParams
 
 
@@ -19,6 +22,20 @@ def test_a_binary_mask_is_not_taken_for_one_cell(tmp_path: Path, value: int) -> 
     assert (scores["mean_ap"], scores["cells"]) == (1, int(ndimage.label(mask)[1]))
     assert scores["labels_read_as"] == f"connected components of a mask ({scores['cells']} cells)"
     assert evaluate(tmp_path, mask, mask, instances="ids")["cells"] == 1
+
+
+def test_pieces_of_one_number_are_cells_even_where_they_touch(tmp_path: Path) -> None:
+    numbers = np.where(LABELS > 0, 1 + LABELS % 4, 0).astype(np.uint8)
+    truth = measure.label(numbers, connectivity=1).astype(np.int32)  # type: ignore[no-untyped-call]
+    assert truth.max() > ndimage.label(numbers)[1], "some cells touch"
+    refused(tmp_path, "values change gradually", truth, cell_image(LABELS), instances="pieces")
+    refused(tmp_path, "pieces if each part of one number is", truth, numbers)
+    scores = evaluate(tmp_path, truth, numbers, instances="pieces")
+    assert (scores["mean_ap"], scores["cells"]) == (1, truth.max())
+    assert scores["labels_read_as"] == f"connected pieces of one number ({truth.max()} cells)"
+    params = EvaluateParams(metrics="iou,ap", instances="pieces")
+    done = evaluate_metrics(tmp_path / "prediction.npy", tmp_path / "labels.npy", params)
+    assert done.overall["ap"].values()["mean"] == 1
 
 
 def test_one_cell_is_not_taken_for_a_binary_mask(tmp_path: Path) -> None:

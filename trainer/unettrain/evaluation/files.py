@@ -5,11 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from unetprep.format.boxes import Box
 from unetprep.format.layout import labels_path
-from unetprep.kernels.weight_formula import IGNORED, MOST_CLASSES
+from unetprep.kernels.weight_formula import IGNORED
 from unetprep.sources import Source, open_labels
 from unetprep.sources.labels import as_labels
 from unetprep.sources.source import Choice
@@ -54,11 +51,12 @@ class OpenedPair(NamedTuple):
 
 def open_pair(prediction: str, labels: str, params: EvaluateParams) -> OpenedPair:
     """Open a prediction and its labels, of a file or of STORE/images/NAME. Raises InvalidInput as `evaluate_files`."""
-    proposed, truth = _prediction(prediction), _own_labels(labels, OWN_LABELS)
+    proposed, threshold = open_image_file(prediction), recorded_threshold(prediction)
+    truth = _own_labels(labels, OWN_LABELS)
     if truth is None:
         choice = Choice(params.label_axes, channel=params.label_channel, is_labels=True)
         truth = as_labels(open_image_file(labels, choice), choice.channel)
-        return OpenedPair(proposed, truth, params, recorded=recorded_threshold(prediction))
+        return OpenedPair(_of_classes(proposed, truth, threshold), truth, params, recorded=threshold)
     if params.ignore_label not in (None, IGNORED):
         raise InvalidInput(
             f"--ignore-label is {params.ignore_label}, but the labels of {labels} in a store mark ignored pixels as"
@@ -73,7 +71,7 @@ def open_pair(prediction: str, labels: str, params: EvaluateParams) -> OpenedPai
             hint="leave out --num-classes",
         )
     params, dims = replace(params, ignore_label=IGNORED), _stored_dims(labels)
-    return OpenedPair(proposed, truth, params, dims, classes, recorded_threshold(prediction))
+    return OpenedPair(_of_classes(proposed, truth, threshold), truth, params, dims, classes, threshold)
 
 
 def recorded_threshold(path: str) -> float | None:
@@ -81,18 +79,10 @@ def recorded_threshold(path: str) -> float | None:
     return None if is_url(path) or not os.path.exists(path) else threshold_in(mark_in(Path(path)))
 
 
-def _prediction(path: str) -> Source:
-    """A prediction. Of classes in an array of ours without slices, (class, y, x), the axes are known."""
-    opened = open_image_file(path)
-    is_ours = opened.axes == "zyx" and path.endswith(".npy") and recorded_threshold(path) is not None
-    return replace(opened, axes="cyx") if is_ours and _has_classes(opened) else opened
-
-
-def _has_classes(opened: Source) -> bool:
-    """Whether the first axis (z) of an array is that of classes, whose probabilities have the sum 1."""
-    num = opened.shape[1]
-    whole: Box = (slice(0, 1), *(slice(0, n) for n in opened.shape[1:]))
-    return 1 < num <= MOST_CLASSES and bool(np.allclose(opened.read(whole).sum((0, 1)), 1, atol=1e-3))
+def _of_classes(proposed: Source, truth: Source, threshold: float | None) -> Source:
+    """A prediction with its axes: one slice of classes of ours, which .npy does not tell from a stack of slices."""
+    has_classes = threshold is not None and proposed.axes == "zyx" and proposed.shape[1] > truth.shape[1] == 1
+    return replace(proposed, axes="cyx") if has_classes else proposed
 
 
 def _own_labels(image: str, part: str) -> Source | None:
