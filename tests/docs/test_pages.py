@@ -14,9 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from tests.docs import laboratory
-from tests.docs.blocks import FILE, PAGES, PROGRAMS, Block, blocks_of, commands_of, ours_in, parse, words_of
+from tests.docs.blocks import FILE, PAGES, PROGRAMS, ROOT, Block, blocks_of, commands_of, ours_in, parse, words_of
 from tests.docs.marks import FINDING, NOT_RUN, SHORTER, mark_of
 from tests.docs.marks import PAGES as SETTINGS
+from unetprep.params import TilesParams
+from unetprep.recipe import read_recipe
 from unettrain import trainer
 
 RUN_PAGES = [page for page in PAGES if blocks_of(page)]
@@ -153,3 +155,14 @@ def test_marks_are_used_and_few() -> None:
     assert not marks - set(+used), "marks that match no command"
     num_marked = used.total()
     assert num_marked < num_run, f"{num_marked} commands are not run, {num_run} are"
+
+
+def test_the_tiles_for_the_fast_preset_are_a_recipe(tmp_path: Path) -> None:
+    """The lines that start-biologist.md adds to its recipe give legal tiles, and those that the preset is meant for."""
+    page = (ROOT / "docs/start-biologist.md").read_text()
+    recipe = page.partition("```toml\n")[2].partition("```")[0]
+    lines = page.partition("    [tiles]\n")[2].partition("\n\n")[0]
+    (tmp_path / "cells.toml").write_text(f"{recipe}\n[tiles]\n{lines}")
+    tiles = read_recipe(str(tmp_path / "cells.toml")).stages["tiles"]
+    assert isinstance(tiles, TilesParams)
+    assert f"--depth {tiles.depth} --tile {tiles.tile_px}" in (ROOT / "docs/training.md").read_text()
